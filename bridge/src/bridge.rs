@@ -1,0 +1,222 @@
+//! The threads that drive the inboxes: one commits, some read pages, one sweeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::client_id::ClientId;
+use crate::hub::{Hub, ReadRequest};
+use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
+use crate::message::Seq;
+use crate::port::{Clock, Observer};
+use crate::store::{PageLimit, Store, StoreError};
+
+const READERS: usize = 2;
+/// How long an inbox stays in memory after its last use.
+const IDLE: Duration = Duration::from_secs(5);
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// A look through all inboxes for expired messages starts this long after the previous one ended.
+const SWEEP_PAUSE: Duration = Duration::from_secs(600);
+const SWEEP_INBOXES: usize = 64;
+
+/// A running [`Hub`].
+pub struct Bridge {
+    hub: Arc<Hub>,
+    store: Arc<dyn Store>,
+    closing: Arc<Closing>,
+    committer: Option<JoinHandle<Result<(), StoreError>>>,
+    readers: Vec<JoinHandle<()>>,
+    housekeeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Closing {
+    asked: AtomicBool,
+    lock: Mutex<()>,
+    told: Condvar,
+}
+
+/// Why the inboxes could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store failed at once.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The machine gave no thread.
+    #[error("cannot start a thread ({0}); raise the limit on processes of this user")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Bridge {
+    /// Starts the inboxes in `store`.
+    pub fn start(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Bridge, StartError> {
+        let (hub, requests) = Hub::open(&*store, limits, clock, observer)?;
+        let hub = Arc::new(hub);
+        let closing = Arc::new(Closing::default());
+        let mut bridge = Bridge {
+            hub,
+            store,
+            closing,
+            committer: None,
+            readers: Vec::new(),
+            housekeeper: None,
+        };
+        bridge.committer = Some(bridge.spawn("commit", commit_loop)?);
+        for _ in 0..READERS {
+            let requests = requests.clone();
+            bridge.readers.push(bridge.spawn("read", move |hub, store, closing| {
+                read_loop(hub, store, closing, &requests)
+            })?);
+        }
+        bridge.housekeeper = Some(bridge.spawn("housekeeping", housekeeping_loop)?);
+        Ok(bridge)
+    }
+
+    /// The inboxes.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Writes everything that waits, ends the threads and closes the store. Readers must have been detached and publishers stopped.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.closing.asked.store(true, Ordering::Release);
+        drop(self.closing.lock.lock());
+        self.closing.told.notify_all();
+        self.hub.alarm.want(Duration::ZERO);
+        let committed = self.committer.take().map(JoinHandle::join);
+        for reader in self.readers.drain(..).chain(self.housekeeper.take()) {
+            // A panic there was printed by the hook; what is durable is durable.
+            let _panicked = reader.join();
+        }
+        match committed {
+            Some(Ok(result)) => result?,
+            _ => return Err(StoreError::Failed("the committing thread panicked".into())),
+        }
+        self.store.close()
+    }
+
+    fn spawn<R: Send + 'static>(
+        &self,
+        name: &str,
+        run: impl FnOnce(&Hub, &dyn Store, &Closing) -> R + Send + 'static,
+    ) -> std::io::Result<JoinHandle<R>> {
+        let (hub, store, closing) = (self.hub.clone(), self.store.clone(), self.closing.clone());
+        Builder::new()
+            .name(name.into())
+            .spawn(move || run(&hub, &*store, &closing))
+    }
+}
+
+/// Ends a hub whose committer panics: without it publishers would wait for ever, and nobody would know.
+struct PanicWatch<'a>(&'a Hub);
+
+impl Drop for PanicWatch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0
+                .fail(&StoreError::Failed("the committing thread panicked".into()));
+        }
+    }
+}
+
+fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), StoreError> {
+    let _watch = PanicWatch(hub);
+    loop {
+        let all = closing.asked.load(Ordering::Acquire);
+        let round = hub.commit_round(store, all)?;
+        if all && !round.wrote && round.next.is_none() {
+            return Ok(());
+        }
+        if hub.has_failed() {
+            return Ok(());
+        }
+        if !all {
+            hub.alarm.sleep(round.next, || hub.now().mono);
+        }
+    }
+}
+
+fn read_loop(hub: &Hub, store: &dyn Store, closing: &Closing, requests: &flume::Receiver<ReadRequest>) {
+    while !closing.asked.load(Ordering::Acquire) {
+        if let Ok(request) = requests.recv_timeout(HOUSEKEEPING) {
+            hub.read(store, &request);
+        }
+    }
+}
+
+/// Every second: what is idle leaves memory, and the disk is looked at. Now and then: expired messages are looked for.
+fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
+    let mut swept_to: Option<ClientId> = None;
+    let mut next_sweep = hub.now().mono + SWEEP_PAUSE;
+    loop {
+        hub.evict_idle(IDLE);
+        hub.set_disk_free(store.disk_free_bytes());
+        if hub.now().mono >= next_sweep {
+            swept_to = sweep(hub, store, closing, swept_to.as_ref());
+            if swept_to.is_none() {
+                next_sweep = hub.now().mono + SWEEP_PAUSE;
+            }
+        }
+        let mut guard = closing.lock.lock();
+        if closing.asked.load(Ordering::Acquire) {
+            return;
+        }
+        closing.told.wait_for(&mut guard, HOUSEKEEPING);
+    }
+}
+
+/// Looks through some inboxes for expired messages. Gives where to go on; `None` after the last one.
+fn sweep(hub: &Hub, store: &dyn Store, closing: &Closing, after: Option<&ClientId>) -> Option<ClientId> {
+    let inboxes = match store.inboxes(after, SWEEP_INBOXES) {
+        Ok(inboxes) => inboxes,
+        Err(error) => {
+            tracing::error!(%error, "cannot look for expired messages");
+            return None;
+        }
+    };
+    for (inbox, _) in &inboxes {
+        let mut from = Seq::ZERO;
+        loop {
+            if closing.asked.load(Ordering::Acquire) {
+                return None;
+            }
+            let limit = PageLimit {
+                messages: PAGE_MESSAGES_MAX,
+                bytes: PAGE_BYTES_MAX,
+            };
+            let page = match store.read(inbox, from, limit) {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%error, "cannot look for expired messages");
+                    break;
+                }
+            };
+            let wall = hub.now().wall;
+            let expired: Vec<_> = page
+                .entries
+                .iter()
+                .filter(|entry| entry.message.is_expired(wall))
+                .cloned()
+                .collect();
+            if !expired.is_empty() {
+                hub.expire(inbox, &expired);
+            }
+            match page.entries.last() {
+                Some(last) if page.more => from = last.seq,
+                _ => break,
+            }
+        }
+    }
+    inboxes.into_iter().next_back().map(|(inbox, _)| inbox)
+}
+
+#[cfg(test)]
+mod tests;

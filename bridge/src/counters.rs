@@ -1,0 +1,65 @@
+//! What the inboxes count.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Totals since the broker started; each only grows.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Counter,)*
+        }
+
+        impl Counters {
+            /// Every counter by name, in a fixed order.
+            pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.get()),)*]
+            }
+        }
+    };
+}
+
+/// A number that grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The total.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+counters! {
+    /// Publishes with QoS 1 or 2 that were given a seq.
+    accepted,
+    /// Messages handed to readers, repetitions included.
+    delivered,
+    /// Messages that their reader acknowledged.
+    acknowledged,
+    /// Of these, those acknowledged before they were written, which then never were.
+    never_written,
+    /// Messages made durable.
+    committed,
+    /// Commits.
+    commits,
+    /// Publishes refused because the inbox was full.
+    refused_inbox_full,
+    /// Publishes refused because of the disk watermark.
+    refused_disk_full,
+    /// Publishes refused because the store failed.
+    refused_store_failed,
+    /// Messages that expired.
+    expired,
+    /// Messages dropped from full inboxes.
+    dropped,
+    /// QoS 0 messages whose recipient was not there, or was too far behind.
+    qos0_undelivered,
+    /// Pages read from the store.
+    pages_read,
+}

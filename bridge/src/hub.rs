@@ -1,0 +1,391 @@
+//! All inboxes that are in memory: those with a reader, and those recently written to. An offline inbox costs nothing.
+//!
+//! The table is cut into shards by client ID, each behind one lock. A lock is held for one step of one inbox (or a run of steps
+//! in the same shard), never across I/O; a plain lock is simpler than a task per inbox and costs an idle inbox nothing. Ports are
+//! called with the lock held, so that two publishers' messages reach a reader in seq order.
+
+mod commit;
+mod table;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+pub use commit::{PendingCommit, Round};
+use table::Shard;
+
+use crate::alarm::Alarm;
+use crate::client_id::ClientId;
+use crate::counters::Counters;
+use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
+use crate::mailbox::{Context, Effects, Mailbox, Origin};
+use crate::message::{Entry, Message, Seq};
+use crate::port::{AttachmentId, Clock, Left, Now, Observer, Outcome, Port, Refusal, Ticket};
+use crate::seq_clock::SeqClock;
+use crate::store::{Page, PageLimit, Store, StoreError};
+
+const SHARDS: usize = 64;
+
+/// Which shard an inbox is in is nobody's business but ours; in a simulation it is the same every time.
+#[cfg(not(any(test, feature = "testing")))]
+type ShardHasher = std::hash::RandomState;
+#[cfg(any(test, feature = "testing"))]
+type ShardHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+
+/// A reader waits for a page of its inbox.
+#[derive(Debug)]
+pub struct ReadRequest {
+    inbox: ClientId,
+    attachment: AttachmentId,
+    after: Seq,
+}
+
+/// The inboxes of one broker. It has no threads of its own: [`crate::Bridge`] runs one, and so can a simulator.
+pub struct Hub {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: ShardHasher,
+    clock: Arc<dyn Clock>,
+    seqs: SeqClock,
+    limits: Limits,
+    counters: Counters,
+    observer: Arc<dyn Observer>,
+    /// When the committer is wanted.
+    pub(crate) alarm: Alarm,
+    reads: flume::Sender<ReadRequest>,
+    attachments: AtomicU64,
+    /// Bytes accepted and not yet durable, nor acknowledged.
+    uncommitted_bytes: AtomicUsize,
+    disk_is_full: AtomicBool,
+    has_failed: AtomicBool,
+    /// The shard that the next batch begins with.
+    gather_from: AtomicUsize,
+}
+
+impl Hub {
+    /// Opens the inboxes in `store`, and makes the first reservation of seqs durable. Readers' requests for pages come out of the
+    /// receiver; whoever takes one calls [`Hub::read`].
+    pub fn open(
+        store: &dyn Store,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Hub, flume::Receiver<ReadRequest>), StoreError> {
+        // One request per attached reader at most is under way, so the readers bound it.
+        let (reads, requests) = flume::unbounded();
+        let seqs = SeqClock::new(store.reserved()?);
+        let hub = Hub {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: ShardHasher::default(),
+            clock,
+            seqs,
+            limits,
+            counters: Counters::default(),
+            observer,
+            alarm: Alarm::default(),
+            reads,
+            attachments: AtomicU64::new(1),
+            uncommitted_bytes: AtomicUsize::new(0),
+            disk_is_full: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            gather_from: AtomicUsize::new(0),
+        };
+        hub.commit_round(store, false)?;
+        Ok((hub, requests))
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The limits that it was opened with.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The time by this hub's clock.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Takes a message with QoS 1 or 2 for `inbox`. `port` is told the outcome under `ticket`, perhaps before this returns.
+    pub fn publish(&self, inbox: &ClientId, message: Arc<Message>, port: &Arc<dyn Port>, ticket: Ticket) {
+        #[cfg(feature = "testing")]
+        let inbox = &if crate::fault!(WrongInbox) {
+            message.from.clone()
+        } else {
+            inbox.clone()
+        };
+        self.accept(
+            inbox,
+            message,
+            Some(Origin {
+                port: port.clone(),
+                ticket,
+            }),
+        );
+    }
+
+    /// Takes a message with QoS 1 or 2 for `inbox` that nobody awaits the outcome of: a will.
+    pub fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>) {
+        self.accept(inbox, message, None);
+    }
+
+    /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
+    pub fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {
+        if crate::fault!(KeepQos0) {
+            return self.accept(inbox, message, None);
+        }
+        let now = self.clock.now();
+        let taken = self.step_existing(inbox, now, |mailbox, cx, fx| {
+            let seq = self.next_seq(now)?;
+            #[cfg(feature = "testing")]
+            crate::fault::given(inbox, seq, &message);
+            mailbox.publish_qos0(seq, message, cx, fx);
+            Some(())
+        });
+        if taken.flatten().is_none() {
+            self.counters.qos0_undelivered.add(1);
+        }
+    }
+
+    /// From now on `port` gets the messages of `inbox`, from the oldest unacknowledged one (contract rule 4), with at most
+    /// `window` of them unacknowledged.
+    pub fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16) -> AttachmentId {
+        let attachment = AttachmentId(self.attachments.fetch_add(1, Ordering::Relaxed));
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.attach(attachment, port, window, self.seqs.last(), cx, fx);
+        });
+        attachment
+    }
+
+    /// Ends an attachment. Its unacknowledged messages stay.
+    pub fn detach(&self, inbox: &ClientId, attachment: AttachmentId) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.detach(attachment, cx, fx)
+        });
+    }
+
+    /// The client of `inbox` has these messages: they leave it (contract rule 5).
+    pub fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]) {
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            for seq in seqs {
+                mailbox.acknowledge(*seq, cx, fx);
+            }
+        });
+    }
+
+    /// The client of `inbox` cannot be sent this message; it stays, and the next ones go on.
+    pub fn skip(&self, inbox: &ClientId, seq: Seq) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| mailbox.skip(seq, cx, fx));
+    }
+
+    /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.
+    pub fn is_congested(&self) -> bool {
+        self.uncommitted_bytes.load(Ordering::Relaxed) > self.limits.uncommitted_bytes_max
+    }
+
+    /// Whether the store failed. Nothing is acknowledged any more.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Messages that expired leave their inbox. `entries` were just read from the store.
+    pub fn expire(&self, inbox: &ClientId, entries: &[Entry]) {
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            for entry in entries {
+                mailbox.expire_stored(entry, cx, fx);
+            }
+        });
+    }
+
+    /// Does what a reader asked for. Blocks on the store.
+    pub fn read(&self, store: &dyn Store, request: &ReadRequest) {
+        if let Some(page) = self.fetch(store, request) {
+            self.hand_over(request, page);
+        }
+    }
+
+    /// The first half of [`Hub::read`]: the page, if it is still wanted. A simulator lets time pass between the halves.
+    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Option<Page> {
+        let limit = PageLimit {
+            messages: PAGE_MESSAGES_MAX,
+            bytes: PAGE_BYTES_MAX,
+        };
+        let wanted = self.step_existing(&request.inbox, self.clock.now(), |mailbox, _, _| {
+            mailbox.is_attached(request.attachment)
+        });
+        if wanted != Some(true) {
+            return None;
+        }
+        store
+            .read(&request.inbox, request.after, limit)
+            .inspect_err(|error| self.observer.unreadable(&request.inbox, error))
+            .ok()
+    }
+
+    /// Sets whether new messages are refused for want of disk space (`None`: the store cannot tell).
+    pub fn set_disk_free(&self, free_bytes: Option<u64>) {
+        let is_full = free_bytes.is_some_and(|free| free < self.limits.disk_free_bytes_min);
+        if self.disk_is_full.swap(is_full, Ordering::Relaxed) != is_full {
+            self.observer.disk_is_full(is_full, free_bytes.unwrap_or_default());
+        }
+    }
+
+    /// The second half of [`Hub::read`].
+    pub fn hand_over(&self, request: &ReadRequest, page: Page) {
+        self.counters.pages_read.add(1);
+        self.step_existing(&request.inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.page(request.attachment, page, cx, fx);
+        });
+    }
+
+    fn accept(&self, inbox: &ClientId, message: Arc<Message>, origin: Option<Origin>) {
+        let refusal = if self.has_failed() {
+            self.counters.refused_store_failed.add(1);
+            Refusal::StoreFailed
+        } else if self.disk_is_full.load(Ordering::Relaxed) {
+            self.counters.refused_disk_full.add(1);
+            Refusal::DiskFull
+        } else {
+            let now = self.clock.now();
+            let refused = self.step(inbox, now, |mailbox, cx, fx| {
+                // Looked at again with the lock held: a failing hub passes by each inbox once, and this one may be done already.
+                match self.next_seq(now).filter(|_| !self.has_failed()) {
+                    Some(seq) => {
+                        #[cfg(feature = "testing")]
+                        crate::fault::given(inbox, seq, &message);
+                        mailbox.publish(seq, message, origin, cx, fx);
+                        Ok(())
+                    }
+                    None => Err(origin),
+                }
+            });
+            if let Err(origin) = refused {
+                self.counters.refused_store_failed.add(1);
+                refuse(origin, Refusal::StoreFailed);
+            }
+            return;
+        };
+        refuse(origin, refusal);
+    }
+
+    /// The next seq. Traffic that is never written would use the reservation up without the committer noticing: it is called.
+    fn next_seq(&self, now: Now) -> Option<Seq> {
+        if self.seqs.is_low() {
+            self.alarm.want(now.mono);
+        }
+        self.seqs.next(now.wall)
+    }
+
+    /// One step of an inbox, which is brought into memory if need be.
+    fn step<R>(&self, inbox: &ClientId, now: Now, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
+        let mut shard = self.shard(inbox).lock();
+        if !shard.contains(inbox) {
+            shard.insert(inbox);
+        }
+        let (result, left) = self.step_locked(&mut shard, inbox, now, step);
+        drop(shard);
+        self.report(inbox, left);
+        match result {
+            Some(result) => result,
+            None => unreachable!("an inbox was in its shard and is not, with the shard locked"),
+        }
+    }
+
+    /// One step of an inbox, if it is in memory.
+    fn step_existing<R>(
+        &self,
+        inbox: &ClientId,
+        now: Now,
+        step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R,
+    ) -> Option<R> {
+        let mut shard = self.shard(inbox).lock();
+        let (result, left) = self.step_locked(&mut shard, inbox, now, step);
+        drop(shard);
+        self.report(inbox, left);
+        result
+    }
+
+    /// One step of an inbox in a locked shard, and what it asked for but the reports, which are made without the lock.
+    fn step_locked<R>(
+        &self,
+        shard: &mut Shard,
+        inbox: &ClientId,
+        now: Now,
+        step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R,
+    ) -> (Option<R>, Vec<(Seq, ClientId, Left)>) {
+        let mut fx = Effects::default();
+        let cx = Context {
+            now,
+            limits: &self.limits,
+            counters: &self.counters,
+            sent_floor: shard.sent_floor.max(self.seqs.floor()),
+        };
+        let Some((inbox, mailbox)) = shard.get_mut(inbox) else {
+            return (None, fx.left);
+        };
+        let before = mailbox.unstored_bytes();
+        let result = step(mailbox, cx, &mut fx);
+        let after = mailbox.unstored_bytes();
+        if after >= before {
+            self.uncommitted_bytes.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.uncommitted_bytes.fetch_sub(before - after, Ordering::Relaxed);
+        }
+        if let Some((attachment, after)) = fx.read {
+            // The receiver lives as long as the bridge; after it is closed, nobody reads.
+            let _closed = self.reads.send(ReadRequest {
+                inbox: inbox.clone(),
+                attachment,
+                after,
+            });
+        }
+        let visit_at = mailbox.list_for(fx.commit_by);
+        let became_idle = mailbox.note_idle(now.mono);
+        if visit_at.is_some() || became_idle {
+            let inbox = inbox.clone();
+            if became_idle {
+                shard.idle(now.mono, inbox.clone());
+            }
+            if let Some(deadline) = visit_at {
+                shard.list(deadline, inbox);
+                self.alarm.want(deadline);
+            }
+        }
+        (Some(result), fx.left)
+    }
+
+    fn report(&self, inbox: &ClientId, left: Vec<(Seq, ClientId, Left)>) {
+        for (seq, from, why) in left {
+            self.observer.left(inbox, seq, &from, why);
+        }
+    }
+
+    fn shard(&self, inbox: &ClientId) -> &Mutex<Shard> {
+        let at = self.hasher.hash_one(inbox) as usize % SHARDS;
+        match self.shards.get(at) {
+            Some(shard) => shard,
+            None => unreachable!("a remainder is smaller than its divisor"),
+        }
+    }
+
+    /// Forgets inboxes that nothing has happened to for `idle`.
+    pub fn evict_idle(&self, idle: Duration) {
+        let now = self.clock.now().mono;
+        for shard in &self.shards {
+            shard.lock().evict_idle(now, idle, self.seqs.last());
+        }
+    }
+}
+
+fn refuse(origin: Option<Origin>, refusal: Refusal) {
+    if let Some(origin) = origin {
+        origin.port.settle(origin.ticket, Outcome::Refused(refusal));
+    }
+}

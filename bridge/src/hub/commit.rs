@@ -1,0 +1,283 @@
+//! Group commit: gathering a batch over all inboxes, and settling it.
+
+use std::mem;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::Duration;
+
+use super::{Hub, Shard};
+use crate::client_id::ClientId;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
+use crate::mailbox::Gathered;
+use crate::message::Seq;
+use crate::port::{Left, Now};
+use crate::store::{Batch, PageLimit, Store, StoreError};
+
+/// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
+/// changes its mind, and waits for the next round.
+const QUESTIONS_MAX: usize = 64;
+
+/// What a round of the committer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// When the next round is due, by [`Now::mono`]; `None` when nothing waits.
+    pub next: Option<Duration>,
+    /// Whether the store was written.
+    pub wrote: bool,
+}
+
+/// A batch between gathering and settling.
+pub struct PendingCommit(Gathering);
+
+impl PendingCommit {
+    /// What is to be made durable.
+    pub fn batch(&self) -> &Batch {
+        &self.0.batch
+    }
+}
+
+/// Messages that left one inbox: which, from whom, and why.
+type LeftHere = Vec<(Seq, ClientId, Left)>;
+
+#[derive(Default)]
+struct Gathering {
+    batch: Batch,
+    bytes: usize,
+    /// Per shard: the inboxes that have something in the batch.
+    touched: Vec<(usize, Vec<ClientId>)>,
+    next: Option<Duration>,
+    /// The first shard with an inbox that is due and found the batch full.
+    no_room_at: Option<usize>,
+    /// Messages that left unread, to be reported when no lock is held.
+    left: Vec<(ClientId, LeftHere)>,
+}
+
+impl Gathering {
+    fn is_full(&self) -> bool {
+        self.batch.puts.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+
+    fn size(&self) -> usize {
+        self.batch.puts.len() + self.batch.removals.len()
+    }
+
+    fn next_by(&mut self, deadline: Duration) {
+        self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
+    }
+}
+
+impl Hub {
+    /// Writes what is due, and tells who waits for it. With `all`, everything is due. Blocks on the store; one caller at a time.
+    /// After an error the hub has failed: everyone who waited was refused, and so is everyone who comes.
+    pub fn commit_round(&self, store: &dyn Store, all: bool) -> Result<Round, StoreError> {
+        let pending = self.begin_commit(store, all);
+        let written = if pending.batch().is_empty() {
+            Ok(())
+        } else {
+            store.commit(pending.batch())
+        };
+        self.finish_commit(pending, written)
+    }
+
+    /// The first part of [`Hub::commit_round`]: what is due. It may read the store. A simulator writes the batch itself.
+    pub fn begin_commit(&self, store: &dyn Store, all: bool) -> PendingCommit {
+        let mut gathering = Gathering::default();
+        if !self.has_failed() {
+            let now = self.clock.now();
+            // Round and round: the next batch begins where this one had no room.
+            let first = self.gather_from.load(Relaxed);
+            for offset in 0..self.shards.len() {
+                let at = (first + offset) % self.shards.len();
+                self.gather_shard(at, store, all, now, &mut gathering);
+            }
+            if let Some(at) = gathering.no_room_at {
+                self.gather_from.store(at, Relaxed);
+            }
+            gathering.batch.reserve = self.seqs.renewal(now.wall);
+        }
+        PendingCommit(gathering)
+    }
+
+    /// The last part of [`Hub::commit_round`]: tells who waited what came of writing the batch.
+    pub fn finish_commit(&self, pending: PendingCommit, written: Result<(), StoreError>) -> Result<Round, StoreError> {
+        let PendingCommit(mut gathering) = pending;
+        let wrote = !gathering.batch.is_empty();
+        match written {
+            Ok(()) if wrote => self.settle(&mut gathering),
+            Ok(()) => {}
+            Err(error) => {
+                self.fail(&error);
+                return Err(error);
+            }
+        }
+        Ok(Round {
+            next: gathering.next,
+            wrote,
+        })
+    }
+
+    fn gather_shard(&self, at: usize, store: &dyn Store, all: bool, now: Now, gathering: &mut Gathering) {
+        let Some(lock) = self.shards.get(at) else { return };
+        let mut shard = lock.lock();
+        if shard.listed.is_empty() {
+            return;
+        }
+        let mut touched = Vec::new();
+        let mut slow = Vec::new();
+        let mut kept = Vec::new();
+        for (deadline, inbox) in mem::take(&mut shard.listed) {
+            let is_due = all || deadline <= now.mono;
+            if gathering.is_full() || !is_due {
+                if is_due {
+                    gathering.no_room_at = gathering.no_room_at.or(Some(at));
+                }
+                gathering.next_by(deadline);
+                kept.push((deadline, inbox));
+                continue;
+            }
+            match self.gather_one(&mut shard, &inbox, Some(deadline), all, now, gathering) {
+                Some((Gathered::NeedsTotals | Gathered::NeedsOldest, _)) => slow.push(inbox),
+                Some((_, true)) => touched.push(inbox),
+                _ => {}
+            }
+        }
+        // Those that had no turn come before those that want another one.
+        kept.append(&mut shard.listed);
+        shard.listed = kept;
+        drop(shard);
+        for inbox in slow {
+            if self.gather_slowly(&inbox, store, all, now, gathering) {
+                touched.push(inbox);
+            }
+        }
+        if !touched.is_empty() {
+            gathering.touched.push((at, touched));
+        }
+        for (inbox, left) in mem::take(&mut gathering.left) {
+            self.report(&inbox, left);
+        }
+    }
+
+    /// Gathers from one inbox, and lists it again if something is left. Tells also whether it gave anything.
+    /// `None` if it is not in memory or `deadline` is void.
+    fn gather_one(
+        &self,
+        shard: &mut Shard,
+        inbox: &ClientId,
+        deadline: Option<Duration>,
+        all: bool,
+        now: Now,
+        gathering: &mut Gathering,
+    ) -> Option<(Gathered, bool)> {
+        let before = gathering.size();
+        let Gathering { batch, bytes, .. } = gathering;
+        let (gathered, left) = self.step_locked(shard, inbox, now, |mailbox, cx, fx| {
+            if deadline.is_some() && mailbox.visit_at != deadline {
+                return None;
+            }
+            let gathered = mailbox.gather(inbox, all, batch, bytes, cx, fx);
+            mailbox.visit_at = None;
+            if let Gathered::Later(deadline) = gathered {
+                fx.commit_by(deadline);
+            }
+            Some(gathered)
+        });
+        if !left.is_empty() {
+            gathering.left.push((inbox.clone(), left));
+        }
+        let gathered = gathered.flatten()?;
+        if let Gathered::Later(deadline) = gathered {
+            gathering.next_by(deadline);
+        }
+        Some((gathered, gathering.size() > before))
+    }
+
+    /// Gathers from an inbox that has questions to the store. Tells whether it gave anything.
+    fn gather_slowly(
+        &self,
+        inbox: &ClientId,
+        store: &dyn Store,
+        all: bool,
+        now: Now,
+        gathering: &mut Gathering,
+    ) -> bool {
+        let mut looked_at = Seq::ZERO;
+        for _ in 0..QUESTIONS_MAX {
+            let gathered = self.gather_one(&mut self.shard(inbox).lock(), inbox, None, all, now, gathering);
+            let answered = match gathered {
+                Some((Gathered::NeedsTotals, _)) => store.inbox(inbox).map(|record| {
+                    looked_at = Seq::ZERO;
+                    self.step_existing(inbox, now, |mailbox, cx, _| {
+                        mailbox.loaded(record.unwrap_or_default(), cx)
+                    });
+                }),
+                Some((Gathered::NeedsOldest, _)) => {
+                    let limit = PageLimit {
+                        messages: PAGE_MESSAGES_MAX,
+                        bytes: PAGE_BYTES_MAX,
+                    };
+                    // What was looked at is on its way out, but in the store until the batch is durable.
+                    store.read(inbox, looked_at, limit).map(|page| {
+                        looked_at = page.entries.last().map_or(looked_at, |last| last.seq);
+                        self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.drop_oldest(&page.entries, cx, fx));
+                    })
+                }
+                Some((_, gave)) => return gave,
+                None => return false,
+            };
+            if let Err(error) = answered {
+                self.observer.unreadable(inbox, &error);
+                self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.refuse_waiting(cx, fx));
+                return false;
+            }
+        }
+        // Still waiting: ask again in the next round, when what leaves now is out of the way.
+        let before = gathering.size();
+        let batch = &mut gathering.batch;
+        self.step_existing(inbox, now, |mailbox, _, fx| {
+            mailbox.take_removals(inbox, batch);
+            fx.commit_by(now.mono);
+        });
+        gathering.next_by(now.mono);
+        gathering.size() > before
+    }
+
+    /// The batch is durable: publishers are told, readers go on.
+    fn settle(&self, gathering: &mut Gathering) {
+        self.counters.commits.add(1);
+        self.counters.committed.add(gathering.batch.puts.len() as u64);
+        if let Some(reserved) = gathering.batch.reserve {
+            self.seqs.renewed(reserved);
+        }
+        let now = self.clock.now();
+        let mut left = Vec::new();
+        for (at, inboxes) in mem::take(&mut gathering.touched) {
+            let Some(lock) = self.shards.get(at) else { continue };
+            let mut shard = lock.lock();
+            for inbox in inboxes {
+                let (_, left_here) = self.step_locked(&mut shard, &inbox, now, |mailbox, cx, fx| {
+                    mailbox.committed(cx, fx);
+                    if let Some(deadline) = fx.commit_by.or(mailbox.visit_at) {
+                        gathering.next_by(deadline);
+                    }
+                });
+                if !left_here.is_empty() {
+                    left.push((inbox, left_here));
+                }
+            }
+        }
+        for (inbox, left) in left {
+            self.report(&inbox, left);
+        }
+    }
+
+    /// Nothing will be durable any more: whoever waits is told, and the operator.
+    pub(crate) fn fail(&self, error: &StoreError) {
+        self.has_failed.store(true, Release);
+        for shard in &self.shards {
+            for mailbox in shard.lock().values_mut() {
+                mailbox.fail(&self.counters);
+            }
+        }
+        self.observer.store_failed(error);
+    }
+}

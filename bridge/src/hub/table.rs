@@ -1,0 +1,85 @@
+//! One shard of the inboxes in memory.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::client_id::ClientId;
+use crate::mailbox::Mailbox;
+use crate::message::Seq;
+
+/// Inboxes of one shard that were read and left with mail in them. Beyond, the shard forgets them and assumes the worst.
+const SENT_MARKS_MAX: usize = 4096;
+
+/// Inboxes, and who wants to be looked at when.
+#[derive(Default)]
+pub(super) struct Shard {
+    mailboxes: HashMap<ClientId, Mailbox>,
+    /// Inboxes that the committer should visit, and when. An entry whose time is no longer the inbox's own is void.
+    pub(super) listed: Vec<(Duration, ClientId)>,
+    /// Inboxes that became idle, oldest first. An entry whose time is no longer the inbox's own is void.
+    idle: VecDeque<(Duration, ClientId)>,
+    /// Of inboxes that are not in memory and hold mail that was sent before: up to which seq.
+    sent_marks: HashMap<ClientId, Seq>,
+    /// Everything up to here may have been sent before, in any inbox of this shard.
+    pub(super) sent_floor: Seq,
+}
+
+impl Shard {
+    pub(super) fn contains(&self, inbox: &ClientId) -> bool {
+        self.mailboxes.contains_key(inbox)
+    }
+
+    pub(super) fn insert(&mut self, inbox: &ClientId) {
+        let sent_up_to = self.sent_marks.remove(inbox).unwrap_or_default();
+        self.mailboxes.insert(inbox.clone(), Mailbox::new(sent_up_to));
+    }
+
+    pub(super) fn get_mut(&mut self, inbox: &ClientId) -> Option<(&ClientId, &mut Mailbox)> {
+        match self.mailboxes.get_key_value_mut(inbox) {
+            Some((inbox, mailbox)) => Some((inbox, mailbox)),
+            None => None,
+        }
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Mailbox> {
+        self.mailboxes.values_mut()
+    }
+
+    pub(super) fn list(&mut self, deadline: Duration, inbox: ClientId) {
+        self.listed.push((deadline, inbox));
+    }
+
+    pub(super) fn idle(&mut self, since: Duration, inbox: ClientId) {
+        self.idle.push_back((since, inbox));
+    }
+
+    pub(super) fn evict_idle(&mut self, now: Duration, idle: Duration, last: Seq) {
+        while self.idle.front().is_some_and(|(since, _)| *since + idle <= now) {
+            let Some((since, inbox)) = self.idle.pop_front() else {
+                return;
+            };
+            let Some(mailbox) = self.mailboxes.get(&inbox) else {
+                continue;
+            };
+            if mailbox.idle_since != Some(since) || !mailbox.is_idle() {
+                continue;
+            }
+            let mark = mailbox.sent_mark();
+            self.mailboxes.remove(&inbox);
+            if mark > self.sent_floor {
+                self.sent_marks.insert(inbox, mark);
+            }
+        }
+        if self.sent_marks.len() > SENT_MARKS_MAX {
+            self.sent_marks = HashMap::new();
+            self.sent_floor = last;
+        }
+        // Inboxes come in bursts; their room is given back.
+        if self.mailboxes.capacity() > 64 && self.mailboxes.len() * 4 < self.mailboxes.capacity() {
+            self.mailboxes.shrink_to_fit();
+            self.idle.shrink_to_fit();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the tests of the inboxes stand on: a clock that is set, ports and observers that write down what they are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::client_id::ClientId;
+use crate::message::{Message, Micros, Qos, Seq};
+use crate::port::{AttachmentId, Clock, Delivery, Left, Now, Observer, Outcome, Port, Ticket};
+use crate::store::StoreError;
+
+/// Where tests begin: some time after the epoch, so that the clock can go back.
+pub(crate) const START: Now = Now {
+    wall: Micros(1_000_000_000_000),
+    mono: Duration::from_secs(100),
+};
+
+/// Long after every test.
+pub(crate) const FAR: Micros = Micros(u64::MAX);
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub(crate) struct TestClock(Mutex<Now>);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        TestClock(Mutex::new(START))
+    }
+}
+
+impl TestClock {
+    /// Both clocks go on.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut now = self.0.lock();
+        now.mono += by;
+        now.wall.0 += by.as_micros() as u64;
+    }
+
+    /// The system clock is set by somebody.
+    pub(crate) fn jump(&self, micros: i64) {
+        let mut now = self.0.lock();
+        now.wall.0 = now.wall.0.saturating_add_signed(micros);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        *self.0.lock()
+    }
+}
+
+/// A session that only writes down.
+#[derive(Default)]
+pub(crate) struct TestPort {
+    pub(crate) delivered: Mutex<Vec<(AttachmentId, Delivery)>>,
+    pub(crate) settled: Mutex<Vec<(Ticket, Outcome)>>,
+}
+
+impl TestPort {
+    /// What was delivered since the last call.
+    pub(crate) fn take_delivered(&self) -> Vec<(AttachmentId, Delivery)> {
+        std::mem::take(&mut self.delivered.lock())
+    }
+
+    /// What was settled since the last call.
+    pub(crate) fn take_settled(&self) -> Vec<(Ticket, Outcome)> {
+        std::mem::take(&mut self.settled.lock())
+    }
+}
+
+impl Port for TestPort {
+    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) {
+        self.delivered.lock().push((attachment, delivery));
+    }
+
+    fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        self.settled.lock().push((ticket, outcome));
+    }
+}
+
+/// An operator who writes down.
+#[derive(Default)]
+pub(crate) struct TestObserver {
+    pub(crate) left: Mutex<Vec<(ClientId, Seq, Left)>>,
+    pub(crate) failures: Mutex<u64>,
+    pub(crate) unreadable: Mutex<Vec<ClientId>>,
+}
+
+impl Observer for TestObserver {
+    fn left(&self, inbox: &ClientId, seq: Seq, _: &ClientId, why: Left) {
+        self.left.lock().push((inbox.clone(), seq, why));
+    }
+
+    fn store_failed(&self, _: &StoreError) {
+        *self.failures.lock() += 1;
+    }
+
+    fn unreadable(&self, inbox: &ClientId, _: &StoreError) {
+        self.unreadable.lock().push(inbox.clone());
+    }
+
+    fn disk_is_full(&self, _: bool, _: u64) {}
+}
+
+pub(crate) fn id(name: &str) -> ClientId {
+    ClientId::new(name).unwrap()
+}
+
+/// A message that begins with its ticket and has `size` bytes.
+pub(crate) fn message(ticket: u64, size: usize, qos: Qos, expires_at: Micros) -> Arc<Message> {
+    let mut payload = ticket.to_be_bytes().to_vec();
+    payload.resize(size.max(8), b'.');
+    Arc::new(Message {
+        from: id("alice"),
+        id: None,
+        at: START.wall,
+        expires_at,
+        expiry_is_publishers: false,
+        qos,
+        payload: Bytes::from(payload),
+        properties: None,
+    })
+}
+
+/// The ticket in a message that [`message`] made.
+pub(crate) fn ticket_of(message: &Message) -> u64 {
+    u64::from_be_bytes(message.payload[..8].try_into().unwrap())
+}

@@ -1,0 +1,7 @@
+//! Tests of all inboxes together: single steps of the hub, and whole random lives against a plain model.
+
+pub(crate) mod kit;
+mod life;
+mod model;
+mod property;
+mod steps;

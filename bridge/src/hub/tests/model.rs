@@ -1,0 +1,437 @@
+//! The plain model: what the contract says of a few inboxes, with maps and without cleverness. It is told what was done, checks what
+//! the hub said, and knows what must be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::test_runner::TestCaseError;
+
+use super::kit::ticket_of;
+use crate::client_id::ClientId;
+use crate::limits::{Limits, WhenFull};
+use crate::message::{Micros, Qos, Seq};
+use crate::port::{AttachmentId, Delivery, Left, Now, Outcome, Refusal, Ticket};
+use crate::store::{MemoryStore, PageLimit, Store};
+
+/// One publish.
+#[derive(Debug)]
+struct Sent {
+    inbox: usize,
+    size: u64,
+    qos: Qos,
+    expires_at: Micros,
+    outcome: Option<Outcome>,
+    seq: Option<Seq>,
+    /// Times that it was delivered, in all runs.
+    deliveries: u64,
+    /// Its client has it, or somebody was told that it left.
+    gone: bool,
+    /// Its removal is durable.
+    removed: bool,
+    /// It was published by this run, or found in the store when it began.
+    here: bool,
+}
+
+/// The reader of one inbox.
+#[derive(Debug)]
+struct Attached {
+    id: AttachmentId,
+    window: usize,
+    last: Seq,
+    unacknowledged: BTreeSet<Seq>,
+    delivered: BTreeSet<Seq>,
+}
+
+pub(super) struct Model {
+    inboxes: Vec<ClientId>,
+    limits: Limits,
+    sent: Vec<Sent>,
+    /// Which publish has a seq: for ever, in every run.
+    seqs: BTreeMap<Seq, u64>,
+    readers: Vec<Option<Attached>>,
+    /// Per inbox, what its client got in this run.
+    ever: Vec<BTreeSet<Seq>>,
+    /// Per inbox, what this run found in it: a crash can leave more than the limits, when the batch that made room was cut short.
+    found: Vec<(u64, u64)>,
+    qos0: Qos0,
+    /// The hub failed: it promises no more, but that nobody waits.
+    pub(super) failed: bool,
+    /// In the batch that is being written.
+    pub(super) committing: BTreeSet<Seq>,
+    /// A sweep reports what it found some time ago.
+    pub(super) sweeping: bool,
+}
+
+/// Messages with QoS 0 in this run.
+#[derive(Default)]
+struct Qos0 {
+    published: u64,
+    delivered: u64,
+}
+
+pub(super) fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), TestCaseError> {
+    if holds { Ok(()) } else { Err(TestCaseError::fail(why())) }
+}
+
+impl Model {
+    pub(super) fn new(inboxes: Vec<ClientId>, limits: Limits) -> Self {
+        Model {
+            readers: inboxes.iter().map(|_| None).collect(),
+            ever: inboxes.iter().map(|_| BTreeSet::new()).collect(),
+            found: vec![(0, 0); inboxes.len()],
+            inboxes,
+            limits,
+            sent: Vec::new(),
+            seqs: BTreeMap::new(),
+            qos0: Qos0::default(),
+            failed: false,
+            committing: BTreeSet::new(),
+            sweeping: false,
+        }
+    }
+
+    /// Gives the ticket.
+    pub(super) fn published(&mut self, inbox: usize, size: usize, qos: Qos, expires_at: Micros) -> u64 {
+        self.qos0.published += u64::from(qos == Qos::AtMostOnce);
+        self.sent.push(Sent {
+            inbox,
+            size: size as u64,
+            qos,
+            expires_at,
+            outcome: None,
+            seq: None,
+            deliveries: 0,
+            gone: false,
+            removed: false,
+            here: true,
+        });
+        self.sent.len() as u64 - 1
+    }
+
+    pub(super) fn attached(&mut self, inbox: usize, id: AttachmentId, window: u16) {
+        self.readers[inbox] = Some(Attached {
+            id,
+            window: window.into(),
+            last: Seq::ZERO,
+            unacknowledged: BTreeSet::new(),
+            delivered: BTreeSet::new(),
+        });
+    }
+
+    pub(super) fn detached(&mut self, inbox: usize) -> Option<AttachmentId> {
+        self.readers[inbox].take().map(|reader| reader.id)
+    }
+
+    /// What the present reader of an inbox has not acknowledged.
+    pub(super) fn unacknowledged(&self, inbox: usize) -> Vec<Seq> {
+        let reader = self.readers[inbox].iter();
+        reader.flat_map(|reader| &reader.unacknowledged).copied().collect()
+    }
+
+    pub(super) fn ever_delivered(&self, inbox: usize) -> Vec<Seq> {
+        self.ever[inbox].iter().copied().collect()
+    }
+
+    pub(super) fn acknowledged(&mut self, inbox: usize, seq: Seq) {
+        let ticket = self.seqs[&seq];
+        self.sent[ticket as usize].gone = true;
+        self.skipped(inbox, seq);
+    }
+
+    pub(super) fn skipped(&mut self, inbox: usize, seq: Seq) {
+        if let Some(reader) = &mut self.readers[inbox] {
+            reader.unacknowledged.remove(&seq);
+        }
+    }
+
+    /// These removals are durable.
+    pub(super) fn removed(&mut self, removals: &[(ClientId, Seq)]) {
+        for (_, seq) in removals {
+            let ticket = self.seqs[seq];
+            self.sent[ticket as usize].removed = true;
+        }
+    }
+
+    /// Rules 4, 6 and 9, and the window.
+    pub(super) fn delivered(
+        &mut self,
+        delivered: Vec<(AttachmentId, Delivery)>,
+        now: Now,
+    ) -> Result<(), TestCaseError> {
+        for (attachment, delivery) in delivered {
+            let (ticket, seq) = (ticket_of(&delivery.message), delivery.seq);
+            self.has_seq(ticket, seq)?;
+            let sent = &mut self.sent[ticket as usize];
+            let it = format!("message {ticket} (seq {seq}): {sent:?}");
+            let reader = self.readers[sent.inbox]
+                .as_mut()
+                .filter(|reader| reader.id == attachment);
+            let Some(reader) = reader else {
+                return Err(TestCaseError::fail(format!(
+                    "delivered to somebody who does not read this inbox: {it}"
+                )));
+            };
+            check(seq > reader.last, || {
+                format!("out of order, after {}: {it}", reader.last)
+            })?;
+            check(self.failed || !sent.gone, || {
+                format!("delivered although it left: {it}")
+            })?;
+            check(!sent.removed, || format!("delivered although durably removed: {it}"))?;
+            check(
+                self.failed || !matches!(sent.outcome, Some(Outcome::Refused(_))),
+                || format!("delivered although refused: {it}"),
+            )?;
+            check(now.wall < sent.expires_at, || {
+                format!("delivered although expired: {it}")
+            })?;
+            check(delivery.dup || sent.deliveries == 0, || {
+                format!("delivered again without DUP: {it}")
+            })?;
+            sent.deliveries += 1;
+            reader.last = seq;
+            reader.delivered.insert(seq);
+            if sent.qos == Qos::AtMostOnce {
+                self.qos0.delivered += 1;
+                check(sent.deliveries == 1, || format!("QoS 0 delivered twice: {it}"))?;
+                continue;
+            }
+            self.ever[sent.inbox].insert(seq);
+            reader.unacknowledged.insert(seq);
+            check(reader.unacknowledged.len() <= reader.window, || {
+                format!("more than the window: {reader:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Rule 5: what leaves unread has a reason.
+    pub(super) fn left(&mut self, left: Vec<(ClientId, Seq, Left)>, now: Now) -> Result<(), TestCaseError> {
+        for (_, seq, why) in left {
+            let Some(&ticket) = self.seqs.get(&seq) else {
+                return Err(TestCaseError::fail(format!("seq {seq} left, and nobody published it")));
+            };
+            let sent = &mut self.sent[ticket as usize];
+            let it = format!("message {ticket} (seq {seq}): {sent:?}");
+            // A sweep may find gone what it saw some time ago.
+            check(!sent.gone || self.sweeping, || format!("left twice: {it}"))?;
+            let has_reason = match why {
+                Left::Expired => sent.expires_at <= now.wall || self.sweeping,
+                Left::Dropped => self.limits.when_full == WhenFull::DropOldest,
+                Left::Purged => false,
+            };
+            check(has_reason, || format!("{why:?} without a reason: {it}"))?;
+            sent.gone = true;
+        }
+        Ok(())
+    }
+
+    /// What the answers say of seqs, to be known before anything else is checked.
+    pub(super) fn learn(&mut self, settled: &[(Ticket, Outcome)]) -> Result<(), TestCaseError> {
+        for (Ticket(ticket), outcome) in settled {
+            if let Outcome::Accepted(proof) = outcome {
+                self.has_seq(*ticket, proof.seq())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 3: exactly one outcome, and yes only for what is safe.
+    pub(super) fn outcomes(
+        &mut self,
+        settled: Vec<(Ticket, Outcome)>,
+        store: &MemoryStore,
+    ) -> Result<(), TestCaseError> {
+        for (Ticket(ticket), outcome) in settled {
+            let sent = &self.sent[ticket as usize];
+            let it = format!("message {ticket}: {sent:?}, {outcome:?}");
+            check(sent.outcome.is_none(), || format!("a second outcome: {it}"))?;
+            match &outcome {
+                Outcome::Accepted(proof) => {
+                    let durable = store.crash_image();
+                    let is_safe = sent.gone || self.holds(&durable, sent.inbox, proof.seq());
+                    check(is_safe, || format!("accepted, not stored and not acknowledged: {it}"))?;
+                }
+                Outcome::Refused(Refusal::InboxFull) => self.is_full(ticket, store)?,
+                Outcome::Refused(Refusal::StoreFailed) => {
+                    check(self.failed, || format!("refused by a healthy store: {it}"))?
+                }
+                Outcome::Refused(Refusal::DiskFull) => return Err(TestCaseError::fail("the disk is not full")),
+            }
+            self.sent[ticket as usize].outcome = Some(outcome);
+        }
+        Ok(())
+    }
+
+    /// Nothing waits.
+    pub(super) fn settled(&self, store: &MemoryStore) -> Result<(), TestCaseError> {
+        self.all_have_outcomes()?;
+        for (ticket, sent) in self.stored().filter(|(_, sent)| sent.here) {
+            let is_there = sent.seq.is_some_and(|seq| self.holds(store, sent.inbox, seq));
+            let should = sent.is_present();
+            check(is_there == should, || {
+                format!("stored is {is_there}: message {ticket}: {sent:?}")
+            })?;
+        }
+        for inbox in 0..self.inboxes.len() {
+            let (messages, bytes) = self.count(inbox, Sent::is_present);
+            let (found_messages, found_bytes) = self.found[inbox];
+            let fits = messages <= self.limits.inbox_messages_max.max(found_messages)
+                && bytes <= self.limits.inbox_bytes_max.max(found_bytes);
+            let drops = self.limits.when_full == WhenFull::DropOldest;
+            check(fits || !drops, || {
+                format!("{messages} messages, {bytes} bytes are over the limits")
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn all_have_outcomes(&self) -> Result<(), TestCaseError> {
+        for (ticket, sent) in self.stored().filter(|(_, sent)| sent.here) {
+            check(sent.outcome.is_some(), || {
+                format!("no outcome: message {ticket}: {sent:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Rule 4: who reads gets everything that is there.
+    pub(super) fn attached_have_all(&self, now: Now) -> Result<(), TestCaseError> {
+        for (ticket, sent) in self
+            .stored()
+            .filter(|(_, sent)| sent.is_present() && sent.expires_at > now.wall)
+        {
+            if let Some(reader) = &self.readers[sent.inbox] {
+                let has = sent.seq.is_some_and(|seq| reader.delivered.contains(&seq));
+                check(has, || {
+                    format!("not delivered to its reader: message {ticket}: {sent:?}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 9: at most once, and counted if not at all.
+    pub(super) fn qos0_accounted(&self, undelivered: u64) -> Result<(), TestCaseError> {
+        let Qos0 { published, delivered } = self.qos0;
+        check(published == delivered + undelivered, || {
+            format!("of {published} with QoS 0, {delivered} were delivered and {undelivered} counted as not delivered")
+        })
+    }
+
+    /// A new run begins with what `store` holds. Whatever was promised is there.
+    pub(super) fn crashed(&mut self, store: &MemoryStore) -> Result<(), TestCaseError> {
+        let all = PageLimit {
+            messages: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let mut found = BTreeSet::new();
+        for inbox in 0..self.inboxes.len() {
+            for entry in store
+                .read(&self.inboxes[inbox], Seq::ZERO, all)
+                .map_err(|why| TestCaseError::fail(why.to_string()))?
+                .entries
+            {
+                let ticket = ticket_of(&entry.message);
+                self.has_seq(ticket, entry.seq)?;
+                check(self.sent[ticket as usize].inbox == inbox, || {
+                    format!("message {ticket} is in the wrong inbox")
+                })?;
+                found.insert(ticket);
+            }
+        }
+        for (ticket, sent) in self.sent.iter_mut().enumerate() {
+            let is_found = found.contains(&(ticket as u64));
+            let it = format!("message {ticket}: {sent:?}");
+            let promised = sent.here && matches!(sent.outcome, Some(Outcome::Accepted(_))) && !sent.gone;
+            check(is_found || !promised, || format!("lost in a crash: {it}"))?;
+            check(!is_found || !sent.removed, || format!("back after its removal: {it}"))?;
+            check(!is_found || sent.here, || format!("back from an earlier run: {it}"))?;
+            sent.here = is_found;
+            if is_found {
+                // Found, it is as good as accepted; an acknowledgement that was not durable is forgotten (rule 7).
+                sent.gone = false;
+                if let Some(seq) = sent
+                    .seq
+                    .filter(|_| sent.outcome.is_none() || matches!(sent.outcome, Some(Outcome::Refused(_))))
+                {
+                    sent.outcome = Some(Outcome::Accepted(crate::port::Proof::of(seq)));
+                }
+            }
+        }
+        self.found = (0..self.inboxes.len())
+            .map(|inbox| self.count(inbox, Sent::is_present))
+            .collect();
+        self.readers.iter_mut().for_each(|reader| *reader = None);
+        self.ever.iter_mut().for_each(BTreeSet::clear);
+        self.qos0 = Qos0::default();
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Rule 6: one seq per message, for ever, and in the order of the publishes to an inbox.
+    pub(super) fn has_seq(&mut self, ticket: u64, seq: Seq) -> Result<(), TestCaseError> {
+        let sent = &mut self.sent[ticket as usize];
+        let known = sent.seq.replace(seq).unwrap_or(seq);
+        check(known == seq, || {
+            format!("message {ticket} had seq {known} and has {seq}")
+        })?;
+        let other = *self.seqs.entry(seq).or_insert(ticket);
+        check(other == ticket, || {
+            format!("seq {seq} was given to message {other} and to {ticket}")
+        })?;
+        let before = self.seqs.range(..seq).next_back().map_or(0, |(_, ticket)| *ticket);
+        let after = self
+            .seqs
+            .range(Seq(seq.0 + 1)..)
+            .next()
+            .map_or(u64::MAX, |(_, ticket)| *ticket);
+        check(before <= ticket && ticket < after, || {
+            format!("message {ticket} has seq {seq}, between {before} and {after}")
+        })
+    }
+
+    /// A refusal for want of room was due. What is on its way out may count still.
+    fn is_full(&self, ticket: u64, store: &MemoryStore) -> Result<(), TestCaseError> {
+        let new = &self.sent[ticket as usize];
+        let (messages, bytes) = self.count(new.inbox, |sent| {
+            let leaves = || {
+                sent.seq
+                    .is_some_and(|seq| self.committing.contains(&seq) || self.holds(store, sent.inbox, seq))
+            };
+            sent.here && !matches!(sent.outcome, Some(Outcome::Refused(_))) && (!sent.gone || leaves())
+        });
+        // This one is among them.
+        let is_full = messages > self.limits.inbox_messages_max || bytes > self.limits.inbox_bytes_max;
+        check(is_full, || {
+            format!("refused with room for it, at {messages} messages and {bytes} bytes: {new:?}")
+        })
+    }
+
+    fn count(&self, inbox: usize, counts: impl Fn(&Sent) -> bool) -> (u64, u64) {
+        let here = self.stored().filter(|(_, sent)| sent.inbox == inbox && counts(sent));
+        here.fold((0, 0), |(messages, bytes), (_, sent)| (messages + 1, bytes + sent.size))
+    }
+
+    fn stored(&self) -> impl Iterator<Item = (usize, &Sent)> {
+        self.sent
+            .iter()
+            .enumerate()
+            .filter(|(_, sent)| sent.qos != Qos::AtMostOnce)
+    }
+
+    fn holds(&self, store: &MemoryStore, inbox: usize, seq: Seq) -> bool {
+        let one = PageLimit {
+            messages: 1,
+            bytes: usize::MAX,
+        };
+        let page = store.read(&self.inboxes[inbox], Seq(seq.0 - 1), one);
+        page.is_ok_and(|page| page.entries.first().is_some_and(|first| first.seq == seq))
+    }
+}
+
+impl Sent {
+    /// It was accepted and nothing ended it.
+    fn is_present(&self) -> bool {
+        self.here && !self.gone && matches!(self.outcome, Some(Outcome::Accepted(_)))
+    }
+}

@@ -1,0 +1,291 @@
+//! The committer's side of an inbox: what goes into the next batch, and what follows when it is durable.
+
+use std::mem;
+use std::time::Duration;
+
+use super::{Context, Durability, Effects, Mailbox, grow, shrink};
+use crate::client_id::ClientId;
+use crate::counters::Counters;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, WhenFull};
+use crate::message::{Entry, Seq};
+use crate::port::{Left, Outcome, Proof, Refusal};
+use crate::store::{Batch, InboxRecord};
+
+/// What an inbox wants of the committer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// Nothing is left to write.
+    Nothing,
+    /// Something is left, for a batch not later than this.
+    Later(Duration),
+    /// First [`Mailbox::loaded`]: limits cannot be checked without the totals.
+    NeedsTotals,
+    /// First [`Mailbox::drop_oldest`]: it is over its limits.
+    NeedsOldest,
+}
+
+impl Mailbox {
+    /// Adds to `batch` what is due: waiting messages that no reader is about to acknowledge, and removals. With `all`, everything.
+    pub(crate) fn gather(
+        &mut self,
+        inbox: &ClientId,
+        all: bool,
+        batch: &mut Batch,
+        batch_bytes: &mut usize,
+        cx: Context,
+        fx: &mut Effects,
+    ) -> Gathered {
+        let now = cx.now.mono;
+        let waiting = |mailbox: &Mailbox| {
+            let waiting = mailbox
+                .young
+                .iter()
+                .filter(|young| young.durability == Durability::Waiting);
+            waiting.map(|young| young.held_until).min()
+        };
+        let due = waiting(self).filter(|held_until| all || *held_until <= now);
+        if due.is_some() && !self.puts_off() {
+            let Some(totals) = self.totals else {
+                return Gathered::NeedsTotals;
+            };
+            if cx.limits.when_full == WhenFull::DropOldest && self.is_over(cx) {
+                if totals.messages > 0 {
+                    return Gathered::NeedsOldest;
+                }
+                self.drop_oldest_waiting(cx, fx);
+            }
+            self.take_waiting(inbox, batch, batch_bytes);
+        }
+        let removals_by = self.removals_since + cx.limits.ack_flush_interval;
+        if !self.removals.is_empty() && (all || due.is_some() || removals_by <= now) {
+            self.take_removals(inbox, batch);
+        }
+        let removals_by = (!self.removals.is_empty()).then_some(removals_by);
+        match waiting(self).into_iter().chain(removals_by).min() {
+            Some(deadline) => Gathered::Later(deadline.max(now)),
+            None => Gathered::Nothing,
+        }
+    }
+
+    /// Adds to `batch` all removals.
+    pub(crate) fn take_removals(&mut self, inbox: &ClientId, batch: &mut Batch) {
+        batch
+            .removals
+            .extend(self.removals.keys().map(|seq| (inbox.clone(), *seq)));
+        self.removals_committing.append(&mut self.removals);
+    }
+
+    /// What the store holds for this inbox, read while no commit was under way. Refuses what does not fit.
+    pub(crate) fn loaded(&mut self, mut record: InboxRecord, cx: Context) {
+        // One of unknown size may not be in the store at all. Until it is durably gone it counts as if it stayed: totals that are
+        // too small would make an inbox with mail look empty.
+        for size in self
+            .removals
+            .values()
+            .chain(self.removals_committing.values())
+            .flatten()
+        {
+            shrink(&mut record, *size);
+        }
+        self.totals = Some(record);
+        if cx.limits.when_full == WhenFull::DropOldest {
+            return;
+        }
+        let mut room = record;
+        for mut young in mem::take(&mut self.young) {
+            let size = young.message.size();
+            let fits =
+                room.messages < cx.limits.inbox_messages_max && room.bytes + size as u64 <= cx.limits.inbox_bytes_max;
+            if young.durability == Durability::Waiting && !fits && !self.has_passed(young.seq) {
+                shrink(&mut self.unstored, size);
+                cx.counters.refused_inbox_full.add(1);
+                if let Some(origin) = young.origin.take() {
+                    origin.settle(Outcome::Refused(Refusal::InboxFull));
+                }
+                continue;
+            }
+            if !matches!(young.durability, Durability::Durable | Durability::Never) {
+                grow(&mut room, size);
+            }
+            self.young.push_back(young);
+        }
+    }
+
+    /// The oldest entries of the inbox that were not looked at yet, just read; as many of them leave as must.
+    pub(crate) fn drop_oldest(&mut self, oldest: &[Entry], cx: Context, fx: &mut Effects) {
+        for entry in oldest {
+            if !self.is_over(cx) {
+                break;
+            }
+            if !self.is_leaving(entry.seq) {
+                let kept = self.young_at(entry.seq);
+                self.drop_one(entry.seq, &entry.message, kept, cx, fx);
+            }
+        }
+        if oldest.is_empty() {
+            // The totals disagree with the store: count anew.
+            self.totals = None;
+        }
+        self.pump(cx, fx);
+    }
+
+    /// The batch that was gathered is durable.
+    pub(crate) fn committed(&mut self, cx: Context, fx: &mut Effects) {
+        let removed = mem::take(&mut self.removals_committing);
+        if removed.values().any(Option::is_none) {
+            self.totals = None;
+        }
+        if let Some(reader) = self.reader.as_mut() {
+            reader.forget_removed(&removed);
+        }
+        let mut kept_bytes = 0;
+        for mut young in mem::take(&mut self.young) {
+            let seq = young.seq;
+            let size = young.message.size();
+            match young.durability {
+                Durability::Committing | Durability::CommittingGone => {}
+                durability => {
+                    if durability == Durability::Durable {
+                        kept_bytes += size;
+                    }
+                    self.young.push_back(young);
+                    continue;
+                }
+            }
+            shrink(&mut self.unstored, size);
+            if let Some(totals) = self.totals.as_mut() {
+                grow(totals, size);
+            }
+            if let Some(origin) = young.origin.take() {
+                origin.settle(Outcome::Accepted(Proof::of(seq)));
+            }
+            if young.durability == Durability::CommittingGone {
+                self.leave_store(seq, Some(size), cx, fx);
+            } else if self.has_passed(seq) {
+                // Sent: from now on the store has it, until it is acknowledged.
+            } else if self.keeps_for_reader(self.young.len(), kept_bytes + size) {
+                kept_bytes += size;
+                young.durability = Durability::Durable;
+                self.young.push_back(young);
+            } else {
+                self.fall_back_to_store(seq);
+            }
+        }
+        self.pump(cx, fx);
+    }
+
+    /// Nothing will be durable any more: whoever waits is told so.
+    pub(crate) fn fail(&mut self, counters: &Counters) {
+        for young in &mut self.young {
+            if let Some(origin) = young.origin.take() {
+                counters.refused_store_failed.add(1);
+                origin.settle(if crate::fault!(AckAfterFailedCommit) {
+                    Outcome::Accepted(Proof::of(young.seq))
+                } else {
+                    Outcome::Refused(Refusal::StoreFailed)
+                });
+            }
+        }
+    }
+
+    /// The store cannot be read for this inbox: what waits is refused, and forgotten.
+    pub(crate) fn refuse_waiting(&mut self, cx: Context, fx: &mut Effects) {
+        while let Some(at) = self
+            .young
+            .iter()
+            .position(|young| young.durability == Durability::Waiting)
+        {
+            cx.counters.refused_store_failed.add(1);
+            let Some(young) = self.take_young(at) else { return };
+            self.give_up_in_flight(young.seq);
+            if let Some(origin) = young.origin {
+                origin.settle(Outcome::Refused(Refusal::StoreFailed));
+            }
+        }
+        if !self.removals.is_empty() {
+            fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
+        }
+    }
+
+    /// Nothing is acknowledged soon: what waits goes to the disk now.
+    pub(super) fn release_holds(&mut self, now: Duration, fx: &mut Effects) {
+        let mut released = false;
+        for young in self
+            .young
+            .iter_mut()
+            .filter(|young| young.durability == Durability::Waiting)
+        {
+            young.held_until = young.held_until.min(now);
+            released = true;
+        }
+        if released {
+            fx.commit_by(now);
+        }
+    }
+
+    fn take_waiting(&mut self, inbox: &ClientId, batch: &mut Batch, batch_bytes: &mut usize) {
+        for young in self
+            .young
+            .iter_mut()
+            .filter(|young| young.durability == Durability::Waiting)
+        {
+            let size = young.message.size();
+            let is_full = batch.puts.len() >= BATCH_MESSAGES_MAX || *batch_bytes + size > BATCH_BYTES_MAX;
+            if is_full && !batch.puts.is_empty() {
+                break;
+            }
+            *batch_bytes += size;
+            young.durability = Durability::Committing;
+            batch.puts.push((
+                inbox.clone(),
+                Entry {
+                    seq: young.seq,
+                    message: young.message.clone(),
+                },
+            ));
+        }
+    }
+
+    /// Whether what waits is to wait for one more batch: with removals of unknown size under way the totals cannot be counted
+    /// exactly. Not twice in a row, so that a reader who goes on with them does not hold publishers up.
+    fn puts_off(&mut self) -> bool {
+        let mut sizes = self.removals.values().chain(self.removals_committing.values());
+        self.has_put_off = !self.has_put_off && self.totals.is_none() && sizes.any(Option::is_none);
+        self.has_put_off
+    }
+
+    fn is_over(&self, cx: Context) -> bool {
+        let totals = self.totals.unwrap_or_default();
+        totals.messages + self.unstored.messages > cx.limits.inbox_messages_max
+            || totals.bytes + self.unstored.bytes > cx.limits.inbox_bytes_max
+    }
+
+    /// More arrived at once than the inbox holds, and nothing older is stored.
+    fn drop_oldest_waiting(&mut self, cx: Context, fx: &mut Effects) {
+        while self.is_over(cx) {
+            let Some(at) = self
+                .young
+                .iter()
+                .position(|young| young.durability == Durability::Waiting)
+            else {
+                return;
+            };
+            let Some((seq, message)) = self.young.get(at).map(|young| (young.seq, young.message.clone())) else {
+                return;
+            };
+            self.drop_one(seq, &message, Some((at, Durability::Waiting)), cx, fx);
+        }
+    }
+
+    fn drop_one(
+        &mut self,
+        seq: Seq,
+        message: &crate::message::Message,
+        young: Option<(usize, Durability)>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        self.give_up_in_flight(seq);
+        self.remove_unread(seq, message, young, Left::Dropped, cx, fx);
+    }
+}

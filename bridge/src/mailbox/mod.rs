@@ -1,0 +1,466 @@
+//! One inbox, as a state machine without I/O.
+//!
+//! ```text
+//!              attach                    all that was stored is delivered
+//!  Offline ─────────────▶ Replaying ────────────────────────────────────────▶ Live
+//!     ▲                      ▲  │                                              │
+//!     │                      └──┼── the reader falls behind what memory keeps ─┘
+//!     └────────── detach ───────┴──────────────────────────────── detach ──────┘
+//! ```
+//!
+//! A message is *young* from its acceptance until it is durable and no longer wanted in memory. What is not young is in the
+//! store, or gone. Young messages are in seq order, and they become durable in that order, because a commit takes all
+//! that wait. So everything before the first young message is durable, and a reader that has had all of that from the
+//! store ([`reader::Reader::stored_up_to`]) goes on with the young ones, and misses nothing. Messages with QoS 0 are young until
+//! they are sent: a reader that is still being replayed to gets them in between, where their seq belongs.
+
+mod commit;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use commit::Gathered;
+
+use crate::client_id::ClientId;
+use crate::counters::Counters;
+use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, WhenFull};
+use crate::message::{Entry, Message, Seq};
+use crate::port::{AttachmentId, Delivery, Left, Now, Outcome, Port, Proof, Refusal, Ticket};
+use crate::store::InboxRecord;
+use reader::Reader;
+
+/// Durable messages that stay in memory for a reader that keeps up, and most QoS 0 messages that wait for one that does not.
+pub(crate) const KEPT_MAX: usize = PAGE_MESSAGES_MAX;
+/// Bytes of those durable messages: a reader that has stopped to read costs no more than one that is replayed to.
+const KEPT_BYTES_MAX: usize = PAGE_BYTES_MAX;
+
+/// [`KEPT_MAX`], unless a simulation made it smaller.
+fn kept_max() -> usize {
+    #[cfg(feature = "testing")]
+    return crate::fault::tuning().kept_max;
+    #[cfg(not(feature = "testing"))]
+    KEPT_MAX
+}
+
+/// Who awaits the outcome of a publish.
+pub(crate) struct Origin {
+    pub(crate) port: Arc<dyn Port>,
+    pub(crate) ticket: Ticket,
+}
+
+impl Origin {
+    fn settle(self, outcome: Outcome) {
+        self.port.settle(self.ticket, outcome);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// Accepted, not in any batch yet.
+    Waiting,
+    /// In the batch that is being made durable.
+    Committing,
+    /// In that batch, and already on its way out again: it is removed when the batch is durable.
+    CommittingGone,
+    /// In the store; kept here for a reader that keeps up.
+    Durable,
+    /// QoS 0: never stored (contract rule 9).
+    Never,
+}
+
+struct Young {
+    seq: Seq,
+    message: Arc<Message>,
+    durability: Durability,
+    origin: Option<Origin>,
+    /// When it goes to the disk if its reader has not acknowledged it by then.
+    held_until: Duration,
+}
+
+/// What a step of the machine asks of its surroundings.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// The reader wants the next page: entries after this seq.
+    pub(crate) read: Option<(AttachmentId, Seq)>,
+    /// The committer should look at this inbox by then.
+    pub(crate) commit_by: Option<Duration>,
+    /// Messages that left unread.
+    pub(crate) left: Vec<(Seq, ClientId, Left)>,
+}
+
+impl Effects {
+    pub(crate) fn commit_by(&mut self, when: Duration) {
+        self.commit_by = Some(self.commit_by.map_or(when, |earlier| earlier.min(when)));
+    }
+}
+
+/// What every step is given.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) now: Now,
+    pub(crate) limits: &'a Limits,
+    pub(crate) counters: &'a Counters,
+    /// Messages up to this seq may have been sent before, by an earlier run for one.
+    pub(crate) sent_floor: Seq,
+}
+
+/// One inbox.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    young: VecDeque<Young>,
+    /// What the store holds, less what is on its way out; `None` until somebody asked the store.
+    totals: Option<InboxRecord>,
+    /// The young messages that count towards the limits and are not in the totals.
+    unstored: InboxRecord,
+    /// Young messages with QoS 0.
+    qos0_waiting: usize,
+    /// Durable messages on their way out, and their size where it is known.
+    removals: BTreeMap<Seq, Option<usize>>,
+    /// Those of them in the batch that is being made durable.
+    removals_committing: BTreeMap<Seq, Option<usize>>,
+    removals_since: Duration,
+    /// Messages waited for one batch already because removals of unknown size went first.
+    has_put_off: bool,
+    reader: Option<Box<Reader>>,
+    /// The highest seq ever sent to this client in this run.
+    sent_up_to: Seq,
+    /// When the committer is to visit this inbox, if it is on its list.
+    pub(crate) visit_at: Option<Duration>,
+    /// Since when nothing keeps this inbox in memory.
+    pub(crate) idle_since: Option<Duration>,
+}
+
+impl Mailbox {
+    /// An inbox that is not in memory yet, and of which up to `sent_up_to` was sent in this run.
+    pub(crate) fn new(sent_up_to: Seq) -> Self {
+        Mailbox {
+            sent_up_to,
+            ..Mailbox::default()
+        }
+    }
+
+    /// Takes a message with QoS 1 or 2; the outcome goes to `origin`, now or later.
+    pub(crate) fn publish(
+        &mut self,
+        seq: Seq,
+        message: Arc<Message>,
+        origin: Option<Origin>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        // What does not fit into an empty inbox must not empty this one either.
+        let never_fits = message.size() as u64 > cx.limits.inbox_bytes_max;
+        if never_fits || (cx.limits.when_full == WhenFull::Refuse && !self.has_room(message.size(), cx.limits)) {
+            cx.counters.refused_inbox_full.add(1);
+            if let Some(origin) = origin {
+                let says_yes = crate::fault!(FullSaysYes);
+                origin.settle(if says_yes {
+                    Outcome::Accepted(Proof::of(seq))
+                } else {
+                    Outcome::Refused(Refusal::InboxFull)
+                });
+            }
+            return;
+        }
+        cx.counters.accepted.add(1);
+        let (early, origin) = if crate::fault!(AckBeforeCommit) {
+            (origin, None)
+        } else {
+            (None, origin)
+        };
+        if let Some(origin) = early {
+            origin.settle(Outcome::Accepted(Proof::of(seq)));
+        }
+        let now = cx.now.mono;
+        grow(&mut self.unstored, message.size());
+        self.young.push_back(Young {
+            seq,
+            message,
+            durability: Durability::Waiting,
+            origin,
+            held_until: now,
+        });
+        self.pump(cx, fx);
+        // With its reader busy on it, the message may be acknowledged before the disk is needed at all.
+        let held_until = if self.is_in_flight(seq) {
+            now + cx.limits.commit_hold
+        } else {
+            now
+        };
+        if let Some(last) = self.young.back_mut().filter(|young| young.seq == seq) {
+            last.held_until = held_until;
+            fx.commit_by(held_until);
+        }
+    }
+
+    /// Takes a message with QoS 0: for a reader that is there, or for nobody (contract rule 9).
+    pub(crate) fn publish_qos0(&mut self, seq: Seq, message: Arc<Message>, cx: Context, fx: &mut Effects) {
+        if self.reader.is_none() || self.qos0_waiting >= kept_max() {
+            cx.counters.qos0_undelivered.add(1);
+            return;
+        }
+        let held_until = cx.now.mono;
+        self.qos0_waiting += 1;
+        self.young.push_back(Young {
+            seq,
+            message,
+            durability: Durability::Never,
+            origin: None,
+            held_until,
+        });
+        self.pump(cx, fx);
+    }
+
+    /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
+    pub(crate) fn acknowledge(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
+        let landed = self.reader.as_mut().and_then(|reader| reader.landed(seq));
+        let young = self.young_at(seq);
+        let gone = match young {
+            Some((_, durability)) => durability == Durability::CommittingGone,
+            None => landed.as_ref().is_some_and(|sent| sent.gone) || self.is_leaving(seq),
+        };
+        if gone {
+            // Its place in the window is free all the same.
+            return self.pump(cx, fx);
+        }
+        cx.counters.acknowledged.add(1);
+        if matches!(young, Some((_, Durability::Waiting))) {
+            cx.counters.never_written.add(1);
+        }
+        self.remove(seq, young, landed.map(|sent| sent.size), cx, fx);
+        self.pump(cx, fx);
+    }
+
+    /// The client cannot take this message (it is larger than its Maximum Packet Size): it stays, and the next ones go on.
+    pub(crate) fn skip(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
+        if self.reader.as_mut().is_some_and(|reader| reader.landed(seq).is_some()) {
+            if self.young_at(seq).is_some() {
+                self.release_holds(cx.now.mono, fx);
+            }
+            self.pump(cx, fx);
+        }
+    }
+
+    /// A message that the store holds has expired. Does nothing while it is in memory: delivery looks at the time itself.
+    pub(crate) fn expire_stored(&mut self, entry: &Entry, cx: Context, fx: &mut Effects) {
+        let in_memory =
+            self.young_at(entry.seq).is_some() || self.is_in_flight(entry.seq) || self.is_leaving(entry.seq);
+        if !in_memory && entry.message.is_expired(cx.now.wall) {
+            left_unread(entry.seq, &entry.message, Left::Expired, cx, fx);
+            // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.
+            self.remove(entry.seq, None, None, cx, fx);
+        }
+    }
+
+    /// Whether it can be forgotten: nobody reads it and nothing is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.reader.is_none()
+            && self.young.is_empty()
+            && self.removals.is_empty()
+            && self.removals_committing.is_empty()
+    }
+
+    /// Up to where messages that are still here may have been sent before; zero when none is left.
+    pub(crate) fn sent_mark(&self) -> Seq {
+        match self.totals {
+            Some(InboxRecord { messages: 0, .. }) => Seq::ZERO,
+            _ => self.sent_up_to,
+        }
+    }
+
+    /// Bytes accepted and neither durable nor gone.
+    pub(crate) fn unstored_bytes(&self) -> usize {
+        self.unstored.bytes as usize
+    }
+
+    /// The committer is wanted by `commit_by`. Gives the time to list this inbox for, unless it is listed for an earlier one.
+    pub(crate) fn list_for(&mut self, commit_by: Option<Duration>) -> Option<Duration> {
+        let sooner = commit_by.filter(|wanted| self.visit_at.is_none_or(|visit_at| *wanted < visit_at))?;
+        self.visit_at = Some(sooner);
+        Some(sooner)
+    }
+
+    /// Notes whether anything keeps this inbox in memory. Tells whether nothing does, and did before.
+    pub(crate) fn note_idle(&mut self, now: Duration) -> bool {
+        if !self.is_idle() {
+            self.idle_since = None;
+            return false;
+        }
+        let became_idle = self.idle_since.is_none();
+        self.idle_since = self.idle_since.or(Some(now));
+        became_idle
+    }
+
+    /// Sends what the window has room for: first what is stored, then what is young.
+    fn pump(&mut self, cx: Context, fx: &mut Effects) {
+        while let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_room()) {
+            let at = self.young.partition_point(|young| young.seq <= reader.cursor());
+            let at = at + usize::from(crate::fault!(OutOfOrder) && at + 1 < self.young.len());
+            let young = self.young.get(at);
+            let next = match reader.next_stored(young.map(|young| young.seq), fx) {
+                reader::Stored::Entry(entry) => (entry.seq, entry.message, None),
+                reader::Stored::Wait => return,
+                reader::Stored::Young => match young {
+                    Some(young) => (young.seq, young.message.clone(), Some((at, young.durability))),
+                    None => return,
+                },
+            };
+            self.send(next.0, next.1, next.2, cx, fx);
+        }
+    }
+
+    /// Sends one message, unless it is on its way out or its time is over.
+    fn send(
+        &mut self,
+        seq: Seq,
+        message: Arc<Message>,
+        young: Option<(usize, Durability)>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        let gone = matches!(young, Some((_, Durability::CommittingGone))) || (young.is_none() && self.is_leaving(seq));
+        let Some(reader) = self.reader.as_mut() else { return };
+        reader.pass(seq);
+        if gone && !crate::fault!(DeliverLeaving) {
+            return;
+        }
+        if message.is_expired(cx.now.wall) {
+            return self.remove_unread(seq, &message, young, Left::Expired, cx, fx);
+        }
+        let dup = seq <= self.sent_up_to.max(cx.sent_floor) && !crate::fault!(NoDup);
+        self.sent_up_to = self.sent_up_to.max(seq);
+        cx.counters.delivered.add(1);
+        let awaits_acknowledgement = !matches!(young, Some((_, Durability::Never)));
+        reader.send(Delivery { seq, message, dup }, awaits_acknowledgement);
+        if let Some((at, Durability::Durable | Durability::Never)) = young {
+            // What is durable or never will be is not needed here once it is sent.
+            drop(self.take_young(at));
+        }
+    }
+
+    fn remove_unread(
+        &mut self,
+        seq: Seq,
+        message: &Message,
+        young: Option<(usize, Durability)>,
+        why: Left,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        if matches!(young, Some((_, Durability::Never))) {
+            cx.counters.qos0_undelivered.add(1);
+        } else {
+            left_unread(seq, message, why, cx, fx);
+        }
+        self.remove(seq, young, Some(message.size()), cx, fx);
+    }
+
+    /// Takes a message out, wherever it is; `size` is that of a stored one, where it is known. Its publisher is answered: it was
+    /// acknowledged by its reader, or it left by a rule that somebody is told about, as it may any time after its acceptance.
+    fn remove(
+        &mut self,
+        seq: Seq,
+        young: Option<(usize, Durability)>,
+        size: Option<usize>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        let accepted = |origin: Option<Origin>| {
+            if let Some(origin) = origin {
+                origin.settle(Outcome::Accepted(Proof::of(seq)));
+            }
+        };
+        match young {
+            Some((at, Durability::Waiting | Durability::Never)) => {
+                accepted(self.take_young(at).and_then(|young| young.origin));
+            }
+            Some((at, Durability::Committing)) => {
+                if let Some(young) = self.young.get_mut(at) {
+                    young.durability = Durability::CommittingGone;
+                    accepted(young.origin.take());
+                }
+            }
+            Some((_, Durability::CommittingGone)) => {}
+            Some((at, Durability::Durable)) => {
+                let size = self.take_young(at).map(|young| young.message.size());
+                self.leave_store(seq, size, cx, fx);
+            }
+            None => self.leave_store(seq, size, cx, fx),
+        }
+    }
+
+    /// Queues the removal of a durable message of `size` bytes; without a size, the totals are counted anew when next needed.
+    fn leave_store(&mut self, seq: Seq, size: Option<usize>, cx: Context, fx: &mut Effects) {
+        match (self.totals.as_mut(), size) {
+            (Some(totals), Some(size)) => shrink(totals, size),
+            _ => self.totals = None,
+        }
+        if crate::fault!(ForgetRemoval) {
+            return;
+        }
+        if self.removals.is_empty() {
+            self.removals_since = cx.now.mono;
+        }
+        self.removals.insert(seq, size);
+        fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
+    }
+
+    /// Whether a message of `size` bytes fits, as far as is known without asking the store.
+    fn has_room(&self, size: usize, limits: &Limits) -> bool {
+        let stored = self.totals.unwrap_or_default();
+        stored.messages + self.unstored.messages < limits.inbox_messages_max
+            && stored.bytes + self.unstored.bytes + size as u64 <= limits.inbox_bytes_max
+    }
+
+    fn young_at(&self, seq: Seq) -> Option<(usize, Durability)> {
+        let at = self.young.partition_point(|young| young.seq < seq);
+        self.young
+            .get(at)
+            .filter(|young| young.seq == seq)
+            .map(|young| (at, young.durability))
+    }
+
+    fn take_young(&mut self, at: usize) -> Option<Young> {
+        let young = self.young.remove(at)?;
+        match young.durability {
+            Durability::Never => self.qos0_waiting -= 1,
+            Durability::Durable => {}
+            _ => shrink(&mut self.unstored, young.message.size()),
+        }
+        Some(young)
+    }
+
+    fn is_in_flight(&self, seq: Seq) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.is_in_flight(seq))
+    }
+
+    fn is_leaving(&self, seq: Seq) -> bool {
+        self.removals.contains_key(&seq) || self.removals_committing.contains_key(&seq)
+    }
+}
+
+/// Somebody is told about a message that leaves without being read (contract rule 5).
+fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Effects) {
+    match why {
+        Left::Expired => cx.counters.expired.add(1),
+        Left::Dropped => cx.counters.dropped.add(1),
+        Left::Purged => {}
+    }
+    if !crate::fault!(LeaveSilently) {
+        fx.left.push((seq, message.from.clone(), why));
+    }
+}
+
+fn grow(record: &mut InboxRecord, size: usize) {
+    record.messages += 1;
+    record.bytes += size as u64;
+}
+
+fn shrink(record: &mut InboxRecord, size: usize) {
+    record.messages = record.messages.saturating_sub(1);
+    record.bytes = record.bytes.saturating_sub(size as u64);
+}

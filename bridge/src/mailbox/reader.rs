@@ -1,0 +1,276 @@
+//! The reader's side of an inbox: attaching, pages from the store, the window.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::{Context, Durability, Effects, Mailbox};
+use crate::message::{Entry, Seq};
+use crate::port::{AttachmentId, Delivery, Port};
+use crate::store::Page;
+
+/// A client that reads its inbox.
+pub(super) struct Reader {
+    attachment: AttachmentId,
+    port: Arc<dyn Port>,
+    /// Most messages that are sent and not acknowledged.
+    window: usize,
+    in_flight: VecDeque<InFlight>,
+    /// Everything up to here was sent to this attachment, or is not to be sent.
+    cursor: Seq,
+    /// Up to here, messages that are not young are in the store; beyond, there are none but young ones.
+    stored_up_to: Seq,
+    /// From the store, not sent yet.
+    page: VecDeque<Entry>,
+    /// What the store holds up to here is in `page`, or sent.
+    read_to: Seq,
+    /// A page was asked for when `stored_up_to` was this.
+    reading: Option<Seq>,
+    /// Messages whose removal became durable since then: the page that comes may still hold them.
+    removed_meanwhile: BTreeSet<Seq>,
+}
+
+/// A message that was sent and not acknowledged.
+pub(super) struct InFlight {
+    seq: Seq,
+    pub(super) size: usize,
+    /// It left the inbox although it was sent. It keeps its place in the window until the client answers, who counts it too.
+    pub(super) gone: bool,
+}
+
+/// What comes next from the store.
+pub(super) enum Stored {
+    Entry(Entry),
+    /// It is being read.
+    Wait,
+    /// Nothing before the next young message.
+    Young,
+}
+
+impl Reader {
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight.len() < self.window || crate::fault!(IgnoreWindow)
+    }
+
+    pub(super) fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
+    /// Goes beyond `seq`, whatever became of it.
+    pub(super) fn pass(&mut self, seq: Seq) {
+        self.cursor = seq;
+    }
+
+    pub(super) fn send(&mut self, delivery: Delivery, awaits_acknowledgement: bool) {
+        if awaits_acknowledgement {
+            self.in_flight.push_back(InFlight {
+                seq: delivery.seq,
+                size: delivery.message.size(),
+                gone: false,
+            });
+        }
+        if crate::fault!(SendTwice) {
+            self.port.deliver(self.attachment, delivery.clone());
+        }
+        self.port.deliver(self.attachment, delivery);
+    }
+
+    /// The message is no longer in flight; gives what was known of it if it was.
+    pub(super) fn landed(&mut self, seq: Seq) -> Option<InFlight> {
+        let at = self.in_flight_at(seq)?;
+        self.in_flight.remove(at)
+    }
+
+    pub(super) fn is_in_flight(&self, seq: Seq) -> bool {
+        self.in_flight_at(seq).is_some()
+    }
+
+    fn in_flight_at(&self, seq: Seq) -> Option<usize> {
+        let at = self.in_flight.partition_point(|sent| sent.seq < seq);
+        self.in_flight.get(at).filter(|sent| sent.seq == seq).map(|_| at)
+    }
+
+    pub(super) fn is_replaying(&self) -> bool {
+        self.cursor < self.stored_up_to
+    }
+
+    /// Takes in the page that was asked for. What was stored up to `asked` was durable before the store was read, so the page has
+    /// all of it, as far as it goes. Of what came later, a read that raced a commit may have seen any part: that is read again.
+    fn take_page(&mut self, mut page: Page) {
+        let Some(asked) = self.reading.take() else { return };
+        if crate::fault!(ReplaySkipsFirst) && self.read_to == Seq::ZERO && !page.entries.is_empty() {
+            page.entries.remove(0);
+        }
+        let removed = mem::take(&mut self.removed_meanwhile);
+        let last = page.entries.last().map(|last| last.seq);
+        self.read_to = match last.filter(|last| page.more && *last < asked) {
+            Some(last) => last,
+            None => asked,
+        };
+        page.entries
+            .retain(|entry| entry.seq <= asked && !removed.contains(&entry.seq));
+        self.page.extend(page.entries);
+    }
+
+    /// These are durably gone: a page that was read before must not bring them back.
+    pub(super) fn forget_removed(&mut self, removed: &BTreeMap<Seq, Option<usize>>) {
+        if self.reading.is_some() {
+            let unread = (Bound::Excluded(self.read_to), Bound::Unbounded);
+            self.removed_meanwhile
+                .extend(removed.range(unread).map(|(seq, _)| *seq));
+        }
+        let first = self.page.front().map(|first| first.seq);
+        if first.is_some_and(|first| removed.range(first..).next().is_some()) {
+            self.page.retain(|entry| !removed.contains_key(&entry.seq));
+        }
+    }
+
+    /// What is wrong with its books, for tests.
+    #[cfg(test)]
+    pub(super) fn audit(&self) -> Option<&'static str> {
+        let could_go_on = self.is_replaying() && self.has_room() && self.page.is_empty();
+        match () {
+            () if self.in_flight.len() > self.window => Some("more is in flight than the window has room for"),
+            () if could_go_on && self.reading.is_none() => Some("its reader waits for a page that nobody reads"),
+            () if !self.is_replaying() && !self.page.is_empty() => Some("a live reader holds a page"),
+            () if self.reading.is_none() && !self.removed_meanwhile.is_empty() => Some("removals are kept for no page"),
+            () => None,
+        }
+    }
+
+    /// The next entry of the store, unless `young` comes before it; asks for a page when the one in hand is nearly used up.
+    pub(super) fn next_stored(&mut self, young: Option<Seq>, fx: &mut Effects) -> Stored {
+        if !self.is_replaying() {
+            return Stored::Young;
+        }
+        // Young and not beyond all that is stored: a message with QoS 0.
+        let before = self.page.front().map_or(self.read_to, |entry| entry.seq);
+        let young_is_next = young.is_some_and(|young| young <= before);
+        let next = if young_is_next { None } else { self.page.pop_front() };
+        if self.page.len() < self.window && self.read_to < self.stored_up_to && self.reading.is_none() {
+            self.reading = Some(self.stored_up_to);
+            fx.read = Some((self.attachment, self.read_to));
+        }
+        match next {
+            Some(entry) => Stored::Entry(entry),
+            None if young_is_next => Stored::Young,
+            None if self.reading.is_some() => Stored::Wait,
+            None => {
+                self.cursor = self.stored_up_to;
+                Stored::Young
+            }
+        }
+    }
+}
+
+impl Mailbox {
+    /// A client reads its inbox from the start, with `window` messages unacknowledged at most. It replaces an earlier reader.
+    /// `last` is the last seq that was given to any message.
+    pub(crate) fn attach(
+        &mut self,
+        attachment: AttachmentId,
+        port: Arc<dyn Port>,
+        window: u16,
+        last: Seq,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        self.drop_reader(cx);
+        let stored_up_to = match (self.totals, self.young.front()) {
+            (Some(totals), _) if totals.messages == 0 => Seq::ZERO,
+            (_, Some(young)) => Seq(young.seq.0.saturating_sub(1)),
+            (_, None) => last,
+        };
+        self.reader = Some(Box::new(Reader {
+            attachment,
+            port,
+            window: usize::from(window.max(1)),
+            in_flight: VecDeque::new(),
+            cursor: Seq::ZERO,
+            stored_up_to,
+            page: VecDeque::new(),
+            read_to: Seq::ZERO,
+            reading: None,
+            removed_meanwhile: BTreeSet::new(),
+        }));
+        self.pump(cx, fx);
+    }
+
+    /// The client does not read any more, unless `attachment` was replaced meanwhile.
+    pub(crate) fn detach(&mut self, attachment: AttachmentId, cx: Context, fx: &mut Effects) {
+        if self
+            .reader
+            .as_ref()
+            .is_some_and(|reader| reader.attachment == attachment)
+        {
+            if crate::fault!(LoseOnDetach) {
+                let sent = self.reader.iter().flat_map(|reader| &reader.in_flight);
+                for seq in sent.map(|sent| sent.seq).collect::<Vec<_>>() {
+                    self.acknowledge(seq, cx, fx);
+                }
+            }
+            self.drop_reader(cx);
+            self.release_holds(cx.now.mono, fx);
+        }
+    }
+
+    /// The page that `attachment` asked for, read after `after`.
+    pub(crate) fn page(&mut self, attachment: AttachmentId, page: Page, cx: Context, fx: &mut Effects) {
+        let Some(reader) = self.reader.as_mut().filter(|reader| reader.attachment == attachment) else {
+            return;
+        };
+        reader.take_page(page);
+        self.pump(cx, fx);
+    }
+
+    /// Whether `attachment` is still the reader.
+    pub(crate) fn is_attached(&self, attachment: AttachmentId) -> bool {
+        self.reader
+            .as_ref()
+            .is_some_and(|reader| reader.attachment == attachment)
+    }
+
+    /// Whether a message that just became durable stays in memory, for a reader that keeps up with the `kept` before it; with
+    /// it they would be `kept_bytes`.
+    pub(super) fn keeps_for_reader(&self, kept: usize, kept_bytes: usize) -> bool {
+        let has_room = kept < super::kept_max() && kept_bytes <= super::KEPT_BYTES_MAX;
+        has_room && self.reader.as_ref().is_some_and(|reader| !reader.is_replaying())
+    }
+
+    /// Whether the reader has gone beyond `seq`.
+    pub(super) fn has_passed(&self, seq: Seq) -> bool {
+        self.reader.as_ref().is_some_and(|reader| seq <= reader.cursor)
+    }
+
+    /// From now on the reader gets durable messages up to `seq` from the store.
+    pub(super) fn fall_back_to_store(&mut self, seq: Seq) {
+        if let Some(reader) = self.reader.as_mut() {
+            if !reader.is_replaying() {
+                // Whatever was read before is behind the cursor, and all the rest is in the store.
+                reader.read_to = reader.cursor;
+                self.young.retain(|young| young.durability != Durability::Durable);
+            }
+            reader.stored_up_to = reader.stored_up_to.max(seq);
+        }
+    }
+
+    /// `seq` leaves although it was sent, perhaps.
+    pub(super) fn give_up_in_flight(&mut self, seq: Seq) {
+        let Some(reader) = self.reader.as_mut() else { return };
+        if let Some(sent) = reader.in_flight_at(seq).and_then(|at| reader.in_flight.get_mut(at)) {
+            sent.gone = true;
+        }
+    }
+
+    /// Forgets the reader, and with it what only a reader needs in memory.
+    fn drop_reader(&mut self, cx: Context) {
+        if self.reader.take().is_some() {
+            self.young
+                .retain(|young| !matches!(young.durability, Durability::Durable | Durability::Never));
+            cx.counters
+                .qos0_undelivered
+                .add(mem::take(&mut self.qos0_waiting) as u64);
+        }
+    }
+}

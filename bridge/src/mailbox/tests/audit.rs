@@ -1,0 +1,62 @@
+//! What must be true of an inbox after every step, whatever happened.
+
+use std::time::Duration;
+
+use crate::mailbox::{Durability, Mailbox, grow};
+use crate::store::InboxRecord;
+
+impl Mailbox {
+    /// Says what is wrong with its books. `stored`: what the store holds, unless a commit was written and not reported.
+    pub(crate) fn audit(&self, stored: Option<InboxRecord>, now: Duration) -> Result<(), String> {
+        let is = |durability: Durability| self.young.iter().filter(move |young| young.durability == durability);
+        let mut unstored = InboxRecord::default();
+        for durability in [Durability::Waiting, Durability::Committing, Durability::CommittingGone] {
+            is(durability).for_each(|young| grow(&mut unstored, young.message.size()));
+        }
+        ensure(unstored == self.unstored, || {
+            format!("{unstored:?} is young, {:?} is in the books", self.unstored)
+        })?;
+        let waiting_qos0 = is(Durability::Never).count();
+        ensure(waiting_qos0 == self.qos0_waiting, || {
+            format!("{waiting_qos0} with QoS 0 wait, not {}", self.qos0_waiting)
+        })?;
+        let is_sorted = self.young.iter().is_sorted_by(|a, b| a.seq < b.seq);
+        ensure(is_sorted, || "young messages are out of order".into())?;
+        let mut sizes = self.removals.values().chain(self.removals_committing.values());
+        if let (Some(stored), Some(mut totals)) = (stored, self.totals)
+            && sizes.clone().all(Option::is_some)
+        {
+            sizes.by_ref().flatten().for_each(|size| grow(&mut totals, *size));
+            ensure(totals == stored, || {
+                format!("{stored:?} is stored, and with what leaves {totals:?} is in the books")
+            })?;
+        }
+        if let (Some(stored), Some(totals)) = (stored, self.totals) {
+            let leaving = self.removals.len() + self.removals_committing.len();
+            ensure(totals.messages + leaving as u64 >= stored.messages, || {
+                "the inbox thinks that it is emptier than it is".into()
+            })?;
+        }
+        let awaits_commit = is(Durability::Waiting).next().is_some() || !self.removals.is_empty();
+        ensure(!awaits_commit || self.visit_at.is_some(), || {
+            "something waits, and no committer was asked for".into()
+        })?;
+        let held = is(Durability::Waiting).map(|young| young.held_until).min();
+        let in_time = held
+            .zip(self.visit_at)
+            .is_none_or(|(held, visit)| visit <= held.max(now));
+        ensure(in_time, || {
+            format!(
+                "a message is held until {held:?}, and the committer comes at {:?}",
+                self.visit_at
+            )
+        })?;
+        self.reader
+            .as_ref()
+            .map_or(Ok(()), |reader| reader.audit().map_or(Ok(()), |why| Err(why.into())))
+    }
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}

@@ -1,0 +1,241 @@
+//! One inbox on a desk, with everything that a hub does for it done by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client_id::ClientId;
+use crate::counters::Counters;
+use crate::hub::tests::kit::{FAR, START, TestPort, id, message};
+use crate::limits::{Limits, PAGE_MESSAGES_MAX};
+use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
+use crate::message::{Micros, Qos, Seq};
+use crate::port::{AttachmentId, Left, Now, Outcome, Ticket};
+use crate::store::{Batch, MemoryStore, Page, PageLimit, Store};
+
+/// Size of a message where it does not matter.
+pub(super) const SIZE: usize = 8;
+
+pub(super) struct Desk {
+    pub(super) mailbox: Mailbox,
+    pub(super) limits: Limits,
+    pub(super) counters: Counters,
+    pub(super) now: Now,
+    pub(super) store: MemoryStore,
+    pub(super) port: Arc<TestPort>,
+    /// The page that the reader asked for.
+    pub(super) wanted: Option<(AttachmentId, Seq)>,
+    /// When the committer was asked for last.
+    pub(super) commit_by: Option<Duration>,
+    pub(super) left: Vec<(u64, Left)>,
+    inbox: ClientId,
+    last: u64,
+    attachments: u64,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Desk::new(Limits::default())
+    }
+}
+
+impl Desk {
+    pub(super) fn new(limits: Limits) -> Self {
+        Desk {
+            mailbox: Mailbox::new(Seq::ZERO),
+            limits,
+            counters: Counters::default(),
+            now: START,
+            store: MemoryStore::new(),
+            port: Arc::default(),
+            wanted: None,
+            commit_by: None,
+            left: Vec::new(),
+            inbox: id("bob"),
+            last: 0,
+            attachments: 0,
+        }
+    }
+
+    pub(super) fn step<R>(&mut self, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
+        let mut fx = Effects::default();
+        let cx = Context {
+            now: self.now,
+            limits: &self.limits,
+            counters: &self.counters,
+            sent_floor: Seq::ZERO,
+        };
+        let result = step(&mut self.mailbox, cx, &mut fx);
+        self.wanted = fx.read.or(self.wanted);
+        self.commit_by = fx.commit_by;
+        self.mailbox.list_for(fx.commit_by);
+        self.left.extend(fx.left.into_iter().map(|(seq, _, why)| (seq.0, why)));
+        result
+    }
+
+    /// Publishes as seq 1, 2, 3…, which is the ticket too.
+    pub(super) fn publish(&mut self) -> u64 {
+        self.publish_sized(SIZE, FAR)
+    }
+
+    pub(super) fn publish_sized(&mut self, size: usize, expires_at: Micros) -> u64 {
+        self.last += 1;
+        let seq = self.last;
+        let origin = Origin {
+            port: self.port.clone(),
+            ticket: Ticket(seq),
+        };
+        let message = message(seq, size, Qos::AtLeastOnce, expires_at);
+        self.step(|mailbox, cx, fx| mailbox.publish(Seq(seq), message, Some(origin), cx, fx));
+        seq
+    }
+
+    pub(super) fn publish_qos0(&mut self) -> u64 {
+        self.last += 1;
+        let seq = self.last;
+        let message = message(seq, SIZE, Qos::AtMostOnce, FAR);
+        self.step(|mailbox, cx, fx| mailbox.publish_qos0(Seq(seq), message, cx, fx));
+        seq
+    }
+
+    /// Publishes `count` messages and makes them durable.
+    pub(super) fn store(&mut self, count: usize) {
+        for _ in 0..count {
+            self.publish();
+        }
+        self.commit();
+    }
+
+    pub(super) fn attach(&mut self, window: u16) -> AttachmentId {
+        self.attachments += 1;
+        let (attachment, port, last) = (AttachmentId(self.attachments), self.port.clone(), Seq(self.last));
+        self.wanted = None;
+        self.step(|mailbox, cx, fx| mailbox.attach(attachment, port, window, last, cx, fx));
+        attachment
+    }
+
+    pub(super) fn detach(&mut self, attachment: AttachmentId) {
+        self.step(|mailbox, cx, fx| mailbox.detach(attachment, cx, fx));
+    }
+
+    pub(super) fn acknowledge(&mut self, seq: u64) {
+        self.step(|mailbox, cx, fx| mailbox.acknowledge(Seq(seq), cx, fx));
+    }
+
+    pub(super) fn skip(&mut self, seq: u64) {
+        self.step(|mailbox, cx, fx| mailbox.skip(Seq(seq), cx, fx));
+    }
+
+    /// What is due goes into a batch; questions are answered from the store.
+    pub(super) fn begin(&mut self, all: bool) -> Batch {
+        let (inbox, mut batch, mut bytes) = (self.inbox.clone(), Batch::default(), 0);
+        for _ in 0..100 {
+            self.mailbox.visit_at = None;
+            let gathered = self.step(|mailbox, cx, fx| {
+                let gathered = mailbox.gather(&inbox, all, &mut batch, &mut bytes, cx, fx);
+                if let Gathered::Later(deadline) = gathered {
+                    fx.commit_by(deadline);
+                }
+                gathered
+            });
+            match gathered {
+                Gathered::NeedsTotals => {
+                    let record = self.store.inbox(&inbox).unwrap().unwrap_or_default();
+                    self.step(|mailbox, cx, _| mailbox.loaded(record, cx));
+                }
+                Gathered::NeedsOldest => {
+                    let oldest = self.store.read(&inbox, Seq::ZERO, PAGE).unwrap().entries;
+                    self.step(|mailbox, cx, fx| mailbox.drop_oldest(&oldest, cx, fx));
+                }
+                Gathered::Later(_) | Gathered::Nothing => return batch,
+            }
+        }
+        panic!("the inbox asks and asks");
+    }
+
+    pub(super) fn finish(&mut self, batch: &Batch) {
+        self.store.commit(batch).unwrap();
+        self.step(|mailbox, cx, fx| mailbox.committed(cx, fx));
+        self.audit();
+    }
+
+    /// Everything that waits becomes durable, removals too.
+    pub(super) fn commit(&mut self) {
+        loop {
+            let batch = self.begin(true);
+            if batch.is_empty() {
+                return;
+            }
+            self.finish(&batch);
+        }
+    }
+
+    /// Reads the page that the reader wants, and does not hand it over.
+    pub(super) fn read(&mut self) -> Option<(AttachmentId, Page)> {
+        let (attachment, after) = self.wanted.take()?;
+        Some((attachment, self.store.read(&self.inbox, after, PAGE).unwrap()))
+    }
+
+    pub(super) fn give(&mut self, attachment: AttachmentId, page: Page) {
+        self.step(|mailbox, cx, fx| mailbox.page(attachment, page, cx, fx));
+    }
+
+    /// Reads and hands over, until the reader wants no more.
+    pub(super) fn turn_pages(&mut self) {
+        while let Some((attachment, page)) = self.read() {
+            self.give(attachment, page);
+            self.audit();
+        }
+    }
+
+    pub(super) fn advance(&mut self, by: Duration) {
+        self.now.mono += by;
+        self.now.wall.0 += by.as_micros() as u64;
+    }
+
+    /// Seqs delivered since the last call.
+    pub(super) fn delivered(&self) -> Vec<u64> {
+        self.port
+            .take_delivered()
+            .iter()
+            .map(|(_, delivery)| delivery.seq.0)
+            .collect()
+    }
+
+    /// The same, with their DUP flags.
+    pub(super) fn delivered_with_dup(&self) -> Vec<(u64, bool)> {
+        self.port
+            .take_delivered()
+            .iter()
+            .map(|(_, delivery)| (delivery.seq.0, delivery.dup))
+            .collect()
+    }
+
+    /// Tickets accepted since the last call; none was refused.
+    pub(super) fn accepted(&self) -> Vec<u64> {
+        let is_accepted = |(Ticket(ticket), outcome)| match outcome {
+            Outcome::Accepted(proof) if proof.seq().0 == ticket => ticket,
+            other => panic!("{ticket}: {other:?}"),
+        };
+        self.port.take_settled().into_iter().map(is_accepted).collect()
+    }
+
+    /// Seqs in the store.
+    pub(super) fn stored(&self) -> Vec<u64> {
+        self.store
+            .seqs(&self.inbox, Seq::ZERO, 1_000)
+            .unwrap()
+            .iter()
+            .map(|seq| seq.0)
+            .collect()
+    }
+
+    pub(super) fn audit(&self) {
+        let stored = self.store.inbox(&self.inbox).unwrap().unwrap_or_default();
+        self.mailbox.audit(Some(stored), self.now.mono).unwrap();
+    }
+}
+
+pub(super) const PAGE: PageLimit = PageLimit {
+    messages: PAGE_MESSAGES_MAX,
+    bytes: usize::MAX,
+};

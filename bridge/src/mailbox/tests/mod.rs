@@ -1,0 +1,7 @@
+//! Tests of one inbox: its books, and every transition of its state machine.
+
+mod audit;
+mod committing;
+mod desk;
+mod quota;
+mod reading;

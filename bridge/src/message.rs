@@ -1,0 +1,130 @@
+//! One message on its way to an inbox.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::client_id::ClientId;
+
+/// A place in the acceptance order of an inbox (contract rule 6).
+///
+/// Taken from one broker-wide clock, in microseconds, that only moves forward; it is not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Before every message.
+    pub const ZERO: Seq = Seq(0);
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Microseconds since the Unix epoch, by the system clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Micros(pub u64);
+
+/// MQTT quality of service (MQTT 5, section 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(u8)]
+pub enum Qos {
+    /// QoS 0.
+    #[default]
+    AtMostOnce = 0,
+    /// QoS 1.
+    AtLeastOnce = 1,
+    /// QoS 2.
+    ExactlyOnce = 2,
+}
+
+impl Qos {
+    /// The level that MQTT writes as 0, 1 or 2.
+    pub fn from_u8(level: u8) -> Option<Self> {
+        match level {
+            0 => Some(Qos::AtMostOnce),
+            1 => Some(Qos::AtLeastOnce),
+            2 => Some(Qos::ExactlyOnce),
+            _ => None,
+        }
+    }
+}
+
+/// What a publisher says about its payload (MQTT 5, section 3.3.2.3); an MQTT 3.1.1 publisher says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// The payload is UTF-8 (property 0x01 with value 1).
+    pub payload_is_utf8: bool,
+    /// Property 0x03.
+    pub content_type: Option<Box<str>>,
+    /// Property 0x08.
+    pub response_topic: Option<Box<str>>,
+    /// Property 0x09.
+    pub correlation_data: Option<Bytes>,
+    /// Property 0x26, in the publisher's order, without the names that inboxd sets itself.
+    pub user: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Properties {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Properties::default()
+    }
+}
+
+/// A message as it was accepted. It does not change afterwards, so it is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who sent it: the authenticated client ID.
+    pub from: ClientId,
+    /// The sender's user property `id`; without one, [`crate::message_id`] makes one from the seq.
+    pub id: Option<Box<str>>,
+    /// When the broker accepted it.
+    pub at: Micros,
+    /// When it leaves the inbox undelivered.
+    pub expires_at: Micros,
+    /// The publisher asked for the expiry (MQTT 5 property 0x02), so the recipient is told what is left of it.
+    pub expiry_is_publishers: bool,
+    /// The publisher's QoS.
+    pub qos: Qos,
+    /// The application's bytes.
+    pub payload: Bytes,
+    /// Boxed because most messages have none.
+    pub properties: Option<Box<Properties>>,
+}
+
+impl Message {
+    /// What this message counts towards byte limits: payload and everything that the sender added to it, in bytes.
+    pub fn size(&self) -> usize {
+        let id = self.id.as_ref().map_or(0, |id| id.len());
+        let properties = self.properties.as_ref().map_or(0, |p| {
+            p.content_type.as_ref().map_or(0, |s| s.len())
+                + p.response_topic.as_ref().map_or(0, |s| s.len())
+                + p.correlation_data.as_ref().map_or(0, |b| b.len())
+                + p.user.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>()
+        });
+        self.payload.len() + id + properties
+    }
+
+    /// Whether its time is over at `now`.
+    pub fn is_expired(&self, now: Micros) -> bool {
+        self.expires_at <= now
+    }
+}
+
+/// A message and its place in its inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub seq: Seq,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// The `id` that a recipient sees for a message whose sender gave none: the seq in 16 hexadecimal digits.
+pub fn message_id(seq: Seq) -> String {
+    format!("{:016x}", seq.0)
+}

@@ -1,0 +1,52 @@
+//! From a path to an open store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Store;
+use super::directory::{DataDirectory, OpenError};
+use super::sled::SledOptions;
+use super::tree_store::TreeStore;
+
+/// What keeps the inboxes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// sled 0.34.
+    #[default]
+    Sled,
+}
+
+impl Engine {
+    /// Its name in configuration and manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Sled => "sled",
+        }
+    }
+
+    /// The engine of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == Engine::Sled.name()).then_some(Engine::Sled)
+    }
+}
+
+/// How to open a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreOptions {
+    /// What keeps it.
+    pub engine: Engine,
+    /// What can be set about [`Engine::Sled`].
+    pub sled: SledOptions,
+}
+
+/// Opens the store in `dir`, which is created if it is absent, and locked until the store is closed or dropped.
+///
+/// # Errors
+/// A directory that is not this program's, format's and engine's own, or that another process has open, is refused and left
+/// as it was.
+pub fn open_store(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
+    let directory = DataDirectory::open(dir, options.engine.name())?;
+    match options.engine {
+        Engine::Sled => Ok(Arc::new(TreeStore::open(directory, options.sled)?)),
+    }
+}

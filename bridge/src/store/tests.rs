@@ -1,0 +1,69 @@
+//! The engines against the contract, a model, damage, and death.
+
+mod damage;
+mod fixture;
+mod kill;
+mod model;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::contract::{self, Place, batch_of};
+use super::{MemoryStore, OpenError, Store, StoreError, StoreOptions, directory, open_store, sled, tree_store};
+
+/// A place on disk that goes away with the closure.
+fn on_disk() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    Box::new(move || open(dir.path()).unwrap())
+}
+
+fn open(dir: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    open_store(dir, &StoreOptions::default())
+}
+
+/// Goal: the sled engine keeps the contract of every engine.
+#[test]
+fn the_sled_store_keeps_the_contract() {
+    contract::run(on_disk);
+}
+
+/// Goal: a store that is open is refused to a second one, by name, and free again once it is closed.
+#[test]
+fn an_open_store_is_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    assert!(matches!(open(dir.path()), Err(OpenError::Locked { .. })));
+    store.commit(&batch_of("bob", 1..=3)).unwrap();
+    store.close().unwrap();
+    let second = open(dir.path()).unwrap();
+    assert_eq!(contract::seqs(&*second, &contract::id("bob")), [1, 2, 3]);
+    assert!(
+        matches!(store.commit(&batch_of("bob", 4..=4)), Err(StoreError::Failed(_))),
+        "closed is closed"
+    );
+}
+
+/// Goal: a failed sync poisons the store, for reading too, and is never retried (house style 13).
+#[test]
+fn a_failed_sync_poisons() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let directory = directory::DataDirectory::open(dir.path(), "sled").unwrap();
+    let mut store = tree_store::TreeStore::open(directory, sled::SledOptions::default()).unwrap();
+    store.commit(&batch_of("bob", 1..=3)).unwrap();
+    store.break_sync();
+    contract::poisoned_by_next_commit(&store, &batch_of("bob", 4..=6));
+    assert!(matches!(store.inboxes(None, 10), Err(StoreError::Failed(_))));
+    assert!(store.close().is_err());
+    drop(store);
+    let bob = contract::seqs(&*open(dir.path()).unwrap(), &contract::id("bob"));
+    assert_eq!(bob[..3], [1, 2, 3], "what was acknowledged before is there");
+}
+
+/// Goal: the free space of the disk is known where there is a disk.
+#[test]
+fn the_free_space_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(open(dir.path()).unwrap().disk_free_bytes().unwrap() > 0);
+    assert_eq!(MemoryStore::new().disk_free_bytes(), None);
+}
