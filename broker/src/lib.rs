@@ -1,0 +1,5 @@
+//! inboxd: an MQTT broker that gives every client ID a durable inbox.
+
+#![allow(dead_code, unused_imports, reason = "the parts come before what uses them")]
+
+mod packet;

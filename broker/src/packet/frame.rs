@@ -1,0 +1,66 @@
+//! Where one packet ends and the next begins (MQTT 5, section 2.1).
+
+use super::wire::{self, Reader};
+use super::{DecodeError, PacketType};
+
+/// The total length of the first packet in `buf` in bytes, fixed header included; `None` when it is not all there yet.
+///
+/// # Errors
+/// As soon as the bytes that say so are there: [`DecodeError::Malformed`] for packet type 0, wrong flags
+/// (MQTT-2.1.3-1) and a remaining length of more than four bytes or more bytes than needed (MQTT-1.5.5-1), and
+/// [`DecodeError::TooLarge`] for a packet of more than `packet_bytes_max` bytes, fixed header included.
+pub(crate) fn frame(buf: &[u8], packet_bytes_max: usize) -> Result<Option<usize>, DecodeError> {
+    let Some((&first, rest)) = buf.split_first() else {
+        return Ok(None);
+    };
+    packet_type(first)?;
+    let Some((remaining, length_bytes)) = wire::variable_byte_integer(rest)? else {
+        return Ok(None);
+    };
+    let bytes = 1 + length_bytes + remaining as usize;
+    if bytes > packet_bytes_max {
+        return Err(DecodeError::TooLarge {
+            bytes,
+            max: packet_bytes_max,
+        });
+    }
+    Ok((buf.len() >= bytes).then_some(bytes))
+}
+
+/// Splits a whole packet into its type, the flags of its first byte, and what follows the fixed header.
+pub(super) fn split(packet: &[u8]) -> Result<(PacketType, u8, Reader<'_>), DecodeError> {
+    let mut reader = Reader::new(packet);
+    let first = reader.u8()?;
+    let packet_type = packet_type(first)?;
+    let remaining = reader.variable_byte_integer()?;
+    if reader.rest().len() != remaining as usize {
+        return Err(DecodeError::Malformed(
+            "the remaining length is not the length of the packet (section 2.1.4)",
+        ));
+    }
+    Ok((packet_type, first & 0x0F, reader))
+}
+
+/// The packet type of a first byte whose flags are right for it.
+fn packet_type(first: u8) -> Result<PacketType, DecodeError> {
+    let packet_type =
+        PacketType::of_first_byte(first).ok_or(DecodeError::Malformed("packet type 0 is reserved (section 2.1.2)"))?;
+    let flags = first & 0x0F;
+    match packet_type {
+        PacketType::Publish if flags & 0b0110 == 0b0110 => {
+            Err(DecodeError::Malformed("PUBLISH must not have QoS 3 (MQTT-3.3.1-4)"))
+        }
+        PacketType::Publish if flags & 0b1110 == 0b1000 => Err(DecodeError::Malformed(
+            "PUBLISH of QoS 0 must not have DUP set (MQTT-3.3.1-2)",
+        )),
+        PacketType::Publish => Ok(packet_type),
+        PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe if flags == 0b0010 => Ok(packet_type),
+        PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => Err(DecodeError::Malformed(
+            "the flags of PUBREL, SUBSCRIBE and UNSUBSCRIBE must be 2 (MQTT-2.1.3-1)",
+        )),
+        _ if flags == 0 => Ok(packet_type),
+        _ => Err(DecodeError::Malformed(
+            "the reserved flags of the fixed header must be 0 (MQTT-2.1.3-1)",
+        )),
+    }
+}

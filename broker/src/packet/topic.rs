@@ -1,0 +1,151 @@
+//! Topic names and topic filters (MQTT 5, sections 4.7 and 4.8.2).
+
+/// What a shared subscription begins with (MQTT-4.8.2-1).
+pub(super) const SHARE_PREFIX: &str = "$share/";
+
+/// Longest topic name or filter in bytes (MQTT-4.7.3-3).
+const TOPIC_BYTES_MAX: usize = 65_535;
+
+/// Why `topic`, a string that MQTT allows, is no topic name; `None` when it is one.
+pub(crate) fn topic_name_fault(topic: &str) -> Option<&'static str> {
+    if topic.is_empty() {
+        return Some("a topic name must not be empty (MQTT-4.7.3-1)");
+    }
+    // Without an early exit this is a few vector instructions; topics are short.
+    let wildcard = topic
+        .bytes()
+        .fold(false, |wildcard, byte| wildcard | (byte == b'+') | (byte == b'#'));
+    wildcard.then_some("a topic name must not hold the wildcards + and # (MQTT-4.7.1-1, MQTT-3.3.2-2)")
+}
+
+/// A valid topic filter, possibly of a shared subscription.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TopicFilter {
+    /// As the client wrote it.
+    text: Box<str>,
+    /// Where the filter begins in `text`: 0, or behind `$share/{name}/`.
+    filter_at: usize,
+}
+
+/// Why a string is not a [`TopicFilter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FilterError {
+    /// No characters.
+    #[error("a topic filter must not be empty (MQTT-4.7.3-1)")]
+    Empty,
+    /// More than 65,535 bytes.
+    #[error("a topic filter must not have more than 65,535 bytes (MQTT-4.7.3-3)")]
+    TooLong,
+    /// U+0000.
+    #[error("a topic filter must not hold U+0000 (MQTT-4.7.3-2)")]
+    Nul,
+    /// `#` beside other characters, or before the last level.
+    #[error("the wildcard # must be alone in the last level of a topic filter (MQTT-4.7.1-1)")]
+    MultiLevelWildcard,
+    /// `+` beside other characters.
+    #[error("the wildcard + must be alone in its level of a topic filter (MQTT-4.7.1-2)")]
+    SingleLevelWildcard,
+    /// `$share/` and no valid name.
+    #[error("a shared subscription needs a name without / + # behind $share/ (MQTT-4.8.2-1, MQTT-4.8.2-2)")]
+    ShareName,
+    /// `$share/{name}` and no filter.
+    #[error("a shared subscription needs a topic filter behind its name (MQTT-4.8.2-2)")]
+    ShareFilter,
+}
+
+impl TopicFilter {
+    /// Checks `text` and takes a copy of it.
+    pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
+        if text.is_empty() {
+            return Err(FilterError::Empty);
+        }
+        if text.len() > TOPIC_BYTES_MAX {
+            return Err(FilterError::TooLong);
+        }
+        if text.contains('\0') {
+            return Err(FilterError::Nul);
+        }
+        let filter = match text.strip_prefix(SHARE_PREFIX) {
+            Some(shared) => filter_of_share(shared)?,
+            None if text == "$share" => return Err(FilterError::ShareName),
+            None => text,
+        };
+        check_wildcards(filter)?;
+        Ok(TopicFilter {
+            text: text.into(),
+            filter_at: text.len() - filter.len(),
+        })
+    }
+
+    /// As the client wrote it, `$share/{name}/` included.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The share name of a shared subscription.
+    pub(crate) fn share_group(&self) -> Option<&str> {
+        let name_end = self.filter_at.checked_sub(1)?;
+        self.text.get(SHARE_PREFIX.len()..name_end)
+    }
+
+    /// The filter that messages are matched with, without `$share/{name}/`.
+    pub(crate) fn filter(&self) -> &str {
+        self.text.get(self.filter_at..).unwrap_or_default()
+    }
+
+    /// Whether the filter has a `+` or `#`, and so can match more than one topic.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn has_wildcards(&self) -> bool {
+        self.filter().contains(['+', '#'])
+    }
+
+    /// Whether the filter matches the topic name `topic` (section 4.7). A wildcard in the first level matches no topic
+    /// that begins with `$` (MQTT-4.7.2-1).
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn matches(&self, topic: &str) -> bool {
+        let filter = self.filter();
+        if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+            return false;
+        }
+        let mut levels = topic.split('/');
+        for wanted in filter.split('/') {
+            match (wanted, levels.next()) {
+                // Also the parent level: `sport/#` matches `sport` (section 4.7.1.2).
+                ("#", _) => return true,
+                ("+", Some(_)) => {}
+                (wanted, Some(level)) if wanted == level => {}
+                _ => return false,
+            }
+        }
+        levels.next().is_none()
+    }
+}
+
+/// The filter in `{name}/{filter}`, which is what follows `$share/`.
+fn filter_of_share(shared: &str) -> Result<&str, FilterError> {
+    let (name, filter) = match shared.split_once('/') {
+        Some((name, filter)) => (name, filter),
+        None => (shared, ""),
+    };
+    if name.is_empty() || name.contains(['+', '#']) {
+        return Err(FilterError::ShareName);
+    }
+    if filter.is_empty() {
+        return Err(FilterError::ShareFilter);
+    }
+    Ok(filter)
+}
+
+/// Wildcards stand alone in their level, and `#` only in the last one (MQTT-4.7.1-1, MQTT-4.7.1-2).
+fn check_wildcards(filter: &str) -> Result<(), FilterError> {
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if level.contains('#') && (level != "#" || levels.peek().is_some()) {
+            return Err(FilterError::MultiLevelWildcard);
+        }
+        if level.contains('+') && level != "+" {
+            return Err(FilterError::SingleLevelWildcard);
+        }
+    }
+    Ok(())
+}
