@@ -3,3 +3,4 @@
 #![allow(dead_code, unused_imports, reason = "the parts come before what uses them")]
 
 mod packet;
+mod router;

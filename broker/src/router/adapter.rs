@@ -1,0 +1,269 @@
+//! The adapter's thread: takes commands in order, fills windows with messages, has them routed and delivers them.
+//!
+//! A window never spans a subscription, so everything in it meets the same table of subscriptions.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use inbox_bridge::Micros;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tracing::{debug, error, warn};
+
+use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Found, batch_cost};
+use super::retained::Retained;
+use super::subscriptions::Subscriptions;
+use super::{Command, Counters, OrdinaryMessage, RouterOptions, Subscribe};
+
+/// How often a router that does not start is tried again, before ordinary topics stop.
+const START_ATTEMPTS_MAX: u32 = 5;
+/// The pause after the first attempt; it grows with each.
+const START_PAUSE: Duration = Duration::from_millis(50);
+/// Unused filters, beyond the used ones, for which a router is replaced.
+const DEAD_FILTERS_MAX: usize = 1_000;
+/// Matches of unused filters for which a router is replaced.
+const UNUSED_MATCHES_MAX: u64 = 50_000;
+
+/// Owns everything about ordinary topics; runs on its own thread because rumqttd's calls block.
+pub(super) struct Adapter {
+    commands: mpsc::Receiver<Command>,
+    options: RouterOptions,
+    now: fn() -> Micros,
+    counters: Arc<Counters>,
+    subscriptions: Subscriptions,
+    retained: Retained,
+    /// What the next batch will be, and what it costs.
+    window: Vec<(Arc<OrdinaryMessage>, OwnedSemaphorePermit)>,
+    window_cost: usize,
+    found: Found,
+}
+
+/// No router can be started.
+struct GaveUp;
+
+impl Adapter {
+    pub(super) fn new(
+        commands: mpsc::Receiver<Command>,
+        options: RouterOptions,
+        now: fn() -> Micros,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Adapter {
+            commands,
+            subscriptions: Subscriptions::new(options.filters_max),
+            retained: Retained::new(options.retained_messages_max, options.retained_bytes_max),
+            options,
+            now,
+            counters,
+            window: Vec::new(),
+            window_cost: 0,
+            found: Found::default(),
+        }
+    }
+
+    /// Runs until shutdown, until every handle is gone, or until no router can be started. Then the queue closes, and
+    /// whoever waits learns that ordinary topics have stopped.
+    pub(super) fn run(mut self) {
+        let Ok(mut engine) = self.start_engine() else { return };
+        while let Some(command) = self.commands.blocking_recv() {
+            match self.serve(&mut engine, command) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(done)) => {
+                    // Before the answer: whoever has it must find the door closed.
+                    self.commands.close();
+                    engine.retire();
+                    // The handle may not wait for this.
+                    let _ = done.send(());
+                    return;
+                }
+                Err(GaveUp) => return,
+            }
+        }
+        engine.retire();
+    }
+
+    /// Takes `first` and whatever else is there, up to a full window, and routes it.
+    fn serve(&mut self, engine: &mut Engine, first: Command) -> Result<ControlFlow<oneshot::Sender<()>>, GaveUp> {
+        let mut next = Some(first);
+        while let Some(command) = next {
+            if let Command::Publish { message, room, reply } = command {
+                self.admit(engine, message, room, reply)?;
+            } else {
+                self.route_window(engine)?;
+                if let Command::Shutdown { done } = command {
+                    return Ok(ControlFlow::Break(done));
+                }
+                self.control(engine, command)?;
+            }
+            next = if self.window.len() < BATCH_MESSAGES_MAX {
+                self.commands.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        self.route_window(engine)?;
+        self.refresh_if_worn(engine)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Puts a message into the window, unless it is to be retained and there is no room for it.
+    fn admit(
+        &mut self,
+        engine: &mut Engine,
+        message: Arc<OrdinaryMessage>,
+        room: OwnedSemaphorePermit,
+        reply: Option<oneshot::Sender<Result<(), super::PublishError>>>,
+    ) -> Result<(), GaveUp> {
+        if let Some(reply) = reply {
+            let outcome = self.retained.put(&message, (self.now)());
+            // A publisher that does not wait any more has published nevertheless.
+            let _ = reply.send(outcome);
+            if outcome.is_err() {
+                return Ok(());
+            }
+        }
+        let cost = batch_cost(&message.topic);
+        if self.window_cost + cost > BATCH_COST_MAX {
+            self.route_window(engine)?;
+        }
+        self.window_cost += cost;
+        self.window.push((message, room));
+        Ok(())
+    }
+
+    /// Serves everything that is no message. The window is empty.
+    fn control(&mut self, engine: &mut Engine, command: Command) -> Result<(), GaveUp> {
+        match command {
+            Command::Subscribe(subscribe) => self.subscribe(engine, *subscribe)?,
+            Command::Unsubscribe { session, subscription } => self.subscriptions.remove(session, subscription),
+            Command::Close { session } => self.subscriptions.close(session),
+            Command::Publish { .. } | Command::Shutdown { .. } => {}
+            #[cfg(test)]
+            Command::Crash => {
+                let _ = engine.crash();
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, engine: &mut Engine, subscribe: Subscribe) -> Result<(), GaveUp> {
+        let Subscribe {
+            session,
+            sink,
+            subscription,
+            filter,
+            share,
+            send_retained,
+            reply,
+        } = subscribe;
+        let added = self
+            .subscriptions
+            .add(session, sink, subscription, &filter, share.as_deref());
+        if added == Ok(true)
+            && let Err(why) = engine.subscribe(&filter)
+        {
+            self.restart(engine, &why)?;
+        }
+        if added.is_ok() && send_retained && share.is_none() {
+            let messages = self.retained.matching(&filter, (self.now)());
+            self.subscriptions.deliver_retained(session, subscription, messages);
+        }
+        // A session that does not wait any more will close itself.
+        let _ = reply.send(added.map(|_| ()));
+        Ok(())
+    }
+
+    /// Routes and delivers the window, whatever happens to the router meanwhile.
+    fn route_window(&mut self, engine: &mut Engine) -> Result<(), GaveUp> {
+        if self.window.is_empty() {
+            return Ok(());
+        }
+        let window = std::mem::take(&mut self.window);
+        self.window_cost = 0;
+        let messages: Vec<_> = window.iter().map(|(message, _)| message).collect();
+        for _ in 0..2 {
+            match self.route(engine, &messages) {
+                Ok(()) => {
+                    self.deliver(&messages);
+                    return Ok(());
+                }
+                Err(why) => self.restart(engine, &why)?,
+            }
+        }
+        // It failed twice in the same place, so one of these may be the cause. Alone, it fails alone.
+        for message in messages {
+            match self.route(engine, &[message]) {
+                Ok(()) => self.deliver(&[message]),
+                Err(why) => {
+                    error!(topic = %message.topic, "a message that makes the router fail is dropped");
+                    self.counters.lost.fetch_add(1, Ordering::Relaxed);
+                    self.restart(engine, &why)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, engine: &mut Engine, messages: &[&Arc<OrdinaryMessage>]) -> Result<(), EngineError> {
+        self.found.matches.clear();
+        self.found.lost.clear();
+        engine.route(messages.iter().map(|message| &message.topic), &mut self.found)
+    }
+
+    /// Hands what was found to the sinks, in the order of publishing.
+    fn deliver(&mut self, messages: &[&Arc<OrdinaryMessage>]) {
+        self.found.matches.sort_unstable();
+        for found in &self.found.matches {
+            if let Some(message) = messages.get(found.message as usize) {
+                self.subscriptions.gather(found.filter, message);
+            }
+        }
+        self.subscriptions.flush();
+        for (filter, messages) in self.found.lost.drain(..) {
+            error!(messages, "the router lost messages of a filter; please report this");
+            self.counters.lost.fetch_add(messages, Ordering::Relaxed);
+            self.subscriptions.lost(filter, messages);
+        }
+    }
+
+    /// Replaces a router that failed.
+    fn restart(&mut self, engine: &mut Engine, why: &EngineError) -> Result<(), GaveUp> {
+        error!(reason = %why, "the router of ordinary topics failed; starting another one");
+        self.counters.restarts.fetch_add(1, Ordering::Relaxed);
+        self.replace(engine)
+    }
+
+    /// Replaces a healthy router that remembers too much. The window is empty.
+    fn refresh_if_worn(&mut self, engine: &mut Engine) -> Result<(), GaveUp> {
+        let is_cluttered = self.subscriptions.dead() > self.subscriptions.live() + DEAD_FILTERS_MAX
+            || self.subscriptions.unused_matches() > UNUSED_MATCHES_MAX;
+        if !is_cluttered && !engine.is_worn() {
+            return Ok(());
+        }
+        debug!("replacing the router of ordinary topics, to free what it remembers");
+        self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
+        self.replace(engine)
+    }
+
+    fn replace(&mut self, engine: &mut Engine) -> Result<(), GaveUp> {
+        self.subscriptions.compact();
+        let old = std::mem::replace(engine, self.start_engine()?);
+        old.retire();
+        Ok(())
+    }
+
+    fn start_engine(&self) -> Result<Engine, GaveUp> {
+        for attempt in 1..=START_ATTEMPTS_MAX {
+            match Engine::start(self.subscriptions.filters(), self.options.topics_max) {
+                Ok(engine) => return Ok(engine),
+                Err(why) => {
+                    warn!(reason = %why, attempt, "the router of ordinary topics did not start");
+                    std::thread::sleep(START_PAUSE * attempt);
+                }
+            }
+        }
+        error!("no router could be started: publish/subscribe on ordinary topics has stopped; restart the broker");
+        Err(GaveUp)
+    }
+}

@@ -1,0 +1,348 @@
+//! Ordinary publish/subscribe: topics with a slash, wildcards, shared subscriptions, retained messages.
+//!
+//! This folder is the only one that names rumqttd. Its router does what it does well: it says which filters a topic
+//! matches, and fans out. Everything in which it is inexact stays on our side of the door:
+//!
+//! ```text
+//! sessions ──Command──▶ queue ──▶ adapter thread ──topic + ticket──▶ rumqttd's router (one link, its own thread)
+//!                                   │    ▲                               │
+//!                                   │    └──── filter + ticket ──────────┘
+//!                                   └──Delivery──▶ Sink of each subscribed session
+//! ```
+//!
+//! **Promise.** Commands take effect in the order in which the calls returned. Every message that [`Router::publish`]
+//! accepted is handed exactly once to the sink of every subscription that matches it, in the order of publishing across
+//! all subscriptions of a session, even when rumqttd's router panics in between: the adapter then starts another one,
+//! puts the filters back and routes the unfinished messages again. What a slow session does with its deliveries is the
+//! business of its [`Sink`]. Nothing here is durable: retained messages live as long as the process.
+//!
+//! How it keeps it: messages go to the router in *windows*, small enough for its logs and its queue, and a window ends
+//! when the router has proved that it has nothing more to say about it (see `engine`). The router carries tickets, not
+//! messages, so it never holds a payload, and an empty payload or a RETAIN flag means nothing to it.
+
+mod adapter;
+mod engine;
+mod retained;
+mod subscriptions;
+mod topic;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use inbox_bridge::{ClientId, Micros, Properties, Qos};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use adapter::Adapter;
+
+/// Whether the router, and the retained messages with it, take the topic filter `filter` to match `topic`.
+#[cfg(feature = "testing")]
+pub(crate) fn matches(name: &str, filter: &str) -> bool {
+    topic::matches(&topic::router_name(name), &topic::router_name(filter))
+}
+
+/// A message on an ordinary topic, as its publisher sent it. It does not change, so it is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrdinaryMessage {
+    /// The real topic name; valid, without wildcards.
+    pub(crate) topic: Arc<str>,
+    /// The publisher's RETAIN flag (MQTT 5, section 3.3.1.3).
+    pub(crate) retain: bool,
+    /// The publisher's QoS.
+    pub(crate) qos: Qos,
+    /// The authenticated client ID of the publisher.
+    pub(crate) from: ClientId,
+    /// When the message expires (MQTT 5 property 0x02, as an absolute time).
+    pub(crate) expires_at: Option<Micros>,
+    /// The application's bytes: a copy that shares no buffer with anything else.
+    pub(crate) payload: Bytes,
+    /// Boxed because most messages have none.
+    pub(crate) properties: Option<Box<Properties>>,
+}
+
+/// One message for one subscription of one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// The number that the session gave to [`Router::subscribe`].
+    pub(crate) subscription: u32,
+    /// The message.
+    pub(crate) message: Arc<OrdinaryMessage>,
+    /// It comes from the retained messages, because of a subscription, and is not a live one.
+    pub(crate) retained: bool,
+}
+
+/// Where the deliveries of a session go. It is called on the adapter's thread, so it must return at once: it must not
+/// block or panic, and must not wait for anything that waits for the router.
+pub(crate) trait Sink: Send + Sync {
+    /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped. A batch with retained messages
+    /// may be as long as [`RouterOptions::retained_messages_max`].
+    fn deliver(&self, batch: &mut Vec<Delivery>);
+    /// The router lost this many messages for this session: an overflow that happened before the sink's own queue.
+    fn lost(&self, messages: u64);
+    /// Whether the client is connected: shared subscriptions prefer such members.
+    fn online(&self) -> bool {
+        true
+    }
+}
+
+/// Names a session; unique among all sessions of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+/// The limits of ordinary publish/subscribe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RouterOptions {
+    /// Distinct filters subscribed to at the same time. Each costs the router some 7 KB, and the first publish to each
+    /// topic looks at all of them.
+    pub(crate) filters_max: usize,
+    /// Retained messages.
+    pub(crate) retained_messages_max: usize,
+    /// The sum of [`OrdinaryMessage::size`] of the retained messages, in bytes.
+    pub(crate) retained_bytes_max: usize,
+    /// Calls that wait for the adapter, before [`Router::publish`] and its siblings wait.
+    pub(crate) queue_commands_max: usize,
+    /// Bytes of accepted messages that are not yet with the sinks, before [`Router::publish`] waits.
+    pub(crate) queue_bytes_max: usize,
+    /// Distinct topics that the router remembers before it is replaced by a fresh one (nobody notices).
+    pub(crate) topics_max: usize,
+}
+
+impl Default for RouterOptions {
+    fn default() -> Self {
+        RouterOptions {
+            filters_max: 10_000,
+            retained_messages_max: 10_000,
+            retained_bytes_max: 64 * 1024 * 1024,
+            queue_commands_max: 1_024,
+            queue_bytes_max: 32 * 1024 * 1024,
+            topics_max: 100_000,
+        }
+    }
+}
+
+/// Why a message was not published. Nobody gets it, then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// MQTT 5 reason code 0x97.
+    #[error(
+        "the broker holds as many retained messages as it may; clear one with an empty retained payload, or raise \
+         router.retained_messages_max or router.retained_bytes_max"
+    )]
+    RetainedFull,
+    /// The router was shut down, or no router could be started.
+    #[error("publish/subscribe on ordinary topics has stopped; restart the broker")]
+    Stopped,
+}
+
+/// Why a subscription was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SubscribeError {
+    /// MQTT 5 reason code 0x97.
+    #[error("the broker holds as many different topic filters as it may ({0}); raise router.filters_max")]
+    FiltersFull(usize),
+    /// The router was shut down, or no router could be started.
+    #[error("publish/subscribe on ordinary topics has stopped; restart the broker")]
+    Stopped,
+}
+
+/// A handle to the ordinary topics; clones share one router. When the last handle goes, the router ends.
+#[derive(Clone)]
+pub(crate) struct Router {
+    commands: mpsc::Sender<Command>,
+    /// Free room in the queue, in KiB: its permits travel with the messages.
+    room: Arc<Semaphore>,
+    room_kib: u32,
+    counters: Arc<Counters>,
+}
+
+/// What happened since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    restarts: AtomicU64,
+    refreshes: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// What sessions ask of the adapter.
+enum Command {
+    Publish {
+        message: Arc<OrdinaryMessage>,
+        room: OwnedSemaphorePermit,
+        /// Only messages to retain can be refused, so only they wait for an answer.
+        reply: Option<oneshot::Sender<Result<(), PublishError>>>,
+    },
+    Subscribe(Box<Subscribe>),
+    Unsubscribe {
+        session: SessionKey,
+        subscription: u32,
+    },
+    Close {
+        session: SessionKey,
+    },
+    Shutdown {
+        done: oneshot::Sender<()>,
+    },
+    #[cfg(test)]
+    Crash,
+}
+
+struct Subscribe {
+    session: SessionKey,
+    sink: Arc<dyn Sink>,
+    subscription: u32,
+    filter: Arc<str>,
+    share: Option<Box<str>>,
+    send_retained: bool,
+    reply: oneshot::Sender<Result<(), SubscribeError>>,
+}
+
+impl Router {
+    /// Starts the adapter's thread and rumqttd's. `now` is the clock by which retained messages expire.
+    ///
+    /// # Errors
+    /// The operating system gave no thread.
+    pub(crate) fn start(options: RouterOptions, now: fn() -> Micros) -> std::io::Result<Router> {
+        let (commands, queue) = mpsc::channel(options.queue_commands_max.max(1));
+        let room_kib = u32::try_from(options.queue_bytes_max / 1024)
+            .unwrap_or(u32::MAX)
+            .clamp(1, 1 << 24);
+        let counters = Arc::new(Counters::default());
+        let adapter = Adapter::new(queue, options, now, Arc::clone(&counters));
+        std::thread::Builder::new()
+            .name("ordinary-topics".into())
+            .spawn(move || adapter.run())?;
+        Ok(Router {
+            commands,
+            room: Arc::new(Semaphore::new(room_kib as usize)),
+            room_kib,
+            counters,
+        })
+    }
+
+    /// Publishes `message` to whoever is subscribed to its topic. Waits while the queue is full. Afterwards the message
+    /// is on its way: every subscription made before gets it. With the RETAIN flag it also replaces the retained
+    /// message of its topic, or clears it when the payload is empty (MQTT-3.3.1-5, MQTT-3.3.1-6).
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub(crate) async fn publish(&self, message: OrdinaryMessage) -> Result<(), PublishError> {
+        let kib = u32::try_from(message.size() / 1024 + 1)
+            .unwrap_or(u32::MAX)
+            .min(self.room_kib);
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(kib)
+            .await
+            .map_err(|_| PublishError::Stopped)?;
+        let (reply, answer) = if message.retain {
+            Some(oneshot::channel()).unzip()
+        } else {
+            (None, None)
+        };
+        let command = Command::Publish {
+            message: Arc::new(message),
+            room,
+            reply,
+        };
+        self.commands.send(command).await.map_err(|_| PublishError::Stopped)?;
+        match answer {
+            Some(answer) => answer.await.unwrap_or(Err(PublishError::Stopped)),
+            None => Ok(()),
+        }
+    }
+
+    /// Subscribes `session` to `filter` (valid; without `$share/…/`), in the shared subscription `share` if there is
+    /// one. Every message published after this returned is delivered. With `send_retained`, and unless it is shared
+    /// (MQTT 5, section 4.8.2), the retained messages are in the sink, too, when this returns.
+    ///
+    /// A session that subscribes again to the same filter (in the same share) replaces its subscription and misses
+    /// nothing in between (MQTT-3.8.4-3). A `subscription` number in use for another filter is moved to this one.
+    ///
+    /// # Errors
+    /// See [`SubscribeError`]; the session's subscriptions are as before, then.
+    pub(crate) async fn subscribe(
+        &self,
+        session: SessionKey,
+        sink: Arc<dyn Sink>,
+        subscription: u32,
+        filter: &str,
+        share: Option<&str>,
+        send_retained: bool,
+    ) -> Result<(), SubscribeError> {
+        let (reply, answer) = oneshot::channel();
+        let share = share.map(Box::from);
+        let filter = Arc::from(filter);
+        let subscribe = Subscribe {
+            session,
+            sink,
+            subscription,
+            filter,
+            share,
+            send_retained,
+            reply,
+        };
+        self.commands
+            .send(Command::Subscribe(Box::new(subscribe)))
+            .await
+            .map_err(|_| SubscribeError::Stopped)?;
+        answer.await.unwrap_or(Err(SubscribeError::Stopped))
+    }
+
+    /// Ends a subscription: what is published after this returned is not delivered. Unknown ones are ignored.
+    pub(crate) async fn unsubscribe(&self, session: SessionKey, subscription: u32) {
+        self.tell(Command::Unsubscribe { session, subscription }).await;
+    }
+
+    /// Ends all subscriptions of `session` and lets go of its sink. Unknown sessions are ignored.
+    pub(crate) async fn close(&self, session: SessionKey) {
+        self.tell(Command::Close { session }).await;
+    }
+
+    /// Delivers what was published before, ends both threads, and makes every later call fail.
+    pub(crate) async fn shutdown(&self) {
+        let (done, ended) = oneshot::channel();
+        self.tell(Command::Shutdown { done }).await;
+        // An error means that it had ended before.
+        let _ = ended.await;
+    }
+
+    /// How often rumqttd's router failed and was replaced.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.counters.restarts.load(Ordering::Relaxed)
+    }
+
+    /// How often a healthy router was replaced to free what it never forgets.
+    pub(crate) fn refreshes(&self) -> u64 {
+        self.counters.refreshes.load(Ordering::Relaxed)
+    }
+
+    /// Messages lost inside the router, summed over filters; anything but 0 is a defect.
+    pub(crate) fn lost(&self) -> u64 {
+        self.counters.lost.load(Ordering::Relaxed)
+    }
+
+    async fn tell(&self, command: Command) {
+        // When the adapter has ended there is nothing left to unsubscribe, close or shut down.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+impl OrdinaryMessage {
+    /// What this message counts towards byte limits: topic, payload and properties, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let properties = self.properties.as_ref().map_or(0, |p| {
+            p.content_type.as_ref().map_or(0, |s| s.len())
+                + p.response_topic.as_ref().map_or(0, |s| s.len())
+                + p.correlation_data.as_ref().map_or(0, |b| b.len())
+                + p.user.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>()
+        });
+        self.topic.len() + self.payload.len() + properties
+    }
+
+    /// Whether its time is over at `now`.
+    pub(crate) fn is_expired(&self, now: Micros) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
