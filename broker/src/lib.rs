@@ -2,5 +2,11 @@
 
 #![allow(dead_code, unused_imports, reason = "the parts come before what uses them")]
 
+pub mod cli;
+pub mod config;
+pub mod config_command;
+pub mod exit;
+pub mod inbox_command;
+pub mod logging;
 mod packet;
 mod router;

@@ -1,0 +1,250 @@
+//! The command line of `inboxd`.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use inbox_bridge::{ClientId, ClientIdError};
+
+use crate::config::{Config, ConfigError, LogFormat, Overrides};
+
+/// What follows the options in `inboxd --help`.
+const AFTER_HELP: &str = "\
+Settings come from the defaults, then FILE, then environment variables (INBOXD_MQTT__LISTEN sets key listen of section \
+[mqtt]), then these options; the later one wins. `inboxd print-config` shows the outcome. RUST_LOG overrides log.level.
+
+Exit codes: 0 done, 2 bad option, 65 data directory unusable, 69 cannot listen, 74 store failed, 75 data directory in \
+use, 77 not permitted, 78 bad configuration, 1 anything else.";
+
+/// An MQTT broker that gives every client ID a durable inbox.
+#[derive(Debug, Parser)]
+#[command(name = "inboxd", version, about, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Run the broker (what inboxd does when no command is given)
+    Serve(ServeArgs),
+    /// Check the configuration that `serve` would run with, and say "ok" or what is wrong
+    CheckConfig(ServeArgs),
+    /// Print the configuration that `serve` would run with, as TOML
+    PrintConfig(ServeArgs),
+    /// Look into the inboxes of a stopped broker, or empty one
+    Inbox(InboxArgs),
+}
+
+/// Where settings come from, and those that have a flag.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct ServeArgs {
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep the store in this directory [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Listen on this IP address and port; port 0 takes a free one [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Write the log, on standard error, in this form [default: pretty]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// `inboxd inbox`.
+#[derive(Debug, Clone, Args)]
+pub struct InboxArgs {
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// The data directory of the stopped broker [default: ./data]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+    /// What to do with the inboxes.
+    #[command(subcommand)]
+    pub action: InboxAction,
+}
+
+/// What to do with the inboxes of a stopped broker.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum InboxAction {
+    /// List the inboxes that hold something: messages, bytes, client ID
+    List {
+        /// Print one JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the messages of one inbox, oldest first
+    Show {
+        /// Whose inbox
+        #[arg(value_name = "CLIENT", value_parser = client_id)]
+        client: ClientId,
+        /// Print one JSON object per line, with whole payloads and all properties
+        #[arg(long)]
+        json: bool,
+        /// Show at most this many messages
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+    },
+    /// Remove every message of one inbox; nobody will ever receive them
+    Purge {
+        /// Whose inbox
+        #[arg(value_name = "CLIENT", value_parser = client_id)]
+        client: ClientId,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl Cli {
+    /// The command that was given; `serve` when none was.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl ServeArgs {
+    /// The configuration: defaults, file, this process's environment, these flags.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let overrides = Overrides {
+            data_dir: self.data.clone(),
+            listen: self.listen,
+            log_format: self.log_format,
+        };
+        Config::load(self.config.as_deref(), env::vars_os(), &overrides)
+    }
+}
+
+impl InboxArgs {
+    /// The configuration: defaults, file, this process's environment, these flags.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let overrides = Overrides {
+            data_dir: self.data.clone(),
+            ..Overrides::default()
+        };
+        Config::load(self.config.as_deref(), env::vars_os(), &overrides)
+    }
+}
+
+fn client_id(text: &str) -> Result<ClientId, ClientIdError> {
+    ClientId::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        // Goal: clap's own checks of names, conflicts and defaults pass.
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default_and_takes_the_same_flags() {
+        // Goal: `inboxd …` and `inboxd serve …` mean the same.
+        let flags = "--config a.toml --data d --listen 127.0.0.1:0 --log-format json";
+        for line in [format!("inboxd {flags}"), format!("inboxd serve {flags}")] {
+            let Ok(Command::Serve(args)) = parse(&line) else {
+                panic!("{line}")
+            };
+            assert_eq!(args.config, Some(PathBuf::from("a.toml")));
+            assert_eq!(args.data, Some(PathBuf::from("d")));
+            assert_eq!(args.listen, Some(SocketAddr::from(([127, 0, 0, 1], 0))));
+            assert_eq!(args.log_format, Some(LogFormat::Json));
+        }
+        assert!(matches!(parse("inboxd"), Ok(Command::Serve(args)) if args == ServeArgs::default()));
+    }
+
+    #[test]
+    fn flags_before_a_subcommand_are_refused_rather_than_ignored() {
+        // Goal: `inboxd --data d inbox list` must not quietly look into ./data.
+        for line in [
+            "inboxd --data d inbox list",
+            "inboxd --config c serve",
+            "inboxd --listen 127.0.0.1:1 check-config",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn inbox_actions_take_their_place_before_or_after() {
+        // Goal: --data is found wherever it is natural to write it, and client IDs are valid ones.
+        for line in [
+            "inboxd inbox --data d show bob --limit 3",
+            "inboxd inbox show bob --limit 3 --data d",
+        ] {
+            let Ok(Command::Inbox(args)) = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(args.data, Some(PathBuf::from("d")));
+            let client = ClientId::new("bob").unwrap();
+            assert_eq!(
+                args.action,
+                InboxAction::Show {
+                    client,
+                    json: false,
+                    limit: Some(3)
+                }
+            );
+        }
+        assert!(matches!(
+            parse("inboxd inbox purge bob --yes"),
+            Ok(Command::Inbox(InboxArgs {
+                action: InboxAction::Purge { yes: true, .. },
+                ..
+            }))
+        ));
+        assert!(parse("inboxd inbox").is_err());
+        let error = Cli::try_parse_from(["inboxd", "inbox", "show", ""]).unwrap_err();
+        assert!(error.to_string().contains("must not be empty"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn usage_errors_and_help_end_as_documented() {
+        // Goal: bad usage is exit code 2 (docs/operations.md); help and version are answers.
+        for line in [
+            "inboxd frobnicate",
+            "inboxd --listen nowhere",
+            "inboxd --log-format xml",
+            "inboxd inbox show",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("inboxd --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+        let help = parse("inboxd --help").unwrap_err().to_string();
+        for word in [
+            "check-config",
+            "print-config",
+            "inbox",
+            "--listen",
+            "--log-format",
+            "RUST_LOG",
+            "INBOXD_MQTT__LISTEN",
+        ] {
+            assert!(help.contains(word), "{word} is not in: {help}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Why a configuration is refused.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// An environment variable, by its name.
+    Variable(String),
+    /// A flag of the command line, by its name.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("the defaults"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Variable(name) => write!(f, "environment variable {name}"),
+            Origin::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// Why a configuration is refused. Each message is one sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// The file is not TOML.
+    #[error("{}{}: this is not TOML: {why}", path.display(), line.map(|n| format!(", line {n}")).unwrap_or_default())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1, where known.
+        line: Option<usize>,
+        /// What the parser says.
+        why: String,
+    },
+    /// No such key.
+    #[error("{origin}: there is no key {key:?}; {hint}")]
+    UnknownKey {
+        /// The key as it was written, with dots between levels.
+        key: String,
+        /// Who set it.
+        origin: Origin,
+        /// The nearest known key, and how to write it there.
+        hint: String,
+    },
+    /// The value has the wrong type or form, or is out of range.
+    #[error("{origin}: {key} = {value} cannot be used; {expected}")]
+    Value {
+        /// The key, with dots between levels.
+        key: &'static str,
+        /// The value as it was written.
+        value: String,
+        /// Who set it.
+        origin: Origin,
+        /// What is allowed: type, range, unit, an example.
+        expected: String,
+    },
+    /// Two values that are fine alone do not fit together.
+    #[error(transparent)]
+    Relation(Box<Misfit>),
+    /// The whole network could use the broker, and nobody said that this is meant.
+    #[error(
+        "{origin}: mqtt.listen = \"{listen}\" can be reached from other machines, and there is no authentication yet: anyone \
+         who reaches it could read and fill every inbox; listen on 127.0.0.1, or set mqtt.allow_anonymous = true if it is meant"
+    )]
+    OpenToTheNetwork {
+        /// The address.
+        listen: SocketAddr,
+        /// Who set it.
+        origin: Origin,
+    },
+    /// The environment holds what is not text.
+    #[error("environment variable {name} is not UTF-8; unset it or give it a value that is")]
+    NotUtf8 {
+        /// The variable's name, with replacement characters where it is not UTF-8 itself.
+        name: String,
+    },
+}
+
+/// Two values that are fine alone and do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{one} does not fit: it must be {relation} {other}; change one of them")]
+pub struct Misfit {
+    /// One of them.
+    pub one: Setting,
+    /// How it must relate to the other.
+    pub relation: &'static str,
+    /// The other.
+    pub other: Setting,
+}
+
+/// A key, its value and where that comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The key, with dots between levels.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.key, self.value, self.origin)
+    }
+}

@@ -1,0 +1,158 @@
+//! Every key, once: its name, its place in [`Config`], its kind and its range.
+//!
+//! Reading, printing and "did you mean" all walk this one list, so that none of them can forget a key.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use inbox_bridge::WhenFull;
+
+use super::kind::{
+    Address, Choice, Count, Directives, Directory, Kind, OptionalSeconds, Prefix, Seconds, Size, Span, Truth,
+};
+use super::{Config, ConfigError, Engine, LogFormat};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+/// Largest number that TOML can hold.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+/// MQTT packets end at 256 MiB (MQTT 5, 2.1.4); the rest is room for the packet's overhead.
+const MESSAGE_BYTES_MAX: u64 = 255 * MIB;
+/// Receive Maximum, Topic Alias Maximum and Server Keep Alive are two bytes wide.
+const TWO_BYTES_MAX: u64 = u16::MAX as u64;
+/// The next one, 2^32 - 1 seconds, means "never" (MQTT 5, 3.1.2.11.2).
+const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(u32::MAX as u64 - 1);
+/// Time to live: ten years.
+const TIME_TO_LIVE_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+pub(super) const LISTEN: &str = "mqtt.listen";
+pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
+pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
+pub(super) const DATA_DIR: &str = "data_dir";
+pub(super) const LOG_FORMAT: &str = "log.format";
+
+/// The names of [`LogFormat`].
+pub(super) const LOG_FORMATS: &[(&str, LogFormat)] = &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
+
+/// Something that looks at every key in turn.
+pub(super) trait Visitor {
+    /// Looks at the key `name`, whose value lives in `slot`.
+    fn key<T>(&mut self, name: &'static str, slot: &mut T, kind: impl Kind<T>) -> Result<(), ConfigError>;
+}
+
+/// Shows every key of `c` to `v`, in the order of the example file.
+pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
+    v.key(DATA_DIR, &mut c.data_dir, Directory)?;
+    v.key(
+        "shutdown_timeout",
+        &mut c.shutdown_timeout,
+        Span(millis(100)..=minutes(60)),
+    )?;
+    visit_mqtt(c, v)?;
+    v.key("inbox.prefix", &mut c.inbox.prefix, Prefix)?;
+    v.key("inbox.messages_max", &mut c.inbox.messages_max, Count(1..=NUMBER_MAX))?;
+    v.key(INBOX_BYTES, &mut c.inbox.bytes_max, Size(1..=1024 * TIB))?;
+    v.key("inbox.when_full", &mut c.inbox.when_full, WHEN_FULL)?;
+    v.key(
+        "inbox.time_to_live",
+        &mut c.inbox.time_to_live,
+        Span(seconds(1)..=TIME_TO_LIVE_MAX),
+    )?;
+    v.key("store.engine", &mut c.store.engine, Choice(&[("sled", Engine::Sled)]))?;
+    v.key("store.cache_bytes", &mut c.store.cache_bytes, Size(MIB..=TIB))?;
+    v.key(
+        "store.commit_hold",
+        &mut c.store.commit_hold,
+        Span(millis(0)..=seconds(1)),
+    )?;
+    v.key(
+        "store.ack_flush_interval",
+        &mut c.store.ack_flush_interval,
+        Span(millis(1)..=minutes(1)),
+    )?;
+    v.key(
+        "store.uncommitted_bytes_max",
+        &mut c.store.uncommitted_bytes_max,
+        memory(64 * KIB),
+    )?;
+    v.key(
+        "store.disk_free_bytes_min",
+        &mut c.store.disk_free_bytes_min,
+        Size(0..=1024 * TIB),
+    )?;
+    v.key("router.filters_max", &mut c.router.filters_max, Count(1..=10_000_000))?;
+    v.key(
+        "router.retained_messages_max",
+        &mut c.router.retained_messages_max,
+        Count(0..=10_000_000),
+    )?;
+    v.key("router.retained_bytes_max", &mut c.router.retained_bytes_max, memory(0))?;
+    v.key("log.level", &mut c.log.level, Directives)?;
+    v.key(LOG_FORMAT, &mut c.log.format, Choice(LOG_FORMATS))
+}
+
+fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
+    let mqtt = &mut c.mqtt;
+    v.key(LISTEN, &mut mqtt.listen, Address)?;
+    v.key("mqtt.allow_anonymous", &mut mqtt.allow_anonymous, Truth)?;
+    v.key("mqtt.connections_max", &mut mqtt.connections_max, Count(1..=10_000_000))?;
+    v.key(
+        "mqtt.connect_timeout",
+        &mut mqtt.connect_timeout,
+        Span(millis(100)..=minutes(10)),
+    )?;
+    v.key(MESSAGE_BYTES, &mut mqtt.message_bytes_max, Size(1..=MESSAGE_BYTES_MAX))?;
+    v.key("mqtt.in_flight_max", &mut mqtt.in_flight_max, Count(1..=TWO_BYTES_MAX))?;
+    v.key(
+        "mqtt.unacknowledged_publishes_max",
+        &mut mqtt.unacknowledged_publishes_max,
+        Count(1..=TWO_BYTES_MAX),
+    )?;
+    v.key(
+        "mqtt.topic_alias_max",
+        &mut mqtt.topic_alias_max,
+        Count(0..=TWO_BYTES_MAX),
+    )?;
+    v.key(
+        "mqtt.session_expiry_max",
+        &mut mqtt.session_expiry_max,
+        Seconds(seconds(0)..=SESSION_EXPIRY_MAX),
+    )?;
+    v.key("mqtt.sessions_max", &mut mqtt.sessions_max, Count(0..=10_000_000))?;
+    v.key(
+        "mqtt.keep_alive_max",
+        &mut mqtt.keep_alive_max,
+        OptionalSeconds(seconds(1)..=seconds(TWO_BYTES_MAX)),
+    )?;
+    v.key(
+        "mqtt.queue_messages_max",
+        &mut mqtt.queue_messages_max,
+        Count(1..=10_000_000),
+    )?;
+    v.key(
+        "mqtt.subscriptions_per_session_max",
+        &mut mqtt.subscriptions_per_session_max,
+        Count(1..=1_000_000),
+    )
+}
+
+const WHEN_FULL: Choice<WhenFull> = Choice(&[("refuse", WhenFull::Refuse), ("drop-oldest", WhenFull::DropOldest)]);
+
+/// A size that must fit in memory.
+fn memory(least: u64) -> Size {
+    let most = u64::try_from(usize::MAX).unwrap_or(u64::MAX).min(TIB);
+    Size(RangeInclusive::new(least, most))
+}
+
+const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}

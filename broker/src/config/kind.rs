@@ -1,0 +1,284 @@
+//! The kinds of values that keys take: how each is read, what it says when it cannot be, and how it is written.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::ValueKind;
+
+use super::quantity::{format_duration, format_size, parse_duration, parse_size};
+
+/// Longest `inbox.prefix` in bytes.
+const PREFIX_BYTES_MAX: usize = 1024;
+
+/// A value as a file, a variable or a flag gave it.
+#[derive(Debug, Clone)]
+pub(super) struct Raw {
+    pub(super) value: ValueKind,
+    /// The source knows text only (the environment), so numbers and truth values are read from text.
+    pub(super) untyped: bool,
+}
+
+/// How the value of one key is read and written.
+pub(super) trait Kind<T> {
+    /// The value, or what is allowed: the end of a sentence, with range, unit and an example.
+    fn read(&self, raw: &Raw) -> Result<T, String>;
+    /// The value as TOML that [`Kind::read`] takes.
+    fn write(&self, value: &T) -> toml::Value;
+}
+
+/// `true` or `false`.
+pub(super) struct Truth;
+
+/// A whole number within a range.
+pub(super) struct Count(pub(super) RangeInclusive<u64>);
+
+/// A number of bytes within a range.
+pub(super) struct Size(pub(super) RangeInclusive<u64>);
+
+/// A duration within a range.
+pub(super) struct Span(pub(super) RangeInclusive<Duration>);
+
+/// A duration in whole seconds within a range.
+pub(super) struct Seconds(pub(super) RangeInclusive<Duration>);
+
+/// As [`Seconds`], where `"0s"` means none.
+pub(super) struct OptionalSeconds(pub(super) RangeInclusive<Duration>);
+
+/// An IP address and a port.
+pub(super) struct Address;
+
+/// A directory.
+pub(super) struct Directory;
+
+/// Topic levels that end with a slash, or nothing.
+pub(super) struct Prefix;
+
+/// What to log.
+pub(super) struct Directives;
+
+/// One of some names.
+pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl Raw {
+    /// The value as the operator would recognise it.
+    pub(super) fn shown(&self) -> String {
+        match &self.value {
+            ValueKind::String(text) => format!("{text:?}"),
+            ValueKind::Array(_) => "[…]".to_owned(),
+            ValueKind::Table(_) => "{…}".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match &self.value {
+            ValueKind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A whole number; negative ones are none of ours, so they read as out of range.
+    fn number(&self) -> Option<u64> {
+        match &self.value {
+            ValueKind::I64(number) => u64::try_from(*number).ok(),
+            ValueKind::U64(number) => Some(*number),
+            ValueKind::String(text) if self.untyped => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn is_number(&self) -> bool {
+        self.number().is_some() || matches!(self.value, ValueKind::I64(_) | ValueKind::Float(_))
+    }
+}
+
+impl Kind<bool> for Truth {
+    fn read(&self, raw: &Raw) -> Result<bool, String> {
+        match (&raw.value, raw.text().filter(|_| raw.untyped)) {
+            (ValueKind::Boolean(value), _) => Ok(*value),
+            (_, Some("true")) => Ok(true),
+            (_, Some("false")) => Ok(false),
+            _ => Err("it is true or false".to_owned()),
+        }
+    }
+
+    fn write(&self, value: &bool) -> toml::Value {
+        toml::Value::Boolean(*value)
+    }
+}
+
+impl<T: Copy + TryFrom<u64> + TryInto<u64>> Kind<T> for Count {
+    fn read(&self, raw: &Raw) -> Result<T, String> {
+        raw.number()
+            .filter(|number| self.0.contains(number))
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("it is a whole number from {} to {}", self.0.start(), self.0.end()))
+    }
+
+    fn write(&self, value: &T) -> toml::Value {
+        integer((*value).try_into().unwrap_or(u64::MAX))
+    }
+}
+
+impl<T: Copy + TryFrom<u64> + TryInto<u64>> Kind<T> for Size {
+    fn read(&self, raw: &Raw) -> Result<T, String> {
+        raw.number()
+            .or_else(|| raw.text().and_then(parse_size))
+            .filter(|bytes| self.0.contains(bytes))
+            .and_then(|bytes| T::try_from(bytes).ok())
+            .ok_or_else(|| {
+                let (least, most) = (format_size(*self.0.start()), format_size(*self.0.end()));
+                format!(
+                    "it is a size from {least} to {most}, in bytes or with a unit (KiB, MiB, GiB, TiB), like \"1MiB\""
+                )
+            })
+    }
+
+    fn write(&self, value: &T) -> toml::Value {
+        toml::Value::String(format_size((*value).try_into().unwrap_or(u64::MAX)))
+    }
+}
+
+impl Kind<Duration> for Span {
+    fn read(&self, raw: &Raw) -> Result<Duration, String> {
+        let duration = raw.text().and_then(parse_duration);
+        duration.filter(|duration| self.0.contains(duration)).ok_or_else(|| {
+            if duration.is_none() && raw.is_number() {
+                return format!("a duration needs its unit (ms, s, m, h, d): write \"{}s\" if you mean seconds", bare(raw));
+            }
+            let (least, most) = (format_duration(*self.0.start()), format_duration(*self.0.end()));
+            format!("it is a duration from \"{least}\" to \"{most}\": one whole number and one unit (ms, s, m, h, d), like \"10s\"")
+        })
+    }
+
+    fn write(&self, value: &Duration) -> toml::Value {
+        toml::Value::String(format_duration(*value))
+    }
+}
+
+impl Kind<Duration> for Seconds {
+    fn read(&self, raw: &Raw) -> Result<Duration, String> {
+        let duration = Span(self.0.clone()).read(raw)?;
+        if duration.subsec_nanos() != 0 {
+            return Err("MQTT counts it in whole seconds; leave the fraction of a second out".to_owned());
+        }
+        Ok(duration)
+    }
+
+    fn write(&self, value: &Duration) -> toml::Value {
+        Span(self.0.clone()).write(value)
+    }
+}
+
+impl Kind<Option<Duration>> for OptionalSeconds {
+    fn read(&self, raw: &Raw) -> Result<Option<Duration>, String> {
+        if raw.text().and_then(parse_duration) == Some(Duration::ZERO) {
+            return Ok(None);
+        }
+        let none = |expected| format!("{expected}; \"0s\" means none");
+        Seconds(self.0.clone()).read(raw).map(Some).map_err(none)
+    }
+
+    fn write(&self, value: &Option<Duration>) -> toml::Value {
+        Seconds(self.0.clone()).write(&value.unwrap_or_default())
+    }
+}
+
+impl Kind<SocketAddr> for Address {
+    fn read(&self, raw: &Raw) -> Result<SocketAddr, String> {
+        raw.text().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+            "it is an IP address and a port, like \"127.0.0.1:1883\" or \"[::1]:1883\"; a host name is not taken"
+                .to_owned()
+        })
+    }
+
+    fn write(&self, value: &SocketAddr) -> toml::Value {
+        toml::Value::String(value.to_string())
+    }
+}
+
+impl Kind<PathBuf> for Directory {
+    fn read(&self, raw: &Raw) -> Result<PathBuf, String> {
+        raw.text()
+            .filter(|text| !text.is_empty() && !text.contains('\0'))
+            .map(PathBuf::from)
+            .ok_or_else(|| "it is the path of a directory, like \"/var/lib/inboxd\"".to_owned())
+    }
+
+    fn write(&self, value: &PathBuf) -> toml::Value {
+        toml::Value::String(value.to_string_lossy().into_owned())
+    }
+}
+
+impl Kind<String> for Prefix {
+    fn read(&self, raw: &Raw) -> Result<String, String> {
+        let prefix = raw.text().ok_or("it is text, like \"inbox/\", or empty")?;
+        if prefix.is_empty() {
+            return Ok(String::new());
+        }
+        let levels = prefix
+            .strip_suffix('/')
+            .ok_or("it must end with '/', like \"inbox/\", or be empty")?;
+        if levels.split('/').any(str::is_empty) {
+            return Err("it must have no empty level; write something like \"inbox/\"".to_owned());
+        }
+        if prefix.starts_with('$') {
+            return Err("it must not begin with '$': those topics are the broker's own".to_owned());
+        }
+        if prefix.contains(['+', '#', '\0']) {
+            return Err("it must hold no '+', '#' or NUL: it is the start of topic names, not a filter".to_owned());
+        }
+        if prefix.len() > PREFIX_BYTES_MAX {
+            return Err(format!("it must have at most {PREFIX_BYTES_MAX} bytes"));
+        }
+        Ok(prefix.to_owned())
+    }
+
+    fn write(&self, value: &String) -> toml::Value {
+        toml::Value::String(value.clone())
+    }
+}
+
+impl Kind<String> for Directives {
+    fn read(&self, raw: &Raw) -> Result<String, String> {
+        let text = raw.text().ok_or("it is text, like \"info\" or \"info,inboxd=debug\"")?;
+        crate::logging::parse_directives(text).map_err(|error| error.to_string())?;
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, value: &String) -> toml::Value {
+        toml::Value::String(value.clone())
+    }
+}
+
+impl<T: Copy + PartialEq> Kind<T> for Choice<T> {
+    fn read(&self, raw: &Raw) -> Result<T, String> {
+        let chosen = raw
+            .text()
+            .and_then(|text| self.0.iter().find(|(name, _)| *name == text));
+        chosen.map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<String> = self.0.iter().map(|(name, _)| format!("{name:?}")).collect();
+            format!("it is {}", names.join(" or "))
+        })
+    }
+
+    fn write(&self, value: &T) -> toml::Value {
+        let name = self
+            .0
+            .iter()
+            .find(|(_, known)| known == value)
+            .map_or("", |(name, _)| name);
+        toml::Value::String(name.to_owned())
+    }
+}
+
+/// The digits of a number that lacks its unit, without quotes.
+fn bare(raw: &Raw) -> String {
+    raw.text().map_or_else(|| raw.shown(), |text| text.trim().to_owned())
+}
+
+fn integer(number: u64) -> toml::Value {
+    toml::Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,215 @@
+//! What an operator can set, and where it comes from.
+//!
+//! A [`Config`] is parsed, not validated: [`Config::load`] and [`Config::default`] return only values that are in range and
+//! fit together. Four layers, the later one wins key by key: the defaults below, a TOML file, the environment (`INBOXD_…`
+//! with `__` between levels), and the flags of the command line. `inboxd.example.toml` lists every key.
+
+mod error;
+mod keys;
+mod kind;
+mod load;
+mod print;
+mod quantity;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use inbox_bridge::{Limits, WhenFull};
+
+pub use error::{ConfigError, Misfit, Origin, Setting};
+pub use load::Overrides;
+
+/// What an MQTT packet may have beyond its application payload, in bytes: topic, properties, headers.
+pub const PACKET_OVERHEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// The whole configuration of a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The directory that holds the store.
+    pub data_dir: PathBuf,
+    /// How long an orderly shutdown may take.
+    pub shutdown_timeout: Duration,
+    /// Section `[mqtt]`: the listener and its sessions.
+    pub mqtt: MqttConfig,
+    /// Section `[inbox]`: the durable inboxes.
+    pub inbox: InboxConfig,
+    /// Section `[store]`: the disk.
+    pub store: StoreConfig,
+    /// Section `[router]`: ordinary topics.
+    pub router: RouterConfig,
+    /// Section `[log]`: the log on standard error.
+    pub log: LogConfig,
+}
+
+/// Section `[mqtt]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttConfig {
+    /// Where to listen for MQTT 3.1.1 and MQTT 5 over TCP; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Clients need not say who they are; required for an address that is not loopback.
+    pub allow_anonymous: bool,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// How long a new connection may take until its CONNECT is complete.
+    pub connect_timeout: Duration,
+    /// Application payload of one message, in bytes. [`Config::packet_bytes_max`] is the limit of a packet.
+    pub message_bytes_max: usize,
+    /// Unacknowledged QoS 1 and 2 messages sent to one client at a time; its own Receive Maximum may be smaller.
+    pub in_flight_max: u16,
+    /// Unacknowledged QoS 1 and 2 publishes taken from one client: the Receive Maximum in CONNACK (MQTT 5, 3.2.2.3.3).
+    pub unacknowledged_publishes_max: u16,
+    /// Topic aliases that one client may set (MQTT 5, 3.2.2.3.8); 0 allows none.
+    pub topic_alias_max: u16,
+    /// Longest session expiry that a client is granted, in whole seconds (MQTT 5, 3.2.2.3.2).
+    pub session_expiry_max: Duration,
+    /// Sessions kept for clients that are offline.
+    pub sessions_max: usize,
+    /// Longest keep alive that a client is granted, in whole seconds up to 65,535 (MQTT 5, 3.2.2.3.14); `None` is no limit.
+    pub keep_alive_max: Option<Duration>,
+    /// Messages of ordinary topics that wait for one session.
+    pub queue_messages_max: usize,
+    /// Subscriptions that one session holds.
+    pub subscriptions_per_session_max: usize,
+}
+
+/// Section `[inbox]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxConfig {
+    /// What all inbox topics begin with (contract rule 1): empty, or topic levels that end with `/`.
+    pub prefix: String,
+    /// Messages that one inbox holds.
+    pub messages_max: u64,
+    /// Bytes that one inbox holds.
+    pub bytes_max: u64,
+    /// What happens to a message for a full inbox.
+    pub when_full: WhenFull,
+    /// How long a message waits at most.
+    pub time_to_live: Duration,
+}
+
+/// Section `[store]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// What keeps the inboxes on disk.
+    pub engine: Engine,
+    /// Memory that the engine may use as a cache, in bytes.
+    pub cache_bytes: u64,
+    /// How long a message that its online reader is about to acknowledge is held back from the disk.
+    pub commit_hold: Duration,
+    /// How long a durable removal may wait for company (contract rule 7).
+    pub ack_flush_interval: Duration,
+    /// Bytes accepted but not yet durable, over all inboxes, above which publishers are not read from.
+    pub uncommitted_bytes_max: usize,
+    /// New messages are refused while the disk has fewer free bytes than this.
+    pub disk_free_bytes_min: u64,
+}
+
+/// Section `[router]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouterConfig {
+    /// Distinct topic filters subscribed to at a time, over all sessions.
+    pub filters_max: usize,
+    /// Retained messages, over all topics.
+    pub retained_messages_max: usize,
+    /// Bytes of retained messages, over all topics.
+    pub retained_bytes_max: usize,
+}
+
+/// Section `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// What is logged: a level, or directives such as `info,inboxd=debug`. `RUST_LOG` overrides it.
+    pub level: String,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// What keeps the inboxes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// sled, in the data directory.
+    Sled,
+}
+
+/// How log records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line per record, for people.
+    Pretty,
+    /// One JSON object per line, for machines.
+    Json,
+}
+
+impl Config {
+    /// Longest MQTT packet that is taken, in bytes: the Maximum Packet Size in CONNACK (MQTT 5, 3.2.2.3.6).
+    pub fn packet_bytes_max(&self) -> usize {
+        self.mqtt.message_bytes_max.saturating_add(PACKET_OVERHEAD_BYTES_MAX)
+    }
+
+    /// The limits of the inboxes.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            inbox_messages_max: self.inbox.messages_max,
+            inbox_bytes_max: self.inbox.bytes_max,
+            when_full: self.inbox.when_full,
+            time_to_live: self.inbox.time_to_live,
+            commit_hold: self.store.commit_hold,
+            ack_flush_interval: self.store.ack_flush_interval,
+            uncommitted_bytes_max: self.store.uncommitted_bytes_max,
+            disk_free_bytes_min: self.store.disk_free_bytes_min,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        // The inboxes' own limits have their defaults in `inbox_bridge`; they are not repeated here.
+        let limits = Limits::default();
+        Config {
+            data_dir: PathBuf::from("./data"),
+            shutdown_timeout: Duration::from_secs(10),
+            mqtt: MqttConfig {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+                allow_anonymous: false,
+                connections_max: 50_000,
+                connect_timeout: Duration::from_secs(10),
+                message_bytes_max: 1024 * 1024,
+                in_flight_max: 100,
+                unacknowledged_publishes_max: 1000,
+                topic_alias_max: 32,
+                session_expiry_max: Duration::from_secs(7 * 24 * 3600),
+                sessions_max: 100_000,
+                keep_alive_max: None,
+                queue_messages_max: 1000,
+                subscriptions_per_session_max: 100,
+            },
+            inbox: InboxConfig {
+                prefix: String::new(),
+                messages_max: limits.inbox_messages_max,
+                bytes_max: limits.inbox_bytes_max,
+                when_full: limits.when_full,
+                time_to_live: limits.time_to_live,
+            },
+            store: StoreConfig {
+                engine: Engine::Sled,
+                cache_bytes: 128 * 1024 * 1024,
+                commit_hold: limits.commit_hold,
+                ack_flush_interval: limits.ack_flush_interval,
+                uncommitted_bytes_max: limits.uncommitted_bytes_max,
+                disk_free_bytes_min: limits.disk_free_bytes_min,
+            },
+            router: RouterConfig {
+                filters_max: 10_000,
+                retained_messages_max: 10_000,
+                retained_bytes_max: 64 * 1024 * 1024,
+            },
+            log: LogConfig {
+                level: "info".to_owned(),
+                format: LogFormat::Pretty,
+            },
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Tests that walk every key: the example file, printing, ranges.
+
+use std::path::Path;
+
+use super::super::*;
+use super::{assert_says, load, load_env};
+
+const EXAMPLE: &str = include_str!("../../../../inboxd.example.toml");
+
+/// A value other than the default for every key.
+const UNUSUAL: &str = r#"
+data_dir = "/srv/ü \"quoted\"/data"
+shutdown_timeout = "1500ms"
+[mqtt]
+listen = "[::]:0"
+allow_anonymous = true
+connections_max = 7
+connect_timeout = "3s"
+message_bytes_max = 1000
+in_flight_max = 1
+unacknowledged_publishes_max = 2
+topic_alias_max = 0
+session_expiry_max = "0s"
+sessions_max = 0
+keep_alive_max = "90s"
+queue_messages_max = 5
+subscriptions_per_session_max = 6
+[inbox]
+prefix = "a/b/"
+messages_max = 8
+bytes_max = "1KiB"
+when_full = "drop-oldest"
+time_to_live = "1d"
+[store]
+engine = "sled"
+cache_bytes = "2MiB"
+commit_hold = "0s"
+ack_flush_interval = "1s"
+uncommitted_bytes_max = "1MiB"
+disk_free_bytes_min = 0
+[router]
+filters_max = 11
+retained_messages_max = 0
+retained_bytes_max = "1KiB"
+[log]
+level = "warn,inboxd=debug"
+format = "json"
+"#;
+
+/// Every key that a TOML text sets, with dots between levels, in its order of appearance.
+fn keys_of(text: &str) -> Vec<String> {
+    let mut section = String::new();
+    let mut keys = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            keys.push(format!("{section}{key}"));
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_example_holds_every_key_with_its_default() {
+    // Goal: inboxd.example.toml is complete, has nothing that does not exist, and its values are the defaults.
+    assert_eq!(load(EXAMPLE).unwrap(), Config::default());
+    assert_eq!(keys_of(EXAMPLE), Config::keys());
+}
+
+#[test]
+fn the_example_explains_every_key() {
+    // Goal: each key has a comment above it that states its default; the default in words cannot drift from the value.
+    let lines: Vec<&str> = EXAMPLE.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let comment: Vec<&str> = lines[..at]
+            .iter()
+            .rev()
+            .take_while(|l| l.starts_with('#'))
+            .copied()
+            .collect();
+        assert!(comment.len() >= 2, "{key} needs a description and a reason");
+        assert!(
+            comment.iter().any(|l| l.contains(&format!("# Default {value}"))),
+            "{key}: default {value} is not explained"
+        );
+    }
+}
+
+#[test]
+fn the_example_states_the_ranges_that_hold() {
+    // Goal: the bounds in the example's comments are the bounds of the code: each one is taken, one step beyond is not.
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        ("INBOXD_SHUTDOWN_TIMEOUT", &["100ms", "1h"], &["99ms", "61m"]),
+        (
+            "INBOXD_MQTT__CONNECTIONS_MAX",
+            &["1", "10000000"],
+            &["0", "10000001", "-1", "many"],
+        ),
+        ("INBOXD_MQTT__CONNECT_TIMEOUT", &["100ms", "10m"], &["0s", "601s"]),
+        ("INBOXD_MQTT__MESSAGE_BYTES_MAX", &["1", "255MiB"], &["0", "256MiB"]),
+        ("INBOXD_MQTT__IN_FLIGHT_MAX", &["1", "65535"], &["0", "65536"]),
+        (
+            "INBOXD_MQTT__UNACKNOWLEDGED_PUBLISHES_MAX",
+            &["1", "65535"],
+            &["0", "65536"],
+        ),
+        ("INBOXD_MQTT__TOPIC_ALIAS_MAX", &["0", "65535"], &["65536"]),
+        (
+            "INBOXD_MQTT__SESSION_EXPIRY_MAX",
+            &["0s", "4294967294s"],
+            &["4294967295s", "500ms", "never"],
+        ),
+        ("INBOXD_MQTT__SESSIONS_MAX", &["0", "10000000"], &["10000001"]),
+        (
+            "INBOXD_MQTT__KEEP_ALIVE_MAX",
+            &["0s", "1s", "65535s"],
+            &["65536s", "1500ms"],
+        ),
+        ("INBOXD_MQTT__QUEUE_MESSAGES_MAX", &["1", "10000000"], &["0"]),
+        (
+            "INBOXD_MQTT__SUBSCRIPTIONS_PER_SESSION_MAX",
+            &["1", "1000000"],
+            &["0", "1000001"],
+        ),
+        (
+            "INBOXD_INBOX__MESSAGES_MAX",
+            &["1", "9223372036854775807"],
+            &["0", "9223372036854775808"],
+        ),
+        ("INBOXD_INBOX__BYTES_MAX", &["1MiB", "1024TiB"], &["0", "1025TiB"]),
+        ("INBOXD_INBOX__TIME_TO_LIVE", &["1s", "3650d"], &["999ms", "3651d"]),
+        ("INBOXD_STORE__CACHE_BYTES", &["1MiB", "1TiB"], &["1023KiB", "2TiB"]),
+        ("INBOXD_STORE__COMMIT_HOLD", &["0s", "1s"], &["1001ms"]),
+        ("INBOXD_STORE__ACK_FLUSH_INTERVAL", &["1ms", "1m"], &["0s", "61s"]),
+        (
+            "INBOXD_STORE__UNCOMMITTED_BYTES_MAX",
+            &["64KiB", "1TiB"],
+            &["63KiB", "2TiB"],
+        ),
+        ("INBOXD_STORE__DISK_FREE_BYTES_MIN", &["0B", "1024TiB"], &["1025TiB"]),
+        ("INBOXD_ROUTER__FILTERS_MAX", &["1", "10000000"], &["0"]),
+        (
+            "INBOXD_ROUTER__RETAINED_MESSAGES_MAX",
+            &["0", "10000000"],
+            &["10000001"],
+        ),
+        ("INBOXD_ROUTER__RETAINED_BYTES_MAX", &["0B", "1TiB"], &["2TiB"]),
+    ];
+    for (name, good, bad) in cases {
+        for value in *good {
+            if let Err(error) = load_env(&[(name, value)]) {
+                panic!("{name}={value}: {error}");
+            }
+        }
+        for value in *bad {
+            assert_says(
+                load_env(&[(name, value)]),
+                &[name, &format!("{value:?} cannot be used")],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_printed_configuration_reads_back_to_the_same() {
+    // Goal: `inboxd print-config > f; inboxd --config f` changes nothing, and no key is left out of the print.
+    let unusual = load(UNUSUAL).unwrap();
+    assert_ne!(unusual, Config::default());
+    for config in [Config::default(), unusual] {
+        let text = config.to_toml();
+        assert_eq!(load(&text).unwrap(), config, "{text}");
+        assert_eq!(keys_of(&text), Config::keys());
+    }
+}
+
+#[test]
+fn every_key_reaches_its_place() {
+    // Goal: no key is wired to another's field: with every value changed, every field differs from its default.
+    assert_eq!(keys_of(UNUSUAL), Config::keys());
+    let (config, limits) = (load(UNUSUAL).unwrap(), load(UNUSUAL).unwrap().limits());
+    let mqtt = &config.mqtt;
+    assert_eq!(config.data_dir, Path::new("/srv/ü \"quoted\"/data"));
+    assert_eq!(config.shutdown_timeout, Duration::from_millis(1500));
+    assert_eq!(
+        (mqtt.listen.to_string().as_str(), mqtt.allow_anonymous),
+        ("[::]:0", true)
+    );
+    assert_eq!(
+        (mqtt.connections_max, mqtt.connect_timeout),
+        (7, Duration::from_secs(3))
+    );
+    assert_eq!(
+        (mqtt.message_bytes_max, config.packet_bytes_max()),
+        (1000, 1000 + 128 * 1024)
+    );
+    assert_eq!(
+        (
+            mqtt.in_flight_max,
+            mqtt.unacknowledged_publishes_max,
+            mqtt.topic_alias_max
+        ),
+        (1, 2, 0)
+    );
+    assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
+    assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
+    assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
+    assert_eq!(
+        (config.inbox.prefix.as_str(), config.store.cache_bytes),
+        ("a/b/", 2 << 20)
+    );
+    assert_eq!(
+        (config.router.filters_max, config.router.retained_messages_max),
+        (11, 0)
+    );
+    assert_eq!(config.router.retained_bytes_max, 1024);
+    assert_eq!(
+        (config.log.level.as_str(), config.log.format),
+        ("warn,inboxd=debug", LogFormat::Json)
+    );
+    let expected = Limits {
+        inbox_messages_max: 8,
+        inbox_bytes_max: 1024,
+        when_full: WhenFull::DropOldest,
+        time_to_live: Duration::from_secs(24 * 3600),
+        commit_hold: Duration::ZERO,
+        ack_flush_interval: Duration::from_secs(1),
+        uncommitted_bytes_max: 1 << 20,
+        disk_free_bytes_min: 0,
+    };
+    assert_eq!(limits, expected);
+}

@@ -1,0 +1,78 @@
+//! `inboxd check-config` and `inboxd print-config`.
+
+use std::io::{self, ErrorKind, Write};
+
+use crate::config::Config;
+
+/// Says on `out` that `config`, which exists and so is valid, can be served.
+///
+/// # Errors
+/// When `out` cannot be written to. A reader that went away (`| head`) is none.
+pub fn check(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    let listen = config.mqtt.listen;
+    let data_dir = config.data_dir.display();
+    answer(
+        out,
+        &format!("ok: this configuration is valid; it listens on {listen} and keeps its data in {data_dir}\n"),
+    )
+}
+
+/// Writes `config` to `out` as TOML.
+///
+/// # Errors
+/// As [`check`].
+pub fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    answer(out, &config.to_toml())
+}
+
+fn answer(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An output whose writes end with an error of this kind.
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn check_says_ok_and_print_prints_toml() {
+        // Goal: both answers are what docs/operations.md says.
+        let (mut checked, mut printed) = (Vec::new(), Vec::new());
+        check(&Config::default(), &mut checked).unwrap();
+        print(&Config::default(), &mut printed).unwrap();
+        let checked = String::from_utf8(checked).unwrap();
+        assert!(
+            checked.starts_with("ok: ") && checked.ends_with('\n') && checked.contains("127.0.0.1:1883"),
+            "{checked}"
+        );
+        assert!(
+            String::from_utf8(printed)
+                .unwrap()
+                .parse::<toml::Table>()
+                .unwrap()
+                .contains_key("mqtt")
+        );
+    }
+
+    #[test]
+    fn only_a_reader_that_went_away_is_no_error() {
+        // Goal: `inboxd print-config | head -1` ends well; a full disk does not.
+        assert!(print(&Config::default(), &mut Broken(ErrorKind::BrokenPipe)).is_ok());
+        assert!(print(&Config::default(), &mut Broken(ErrorKind::StorageFull)).is_err());
+    }
+}
