@@ -1,12 +1,24 @@
 //! inboxd: an MQTT broker that gives every client ID a durable inbox.
+//!
+//! The library is thin: what the binary needs, and what tests drive. `ARCHITECTURE.md` has the map.
 
-#![allow(dead_code, unused_imports, reason = "the parts come before what uses them")]
-
+mod address;
 pub mod cli;
 pub mod config;
 pub mod config_command;
+mod connection;
 pub mod exit;
+#[cfg(feature = "testing")]
+pub mod filters;
 pub mod inbox_command;
 pub mod logging;
+mod metrics;
+mod observe;
 mod packet;
 mod router;
+pub mod serve;
+mod session;
+mod session_table;
+#[cfg(feature = "testing")]
+pub mod single;
+mod will;

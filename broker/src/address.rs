@@ -1,0 +1,105 @@
+//! Which topics are inboxes, and whose (contract rule 1).
+
+use inbox_bridge::ClientId;
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Somebody's inbox.
+    Inbox(ClientId),
+    /// Publish/subscribe.
+    Ordinary,
+    /// A topic that clients do not publish to. The text says why.
+    Forbidden(&'static str),
+}
+
+/// The names of inboxes: a prefix and a client ID without a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InboxNames {
+    prefix: Box<str>,
+}
+
+impl InboxNames {
+    /// Inboxes are the topics of one level more than `prefix`, which is empty or ends with a slash.
+    pub(crate) fn new(prefix: &str) -> Self {
+        InboxNames { prefix: prefix.into() }
+    }
+
+    /// Where a message on `topic`, a valid topic name, goes.
+    pub(crate) fn destination(&self, topic: &str) -> Destination {
+        if topic.starts_with('$') {
+            return Destination::Forbidden("topics that begin with $ belong to the broker (MQTT-4.7.2-1)");
+        }
+        match self.inbox_name(topic) {
+            None => Destination::Ordinary,
+            Some(name) => match ClientId::new(name) {
+                Ok(id) => Destination::Inbox(id),
+                Err(_) => Destination::Forbidden("this topic is an inbox by its form, but no client ID is that long"),
+            },
+        }
+    }
+
+    /// The name in `topic`, if it is an inbox by its form. Of a topic filter this says the same: only one that names an inbox
+    /// literally is an inbox, as wildcards never match inboxes.
+    pub(crate) fn inbox_name<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let name = topic.strip_prefix(&*self.prefix)?;
+        let is_inbox = !name.is_empty() && !name.contains(['/', '+', '#']) && !topic.starts_with('$');
+        is_inbox.then_some(name)
+    }
+
+    /// The topic of the inbox of `id`; `None` when it has none, because its ID is not one topic level.
+    pub(crate) fn topic_of(&self, id: &ClientId) -> Option<Box<str>> {
+        let topic = format!("{}{id}", self.prefix);
+        self.inbox_name(&topic)?;
+        Some(topic.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox(id: &str) -> Destination {
+        Destination::Inbox(ClientId::new(id).unwrap())
+    }
+
+    #[test]
+    fn one_level_is_an_inbox_and_a_slash_is_not() {
+        // Goal: contract rule 1, without a prefix.
+        let names = InboxNames::new("");
+        assert_eq!(names.destination("bob"), inbox("bob"));
+        assert_eq!(names.destination("a b.c@d"), inbox("a b.c@d"));
+        assert_eq!(names.destination("bob/x"), Destination::Ordinary);
+        assert_eq!(names.destination("/bob"), Destination::Ordinary);
+        assert!(matches!(names.destination("$SYS"), Destination::Forbidden(_)));
+        assert!(matches!(
+            names.destination(&"x".repeat(2000)),
+            Destination::Forbidden(_)
+        ));
+        assert_eq!(names.inbox_name("+"), None);
+        assert_eq!(names.inbox_name("#"), None);
+    }
+
+    #[test]
+    fn a_prefix_moves_all_inboxes() {
+        // Goal: contract rule 1, with a prefix.
+        let names = InboxNames::new("inbox/");
+        assert_eq!(names.destination("inbox/bob"), inbox("bob"));
+        assert_eq!(names.destination("bob"), Destination::Ordinary);
+        assert_eq!(names.destination("inbox/"), Destination::Ordinary);
+        assert_eq!(names.destination("inbox/bob/x"), Destination::Ordinary);
+        assert_eq!(
+            names.topic_of(&ClientId::new("bob").unwrap()).as_deref(),
+            Some("inbox/bob")
+        );
+    }
+
+    #[test]
+    fn a_client_id_that_is_no_topic_level_has_no_inbox() {
+        // Goal: contract rule 1, last sentence but one.
+        let names = InboxNames::new("");
+        for id in ["a/b", "a+", "#", "$x"] {
+            assert_eq!(names.topic_of(&ClientId::new(id).unwrap()), None, "{id}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! From the first byte of a connection to an accepted CONNECT, or a refusal.
+
+use std::io;
+use std::sync::Arc;
+
+use inbox_bridge::ClientId;
+use rand::RngCore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Broker;
+use crate::address::Destination;
+use crate::packet::{self, Connect, DecodeError, Version, encode, reason};
+use crate::session::{Link, Shared};
+
+/// The first bytes of a connection are read in steps of this size.
+const READ_BYTES: usize = 1024;
+
+/// A client that is let in, and does not have its session yet.
+pub(super) struct Admitted {
+    pub(super) id: ClientId,
+    pub(super) id_is_assigned: bool,
+    pub(super) clean_start: bool,
+    pub(super) link: Link,
+    /// What came behind CONNECT.
+    pub(super) rest: Vec<u8>,
+}
+
+/// Why a client was not let in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("the connection ended before CONNECT was complete: {0}")]
+    Lost(#[from] io::Error),
+    #[error("the first packet is not CONNECT (MQTT-3.1.0-1)")]
+    NotConnect,
+    #[error(transparent)]
+    Malformed(DecodeError),
+    #[error("{why}")]
+    Declined { reason: u8, why: String },
+}
+
+/// Reads CONNECT. A refusal is answered where MQTT has an answer.
+pub(super) async fn shake_hands(stream: &mut TcpStream, broker: &Arc<Broker>) -> Result<Admitted, Refused> {
+    let mut received = Vec::new();
+    let length = match read_packet(stream, &mut received, broker.shared.packet_bytes_max).await {
+        Err(Refused::Malformed(error)) => return Err(refuse_malformed(stream, &received, error).await),
+        length => length?,
+    };
+    let bytes = received.get(..length).unwrap_or_default();
+    let connect = match packet::decode_connect(bytes) {
+        Ok(connect) => connect,
+        Err(error) => return Err(refuse_malformed(stream, bytes, error).await),
+    };
+    let version = connect.version;
+    match admit(&connect, &broker.shared) {
+        Ok((id, id_is_assigned)) => {
+            let (clean_start, link) = (connect.clean_start, Link::new(&connect, &broker.shared.mqtt));
+            let rest = received.split_off(length);
+            Ok(Admitted {
+                id,
+                id_is_assigned,
+                clean_start,
+                link,
+                rest,
+            })
+        }
+        Err(refused) => {
+            if let Refused::Declined { reason, why } = &refused {
+                let packet_bytes_max = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+                answer(stream, version, *reason, why, packet_bytes_max).await;
+            }
+            Err(refused)
+        }
+    }
+}
+
+async fn read_packet(
+    stream: &mut TcpStream,
+    received: &mut Vec<u8>,
+    packet_bytes_max: usize,
+) -> Result<usize, Refused> {
+    loop {
+        if received.first().is_some_and(|first| first >> 4 != 1) {
+            return Err(Refused::NotConnect);
+        }
+        if let Some(length) = packet::frame(received, packet_bytes_max).map_err(Refused::Malformed)? {
+            return Ok(length);
+        }
+        received.reserve(READ_BYTES);
+        if stream.read_buf(received).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+/// The client ID that `connect` asks for or is given, and whether it was given; or why it is not let in.
+pub(crate) fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId, bool), Refused> {
+    let declined = |reason, why: String| Err(Refused::Declined { reason, why });
+    if connect.properties.authentication_method.is_some() {
+        return declined(
+            reason::BAD_AUTHENTICATION_METHOD,
+            "this broker knows no authentication methods; leave the property out".into(),
+        );
+    }
+    if let Some(will) = &connect.will {
+        if let Destination::Forbidden(why) = shared.names.destination(will.topic) {
+            return declined(
+                reason::TOPIC_NAME_INVALID,
+                format!("the will cannot be published: {why}"),
+            );
+        }
+        if will.payload.len() > shared.mqtt.message_bytes_max {
+            let max = shared.mqtt.message_bytes_max;
+            return declined(
+                reason::PACKET_TOO_LARGE,
+                format!("the will's payload is larger than {max} bytes"),
+            );
+        }
+    }
+    let id = client_id(connect)?;
+    let assigned = id.1.then_some(id.0.as_str());
+    if !Link::new(connect, &shared.mqtt).fits_connack(assigned, shared) {
+        return declined(
+            reason::PACKET_TOO_LARGE,
+            "CONNACK is larger than the client's Maximum Packet Size".into(),
+        );
+    }
+    Ok(id)
+}
+
+fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Refused> {
+    let declined = |reason, why: String| Err(Refused::Declined { reason, why });
+    if connect.client_id.is_empty() {
+        if connect.version == Version::V311 && !connect.clean_start {
+            return declined(
+                reason::CLIENT_IDENTIFIER_NOT_VALID,
+                "a session that is not clean needs a client ID (MQTT-3.1.3-8 of MQTT 3.1.1)".into(),
+            );
+        }
+        return match ClientId::new(&made_up_id()) {
+            Ok(id) => Ok((id, true)),
+            Err(error) => declined(reason::UNSPECIFIED_ERROR, error.to_string()),
+        };
+    }
+    match ClientId::new(connect.client_id) {
+        Ok(id) => Ok((id, false)),
+        Err(error) => declined(reason::CLIENT_IDENTIFIER_NOT_VALID, error.to_string()),
+    }
+}
+
+/// An ID that nobody has: 128 random bits (MQTT-3.1.3-6).
+fn made_up_id() -> String {
+    let mut bits = [0; 16];
+    rand::rng().fill_bytes(&mut bits);
+    format!("auto-{:032x}", u128::from_be_bytes(bits))
+}
+
+async fn refuse_malformed(stream: &mut TcpStream, packet: &[u8], error: DecodeError) -> Refused {
+    let version = match error {
+        // MQTT 3.1 and older are told in the way of 3.1.1, newer versions in the way of 5 (MQTT-3.1.2-2).
+        DecodeError::UnsupportedVersion(level) if level < 5 => Some(Version::V311),
+        DecodeError::UnsupportedVersion(_) => Some(Version::V5),
+        _ => packet::peek_version(packet),
+    };
+    if let Some(version) = version {
+        answer(stream, version, error.reason_code(), &error.to_string(), u32::MAX).await;
+    }
+    Refused::Malformed(error)
+}
+
+/// Says no, with the reason string if it fits (MQTT-3.2.2-19).
+async fn answer(stream: &mut TcpStream, version: Version, reason: u8, why: &str, packet_bytes_max: u32) {
+    let mut out = Vec::new();
+    for reason_string in [Some(why), None] {
+        out.clear();
+        encode::connack(
+            &mut out,
+            version,
+            &encode::ConnAck {
+                reason,
+                reason_string,
+                ..encode::ConnAck::default()
+            },
+        );
+        if out.len() <= packet_bytes_max as usize {
+            break;
+        }
+    }
+    // The client may be gone; the refusal is logged anyway.
+    let _gone = stream.write_all(&out).await;
+}

@@ -1,0 +1,122 @@
+//! What operators can see: log lines, events and numbers under `$SYS/inboxd/`.
+//!
+//! | topic | when | payload |
+//! |---|---|---|
+//! | `$SYS/inboxd/event/expired`, `…/dropped` | a message left an inbox unread (contract rule 5) | JSON: `inbox`, `seq`, `from`, `reason` |
+//! | `$SYS/inboxd/metrics` | every ten seconds, retained | JSON: every counter by name |
+//! | `$SYS/inboxd/version` | at the start, retained | text |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use inbox_bridge::{ClientId, Left, Observer, Qos, Seq, StoreError};
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, watch};
+
+use crate::router::{OrdinaryMessage, Router};
+use crate::session::Shared;
+
+const METRICS_EVERY: Duration = Duration::from_secs(10);
+/// Events that wait to be published. Beyond, they are only logged and counted.
+const EVENTS_MAX: usize = 1024;
+
+/// An event to publish: the last level of its topic, and its payload.
+pub(crate) struct Event {
+    name: &'static str,
+    payload: String,
+}
+
+/// The broker's [`Observer`].
+pub(crate) struct Watcher {
+    events: mpsc::Sender<Event>,
+    store_failed: watch::Sender<bool>,
+}
+
+impl Watcher {
+    /// Gives also what comes out of it: events, and whether the store failed.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Event>, watch::Receiver<bool>) {
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let (store_failed, failed) = watch::channel(false);
+        (Watcher { events, store_failed }, receiver, failed)
+    }
+}
+
+impl Observer for Watcher {
+    fn left(&self, inbox: &ClientId, seq: Seq, from: &ClientId, why: Left) {
+        tracing::info!(%inbox, %seq, %from, reason = why.as_str(), "a message left its inbox unread");
+        let payload = json!({"inbox": inbox.as_str(), "seq": seq.0, "from": from.as_str(), "reason": why.as_str()});
+        // A burst beyond EVENTS_MAX is in the log and the counters.
+        let _full = self.events.try_send(Event {
+            name: why.as_str(),
+            payload: payload.to_string(),
+        });
+    }
+
+    fn store_failed(&self, error: &StoreError) {
+        tracing::error!(%error, "FATAL: the store failed; nothing more is acknowledged, and the broker ends");
+        self.store_failed.send_replace(true);
+    }
+
+    fn unreadable(&self, inbox: &ClientId, error: &StoreError) {
+        tracing::error!(%inbox, %error, "an inbox cannot be read; its messages stay where they are");
+    }
+
+    fn disk_is_full(&self, is_full: bool, free_bytes: u64) {
+        if is_full {
+            tracing::error!(
+                free_bytes,
+                "the disk is nearly full: new messages for inboxes are refused (store.disk_free_bytes_min)"
+            );
+        } else {
+            tracing::info!(
+                free_bytes,
+                "the disk has room again: new messages for inboxes are accepted"
+            );
+        }
+    }
+}
+
+/// Publishes events as they come and numbers now and then, for ever.
+pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc::Receiver<Event>) {
+    publish(&router, "version".into(), env!("CARGO_PKG_VERSION").into(), true).await;
+    let mut ticks = tokio::time::interval(METRICS_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                publish(&router, "metrics".into(), metrics(&shared, &router), true).await;
+            }
+            Some(event) = events.recv() => {
+                publish(&router, format!("event/{}", event.name), event.payload, false).await;
+            }
+        }
+    }
+}
+
+fn metrics(shared: &Shared, router: &Router) -> String {
+    let inboxes = shared.hub.counters().snapshot();
+    let routed = [
+        ("router_restarts", router.restarts()),
+        ("router_refreshes", router.refreshes()),
+        ("router_lost", router.lost()),
+    ];
+    let numbers = shared.metrics.snapshot().into_iter().chain(inboxes).chain(routed);
+    let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
+    Value::Object(object).to_string()
+}
+
+async fn publish(router: &Router, name: String, payload: String, retain: bool) {
+    let Ok(from) = ClientId::new("$inboxd") else { return };
+    let message = OrdinaryMessage {
+        topic: format!("$SYS/inboxd/{name}").into(),
+        retain,
+        qos: Qos::AtLeastOnce,
+        from,
+        expires_at: None,
+        payload: Bytes::from(payload),
+        properties: None,
+    };
+    if let Err(error) = router.publish(message).await {
+        tracing::debug!(%error, name, "a $SYS message was not published");
+    }
+}

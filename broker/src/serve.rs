@@ -1,0 +1,258 @@
+//! Running the broker: from a configuration to an exit code.
+//!
+//! Shutdown, in this order, within `shutdown_timeout`: stop accepting; tell every client (MQTT 5: 0x8B) and put its session away;
+//! publish what ordinary messages and wills are left; commit what waits; close the store.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use inbox_bridge::{
+    Bridge, Clock, OpenError, SledOptions, StartError, StoreError, StoreOptions, SystemClock, open_store,
+};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::address::InboxNames;
+use crate::config::{Config, Engine};
+use crate::connection::{self, Broker};
+use crate::exit::Exit;
+use crate::metrics::Metrics;
+use crate::observe::{self, Watcher};
+use crate::router::{Router, RouterOptions};
+use crate::session::{Order, Shared};
+use crate::session_table::SessionTable;
+
+/// Connections that the system may hold for us before we accept them.
+const BACKLOG: u32 = 4096;
+/// How long to wait after the system had no file descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After the store failed: how long clients are given to hear of it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why the broker could not start, or ended otherwise than it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The inboxes did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address} ({why}); is another broker running there? Choose another address with --listen"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// The system gave no thread, no signal handler, or no standard output.
+    #[error("the system does not let the broker start ({0})")]
+    System(io::Error),
+    /// The store failed while the broker ran.
+    #[error("the store failed; what was acknowledged is safe. Check the disk, then start again")]
+    StoreFailed,
+    /// The store failed at the very end.
+    #[error(transparent)]
+    Close(StoreError),
+    /// It took too long.
+    #[error("the shutdown took longer than shutdown_timeout ({0:?}); what was acknowledged is safe")]
+    Timeout(Duration),
+}
+
+impl ServeError {
+    /// How the process ends after this.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ServeError::Open(error) => open_exit(error),
+            ServeError::Listen { .. } => Exit::CannotListen,
+            ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
+                Exit::StoreFailed
+            }
+            ServeError::Start(StartError::Thread(_)) | ServeError::System(_) | ServeError::Timeout(_) => Exit::Failed,
+        }
+    }
+}
+
+/// How the process ends when the data directory cannot be opened.
+pub fn open_exit(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Locked { .. } => Exit::DataLocked,
+        OpenError::Unwritable { .. } | OpenError::Io { .. } | OpenError::NotADirectory { .. } => Exit::NotPermitted,
+        _ => Exit::DataUnusable,
+    }
+}
+
+/// How the store of `config` is opened.
+pub fn store_options(config: &Config) -> StoreOptions {
+    let engine = match config.store.engine {
+        Engine::Sled => inbox_bridge::Engine::Sled,
+    };
+    StoreOptions {
+        engine,
+        sled: SledOptions {
+            cache_bytes: config.store.cache_bytes,
+        },
+    }
+}
+
+/// Runs the broker until SIGTERM or SIGINT.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    let (watcher, events, store_failed) = Watcher::new();
+    let store = open_store(&config.data_dir, &store_options(config))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::System)?;
+    let served = runtime.block_on(async {
+        run(config, &bridge, events, store_failed).await?;
+        let closing = tokio::task::spawn_blocking(move || bridge.close());
+        match timeout(config.shutdown_timeout, closing).await {
+            Ok(Ok(closed)) => closed.map_err(ServeError::Close),
+            Ok(Err(panicked)) => Err(ServeError::System(io::Error::other(panicked))),
+            Err(_elapsed) => Err(ServeError::Timeout(config.shutdown_timeout)),
+        }
+    });
+    // A thread that hangs in the store must not keep the process.
+    runtime.shutdown_background();
+    served
+}
+
+async fn run(
+    config: &Config,
+    bridge: &Bridge,
+    events: mpsc::Receiver<observe::Event>,
+    mut store_failed: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
+    let listener = listen(config.mqtt.listen)?;
+    let address = listener.local_addr().map_err(ServeError::System)?;
+    let router = Router::start(router_options(config), wall_clock).map_err(ServeError::System)?;
+    let shared = Arc::new(Shared {
+        hub: bridge.hub().clone(),
+        names: InboxNames::new(&config.inbox.prefix),
+        mqtt: config.mqtt.clone(),
+        packet_bytes_max: config.packet_bytes_max(),
+        metrics: Metrics::default(),
+    });
+    let (close, closing) = watch::channel(false);
+    let table = SessionTable::new(shared.clone(), router.clone());
+    let broker = Arc::new(Broker {
+        shared: shared.clone(),
+        table,
+        router: router.clone(),
+        closing,
+    });
+    let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
+    let reaper = tokio::spawn({
+        let broker = broker.clone();
+        async move { broker.table.reap().await }
+    });
+    say_ready(address).map_err(ServeError::System)?;
+
+    // Every connection's task holds a sender; when the last one is gone, receiving ends.
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    let failed = tokio::select! {
+        () = accept(&listener, &broker, &alive) => false,
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        _ = store_failed.wait_for(|failed| *failed) => true,
+    };
+    drop((listener, alive));
+    tracing::info!(connections = broker.shared.metrics.connections.get(), "shutting down");
+    let patience = if failed { LAST_WORDS } else { config.shutdown_timeout };
+    close.send_replace(true);
+    let ended = timeout(patience, async {
+        // A client that connected meanwhile is told as soon as it has its session.
+        loop {
+            broker.table.order_all(Order::ShutDown);
+            if timeout(ACCEPT_PAUSE, all_gone.recv()).await.is_ok() {
+                break;
+            }
+        }
+        reaper.abort();
+        reporter.abort();
+        router.shutdown().await;
+    });
+    match (ended.await, failed) {
+        (_, true) => Err(ServeError::StoreFailed),
+        (Ok(()), false) => Ok(()),
+        (Err(_elapsed), false) => Err(ServeError::Timeout(config.shutdown_timeout)),
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept(listener: &TcpListener, broker: &Arc<Broker>, alive: &mpsc::Sender<()>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept a connection; raise the limit on open files if it says so");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let open = broker.shared.metrics.connections.enter();
+        if open > broker.shared.mqtt.connections_max as u64 {
+            broker.shared.metrics.connections.leave();
+            broker.shared.metrics.connects_refused.add(1);
+            tracing::warn!(%peer, "a connection was closed: mqtt.connections_max are open");
+            continue;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "a connection was gone at once");
+        }
+        let (broker, alive) = (broker.clone(), alive.clone());
+        tokio::spawn(async move {
+            connection::serve(stream, peer, broker.clone()).await;
+            broker.shared.metrics.connections.leave();
+            drop(alive);
+        });
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().map_err(|why| ServeError::Listen { address, why })
+}
+
+/// The one line on standard output.
+fn say_ready(address: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "inboxd ready mqtt={address}")?;
+    out.flush()
+}
+
+fn router_options(config: &Config) -> RouterOptions {
+    RouterOptions {
+        filters_max: config.router.filters_max,
+        retained_messages_max: config.router.retained_messages_max,
+        retained_bytes_max: config.router.retained_bytes_max,
+        ..RouterOptions::default()
+    }
+}
+
+fn wall_clock() -> inbox_bridge::Micros {
+    SystemClock::default().now().wall
+}

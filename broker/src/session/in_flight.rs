@@ -1,0 +1,172 @@
+//! Messages that the client has not finished with.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use inbox_bridge::{AttachmentId, Delivery, Qos, Seq};
+
+use crate::packet::{AckKind, PacketId};
+use crate::router::{self, OrdinaryMessage};
+
+/// QoS 1 and 2 messages that the client has not finished with.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// In the order of first sending.
+    pub(super) in_flight: VecDeque<Sent>,
+    pub(super) next_id: PacketId,
+    /// Those of `in_flight` that count towards the receive maximum: sent, or sent again, over the present connection.
+    pub(super) outstanding: usize,
+    /// Those of `in_flight` to be sent again before anything else (MQTT-4.4.0-1), mail excepted: the inbox starts over itself.
+    pub(super) resend: VecDeque<PacketId>,
+    /// There may be mail in `in_flight` that the inbox delivers again.
+    pub(super) mail_repeats: bool,
+    /// Ordinary messages go first this time: neither they nor mail can keep the other waiting for ever.
+    pub(super) ordinary_first: bool,
+    pub(super) mail: Vec<(AttachmentId, Delivery)>,
+    pub(super) ordinary: Vec<router::Delivery>,
+}
+
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) packet_id: PacketId,
+    pub(super) what: What,
+    pub(super) awaits: AckKind,
+    pub(super) over_this_connection: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    Mail(Seq),
+    Ordinary(Box<Ordinary>),
+}
+
+/// An ordinary message as it is sent to this client.
+#[derive(Debug, Clone)]
+pub(super) struct Ordinary {
+    pub(super) message: Arc<OrdinaryMessage>,
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) subscription_id: Option<u32>,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Outgoing {
+            in_flight: VecDeque::new(),
+            next_id: PacketId::MIN,
+            outstanding: 0,
+            resend: VecDeque::new(),
+            mail_repeats: false,
+            ordinary_first: false,
+            mail: Vec::new(),
+            ordinary: Vec::new(),
+        }
+    }
+}
+
+impl Outgoing {
+    /// A connection begins: what is in flight is to be sent again. Mail that is not even started over is no longer the
+    /// session's.
+    pub(super) fn resume(&mut self, reads_inbox: bool) {
+        self.outstanding = 0;
+        self.mail_repeats = true;
+        self.in_flight
+            .retain(|sent| reads_inbox || sent.awaits == AckKind::PubComp || matches!(sent.what, What::Ordinary(_)));
+        self.resend = self
+            .in_flight
+            .iter_mut()
+            .filter_map(|sent| {
+                sent.over_this_connection = false;
+                let by_inbox = matches!(sent.what, What::Mail(_)) && sent.awaits != AckKind::PubComp;
+                (!by_inbox).then_some(sent.packet_id)
+            })
+            .collect();
+    }
+
+    /// The inbox delivers again what is unacknowledged.
+    pub(super) fn mail_starts_over(&mut self) {
+        self.mail_repeats = true;
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.in_flight.shrink_to(4);
+        self.resend.shrink_to_fit();
+        self.mail = Vec::new();
+        self.ordinary = Vec::new();
+    }
+
+    pub(super) fn get_mut(&mut self, packet_id: PacketId) -> Option<&mut Sent> {
+        self.in_flight.iter_mut().find(|sent| sent.packet_id == packet_id)
+    }
+
+    pub(super) fn remove(&mut self, packet_id: PacketId) -> Option<Sent> {
+        let at = self.in_flight.iter().position(|sent| sent.packet_id == packet_id)?;
+        let sent = self.in_flight.remove(at)?;
+        self.outstanding -= usize::from(sent.over_this_connection);
+        Some(sent)
+    }
+
+    /// An identifier that is not in use. There is one: fewer messages than identifiers are in flight.
+    pub(super) fn free_id(&mut self) -> PacketId {
+        while self.in_flight.iter().any(|sent| sent.packet_id == self.next_id) {
+            self.next_id = self.next_id.next();
+        }
+        let id = self.next_id;
+        self.next_id = id.next();
+        id
+    }
+
+    pub(super) fn push(&mut self, packet_id: PacketId, what: What, qos: Qos) {
+        self.outstanding += 1;
+        self.in_flight.push_back(Sent {
+            packet_id,
+            what,
+            awaits: first_answer(qos),
+            over_this_connection: true,
+        });
+    }
+
+    /// Mail that the inbox delivers again: its identifier, and the answer that it awaits. It goes on as it began, whatever QoS is granted
+    /// now. Mail before it that did not come again has left the inbox.
+    pub(super) fn repeated(&mut self, seq: Seq) -> Option<(PacketId, AckKind)> {
+        if !self.mail_repeats {
+            return None;
+        }
+        let mut gone = 0;
+        self.in_flight.retain(|sent| {
+            let stale = matches!(sent.what, What::Mail(earlier) if earlier < seq)
+                && !sent.over_this_connection
+                && sent.awaits != AckKind::PubComp;
+            gone += usize::from(stale);
+            !stale
+        });
+        let is_mail = |sent: &Sent| matches!(sent.what, What::Mail(theirs) if theirs == seq);
+        let Some(sent) = self.in_flight.iter_mut().find(|sent| is_mail(sent)) else {
+            let more = self
+                .in_flight
+                .iter()
+                .any(|sent| matches!(sent.what, What::Mail(later) if later > seq));
+            self.mail_repeats = more;
+            return None;
+        };
+        if sent.awaits != AckKind::PubComp && !mem::replace(&mut sent.over_this_connection, true) {
+            self.outstanding += 1;
+        }
+        Some((sent.packet_id, sent.awaits))
+    }
+
+    /// Whether this mail is sent over the present connection already, so that sending it again takes no other place in the window.
+    pub(super) fn holds_place(&self, seq: Seq) -> bool {
+        let is_it = |sent: &Sent| sent.over_this_connection && matches!(sent.what, What::Mail(theirs) if theirs == seq);
+        self.in_flight.iter().any(is_it)
+    }
+}
+
+fn first_answer(qos: Qos) -> AckKind {
+    if qos == Qos::ExactlyOnce {
+        AckKind::PubRec
+    } else {
+        AckKind::PubAck
+    }
+}

@@ -1,0 +1,222 @@
+//! The publishes of a client that are not finished: their answers in line, and both halves of QoS 2.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use inbox_bridge::{Outcome, Refusal, Ticket};
+
+use crate::config::MqttConfig;
+use crate::packet::{AckKind, PacketId, reason};
+
+/// Publishes that are not finished.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    /// In the order of arrival, and so of answering. The first has `first_ticket`, the next ones count up.
+    pending: VecDeque<Pending>,
+    first_ticket: u64,
+    /// QoS 2 publishes that the client has not released (MQTT-4.3.3-10). There are no more than packet identifiers.
+    exactly_once: HashMap<PacketId, ExactlyOnce>,
+    /// Publishes over the present connection that count towards the receive maximum: QoS 1 until PUBACK, QoS 2 until PUBCOMP or a
+    /// PUBREC that refuses (MQTT 5, section 4.9). A new connection begins with none.
+    open: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    packet_id: PacketId,
+    kind: AckKind,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ExactlyOnce {
+    /// Under which its outcome comes; `None` when it is accepted: what comes with this packet identifier until PUBREL is the same
+    /// message.
+    waits_for: Option<Ticket>,
+    /// Where its PUBREC stands, or stood, in line: another place than `waits_for` when the client came back and asked again.
+    place: Ticket,
+    /// It counts in [`Incoming::open`].
+    over_this_connection: bool,
+}
+
+/// What a publish is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) reason: u8,
+    pub(super) why: Option<Box<str>>,
+}
+
+impl Answer {
+    pub(super) const SUCCESS: Answer = Answer {
+        reason: reason::SUCCESS,
+        why: None,
+    };
+
+    pub(super) fn refused(reason: u8, why: &str) -> Self {
+        Answer {
+            reason,
+            why: Some(why.into()),
+        }
+    }
+}
+
+impl From<&Outcome> for Answer {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Accepted(_) => Answer::SUCCESS,
+            Outcome::Refused(refusal @ (Refusal::InboxFull | Refusal::DiskFull)) => {
+                Answer::refused(reason::QUOTA_EXCEEDED, &refusal.to_string())
+            }
+            Outcome::Refused(refusal @ Refusal::StoreFailed) => {
+                Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &refusal.to_string())
+            }
+        }
+    }
+}
+
+impl Incoming {
+    /// Whether the client has as many publishes open as it may.
+    pub(super) fn is_full(&self, mqtt: &MqttConfig) -> bool {
+        self.pending.len() >= usize::from(mqtt.unacknowledged_publishes_max)
+    }
+
+    /// Answers owed to a connection that is gone are owed no more: the client sends again what it has no answer to.
+    pub(super) fn disconnected(&mut self) {
+        self.first_ticket += self.pending.len() as u64;
+        self.pending = VecDeque::new();
+        self.open = 0;
+        for known in self.exactly_once.values_mut() {
+            known.over_this_connection = false;
+        }
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.pending.shrink_to(4);
+        self.exactly_once.shrink_to_fit();
+    }
+
+    fn push(&mut self, packet_id: PacketId, kind: AckKind) -> Ticket {
+        let ticket = Ticket(self.first_ticket + self.pending.len() as u64);
+        self.pending.push_back(Pending {
+            packet_id,
+            kind,
+            answer: None,
+        });
+        ticket
+    }
+
+    fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Pending> {
+        let at = ticket.0.checked_sub(self.first_ticket)?;
+        self.pending.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// A new publish is open.
+    pub(super) fn begin(&mut self, packet_id: PacketId, kind: AckKind) -> Ticket {
+        let ticket = self.push(packet_id, kind);
+        self.open += 1;
+        if kind == AckKind::PubRec {
+            let known = ExactlyOnce {
+                waits_for: Some(ticket),
+                place: ticket,
+                over_this_connection: true,
+            };
+            self.exactly_once.insert(packet_id, known);
+        }
+        ticket
+    }
+
+    /// A QoS 2 publish that is known came again: its PUBREC takes its place in line, unless it stands there already.
+    pub(super) fn begin_again(&mut self, packet_id: PacketId) {
+        let Some(known) = self.exactly_once.get(&packet_id).copied() else {
+            return;
+        };
+        if known.place.0 >= self.first_ticket {
+            return;
+        }
+        let place = self.push(packet_id, AckKind::PubRec);
+        if let Some(pending) = self.pending.back_mut().filter(|_| known.waits_for.is_none()) {
+            pending.answer = Some(Answer::SUCCESS);
+        }
+        self.open += usize::from(!known.over_this_connection);
+        self.exactly_once.insert(
+            packet_id,
+            ExactlyOnce {
+                place,
+                over_this_connection: true,
+                ..known
+            },
+        );
+    }
+
+    /// A QoS 2 publish has its outcome. Gives where its PUBREC stands in line.
+    fn resolve(&mut self, packet_id: PacketId, answer: &Answer) -> Option<Ticket> {
+        let known = self.exactly_once.get_mut(&packet_id)?;
+        known.waits_for = None;
+        let place = known.place;
+        if answer.reason != reason::SUCCESS {
+            self.exactly_once.remove(&packet_id);
+        }
+        Some(place)
+    }
+
+    /// An outcome came. Where nobody is owed it any more, it is forgotten.
+    pub(super) fn settle(&mut self, ticket: Ticket, answer: &Answer) {
+        let place = match self.get_mut(ticket).map(|pending| (pending.packet_id, pending.kind)) {
+            Some((packet_id, AckKind::PubRec)) => self.resolve(packet_id, answer),
+            Some(_) => Some(ticket),
+            // It was published over an earlier connection of this session.
+            None => {
+                let waits = |known: &ExactlyOnce| known.waits_for == Some(ticket);
+                let found = self
+                    .exactly_once
+                    .iter()
+                    .find_map(|(packet_id, known)| waits(known).then_some(*packet_id));
+                found.and_then(|packet_id| self.resolve(packet_id, answer))
+            }
+        };
+        if let Some(pending) = place.and_then(|place| self.get_mut(place)) {
+            pending.answer = Some(answer.clone());
+        }
+    }
+
+    /// The client releases a QoS 2 publish. Tells whether it was accepted; `None` when its outcome is not known.
+    pub(super) fn release(&mut self, packet_id: PacketId) -> Option<bool> {
+        match self.exactly_once.get(&packet_id) {
+            Some(ExactlyOnce { waits_for: Some(_), .. }) => None,
+            Some(known) => {
+                self.open -= usize::from(known.over_this_connection);
+                self.exactly_once.remove(&packet_id);
+                Some(true)
+            }
+            None => Some(false),
+        }
+    }
+
+    /// The next answer that may be written: in the order of the publishes, as soon as it is known (MQTT-4.6.0-2).
+    pub(super) fn next_answer(&mut self) -> Option<(AckKind, PacketId, Answer)> {
+        #[cfg(feature = "testing")]
+        if inbox_bridge::fault!(SwapAnswers) && self.pending.get(1).is_some_and(|second| second.kind == AckKind::PubAck)
+        {
+            self.pending.swap(0, 1);
+        }
+        let answer = self.pending.front_mut()?.answer.take()?;
+        let Pending { packet_id, kind, .. } = self.pending.pop_front()?;
+        self.first_ticket += 1;
+        if kind == AckKind::PubAck || answer.reason != reason::SUCCESS {
+            self.open -= 1;
+        }
+        Some((kind, packet_id, answer))
+    }
+
+    /// Whether this is a QoS 2 publish that came before, and whether it came over the present connection.
+    pub(super) fn known(&self, packet_id: PacketId) -> Option<bool> {
+        self.exactly_once
+            .get(&packet_id)
+            .map(|known| known.over_this_connection)
+    }
+
+    /// Whether as many publishes are open as the receive maximum allows.
+    pub(super) fn is_exhausted(&self, mqtt: &MqttConfig) -> bool {
+        self.open >= usize::from(mqtt.unacknowledged_publishes_max)
+    }
+}

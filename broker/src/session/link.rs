@@ -1,0 +1,188 @@
+//! What one connection negotiated in CONNECT and CONNACK.
+
+use bytes::Bytes;
+use inbox_bridge::{Properties, Qos};
+
+use super::aliases::Aliases;
+use super::{Ending, Shared};
+use crate::config::MqttConfig;
+use crate::packet::{Connect, Disconnect, MessageProperties, Version, encode, reason};
+
+/// What a packet with a reason string holds beside it, in bytes: headers, lengths, packet identifier, reason code.
+const BESIDE_REASON_STRING_BYTES: usize = 16;
+
+/// A will message (MQTT 5, section 3.1.2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub(crate) topic: Box<str>,
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    /// In seconds.
+    pub(crate) delay: u32,
+    /// In seconds.
+    pub(crate) message_expiry: Option<u32>,
+    pub(crate) payload: Bytes,
+    pub(crate) properties: Option<Box<Properties>>,
+}
+
+/// The terms of a connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) version: Version,
+    /// In seconds, as granted; 0 is none.
+    pub(crate) keep_alive: u16,
+    /// In seconds, as granted; `u32::MAX` is for ever.
+    pub(crate) session_expiry: u32,
+    pub(crate) will: Option<Box<Will>>,
+    /// QoS 1 and 2 messages that the client takes at a time.
+    pub(super) receive_maximum: u16,
+    /// In bytes.
+    pub(super) packet_bytes_max: u32,
+    pub(super) aliases: Aliases,
+    wants_reasons: bool,
+    /// What CONNACK must say because it is not what the client asked for.
+    changed_keep_alive: bool,
+    changed_session_expiry: bool,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Link {
+            version: Version::V311,
+            keep_alive: 0,
+            session_expiry: 0,
+            will: None,
+            receive_maximum: u16::MAX,
+            packet_bytes_max: u32::MAX,
+            aliases: Aliases::default(),
+            wants_reasons: false,
+            changed_keep_alive: false,
+            changed_session_expiry: false,
+        }
+    }
+}
+
+impl Link {
+    /// Grants what `connect` asks for, within the limits.
+    pub(crate) fn new(connect: &Connect<'_>, mqtt: &MqttConfig) -> Self {
+        let properties = &connect.properties;
+        let wanted_expiry = match connect.version {
+            // MQTT 3.1.1 sessions that are not clean have no end (3.1.1, section 3.1.2.4); here, the longest there is.
+            Version::V311 if connect.clean_start => 0,
+            Version::V311 => u32::MAX,
+            Version::V5 => properties.session_expiry.unwrap_or(0),
+        };
+        let expiry_max = seconds(mqtt.session_expiry_max);
+        let keep_alive_max = mqtt
+            .keep_alive_max
+            .map_or(u16::MAX, |max| u16::try_from(max.as_secs()).unwrap_or(u16::MAX));
+        let changed_keep_alive =
+            mqtt.keep_alive_max.is_some() && (connect.keep_alive == 0 || connect.keep_alive > keep_alive_max);
+        Link {
+            version: connect.version,
+            // Only MQTT 5 clients can be told of another keep alive than the one they chose.
+            keep_alive: if changed_keep_alive && connect.version == Version::V5 {
+                keep_alive_max
+            } else {
+                connect.keep_alive
+            },
+            session_expiry: wanted_expiry.min(expiry_max),
+            will: connect.will.as_ref().map(|will| {
+                Box::new(Will {
+                    topic: will.topic.into(),
+                    qos: will.qos,
+                    retain: will.retain,
+                    delay: will.delay,
+                    message_expiry: will.properties.message_expiry,
+                    payload: Bytes::copy_from_slice(will.payload),
+                    properties: own_properties(&will.properties),
+                })
+            }),
+            receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
+            packet_bytes_max: properties.maximum_packet_size.unwrap_or(u32::MAX),
+            aliases: Aliases::new(properties.topic_alias_maximum),
+            wants_reasons: properties.request_problem_information,
+            changed_keep_alive,
+            changed_session_expiry: wanted_expiry > expiry_max,
+        }
+    }
+
+    /// `why`, if the client wants reason strings in acknowledgements (MQTT-3.1.2-29) and it fits beside `codes` reason codes.
+    pub(super) fn reason_string<'w>(&self, why: &'w str, codes: usize) -> Option<&'w str> {
+        (self.wants_reasons && self.fits_reason(why, codes)).then_some(why)
+    }
+
+    /// Whether a reason string would not make a packet larger than the client's Maximum Packet Size (MQTT-3.4.2-2, MQTT-3.14.2-3,
+    /// and their siblings).
+    pub(super) fn fits_reason(&self, why: &str, codes: usize) -> bool {
+        why.len() + codes + BESIDE_REASON_STRING_BYTES <= self.packet_bytes_max as usize
+    }
+
+    /// Whether CONNACK fits the client's Maximum Packet Size (MQTT-3.1.2-24).
+    pub(crate) fn fits_connack(&self, assigned_client_id: Option<&str>, shared: &Shared) -> bool {
+        let mut connack = Vec::new();
+        self.write_connack(&mut connack, false, assigned_client_id, shared);
+        connack.len() <= self.packet_bytes_max as usize
+    }
+
+    pub(super) fn write_connack(
+        &self,
+        out: &mut Vec<u8>,
+        session_present: bool,
+        assigned_client_id: Option<&str>,
+        shared: &Shared,
+    ) {
+        let connack = encode::ConnAck {
+            session_present,
+            reason: reason::SUCCESS,
+            session_expiry: self.changed_session_expiry.then_some(self.session_expiry),
+            receive_maximum: Some(shared.mqtt.unacknowledged_publishes_max),
+            maximum_packet_size: u32::try_from(shared.packet_bytes_max).ok(),
+            assigned_client_id,
+            topic_alias_maximum: shared.mqtt.topic_alias_max,
+            reason_string: None,
+            server_keep_alive: self.changed_keep_alive.then_some(self.keep_alive),
+        };
+        encode::connack(out, self.version, &connack);
+    }
+
+    /// The client says DISCONNECT.
+    pub(super) fn disconnect(&mut self, disconnect: Disconnect, mqtt: &MqttConfig) -> Ending {
+        if let Some(expiry) = disconnect.session_expiry {
+            if self.session_expiry == 0 && expiry != 0 {
+                return Ending::closed(
+                    reason::PROTOCOL_ERROR,
+                    "DISCONNECT sets a session expiry although CONNECT set none (section 3.14.2.2.2)",
+                );
+            }
+            self.session_expiry = expiry.min(seconds(mqtt.session_expiry_max));
+        }
+        Ending::Left {
+            with_will: disconnect.reason != reason::SUCCESS,
+        }
+    }
+
+    pub(super) fn forget_aliases(&mut self) {
+        self.aliases = Aliases::default();
+    }
+}
+
+/// What a publisher said about its payload, as kept.
+pub(super) fn own_properties(said: &MessageProperties<'_>) -> Option<Box<Properties>> {
+    let properties = Properties {
+        payload_is_utf8: said.payload_is_utf8,
+        content_type: said.content_type.map(Box::from),
+        response_topic: said.response_topic.map(Box::from),
+        correlation_data: said.correlation_data.map(Bytes::copy_from_slice),
+        user: said
+            .user
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+    };
+    (!properties.is_empty()).then(|| Box::new(properties))
+}
+
+fn seconds(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,355 @@
+//! An MQTT session: a synchronous state machine. Packets and deliveries go in, packets come out.
+//!
+//! **Promise:** a PUBACK or PUBREC with success is written only for an [`inbox_bridge::Proof`] (a publish to an inbox), or after
+//! the router took the message (an ordinary topic); and they are written in the order of the publishes (MQTT-4.6.0-2).
+//!
+//! It does no I/O. Its task reads bytes and gives them to [`Session::receive`], carries out [`Session::next_call`] against the
+//! router, lets [`Session::drain`] encode what waits, and writes [`Session::out`]. Calls to the inboxes are synchronous and do no I/O
+//! either, so it makes them itself.
+//!
+//! ```text
+//!               CONNECT                    connection ends, expiry > 0
+//!   (nothing) ───────────▶ connected ────────────────────────────────▶ kept ──▶ CONNECT, clean start 0 ──▶ connected
+//!                             │                                          │
+//!                             └── connection ends, expiry 0              └── expires, or CONNECT with clean start 1
+//!                                 ▼                                          ▼
+//!                               (nothing)                                  (nothing)
+//! ```
+//!
+//! What is kept: subscriptions, ordinary messages that wait, and both halves of QoS 1 and 2 transfers. Mail is not the session's:
+//! it stays in the inbox whatever happens to the session.
+
+mod aliases;
+mod in_flight;
+mod inbound;
+mod incoming;
+mod link;
+mod outbound;
+mod outbox;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use inbox_bridge::{ClientId, Hub, Now, Outcome, Seq, Ticket};
+
+pub(crate) use inbound::{as_mail, expiry};
+pub(crate) use link::{Link, Will};
+pub(crate) use outbox::{Order, Outbox};
+pub(crate) use subscribe::SubscribeCall;
+
+use crate::address::InboxNames;
+use crate::config::MqttConfig;
+use crate::metrics::Metrics;
+use crate::packet::{self, DecodeError, Packet, Version, encode, reason};
+use crate::router::{OrdinaryMessage, SessionKey};
+use in_flight::Outgoing;
+use incoming::Incoming;
+use subscribe::{InboxSubscription, Subscriptions};
+
+/// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
+const OUT_BYTES_MAX: usize = 256 * 1024;
+
+/// What every session of a broker uses.
+pub(crate) struct Shared {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) names: InboxNames,
+    pub(crate) mqtt: MqttConfig,
+    pub(crate) packet_bytes_max: usize,
+    pub(crate) metrics: Metrics,
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The client said DISCONNECT.
+    Left {
+        /// It wants its will published nevertheless (reason code 0x04).
+        with_will: bool,
+    },
+    /// The broker ends it. MQTT 5 clients are told by DISCONNECT.
+    Closed {
+        /// The reason code.
+        reason: u8,
+        /// The sentence for the client and the log.
+        why: Cow<'static, str>,
+    },
+    /// The network connection is gone.
+    Lost,
+}
+
+impl Ending {
+    pub(crate) fn closed(reason: u8, why: impl Into<Cow<'static, str>>) -> Self {
+        Ending::Closed {
+            reason,
+            why: why.into(),
+        }
+    }
+}
+
+impl From<DecodeError> for Ending {
+    fn from(error: DecodeError) -> Self {
+        Ending::closed(error.reason_code(), error.to_string())
+    }
+}
+
+/// What the session asks of the router. Its task carries these out in order, before anything else.
+pub(crate) enum RouterCall {
+    /// Publish; the result goes to [`Session::routed`], unless nobody waits for it (QoS 0).
+    Publish(OrdinaryMessage, Option<Ticket>),
+    /// Subscribe; then call [`Session::subscribed`].
+    Subscribe(Box<SubscribeCall>),
+    /// Unsubscribe.
+    Unsubscribe(u32),
+}
+
+/// See the module's documentation.
+pub(crate) struct Session {
+    id: ClientId,
+    key: SessionKey,
+    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    inbox_topic: Option<Box<str>>,
+    inbox: Option<InboxSubscription>,
+    subscriptions: Subscriptions,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// The present connection, or the last one.
+    link: Link,
+    /// Encoded, not written yet.
+    out: Vec<u8>,
+    calls: VecDeque<RouterCall>,
+    /// A SUBSCRIBE is among `calls`. What the client sent after it waits: it may be about the same filters.
+    is_subscribing: bool,
+    /// Mail that counts as acknowledged when `bytes_written` gets there: it was sent with QoS 0 (contract rule 5).
+    acknowledge_when_written: VecDeque<(u64, Seq)>,
+    /// What the socket took, over all connections.
+    bytes_written: u64,
+    /// Mail that the client acknowledged, for the inbox to be told at once.
+    acknowledged: Vec<Seq>,
+    outcomes: Vec<(Ticket, Outcome)>,
+}
+
+impl Session {
+    /// A session that has no past.
+    pub(crate) fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
+        let outbox = Arc::new(Outbox::new(shared.mqtt.queue_messages_max));
+        Session {
+            inbox_topic: shared.names.topic_of(&id),
+            id,
+            key,
+            shared,
+            outbox,
+            inbox: None,
+            subscriptions: Subscriptions::default(),
+            incoming: Incoming::default(),
+            outgoing: Outgoing::default(),
+            link: Link::default(),
+            out: Vec::new(),
+            calls: VecDeque::new(),
+            is_subscribing: false,
+            acknowledge_when_written: VecDeque::new(),
+            bytes_written: 0,
+            acknowledged: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &ClientId {
+        &self.id
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        self.key
+    }
+
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Whether the router knows this session.
+    pub(crate) fn uses_router(&self) -> bool {
+        !self.subscriptions.is_empty()
+    }
+
+    /// Takes the will of the present connection.
+    pub(crate) fn take_will(&mut self) -> Option<Box<Will>> {
+        self.link.will.take()
+    }
+
+    /// What is encoded and not written, for a connection that ends.
+    pub(crate) fn take_out(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// A connection begins to serve this session: CONNACK is written to `out`, and if the session has a past, it goes on.
+    pub(crate) fn connected(&mut self, link: Link, session_present: bool, assigned_id: bool) {
+        self.outbox.set_online(true);
+        self.link = link;
+        self.link.write_connack(
+            &mut self.out,
+            session_present,
+            assigned_id.then_some(self.id.as_str()),
+            &self.shared,
+        );
+        self.outgoing.resume(self.inbox.is_some());
+        if self.inbox.is_some() {
+            self.attach();
+        }
+    }
+
+    /// The connection ended, and its calls are carried out. Mail in flight goes back to the inbox; the rest of the session is kept
+    /// as it is.
+    pub(crate) fn disconnected(&mut self) {
+        if let Some(attachment) = self.inbox.as_mut().and_then(|inbox| inbox.attachment.take()) {
+            self.shared.hub.detach(&self.id, attachment);
+        }
+        self.outbox.set_online(false);
+        self.incoming.disconnected();
+        self.out = Vec::new();
+        self.acknowledge_when_written = VecDeque::new();
+        self.link.forget_aliases();
+    }
+
+    /// Takes the whole packets at the start of `input` and acts on them. Gives the bytes that were used; the rest is the beginning
+    /// of a packet, or waits until the client may send more.
+    pub(crate) fn receive(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
+        let received = self.receive_packets(input, now);
+        self.tell_acknowledged();
+        received
+    }
+
+    /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.
+    fn tell_acknowledged(&mut self) {
+        if !self.acknowledged.is_empty() {
+            self.shared.hub.acknowledge(&self.id, &self.acknowledged);
+            self.acknowledged.clear();
+        }
+    }
+
+    fn receive_packets(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
+        let mut used = 0;
+        while let Some(rest) = input
+            .get(used..)
+            .filter(|rest| !rest.is_empty() && self.takes_packets())
+        {
+            let Some(length) = packet::frame(rest, self.shared.packet_bytes_max)? else {
+                break;
+            };
+            let bytes = rest.get(..length).unwrap_or_default();
+            used += length;
+            self.packet(packet::decode(self.link.version, bytes)?, now)?;
+        }
+        Ok(used)
+    }
+
+    /// Whether bytes from the client are wanted: not while it does not read its answers, nor while too much of what it sent is
+    /// unanswered (MQTT 3.1.1 has no receive maximum).
+    pub(crate) fn takes_packets(&self) -> bool {
+        self.out.len() < OUT_BYTES_MAX
+            && !self.is_subscribing
+            && !(self.link.version == Version::V311 && self.incoming.is_full(&self.shared.mqtt))
+    }
+
+    /// Encodes what waits: answers to publishes, then mail, then ordinary messages, as far as the client takes them.
+    pub(crate) fn drain(&mut self, now: Now) -> Result<(), Ending> {
+        self.settle_outcomes()?;
+        self.send_waiting(now);
+        Ok(())
+    }
+
+    /// Whether messages for the client could be encoded now.
+    pub(crate) fn can_send(&self) -> bool {
+        self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.passes_full_window())
+    }
+
+    /// What is to be written to the socket.
+    pub(crate) fn out(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The first `n` bytes of [`Session::out`] are written.
+    pub(crate) fn written(&mut self, n: usize) {
+        self.bytes_written += n as u64;
+        if n < self.out.len() {
+            self.out.drain(..n);
+        } else {
+            self.out.clear();
+        }
+        let done = self
+            .acknowledge_when_written
+            .partition_point(|(end, _)| *end <= self.bytes_written);
+        if done > 0 {
+            let written: Vec<_> = self
+                .acknowledge_when_written
+                .drain(..done)
+                .map(|(_, seq)| seq)
+                .collect();
+            self.shared.hub.acknowledge(&self.id, &written);
+            if self.outgoing.mail_repeats {
+                // The inbox may have started over while these waited for the socket.
+                written.iter().for_each(|seq| self.outbox.withdraw(*seq));
+            }
+        }
+    }
+
+    /// The call to carry out next. All of them are to be carried out, also when the connection ends meanwhile: they come from packets
+    /// that were received before it did.
+    pub(crate) fn next_call(&mut self) -> Option<RouterCall> {
+        self.calls.pop_front()
+    }
+
+    /// Encodes the DISCONNECT that goes with `ending`, if the client is to get one.
+    pub(crate) fn say_goodbye(&mut self, ending: &Ending) {
+        if let Ending::Closed { reason, why } = ending {
+            let why = self.link.fits_reason(why, 0).then_some(&**why);
+            encode::disconnect(&mut self.out, self.link.version, *reason, why);
+        }
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub(crate) fn shrink(&mut self) {
+        if self.out.is_empty() {
+            self.out = Vec::new();
+        }
+        self.outcomes = Vec::new();
+        self.acknowledge_when_written.shrink_to_fit();
+        self.calls.shrink_to_fit();
+        self.acknowledged = Vec::new();
+        self.incoming.shrink();
+        self.outgoing.shrink();
+        self.outbox.shrink();
+    }
+
+    fn packet(&mut self, packet: Packet<'_>, now: Now) -> Result<(), Ending> {
+        match packet {
+            Packet::Publish(publish) => self.publish(&publish, now),
+            Packet::PubAck(ack) => self.puback(ack),
+            Packet::PubRec(ack) => self.pubrec(ack),
+            Packet::PubRel(ack) => self.pubrel(ack),
+            Packet::PubComp(ack) => self.pubcomp(ack),
+            Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
+            Packet::PingReq => {
+                encode::pingresp(&mut self.out);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => Err(self.link.disconnect(disconnect, &self.shared.mqtt)),
+            Packet::Auth(_) => Err(Ending::closed(
+                reason::PROTOCOL_ERROR,
+                "AUTH came although CONNECT named no authentication method (MQTT-4.12.0-1)",
+            )),
+            Packet::Unexpected(kind) => Err(Ending::closed(
+                reason::PROTOCOL_ERROR,
+                format!("{kind:?} came, which a connected client must not send (MQTT-3.1.0-2)"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! What is sent to the client, and its answers to it.
+
+use std::fmt::Write;
+use std::mem;
+
+use inbox_bridge::{Delivery, Message, Micros, Now, Properties, Qos, message_id};
+
+use super::in_flight::{Ordinary, Sent, What};
+use super::subscribe::Subscription;
+use super::{Ending, OUT_BYTES_MAX, Session};
+use crate::packet::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
+use crate::router;
+
+/// Most messages taken from the outbox at once.
+const TAKE_MAX: usize = 64;
+
+impl Session {
+    /// How many more messages with QoS 1 or 2 the client takes now (MQTT 5, section 4.9).
+    pub(super) fn room(&self) -> usize {
+        let window = self.link.receive_maximum.min(self.shared.mqtt.in_flight_max);
+        let window = if inbox_bridge::fault!(IgnoreWindow) {
+            u16::MAX
+        } else {
+            window
+        };
+        // What waits to be sent again is not outstanding, and has its identifier nevertheless.
+        let identifiers = usize::from(u16::MAX).saturating_sub(self.outgoing.in_flight.len());
+        usize::from(window)
+            .saturating_sub(self.outgoing.outstanding)
+            .min(identifiers)
+    }
+
+    /// Whether the next piece of mail can be sent although the window is full: with QoS 0 (MQTT 5, section 4.9), or because the inbox
+    /// starts over and it was sent before.
+    fn mail_passes(&self) -> bool {
+        let Some(inbox) = self.inbox.as_ref() else { return false };
+        match inbox
+            .attachment
+            .and_then(|attachment| self.outbox.next_mail(attachment))
+        {
+            Some((seq, qos)) => qos.min(inbox.qos) == Qos::AtMostOnce || self.outgoing.holds_place(seq),
+            None => false,
+        }
+    }
+
+    /// Whether anything can be sent although the window is full. What does not pass holds back what is behind it.
+    pub(super) fn passes_full_window(&self) -> bool {
+        self.outgoing.resend.is_empty() && (self.mail_passes() || self.outbox.next_ordinary_is_qos0())
+    }
+
+    /// Encodes what waits for the client, as far as it takes it.
+    pub(super) fn send_waiting(&mut self, now: Now) {
+        while self.can_send() {
+            let Some(packet_id) = self.outgoing.resend.pop_front() else {
+                break;
+            };
+            self.send_again(packet_id, now.wall);
+        }
+        while self.can_send() && self.outgoing.resend.is_empty() {
+            let most = self.room().min(TAKE_MAX);
+            if most == 0 {
+                if self.mail_passes() {
+                    self.send_mail_waiting(1, now.wall);
+                } else {
+                    self.send_ordinary_waiting(1, now.wall);
+                }
+                continue;
+            }
+            let sent = match mem::replace(&mut self.outgoing.ordinary_first, false) {
+                true => match self.send_ordinary_waiting(most, now.wall) {
+                    0 => self.send_mail_waiting(most, now.wall),
+                    sent => sent,
+                },
+                false => match self.send_mail_waiting(most, now.wall) {
+                    0 => self.send_ordinary_waiting(most, now.wall),
+                    sent => {
+                        self.outgoing.ordinary_first = true;
+                        sent
+                    }
+                },
+            };
+            if sent == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Sends mail that waits, at most `most`. Gives how many were taken.
+    fn send_mail_waiting(&mut self, most: usize, wall: Micros) -> usize {
+        let mut mail = mem::take(&mut self.outgoing.mail);
+        let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, &mut mail);
+        if lost > 0 {
+            self.shared.hub.counters().qos0_undelivered.add(lost);
+        }
+        let taken = mail.len();
+        for (attachment, delivery) in mail.drain(..) {
+            if self
+                .inbox
+                .as_ref()
+                .is_some_and(|inbox| inbox.attachment == Some(attachment))
+            {
+                self.send_mail(&delivery, wall);
+            }
+        }
+        self.outgoing.mail = mail;
+        taken
+    }
+
+    pub(super) fn puback(&mut self, ack: Ack) -> Result<(), Ending> {
+        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
+            // For nothing: it may answer what a connection before this one sent.
+            None => {
+                tracing::debug!(client = %self.id, packet_id = %ack.packet_id, "PUBACK for a packet that is not in flight");
+                Ok(())
+            }
+            Some(AckKind::PubAck) => {
+                self.finish(ack.packet_id);
+                Ok(())
+            }
+            Some(_) => Err(wrong_answer("PUBACK", "QoS 2")),
+        }
+    }
+
+    pub(super) fn pubrec(&mut self, ack: Ack) -> Result<(), Ending> {
+        let refused = ack.reason >= reason::UNSPECIFIED_ERROR;
+        let answer = match self.outgoing.get_mut(ack.packet_id) {
+            None => reason::PACKET_IDENTIFIER_NOT_FOUND,
+            Some(sent) if sent.awaits == AckKind::PubAck => return Err(wrong_answer("PUBREC", "QoS 1")),
+            Some(_) if refused => {
+                // The client does not want it and will not have it again (MQTT-4.3.3-4).
+                self.finish(ack.packet_id);
+                return Ok(());
+            }
+            Some(sent) => {
+                sent.awaits = AckKind::PubComp;
+                if let (true, What::Mail(seq)) = (inbox_bridge::fault!(RemoveOnPubRec), &sent.what) {
+                    self.acknowledged.push(*seq);
+                }
+                reason::SUCCESS
+            }
+        };
+        if !refused {
+            encode::ack(
+                &mut self.out,
+                self.link.version,
+                AckKind::PubRel,
+                ack.packet_id,
+                answer,
+                None,
+                &[],
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn pubcomp(&mut self, ack: Ack) -> Result<(), Ending> {
+        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
+            None => Ok(()),
+            Some(AckKind::PubComp) => {
+                self.finish(ack.packet_id);
+                Ok(())
+            }
+            Some(_) => Err(wrong_answer("PUBCOMP", "another step")),
+        }
+    }
+
+    /// The client is done with a message.
+    fn finish(&mut self, packet_id: PacketId) {
+        if let Some(Sent {
+            what: What::Mail(seq), ..
+        }) = self.outgoing.remove(packet_id)
+        {
+            self.acknowledged.push(seq);
+            if self.outgoing.mail_repeats {
+                // It may have come from the inbox again meanwhile.
+                self.outbox.withdraw(seq);
+            }
+        }
+    }
+
+    fn send_again(&mut self, packet_id: PacketId, wall: Micros) {
+        let Some(sent) = self.outgoing.get_mut(packet_id) else {
+            return;
+        };
+        sent.over_this_connection = true;
+        let (awaits, what) = (sent.awaits, sent.what.clone());
+        self.outgoing.outstanding += 1;
+        match what {
+            _ if awaits == AckKind::PubComp => {
+                encode::ack(
+                    &mut self.out,
+                    self.link.version,
+                    AckKind::PubRel,
+                    packet_id,
+                    reason::SUCCESS,
+                    None,
+                    &[],
+                );
+            }
+            What::Ordinary(ordinary) => {
+                if !self.write_ordinary(&ordinary, Some(packet_id), true, wall) {
+                    self.outgoing.remove(packet_id);
+                }
+            }
+            What::Mail(_) => {}
+        }
+    }
+
+    fn send_mail(&mut self, delivery: &Delivery, wall: Micros) {
+        let Some(inbox) = self.inbox.as_ref() else { return };
+        let stored = delivery.message.qos != Qos::AtMostOnce;
+        if inbox.no_local && delivery.message.from == self.id {
+            // It stays in the inbox, for a subscription that wants it (MQTT-3.8.3-3).
+            return self.shared.hub.skip(&self.id, delivery.seq);
+        }
+        let granted = inbox.qos.min(delivery.message.qos);
+        let repeated = self.outgoing.repeated(delivery.seq);
+        let (qos, packet_id) = match repeated {
+            // Released: the client has it, and is sent PUBREL.
+            Some((_, AckKind::PubComp)) => return,
+            Some((packet_id, AckKind::PubAck)) => (Qos::AtLeastOnce, Some(packet_id)),
+            Some((packet_id, _)) => (Qos::ExactlyOnce, Some(packet_id)),
+            None if granted == Qos::AtMostOnce => (granted, None),
+            None => (granted, Some(self.outgoing.free_id())),
+        };
+        let dup = delivery.dup || repeated.is_some();
+        if !self.write_mail(delivery, qos, packet_id, dup, wall) {
+            tracing::warn!(client = %self.id, seq = %delivery.seq, "a message is larger than its reader's Maximum Packet Size; it stays in the inbox");
+            self.shared.metrics.too_large_for_reader.add(1);
+            if let Some((packet_id, _)) = repeated {
+                self.outgoing.remove(packet_id);
+            }
+            return self.shared.hub.skip(&self.id, delivery.seq);
+        }
+        match packet_id {
+            Some(packet_id) if repeated.is_none() => self.outgoing.push(packet_id, What::Mail(delivery.seq), qos),
+            None if stored => {
+                let end = self.bytes_written + self.out.len() as u64;
+                self.acknowledge_when_written.push_back((end, delivery.seq));
+            }
+            _ => {}
+        }
+    }
+
+    /// Encodes a message from the inbox. Tells whether it fits the client's Maximum Packet Size.
+    fn write_mail(
+        &mut self,
+        delivery: &Delivery,
+        qos: Qos,
+        packet_id: Option<PacketId>,
+        dup: bool,
+        wall: Micros,
+    ) -> bool {
+        let Some(topic) = self.inbox_topic.as_deref() else {
+            return true;
+        };
+        let message: &Message = &delivery.message;
+        let (mut made_id, mut seq, mut at) = (None, String::new(), String::new());
+        let mut own_user = [("", ""); 4];
+        let is_v5 = self.link.version == Version::V5;
+        if is_v5 {
+            // Writing to a string cannot fail.
+            let _infallible = write!(seq, "{}", delivery.seq.0).and_then(|()| write!(at, "{}", message.at.0));
+            let id = match &message.id {
+                Some(id) => id,
+                None => made_id.insert(message_id(delivery.seq).into_boxed_str()),
+            };
+            own_user = [
+                ("id", &**id),
+                ("seq", &seq),
+                ("from", message.from.as_str()),
+                ("at", &at),
+            ];
+        }
+        let alias = self.link.aliases.topic_out(topic);
+        let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
+        let publish = PublishOut {
+            own_user: if is_v5 { &own_user } else { &[] },
+            subscription_ids: subscription_id.as_slice(),
+            message_expiry: message
+                .expiry_is_publishers
+                .then(|| seconds_left(message.expires_at, wall)),
+            topic: alias.topic,
+            topic_alias: alias.alias,
+            ..publish_out(
+                message.properties.as_deref(),
+                dup,
+                qos,
+                false,
+                packet_id,
+                &message.payload,
+            )
+        };
+        if !fits(&self.link, &publish) {
+            return false;
+        }
+        encode::publish(&mut self.out, self.link.version, &publish);
+        self.link.aliases.sent(topic, &alias);
+        true
+    }
+
+    /// Sends ordinary messages that wait, at most `most`. Gives how many were taken.
+    fn send_ordinary_waiting(&mut self, most: usize, wall: Micros) -> usize {
+        let mut waiting = mem::take(&mut self.outgoing.ordinary);
+        let lost = self.outbox.take_ordinary(most, OUT_BYTES_MAX, &mut waiting);
+        if lost > 0 {
+            self.shared.metrics.ordinary_overflowed.add(lost);
+            tracing::warn!(client = %self.id, messages = lost, "ordinary messages were dropped: the client is slower than its subscriptions");
+        }
+        let taken = waiting.len();
+        for delivery in waiting.drain(..) {
+            self.send_ordinary(&delivery, wall);
+        }
+        self.outgoing.ordinary = waiting;
+        taken
+    }
+
+    fn send_ordinary(&mut self, delivery: &router::Delivery, wall: Micros) {
+        let Some(subscription) = self.subscriptions.get(delivery.subscription) else {
+            return;
+        };
+        let message = &delivery.message;
+        if message.is_expired(wall) || (subscription.options.no_local && message.from == self.id) {
+            return;
+        }
+        let ordinary = as_subscribed(subscription, delivery);
+        if ordinary.qos == Qos::AtMostOnce {
+            self.write_ordinary(&ordinary, None, false, wall);
+            return;
+        }
+        let packet_id = self.outgoing.free_id();
+        if self.write_ordinary(&ordinary, Some(packet_id), false, wall) {
+            let qos = ordinary.qos;
+            self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
+        }
+    }
+
+    /// Encodes an ordinary message. What does not fit the client's Maximum Packet Size is not sent (MQTT-3.1.2-25).
+    fn write_ordinary(&mut self, ordinary: &Ordinary, packet_id: Option<PacketId>, dup: bool, wall: Micros) -> bool {
+        let message = &ordinary.message;
+        let alias = self.link.aliases.topic_out(&message.topic);
+        let publish = PublishOut {
+            subscription_ids: ordinary.subscription_id.as_slice(),
+            message_expiry: message.expires_at.map(|expires_at| seconds_left(expires_at, wall)),
+            topic: alias.topic,
+            topic_alias: alias.alias,
+            ..publish_out(
+                message.properties.as_deref(),
+                dup,
+                ordinary.qos,
+                ordinary.retain,
+                packet_id,
+                &message.payload,
+            )
+        };
+        if !fits(&self.link, &publish) {
+            self.shared.metrics.too_large_for_reader.add(1);
+            return false;
+        }
+        encode::publish(&mut self.out, self.link.version, &publish);
+        self.link.aliases.sent(&message.topic, &alias);
+        true
+    }
+}
+
+fn as_subscribed(subscription: &Subscription, delivery: &router::Delivery) -> Ordinary {
+    let message = &delivery.message;
+    Ordinary {
+        message: message.clone(),
+        qos: subscription.options.qos.min(message.qos),
+        // MQTT-3.3.1-8, -9, -12, -13.
+        retain: delivery.retained || (message.retain && subscription.options.retain_as_published),
+        subscription_id: subscription.subscription_id,
+    }
+}
+
+fn publish_out<'a>(
+    properties: Option<&'a Properties>,
+    dup: bool,
+    qos: Qos,
+    retain: bool,
+    packet_id: Option<PacketId>,
+    payload: &'a [u8],
+) -> PublishOut<'a> {
+    PublishOut {
+        dup,
+        qos,
+        retain,
+        topic: "",
+        packet_id,
+        topic_alias: None,
+        subscription_ids: &[],
+        message_expiry: None,
+        payload_is_utf8: properties.is_some_and(|said| said.payload_is_utf8),
+        content_type: properties.and_then(|said| said.content_type.as_deref()),
+        response_topic: properties.and_then(|said| said.response_topic.as_deref()),
+        correlation_data: properties.and_then(|said| said.correlation_data.as_deref()),
+        own_user: &[],
+        user: properties.map_or(&[], |said| &said.user),
+        payload,
+    }
+}
+
+fn fits(link: &super::Link, publish: &PublishOut<'_>) -> bool {
+    link.packet_bytes_max == u32::MAX || encode::publish_len(link.version, publish) <= link.packet_bytes_max as usize
+}
+
+/// What is left of a message's time, in whole seconds, at least 1 for one that is not over (MQTT-3.3.2-6).
+fn seconds_left(expires_at: Micros, wall: Micros) -> u32 {
+    u32::try_from(expires_at.0.saturating_sub(wall.0).div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+fn wrong_answer(packet: &str, to: &str) -> Ending {
+    Ending::closed(
+        reason::PROTOCOL_ERROR,
+        format!("{packet} came for a message of {to} (MQTT-4.3.2-3, MQTT-4.3.3-7)"),
+    )
+}

@@ -1,0 +1,269 @@
+//! What waits for a session: mail, ordinary messages, outcomes of its own publishes, orders.
+//!
+//! Others put things in and wake the session's task; only the task takes them out. It belongs to the session, not to the
+//! connection, so what comes while the client is away is there when it resumes. Everything in it is bounded: mail by the window of
+//! the attachment, outcomes by the publishes that the client may have open, ordinary messages, and mail with QoS 0 (which has no
+//! window), by `queue_messages_max`, retained messages by [`RETAINED_BEFORE_MAX`] and one batch.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use inbox_bridge::{AttachmentId, Delivery, Outcome, Port, Qos, Seq, Ticket};
+use parking_lot::Mutex;
+
+use crate::router::{self, Sink};
+
+/// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
+/// overlapping filters get theirs whole, and there to stop a client that subscribes again and again without reading.
+const RETAINED_BEFORE_MAX: usize = 32 * 1024;
+
+/// Why a session's connection must end now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Another connection took the session over (MQTT-3.1.4-3).
+    TakenOver,
+    /// The broker shuts down.
+    ShutDown,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<Waiting>,
+    online: AtomicBool,
+    queue_messages_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    mail: VecDeque<(AttachmentId, Delivery)>,
+    /// Those of `mail` with QoS 0.
+    mail_qos0: usize,
+    ordinary: VecDeque<router::Delivery>,
+    /// Those of `ordinary` that come from the retained messages.
+    retained: usize,
+    outcomes: Vec<(Ticket, Outcome)>,
+    order: Option<Order>,
+    overflowed: u64,
+    mail_overflowed: u64,
+    waker: Option<Waker>,
+}
+
+impl Outbox {
+    pub(crate) fn new(queue_messages_max: usize) -> Self {
+        Outbox {
+            state: Mutex::default(),
+            online: AtomicBool::new(false),
+            queue_messages_max,
+        }
+    }
+
+    /// Whether a connection serves this session.
+    pub(crate) fn set_online(&self, online: bool) {
+        self.online.store(online, Ordering::Release);
+        if !online {
+            let mut state = self.state.lock();
+            state.mail = VecDeque::new();
+            state.mail_qos0 = 0;
+            state.waker = None;
+            state.ordinary.shrink_to_fit();
+        }
+    }
+
+    /// A new connection serves this session: what was ordered of the one before it is not for it. To be called under the lock under
+    /// which orders are given, or one for the new connection might be lost.
+    pub(crate) fn forget_order(&self) {
+        self.state.lock().order = None;
+    }
+
+    /// The inbox starts over: what waits of it will come again.
+    pub(crate) fn forget_mail(&self) {
+        let mut state = self.state.lock();
+        state.mail.clear();
+        state.mail_qos0 = 0;
+    }
+
+    /// Ends the connection.
+    pub(crate) fn order(&self, order: Order) {
+        self.wake(|state| state.order = Some(order));
+    }
+
+    /// Ready when anything waits that the session can use: messages only when it `can_send`.
+    pub(crate) fn poll_any(&self, can_send: bool, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        let messages = can_send && !(state.mail.is_empty() && state.ordinary.is_empty());
+        if messages || !state.outcomes.is_empty() || state.order.is_some() {
+            return Poll::Ready(());
+        }
+        match &state.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => state.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        self.state.lock().order
+    }
+
+    /// The outcomes that came; `into` gives its room in exchange.
+    pub(crate) fn take_outcomes(&self, into: &mut Vec<(Ticket, Outcome)>) {
+        into.clear();
+        std::mem::swap(&mut self.state.lock().outcomes, into);
+    }
+
+    /// The next pieces of mail, at most `most` and not many more than `bytes`, and how many with QoS 0 had to be dropped since the
+    /// last call.
+    pub(crate) fn take_mail(&self, most: usize, bytes: usize, into: &mut Vec<(AttachmentId, Delivery)>) -> u64 {
+        let mut state = self.state.lock();
+        take(
+            &mut state.mail,
+            most,
+            bytes,
+            |(_, delivery)| delivery.message.payload.len(),
+            into,
+        );
+        state.mail_qos0 -= into.iter().filter(|(_, delivery)| is_qos0(delivery)).count();
+        std::mem::take(&mut state.mail_overflowed)
+    }
+
+    /// The next piece of mail for `attachment`. What is left of earlier attachments is dropped: the inbox started over.
+    pub(crate) fn next_mail(&self, attachment: AttachmentId) -> Option<(Seq, Qos)> {
+        let mut state = self.state.lock();
+        while let Some((theirs, delivery)) = state.mail.front() {
+            if *theirs == attachment {
+                return Some((delivery.seq, delivery.message.qos));
+            }
+            let qos0 = is_qos0(delivery);
+            state.mail.pop_front();
+            state.mail_qos0 -= usize::from(qos0);
+        }
+        None
+    }
+
+    /// Whether the next ordinary message is sent with QoS 0.
+    pub(crate) fn next_ordinary_is_qos0(&self) -> bool {
+        let state = self.state.lock();
+        state
+            .ordinary
+            .front()
+            .is_some_and(|next| !super::subscribe::outlives_connection(next))
+    }
+
+    /// The client has this piece of mail: it need not be sent.
+    pub(crate) fn withdraw(&self, seq: Seq) {
+        // Not one with QoS 0, which nobody acknowledges.
+        self.state.lock().mail.retain(|(_, delivery)| delivery.seq != seq);
+    }
+
+    /// The next ordinary messages, likewise, and how many had to be dropped since the last call.
+    pub(crate) fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<router::Delivery>) -> u64 {
+        let mut state = self.state.lock();
+        take(
+            &mut state.ordinary,
+            most,
+            bytes,
+            |delivery| delivery.message.payload.len(),
+            into,
+        );
+        state.retained -= into.iter().filter(|delivery| delivery.retained).count();
+        std::mem::take(&mut state.overflowed)
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub(crate) fn shrink(&self) {
+        let mut state = self.state.lock();
+        state.mail.shrink_to(8);
+        state.ordinary.shrink_to(8);
+        state.outcomes.shrink_to(8);
+    }
+
+    /// Mail that the session has not taken yet.
+    #[cfg(feature = "testing")]
+    pub(crate) fn mail_waiting(&self) -> usize {
+        self.state.lock().mail.len()
+    }
+
+    fn wake(&self, change: impl FnOnce(&mut Waiting)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        // One wake-up per batch: the task registers again when it has found nothing more.
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Port for Outbox {
+    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) {
+        self.wake(|state| {
+            if is_qos0(&delivery) {
+                if state.mail_qos0 >= self.queue_messages_max && !inbox_bridge::fault!(UnboundedQos0) {
+                    state.mail_overflowed += 1;
+                    return;
+                }
+                state.mail_qos0 += 1;
+            }
+            state.mail.push_back((attachment, delivery));
+        });
+    }
+
+    fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        self.wake(|state| state.outcomes.push((ticket, outcome)));
+    }
+}
+
+impl Sink for Outbox {
+    fn deliver(&self, batch: &mut Vec<router::Delivery>) {
+        let online = self.online();
+        self.wake(|state| {
+            // A subscription gets its retained messages whole: their number is limited where they are kept.
+            let takes_retained = state.retained < RETAINED_BEFORE_MAX;
+            for delivery in batch.drain(..) {
+                if !online && !super::subscribe::outlives_connection(&delivery) {
+                    continue;
+                }
+                let live = state.ordinary.len() - state.retained;
+                let has_room = if delivery.retained {
+                    takes_retained
+                } else {
+                    live < self.queue_messages_max
+                };
+                if has_room {
+                    state.retained += usize::from(delivery.retained);
+                    state.ordinary.push_back(delivery);
+                } else {
+                    state.overflowed += 1;
+                }
+            }
+        });
+    }
+
+    fn lost(&self, messages: u64) {
+        self.wake(|state| state.overflowed += messages);
+    }
+
+    fn online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
+    }
+}
+
+fn is_qos0(delivery: &Delivery) -> bool {
+    delivery.message.qos == Qos::AtMostOnce
+}
+
+/// Moves the first ones to `into`, which is empty.
+fn take<T>(from: &mut VecDeque<T>, most: usize, bytes: usize, size: impl Fn(&T) -> usize, into: &mut Vec<T>) {
+    let mut taken = 0;
+    for _ in 0..most {
+        let Some(next) = from.pop_front() else { return };
+        taken += size(&next);
+        into.push(next);
+        if taken >= bytes {
+            return;
+        }
+    }
+}

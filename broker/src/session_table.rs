@@ -1,0 +1,323 @@
+//! Who is connected, and which sessions are kept for clients that are away.
+//!
+//! One lock around one map: it is taken once when a client comes and once when it goes, never across `.await`. A client ID has one
+//! connection at most: a new one orders the old one to end, and waits until it has put the session back (MQTT-3.1.4-3).
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use inbox_bridge::ClientId;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::router::{Router, SessionKey};
+use crate::session::{Ending, Order, Outbox, Session, Shared, Will};
+use crate::will;
+
+/// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.
+const REAP_EVERY: Duration = Duration::from_millis(200);
+
+/// See the module's documentation.
+pub(crate) struct SessionTable {
+    shared: Arc<Shared>,
+    router: Router,
+    state: Mutex<Sessions>,
+}
+
+/// The sessions themselves, without a lock and without waiting. Times are the hub's monotonic clock.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    slots: HashMap<ClientId, Slot>,
+    /// When to look at a kept session: its will is due, or it expires.
+    due: BTreeSet<(Duration, ClientId)>,
+    last_key: u64,
+}
+
+enum Slot {
+    Connected {
+        outbox: Arc<Outbox>,
+        waiting: Vec<oneshot::Sender<()>>,
+    },
+    Kept(Kept),
+}
+
+struct Kept {
+    session: Box<Session>,
+    /// `None` is never.
+    expires: Option<Duration>,
+    will: Option<(Box<Will>, Duration)>,
+}
+
+impl Kept {
+    fn due(&self) -> Option<Duration> {
+        let will = self.will.as_ref().map(|(_, due)| *due);
+        will.into_iter().chain(self.expires).min()
+    }
+}
+
+/// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
+#[derive(Default)]
+pub(crate) struct Remains {
+    pub(crate) session: Option<Box<Session>>,
+    pub(crate) will: Option<(ClientId, Box<Will>)>,
+}
+
+impl Remains {
+    fn of(id: &ClientId, kept: Kept) -> Self {
+        Remains {
+            session: Some(kept.session),
+            will: kept.will.map(|(will, _)| (id.clone(), will)),
+        }
+    }
+}
+
+/// Of a session whose connection has ended, the will that is due at once, and the one that is due later (MQTT 5, section 3.1.2.5).
+pub(crate) fn wills(
+    session: &Session,
+    will: Option<Box<Will>>,
+    ending: &Ending,
+) -> (Option<Box<Will>>, Option<Box<Will>>) {
+    match will {
+        Some(_) if *ending == (Ending::Left { with_will: false }) => (None, None),
+        Some(will) if will.delay > 0 && session.link().session_expiry > 0 => (None, Some(will)),
+        will => (will, None),
+    }
+}
+
+impl SessionTable {
+    pub(crate) fn new(shared: Arc<Shared>, router: Router) -> Self {
+        SessionTable {
+            shared,
+            router,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The session for a client that connects, and whether it has a past. Ends the connection that has it now, if there is one.
+    pub(crate) async fn open(&self, id: &ClientId, clean_start: bool) -> (Box<Session>, bool) {
+        loop {
+            let now = self.shared.hub.now().mono;
+            let opened = self.state.lock().open(id, clean_start, &self.shared, now);
+            match opened {
+                Ok((session, present, remains)) => {
+                    self.bury(remains).await;
+                    return (session, present);
+                }
+                Err(gone) => {
+                    self.shared.metrics.takeovers.add(1);
+                    // An error means that the connection's task is gone, which is what we wait for.
+                    let _gone = gone.await;
+                }
+            }
+        }
+    }
+
+    /// A connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
+    pub(crate) async fn close(&self, mut session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
+        session.disconnected();
+        let (now_due, later) = wills(&session, will, ending);
+        if let Some(will) = now_due {
+            // Before anybody is let in with this ID: what the next connection publishes comes after it.
+            will::publish(&self.shared, &self.router, session.id().clone(), *will).await;
+        }
+        let remains = self.state.lock().close(session, later, self.shared.hub.now().mono);
+        self.bury(remains).await;
+        self.make_room().await;
+    }
+
+    /// See [`Sessions::abandon`].
+    pub(crate) fn abandon(&self, id: &ClientId, outbox: &Arc<Outbox>) {
+        self.state.lock().abandon(id, outbox);
+    }
+
+    /// Ends every connection.
+    pub(crate) fn order_all(&self, order: Order) {
+        for slot in self.state.lock().slots.values() {
+            if let Slot::Connected { outbox, .. } = slot {
+                outbox.order(order);
+            }
+        }
+    }
+
+    /// Ends sessions that expire and publishes wills that are due, for ever.
+    pub(crate) async fn reap(&self) {
+        let mut ticks = tokio::time::interval(REAP_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = self.shared.hub.now().mono;
+            loop {
+                let Some(remains) = self.state.lock().reap_one(now) else {
+                    break;
+                };
+                self.bury(remains).await;
+            }
+        }
+    }
+
+    /// Sessions that are kept, and their limit is in the configuration: the one that would expire first goes first.
+    async fn make_room(&self) {
+        loop {
+            let Some(remains) = self.state.lock().end_beyond(self.shared.mqtt.sessions_max) else {
+                return;
+            };
+            tracing::warn!(
+                "a kept session was ended early: more clients are away than mqtt.sessions_max; their mail is safe"
+            );
+            self.bury(remains).await;
+        }
+    }
+
+    async fn bury(&self, remains: Remains) {
+        if let Some((id, will)) = remains.will {
+            will::publish(&self.shared, &self.router, id, *will).await;
+        }
+        if let Some(session) = remains.session.filter(|session| session.uses_router()) {
+            self.router.close(session.key()).await;
+        }
+    }
+}
+
+impl Sessions {
+    /// Gives the session for `id`, whether it has a past, and what is left of that past; or, if it has a connection, orders that to
+    /// end, and gives what tells when it has.
+    pub(crate) fn open(
+        &mut self,
+        id: &ClientId,
+        clean_start: bool,
+        shared: &Arc<Shared>,
+        now: Duration,
+    ) -> Result<(Box<Session>, bool, Remains), oneshot::Receiver<()>> {
+        if let Some(Slot::Connected { outbox, waiting }) = self.slots.get_mut(id) {
+            outbox.order(Order::TakenOver);
+            let (tell, gone) = oneshot::channel();
+            waiting.push(tell);
+            return Err(gone);
+        }
+        let kept = match self.slots.remove(id) {
+            Some(Slot::Kept(kept)) => Some(kept),
+            _ => None,
+        };
+        if let Some(due) = kept.as_ref().and_then(Kept::due) {
+            self.due.remove(&(due, id.clone()));
+        }
+        let (session, present, remains) = match kept {
+            Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
+                // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
+                let will = kept
+                    .will
+                    .filter(|(_, due)| *due <= now)
+                    .map(|(will, _)| (id.clone(), will));
+                (kept.session, true, Remains { session: None, will })
+            }
+            old => {
+                self.last_key += 1;
+                let session = Box::new(Session::new(id.clone(), SessionKey(self.last_key), shared.clone()));
+                (
+                    session,
+                    false,
+                    old.map_or_else(Remains::default, |old| Remains::of(id, old)),
+                )
+            }
+        };
+        session.outbox().forget_order();
+        let connected = Slot::Connected {
+            outbox: session.outbox().clone(),
+            waiting: Vec::new(),
+        };
+        self.slots.insert(id.clone(), connected);
+        Ok((session, present, remains))
+    }
+
+    /// A connection has ended: keeps its session as long as was agreed, and lets in who waits for it. `will` is due later.
+    pub(crate) fn close(&mut self, session: Box<Session>, will: Option<Box<Will>>, now: Duration) -> Remains {
+        let id = session.id().clone();
+        let expiry = session.link().session_expiry;
+        let waiting = match self.slots.remove(&id) {
+            Some(Slot::Connected { waiting, .. }) => waiting,
+            _ => Vec::new(),
+        };
+        let remains = if expiry == 0 {
+            Remains {
+                session: Some(session),
+                will: will.map(|will| (id, will)),
+            }
+        } else {
+            self.keep(id, session, expiry, will, now);
+            Remains::default()
+        };
+        for tell in waiting {
+            // The one who waited may have given up.
+            let _gave_up = tell.send(());
+        }
+        remains
+    }
+
+    /// The task of the connection with `outbox` ended without giving its session back: it panicked. The session is lost; its mail is
+    /// in the inbox.
+    pub(crate) fn abandon(&mut self, id: &ClientId, outbox: &Arc<Outbox>) {
+        if matches!(self.slots.get(id), Some(Slot::Connected { outbox: theirs, .. }) if Arc::ptr_eq(theirs, outbox)) {
+            // Whoever waits for it is let in when its end of the line is dropped.
+            self.slots.remove(id);
+        }
+    }
+
+    /// Keeps a session for `expiry` seconds.
+    fn keep(&mut self, id: ClientId, session: Box<Session>, expiry: u32, will: Option<Box<Will>>, now: Duration) {
+        let will = will.map(|will| {
+            let due = now + Duration::from_secs(u64::from(will.delay.min(expiry)));
+            (will, due)
+        });
+        let expires = (expiry != u32::MAX).then(|| now + Duration::from_secs(u64::from(expiry)));
+        let kept = Kept { session, expires, will };
+        if let Some(due) = kept.due() {
+            self.due.insert((due, id.clone()));
+        }
+        self.slots.insert(id, Slot::Kept(kept));
+    }
+
+    /// The next session that is due: its will is taken, and when it has expired, it ends.
+    pub(crate) fn reap_one(&mut self, now: Duration) -> Option<Remains> {
+        let (due, id) = self.due.first().filter(|(due, _)| *due <= now)?.clone();
+        self.due.remove(&(due, id.clone()));
+        let Some(Slot::Kept(kept)) = self.slots.get_mut(&id) else {
+            return Some(Remains::default());
+        };
+        if kept.expires.is_some_and(|expires| expires <= now) {
+            return Some(self.end(&id));
+        }
+        let will = kept.will.take().map(|(will, _)| (id.clone(), will));
+        if let Some(due) = kept.due() {
+            self.due.insert((due, id));
+        }
+        Some(Remains { session: None, will })
+    }
+
+    /// Ends the kept session that is due first, if more than `most` are due some time.
+    fn end_beyond(&mut self, most: usize) -> Option<Remains> {
+        if self.due.len() <= most {
+            return None;
+        }
+        let (_, id) = self.due.first().cloned()?;
+        Some(self.end(&id))
+    }
+
+    /// Ends a kept session.
+    fn end(&mut self, id: &ClientId) -> Remains {
+        if !matches!(self.slots.get(id), Some(Slot::Kept(_))) {
+            return Remains::default();
+        }
+        let Some(Slot::Kept(kept)) = self.slots.remove(id) else {
+            return Remains::default();
+        };
+        if let Some(due) = kept.due() {
+            self.due.remove(&(due, id.clone()));
+        }
+        Remains::of(id, kept)
+    }
+}

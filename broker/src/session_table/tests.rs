@@ -1,0 +1,218 @@
+//! Tests of the table without a router and without tasks.
+
+use inbox_bridge::{Hub, Left, Limits, MemoryStore, Observer, Seq, StoreError, SystemClock};
+
+use super::*;
+use crate::address::InboxNames;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::packet::{Connect, ConnectProperties, Version};
+use crate::session::Link;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
+    fn store_failed(&self, _: &StoreError) {}
+    fn unreadable(&self, _: &ClientId, _: &StoreError) {}
+    fn disk_is_full(&self, _: bool, _: u64) {}
+}
+
+fn shared() -> Arc<Shared> {
+    let opened = Hub::open(
+        &MemoryStore::new(),
+        Limits::default(),
+        Arc::new(SystemClock::default()),
+        Arc::new(Nobody),
+    );
+    let mqtt = Config::default().mqtt;
+    Arc::new(Shared {
+        hub: Arc::new(opened.unwrap().0),
+        names: InboxNames::new(""),
+        packet_bytes_max: mqtt.message_bytes_max,
+        mqtt,
+        metrics: Metrics::default(),
+    })
+}
+
+fn bob() -> ClientId {
+    ClientId::new("bob").unwrap()
+}
+
+/// Connects a session that is kept for `expiry` seconds.
+fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Session> {
+    let properties = ConnectProperties {
+        session_expiry: Some(expiry),
+        ..ConnectProperties::default()
+    };
+    let connect = Connect {
+        version: Version::V5,
+        clean_start: false,
+        keep_alive: 0,
+        client_id: "bob",
+        will: None,
+        username: None,
+        password: None,
+        properties,
+    };
+    session.connected(Link::new(&connect, &shared.mqtt), false, false);
+    session
+}
+
+fn will(delay: u32) -> Option<Box<Will>> {
+    let qos = inbox_bridge::Qos::AtLeastOnce;
+    let (payload, properties) = (bytes::Bytes::new(), None);
+    Some(Box::new(Will {
+        topic: "w/x".into(),
+        qos,
+        retain: false,
+        delay,
+        message_expiry: None,
+        payload,
+        properties,
+    }))
+}
+
+/// Opens and closes a session at time 0.
+fn kept(sessions: &mut Sessions, shared: &Arc<Shared>, expiry: u32, will: Option<Box<Will>>) {
+    let (session, _, _) = sessions.open(&bob(), true, shared, Duration::ZERO).unwrap();
+    let mut session = connected(session, shared, expiry);
+    session.disconnected();
+    sessions.close(session, will, Duration::ZERO);
+}
+
+#[test]
+fn mqtt_3_1_4_3_one_connection_at_a_time() {
+    // Goal: MQTT-3.1.4-3: the connection that has the session is told to end, and the new one gets the session when it has; an order
+    // that came too late for the old connection does not end the new one.
+    let (shared, mut sessions) = (shared(), Sessions::default());
+    let (session, present, _) = sessions.open(&bob(), false, &shared, Duration::ZERO).unwrap();
+    assert!(!present);
+    let mut session = connected(session, &shared, 60);
+    session.disconnected();
+    let mut gone = sessions.open(&bob(), false, &shared, Duration::ZERO).err().unwrap();
+    assert_eq!(session.outbox().take_order(), Some(Order::TakenOver));
+    assert!(gone.try_recv().is_err());
+    sessions.close(session, None, Duration::ZERO);
+    assert_eq!(gone.try_recv(), Ok(()));
+    let (session, present, _) = sessions.open(&bob(), false, &shared, Duration::ZERO).unwrap();
+    assert!(present);
+    assert_eq!(session.outbox().take_order(), None);
+}
+
+#[test]
+fn a_session_ends_when_it_expires() {
+    // Goal: MQTT 5, section 3.1.2.11.2: a session is there until its expiry, and not afterwards, whether it was looked for or not;
+    // clean start ends it at once, and without expiry it ends with the connection.
+    let shared = shared();
+    for (expiry, after, clean_start, is_present) in [
+        (2, SECOND, false, true),
+        (2, SECOND, true, false),
+        (2, 2 * SECOND, false, false),
+        (0, SECOND, false, false),
+    ] {
+        let mut sessions = Sessions::default();
+        kept(&mut sessions, &shared, expiry, None);
+        let (_, present, _) = sessions.open(&bob(), clean_start, &shared, after).unwrap();
+        assert_eq!(
+            present, is_present,
+            "expiry {expiry}, {after:?} later, clean start {clean_start}"
+        );
+    }
+    let mut sessions = Sessions::default();
+    kept(&mut sessions, &shared, 2, None);
+    assert!(sessions.reap_one(SECOND).is_none());
+    assert!(
+        sessions
+            .reap_one(2 * SECOND)
+            .is_some_and(|remains| remains.session.is_some())
+    );
+}
+
+#[test]
+fn a_will_with_a_delay_is_published_or_not() {
+    // Goal: MQTT-3.1.3-9, section 3.1.3.2.2: after the delay or at the end of the session, whichever is first; not when the client is
+    // back before; but when it is back with clean start, or after the delay.
+    let shared = shared();
+    let fresh = || {
+        let mut sessions = Sessions::default();
+        kept(&mut sessions, &shared, 3, will(2));
+        sessions
+    };
+    assert!(fresh().reap_one(SECOND).is_none());
+    assert!(
+        fresh()
+            .reap_one(2 * SECOND)
+            .is_some_and(|remains| remains.will.is_some() && remains.session.is_none())
+    );
+    for (after, clean_start, comes) in [(SECOND, false, false), (SECOND, true, true), (2 * SECOND, false, true)] {
+        let (_, _, remains) = fresh().open(&bob(), clean_start, &shared, after).unwrap();
+        assert_eq!(
+            remains.will.is_some(),
+            comes,
+            "{after:?} later, clean start {clean_start}"
+        );
+    }
+    let mut sessions = Sessions::default();
+    kept(&mut sessions, &shared, 1, will(9));
+    assert!(
+        sessions
+            .reap_one(SECOND)
+            .is_some_and(|remains| remains.will.is_some() && remains.session.is_some())
+    );
+}
+
+#[test]
+fn mqtt_3_1_2_8_when_a_will_is_due() {
+    // Goal: MQTT-3.1.2-8, MQTT-3.1.2-10: never after a normal DISCONNECT; otherwise at once, unless it has a delay and the session
+    // goes on.
+    let shared = shared();
+    let (left, with_will) = (Ending::Left { with_will: false }, Ending::Left { with_will: true });
+    for (ending, delay, expiry, at_once, later) in [
+        (&left, 0, 60, false, false),
+        (&with_will, 0, 60, true, false),
+        (&Ending::Lost, 0, 60, true, false),
+        (&Ending::Lost, 5, 60, false, true),
+        (&Ending::Lost, 5, 0, true, false),
+    ] {
+        let (session, _, _) = Sessions::default().open(&bob(), true, &shared, Duration::ZERO).unwrap();
+        let session = connected(session, &shared, expiry);
+        let (now, then) = wills(&session, will(delay), ending);
+        assert_eq!(
+            (now.is_some(), then.is_some()),
+            (at_once, later),
+            "{ending:?}, delay {delay}, expiry {expiry}"
+        );
+    }
+}
+
+#[test]
+fn kept_sessions_beyond_the_limit_end_early() {
+    // Goal: mqtt.sessions_max bounds what clients that are away cost; the one that would end first goes first.
+    let (shared, mut sessions) = (shared(), Sessions::default());
+    for (id, expiry) in [("a", 30), ("b", 10), ("c", 20)] {
+        let id = ClientId::new(id).unwrap();
+        let (session, _, _) = sessions.open(&id, true, &shared, Duration::ZERO).unwrap();
+        let mut session = connected(session, &shared, expiry);
+        session.disconnected();
+        sessions.close(session, None, Duration::ZERO);
+    }
+    let ended = sessions.end_beyond(2).and_then(|remains| remains.session);
+    assert_eq!(ended.unwrap().id().as_str(), "b");
+    assert!(sessions.end_beyond(2).is_none());
+}
+
+#[test]
+fn a_connection_that_panicked_does_not_lock_its_client_out() {
+    // Goal: whoever waits for an abandoned session is let in, with a new one; a session that went on is not abandoned.
+    let (shared, mut sessions) = (shared(), Sessions::default());
+    let (session, _, _) = sessions.open(&bob(), false, &shared, Duration::ZERO).unwrap();
+    let mut gone = sessions.open(&bob(), false, &shared, Duration::ZERO).err().unwrap();
+    sessions.abandon(&bob(), &Arc::new(Outbox::new(1)));
+    assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    sessions.abandon(&bob(), session.outbox());
+    assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    assert!(sessions.open(&bob(), false, &shared, Duration::ZERO).is_ok());
+}

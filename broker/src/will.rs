@@ -1,0 +1,63 @@
+//! Publishing the will of a client that disappeared (MQTT 5, section 3.1.2.5).
+
+use std::sync::Arc;
+
+use inbox_bridge::{ClientId, Message, Micros, Qos};
+
+use crate::address::Destination;
+use crate::router::{OrdinaryMessage, Router};
+use crate::session::{Shared, Will, as_mail, expiry};
+
+/// Publishes `will` as the message of client `from`. Nobody awaits an acknowledgement, so a refusal is only logged.
+pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, will: Will) {
+    let Some(message) = deliver(shared, from, will) else {
+        return;
+    };
+    let from = message.from.clone();
+    if let Err(error) = router.publish(message).await {
+        tracing::warn!(client = %from, %error, "a will was not published");
+    }
+}
+
+/// Publishes a will to an inbox; gives the message if it is for the router.
+pub(crate) fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMessage> {
+    shared.metrics.wills_published.add(1);
+    let at = shared.hub.now().wall;
+    match shared.names.destination(&will.topic) {
+        Destination::Inbox(inbox) => {
+            let (expires_at, expiry_is_publishers) = expiry(at, will.message_expiry, shared.hub.limits().time_to_live);
+            // A will says no more about itself than a PUBLISH does (contract rule 7).
+            let (id, properties) = as_mail(will.properties);
+            let message = Arc::new(Message {
+                from,
+                id,
+                at,
+                expires_at,
+                expiry_is_publishers,
+                qos: will.qos,
+                payload: will.payload,
+                properties,
+            });
+            if will.qos == Qos::AtMostOnce {
+                shared.hub.publish_qos0(&inbox, message);
+            } else {
+                shared.hub.publish_unattended(&inbox, message);
+            }
+        }
+        Destination::Ordinary => {
+            return Some(OrdinaryMessage {
+                topic: Arc::from(will.topic),
+                retain: will.retain,
+                qos: will.qos,
+                from,
+                expires_at: will
+                    .message_expiry
+                    .map(|seconds| Micros(at.0 + u64::from(seconds) * 1_000_000)),
+                payload: will.payload,
+                properties: will.properties,
+            });
+        }
+        Destination::Forbidden(why) => tracing::warn!(client = %from, why, "a will was not published"),
+    }
+    None
+}
