@@ -1,0 +1,148 @@
+//! Third-party clients as processes. A tool that is missing fails the test with a sentence that names it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use crate::broker::run_with_deadline;
+use crate::{Broker, DEADLINE};
+
+/// Runs `mosquitto_pub ARGS` against the broker; fails the test when it fails.
+pub fn mosquitto_pub(broker: &Broker, args: &[&str]) -> Output {
+    let output = run_with_deadline(mosquitto("mosquitto_pub", broker).args(args));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "mosquitto_pub {args:?} failed with {}: {stderr}",
+        output.status
+    );
+    output
+}
+
+/// Runs `mosquitto_sub ARGS` to its end, whatever that is.
+pub fn mosquitto_sub_output(broker: &Broker, args: &[&str]) -> Output {
+    run_with_deadline(mosquitto("mosquitto_sub", broker).args(args))
+}
+
+/// Runs `mosquitto_sub ARGS` to its end, which needs `-C COUNT` or `-E`; answers its lines.
+pub fn mosquitto_sub(broker: &Broker, args: &[&str]) -> Vec<String> {
+    let output = mosquitto_sub_output(broker, args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "mosquitto_sub {args:?} failed with {}: {stderr}",
+        output.status
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A `mosquitto_sub` that stays: it is subscribed when this returns.
+pub fn mosquitto_sub_live(broker: &Broker, args: &[&str]) -> LiveTool {
+    // -d writes "Subscribed (mid: 1): 1" to standard output.
+    // Without stdbuf its lines would wait in a buffer, because standard output is a pipe.
+    let mosquitto_sub = mosquitto("mosquitto_sub", broker);
+    let mut command = Command::new("stdbuf");
+    command
+        .arg("-oL")
+        .arg(mosquitto_sub.get_program())
+        .args(mosquitto_sub.get_args())
+        .arg("-d")
+        .args(args);
+    let tool = LiveTool::start(&mut command);
+    tool.wait_for(|line| line.starts_with("Subscribed"));
+    tool
+}
+
+/// Runs a script with the Python that has Paho, the broker's port as its first argument.
+pub fn paho(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
+    let output = run_with_deadline(python().args(["-c", script]).arg(broker.port().to_string()).args(args));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "the Paho script failed with {}: {stderr}",
+        output.status
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A tool that runs beside the test. Dropping it kills it.
+pub struct LiveTool {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl LiveTool {
+    fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        LiveTool { child, lines }
+    }
+
+    /// The next line on standard output that `wanted` accepts.
+    pub fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) if wanted(&line) => return line,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("the line did not come ({error}); these did: {seen:?}"),
+            }
+        }
+    }
+}
+
+impl Drop for LiveTool {
+    fn drop(&mut self) {
+        // Both fail only when it has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mosquitto(name: &str, broker: &Broker) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    assert!(
+        found,
+        "{name} is missing: install the Debian package mosquitto-clients, or run `cargo xtask tools`"
+    );
+    let mut command = Command::new(name);
+    command.args(["-h", "127.0.0.1", "-p"]).arg(broker.port().to_string());
+    command
+}
+
+/// Python of the virtual environment that `cargo xtask tools` makes: `INBOX_TEST_PYTHON`, or target/python.
+fn python() -> Command {
+    let path = std::env::var_os("INBOX_TEST_PYTHON")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+            workspace.join("target/python/bin/python")
+        });
+    let shown = path.display();
+    assert!(
+        path.is_file(),
+        "{shown} is missing: run `cargo xtask tools`, which installs Paho for Python there"
+    );
+    Command::new(path)
+}

@@ -1,0 +1,26 @@
+//! Black-box tests of inboxd: one module per rule of the delivery contract (docs/delivery.md) and per topic of MQTT.
+//!
+//! Every test starts its own broker on a free port and a directory of its own, so all of them run in parallel.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "this crate is tests: a failed assumption is a failed test"
+)]
+
+mod bad_input;
+mod client_crate;
+mod mqtt;
+mod operating;
+mod restart;
+mod rule_01_inbox_topics;
+mod rule_02_reading;
+mod rule_03_puback;
+mod rule_04_replay;
+mod rule_05_removal;
+mod rule_06_order;
+mod rule_07_duplicates;
+mod rule_09_qos_0;
+mod rule_10_qos_2;
+mod third_party;

@@ -1,0 +1,195 @@
+//! Contract rule 5: what takes a message out of an inbox, and who is told.
+
+use std::thread;
+use std::time::Duration;
+
+use inbox_tests::{Broker, Connect, Props, PublishPacket, RawClient, Version, ack, property};
+use serde_json::Value;
+
+/// A client that sees the events under `$SYS/inboxd/event/`.
+fn watcher(broker: &Broker) -> RawClient {
+    let mut watcher = RawClient::clean(broker, Version::V5, "watcher");
+    assert_eq!(watcher.subscribe("$SYS/inboxd/event/#", 1).codes, [1]);
+    watcher
+}
+
+/// The next event: its topic's last level and its fields.
+fn event(watcher: &mut RawClient) -> (String, Value) {
+    let message = watcher.receive_and_ack();
+    let kind = message
+        .topic
+        .strip_prefix("$SYS/inboxd/event/")
+        .expect("an event topic")
+        .to_owned();
+    (
+        kind,
+        serde_json::from_slice(&message.payload).expect("an event is JSON"),
+    )
+}
+
+fn assert_event(event: &(String, Value), kind: &str, inbox: &str, from: &str) {
+    let (got, fields) = event;
+    assert_eq!(got, kind, "{fields}");
+    assert_eq!(
+        (fields["inbox"].as_str(), fields["from"].as_str()),
+        (Some(inbox), Some(from)),
+        "{fields}"
+    );
+    assert!(
+        fields["seq"].is_u64() || fields["seq"].is_string(),
+        "an event names the seq: {fields}"
+    );
+    assert!(
+        fields["reason"].as_str().is_some_and(|reason| !reason.is_empty()),
+        "an event has a reason: {fields}"
+    );
+}
+
+#[test]
+fn rule_05_puback_removes() {
+    // Goal: an acknowledged message does not come again, neither to the same session nor to a new one.
+    for version in Version::BOTH {
+        let broker = Broker::start();
+        let mut alice = RawClient::clean(&broker, version, "alice");
+        alice.publish("bob", "read", 1);
+        let (mut bob, _) = RawClient::connect(&broker, &Connect::persistent(version, "bob"));
+        bob.subscribe("bob", 1);
+        assert_eq!(bob.texts(1), ["read"]);
+        bob.ping();
+        bob.vanish();
+        alice.publish("bob", "new", 1);
+        let (mut bob, _) = RawClient::connect(&broker, &Connect::persistent(version, "bob"));
+        assert_eq!(bob.receive().text(), "new");
+        bob.vanish();
+        let mut bob = RawClient::reader(&broker, version, "bob", 1);
+        assert_eq!(bob.texts(1), ["new"]);
+        bob.expect_nothing();
+    }
+}
+
+#[test]
+fn rule_05_where_qos_2_was_granted_pubcomp_removes_and_pubrec_does_not() {
+    // Goal: the exchange of section 4.3.3 is stopped after PUBREC: a clean start gets the message again. After PUBCOMP
+    // it does not.
+    for version in Version::BOTH {
+        let broker = Broker::start();
+        let mut alice = RawClient::clean(&broker, version, "alice");
+        alice.publish("bob", "careful", 2);
+        let mut bob = RawClient::reader(&broker, version, "bob", 2);
+        let message = bob.receive();
+        assert_eq!((message.qos, message.text()), (2, "careful"));
+        bob.send(&ack(0x50, message.packet_id));
+        bob.ack(inbox_tests::AckKind::PubRel, message.packet_id);
+        bob.vanish();
+
+        let mut bob = RawClient::reader(&broker, version, "bob", 2);
+        assert_eq!(bob.texts(1), ["careful"]);
+        bob.ping();
+        bob.disconnect();
+
+        let mut bob = RawClient::reader(&broker, version, "bob", 2);
+        alice.publish("bob", "next", 2);
+        assert_eq!(bob.texts(1), ["next"]);
+    }
+}
+
+#[test]
+fn rule_05_where_qos_0_was_granted_writing_removes() {
+    // Goal: a QoS 0 reader gets everything once, with QoS 0, and nothing is left.
+    for version in Version::BOTH {
+        let broker = Broker::start();
+        let mut alice = RawClient::clean(&broker, version, "alice");
+        for i in 0..10 {
+            alice.publish("bob", i.to_string(), 1);
+        }
+        let mut bob = RawClient::reader(&broker, version, "bob", 0);
+        for i in 0..10 {
+            let message = bob.receive();
+            assert_eq!((message.qos, message.text()), (0, i.to_string().as_str()));
+        }
+        bob.disconnect();
+        let mut bob = RawClient::reader(&broker, version, "bob", 1);
+        alice.publish("bob", "next", 1);
+        assert_eq!(bob.texts(1), ["next"]);
+    }
+}
+
+#[test]
+fn rule_05_the_publishers_expiry_removes_and_is_told() {
+    // Goal: MQTT-3.3.2-5: a message whose expiry has passed is not delivered, and an event says so. What has time left
+    // is delivered with what is left of it (MQTT-3.3.2-6).
+    let broker = Broker::start();
+    let mut watcher = watcher(&broker);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    for (text, seconds) in [("short", 1), ("long", 1000)] {
+        let props = Props::new().four(property::MESSAGE_EXPIRY, seconds);
+        let answer = alice
+            .publish_packet(PublishPacket::new("bob", text, 1, 0).props(props))
+            .unwrap();
+        assert_eq!(answer.reason, 0);
+    }
+    // Time must pass; nothing else tells that it did.
+    thread::sleep(Duration::from_millis(2100));
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    let message = bob.receive_and_ack();
+    assert_eq!(message.text(), "long");
+    let left = message
+        .props
+        .number(property::MESSAGE_EXPIRY)
+        .expect("what is left of the expiry is told");
+    assert!(
+        (900..1000).contains(&left),
+        "{left} s are left of 1000 after more than 2"
+    );
+    assert_event(&event(&mut watcher), "expired", "bob", "alice");
+    bob.expect_nothing();
+}
+
+#[test]
+fn rule_05_the_time_to_live_removes_and_is_told() {
+    // Goal: `inbox.time_to_live` ends messages whose publisher named no expiry, 3.1.1 ones too.
+    let broker = Broker::with_config("[inbox]\ntime_to_live = \"1s\"\n");
+    let mut watcher = watcher(&broker);
+    RawClient::clean(&broker, Version::V311, "alice").publish("bob", "old", 1);
+    thread::sleep(Duration::from_millis(2100));
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    bob.expect_nothing();
+    assert_event(&event(&mut watcher), "expired", "bob", "alice");
+}
+
+#[test]
+fn rule_05_drop_oldest_makes_room_and_is_told() {
+    // Goal: with `when_full = "drop-oldest"` new messages are accepted, the oldest go, and each of them is an event.
+    let broker = Broker::with_config("[inbox]\nmessages_max = 3\nwhen_full = \"drop-oldest\"\n");
+    let mut watcher = watcher(&broker);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    for i in 0..5 {
+        alice.publish("bob", i.to_string(), 1);
+    }
+    let first = event(&mut watcher);
+    let second = event(&mut watcher);
+    assert_event(&first, "dropped", "bob", "alice");
+    assert_event(&second, "dropped", "bob", "alice");
+    assert_ne!(first.1["seq"], second.1["seq"]);
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    assert_eq!(bob.texts(3), ["2", "3", "4"]);
+    bob.expect_nothing();
+    watcher.expect_nothing();
+}
+
+#[test]
+fn rule_05_clients_cannot_forge_events() {
+    // Goal: `$SYS` is the broker's: what a client publishes there, whatever it is answered, reaches nobody.
+    let broker = Broker::with_config("[inbox]\nmessages_max = 1\nwhen_full = \"drop-oldest\"\n");
+    let mut watcher = watcher(&broker);
+    let mut forger = RawClient::open(&broker, Version::V5);
+    forger.send(&Connect::new(Version::V5, "forger").encode());
+    forger.connack();
+    forger.send_publish(PublishPacket::new("$SYS/inboxd/event/dropped", "{}", 1, 0));
+    // A PUBACK with a refusal, or the end of the connection.
+    forger.next_or_close();
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("bob", "0", 1);
+    alice.publish("bob", "1", 1);
+    assert_event(&event(&mut watcher), "dropped", "bob", "alice");
+}

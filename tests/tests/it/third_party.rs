@@ -1,0 +1,305 @@
+//! Stock clients: rumqttc for both versions, mosquitto_pub and mosquitto_sub, Paho for Python.
+
+use std::time::Duration;
+
+use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_live, mosquitto_sub_output, paho};
+use inbox_tests::{Broker, DEADLINE, RawClient, Version};
+
+fn numbers(n: usize) -> Vec<String> {
+    (0..n).map(|i| i.to_string()).collect()
+}
+
+#[test]
+fn mosquitto_ten_messages_wait_for_a_bob_who_never_connected() {
+    // Goal: the first promise of the README, in both versions, with a kill -9 in between.
+    for version in ["mqttv311", "mqttv5"] {
+        let mut broker = Broker::start();
+        for i in 0..10 {
+            let text = i.to_string();
+            mosquitto_pub(
+                &broker,
+                &["-V", version, "-i", "alice", "-t", "bob", "-q", "1", "-m", &text],
+            );
+            if i == 4 {
+                broker.crash_and_restart();
+            }
+        }
+        broker.crash_and_restart();
+        let args = ["-V", version, "-i", "bob", "-t", "bob", "-q", "1", "-C", "10"];
+        assert_eq!(mosquitto_sub(&broker, &args), numbers(10));
+    }
+}
+
+#[test]
+fn mosquitto_shows_the_user_properties() {
+    // Goal: rule 7 with a stock client: `-V mqttv5` shows id, seq, from and at.
+    let broker = Broker::start();
+    mosquitto_pub(&broker, &["-i", "alice", "-t", "bob", "-q", "1", "-m", "hello"]);
+    let args = [
+        "-V", "mqttv5", "-i", "bob", "-t", "bob", "-q", "1", "-C", "1", "-F", "%p %P",
+    ];
+    let lines = mosquitto_sub(&broker, &args);
+    assert!(lines[0].starts_with("hello "), "{lines:?}");
+    for property in ["id:", "seq:", "from:alice", "at:"] {
+        assert!(lines[0].contains(property), "{property} is missing in {lines:?}");
+    }
+}
+
+#[test]
+fn mosquitto_live_and_in_bulk() {
+    // Goal: a subscriber that is there sees a file's worth of lines in order, with QoS 1 and 2 (`-l` sends each line).
+    for qos in ["1", "2"] {
+        let broker = Broker::start();
+        let bob = mosquitto_sub_live(&broker, &["-i", "bob", "-t", "bob", "-q", qos, "-F", "got %p"]);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("payload");
+        std::fs::write(&file, "a file").unwrap();
+        let args = ["-i", "alice", "-t", "bob", "-q", qos, "--repeat", "200", "-m", "again"];
+        mosquitto_pub(&broker, &args);
+        mosquitto_pub(
+            &broker,
+            &["-i", "alice", "-t", "bob", "-q", qos, "-f", file.to_str().unwrap()],
+        );
+        for _ in 0..200 {
+            assert_eq!(bob.wait_for(|line| line.starts_with("got ")), "got again");
+        }
+        assert_eq!(bob.wait_for(|line| line.starts_with("got ")), "got a file");
+    }
+}
+
+#[test]
+fn mosquitto_is_told_why_it_may_not_read() {
+    // Goal: rule 2 with a stock client: the refusal ends mosquitto_sub, which is not silent about it.
+    let broker = Broker::start();
+    let output = mosquitto_sub_output(
+        &broker,
+        &["-V", "mqttv5", "-i", "mallory", "-t", "bob", "-q", "1", "-C", "1"],
+    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("denied"),
+        "mosquitto_sub ended with {} and said {stderr:?}",
+        output.status
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn mosquitto_ordinary_topics_retained_and_shared() {
+    // Goal: what a broker is expected to do, with a stock client: wildcards, retained messages.
+    let broker = Broker::start();
+    mosquitto_pub(&broker, &["-t", "house/kitchen", "-r", "-q", "1", "-m", "21.5"]);
+    mosquitto_pub(&broker, &["-t", "house/garden", "-r", "-q", "1", "-m", "12.0"]);
+    let mut lines = mosquitto_sub(&broker, &["-t", "house/+", "-q", "1", "-C", "2", "-F", "%t %p %r"]);
+    lines.sort();
+    assert_eq!(lines, ["house/garden 12.0 1", "house/kitchen 21.5 1"]);
+}
+
+const PAHO_EXCHANGE: &str = r#"
+import sys, queue
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+port, version, clean = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "clean"
+protocol = {4: mqtt.MQTTv311, 5: mqtt.MQTTv5}[version]
+DEADLINE = 30
+
+def client(name, **more):
+    if version == 4:
+        more["clean_session"] = clean
+    c = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=protocol, **more)
+    c.events = queue.Queue()
+    c.on_connect = lambda c, u, flags, reason, props: c.events.put(("connect", reason.is_failure))
+    c.on_subscribe = lambda c, u, mid, reasons, props: c.events.put(("subscribe", [r.value for r in reasons]))
+    c.on_message = lambda c, u, m: c.events.put(("message", m))
+    kwargs = {"clean_start": clean} if version == 5 else {}
+    c.connect("127.0.0.1", port, keepalive=20, **kwargs)
+    c.loop_start()
+    assert c.events.get(timeout=DEADLINE) == ("connect", False)
+    return c
+
+# QoS 1 first: Paho shows a message of QoS 2 only when its PUBREL comes, which is after later ones of QoS 1.
+alice = client("alice")
+for i in range(100):
+    info = alice.publish("bob", str(i), qos=1 + i // 50)
+    info.wait_for_publish(DEADLINE)
+    assert info.is_published(), f"publish {i} was not acknowledged"
+
+bob = client("bob")
+bob.subscribe("bob", qos=2)
+kind, codes = bob.events.get(timeout=DEADLINE)
+assert (kind, codes) == ("subscribe", [2]), (kind, codes)
+for i in range(100):
+    kind, m = bob.events.get(timeout=DEADLINE)
+    assert kind == "message", kind
+    line = f"{m.topic} {m.payload.decode()} {m.qos}"
+    if version == 5:
+        user = dict(m.properties.UserProperty)
+        line += f" {user['from']} {int(user['seq']) > 0} {int(user['at']) > 0} {bool(user['id'])}"
+    print(line)
+
+bob.subscribe("alice", qos=1)
+print("stranger", bob.events.get(timeout=DEADLINE)[1])
+for c in (alice, bob):
+    c.disconnect()
+    c.loop_stop()
+"#;
+
+#[test]
+fn paho_exchanges_messages_in_both_versions() {
+    // Goal: publish before the reader ever connected, replay in order, user properties, refusal: with Paho for Python,
+    // clean or not.
+    for version in ["4", "5"] {
+        for clean in ["clean", "kept"] {
+            let broker = Broker::start();
+            let lines = paho(&broker, PAHO_EXCHANGE, &[version, clean]);
+            let more = if version == "5" { " alice True True True" } else { "" };
+            let mut expected: Vec<_> = (0..100).map(|i| format!("bob {i} {}{more}", 1 + i / 50)).collect();
+            expected.push(format!("stranger [{}]", if version == "5" { 135 } else { 128 }));
+            assert_eq!(lines, expected, "MQTT {version}, {clean}");
+        }
+    }
+}
+
+mod rumqttc_v4 {
+    use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
+
+    use super::*;
+
+    fn client(broker: &Broker, name: &str) -> (AsyncClient, EventLoop) {
+        let mut options = MqttOptions::new(name, "127.0.0.1", broker.port());
+        options.set_keep_alive(Duration::from_secs(20)).set_clean_session(true);
+        AsyncClient::new(options, 10)
+    }
+
+    /// Drives the client until `wanted` takes an event.
+    async fn until<T>(events: &mut EventLoop, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = wanted(&events.poll().await.expect("the connection holds")) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found).await.expect("the event comes")
+    }
+
+    #[tokio::test]
+    async fn rumqttc_v4_offline_then_replayed() {
+        // Goal: rules 3 and 4 with rumqttc's MQTT 3.1.1 client on both sides.
+        let broker = Broker::start();
+        let (alice, mut events) = client(&broker, "alice");
+        for i in 0..50 {
+            alice
+                .publish("bob", QoS::AtLeastOnce, false, i.to_string())
+                .await
+                .unwrap();
+            until(&mut events, |event| {
+                matches!(event, Event::Incoming(Packet::PubAck(_))).then_some(())
+            })
+            .await;
+        }
+        let (bob, mut events) = client(&broker, "bob");
+        bob.subscribe("bob", QoS::ExactlyOnce).await.unwrap();
+        let mut texts = Vec::new();
+        while texts.len() < 50 {
+            texts.push(
+                until(&mut events, |event| match event {
+                    Event::Incoming(Packet::Publish(publish)) => Some(String::from_utf8(publish.payload.to_vec())),
+                    _ => None,
+                })
+                .await
+                .unwrap(),
+            );
+        }
+        assert_eq!(texts, numbers(50));
+    }
+}
+
+mod rumqttc_v5 {
+    use rumqttc::v5::mqttbytes::QoS;
+    use rumqttc::v5::mqttbytes::v5::{Packet, SubscribeReasonCode};
+    use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+
+    use super::*;
+
+    fn client(broker: &Broker, name: &str) -> (AsyncClient, EventLoop) {
+        let mut options = MqttOptions::new(name, "127.0.0.1", broker.port());
+        options.set_keep_alive(Duration::from_secs(20)).set_clean_start(true);
+        AsyncClient::new(options, 10)
+    }
+
+    /// Drives the client until `wanted` takes an event.
+    async fn until<T>(events: &mut EventLoop, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = wanted(&events.poll().await.expect("the connection holds")) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found).await.expect("the event comes")
+    }
+
+    #[tokio::test]
+    async fn rumqttc_v5_offline_then_replayed() {
+        // Goal: rules 3, 4 and 7 with rumqttc's MQTT 5 client on both sides, QoS 1 and 2.
+        let broker = Broker::start();
+        let (alice, mut events) = client(&broker, "alice");
+        for i in 0..50 {
+            let qos = if i % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+            alice.publish("bob", qos, false, i.to_string()).await.unwrap();
+            until(&mut events, |event| {
+                matches!(event, Event::Incoming(Packet::PubAck(_) | Packet::PubComp(_))).then_some(())
+            })
+            .await;
+        }
+        let (bob, mut events) = client(&broker, "bob");
+        bob.subscribe("bob", QoS::ExactlyOnce).await.unwrap();
+        let mut texts = Vec::new();
+        while texts.len() < 50 {
+            let publish = until(&mut events, |event| match event {
+                Event::Incoming(Packet::Publish(publish)) => Some(publish.clone()),
+                _ => None,
+            })
+            .await;
+            let properties = publish.properties.expect("user properties").user_properties;
+            for name in ["id", "seq", "from", "at"] {
+                assert!(
+                    properties.iter().any(|(key, _)| key == name),
+                    "{name} is missing in {properties:?}"
+                );
+            }
+            texts.push(String::from_utf8(publish.payload.to_vec()).unwrap());
+        }
+        assert_eq!(texts, numbers(50));
+    }
+
+    #[tokio::test]
+    async fn rumqttc_v5_is_refused_a_strangers_inbox() {
+        // Goal: rule 2: 0x87 arrives as NotAuthorized.
+        let broker = Broker::start();
+        let (mallory, mut events) = client(&broker, "mallory");
+        mallory.subscribe("bob", QoS::AtLeastOnce).await.unwrap();
+        let codes = until(&mut events, |event| match event {
+            Event::Incoming(Packet::SubAck(suback)) => Some(suback.return_codes.clone()),
+            _ => None,
+        })
+        .await;
+        assert_eq!(codes, [SubscribeReasonCode::NotAuthorized]);
+    }
+}
+
+#[test]
+fn different_clients_understand_each_other() {
+    // Goal: mosquitto_pub (3.1.1) to a raw MQTT 5 reader and back, through inboxes.
+    let broker = Broker::start();
+    let mut raw = RawClient::reader(&broker, Version::V5, "raw", 1);
+    mosquitto_pub(&broker, &["-i", "mosquitto", "-t", "raw", "-q", "1", "-m", "over"]);
+    assert_eq!(raw.texts(1), ["over"]);
+    raw.publish("mosquitto", "and back", 2);
+    assert_eq!(
+        mosquitto_sub(&broker, &["-i", "mosquitto", "-t", "mosquitto", "-C", "1"]),
+        ["and back"]
+    );
+}
