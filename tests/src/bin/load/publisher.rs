@@ -1,0 +1,206 @@
+//! The sending side of one connection: PUBLISH packets from a template, and the window of those in flight.
+
+use crate::packet;
+
+/// Bytes of a [`Stamp`], and so the smallest payload.
+pub(crate) const STAMP_BYTES: usize = 24;
+/// Digits of the number that ends every client ID.
+const NAME_DIGITS: usize = 6;
+
+/// The client IDs of a run. They all begin with its prefix, so that runs do not mix.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    prefix: String,
+}
+
+/// What begins every payload, little-endian: the run's tag (4 bytes), stream (4), number (8), time (8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// The stream (see [`crate::ledger`]).
+    pub(crate) stream: u32,
+    /// The place in its stream, from 0.
+    pub(crate) number: u64,
+    /// When it should have been sent, in nanoseconds of the run's clock: latencies count from here, so that a broker
+    /// that stalls is charged for the messages that it kept from being sent (coordinated omission).
+    pub(crate) due_ns: u64,
+}
+
+/// Publishes at QoS 1, with a bounded number of messages in flight.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    tag: u32,
+    head: Vec<u8>,
+    filler: Vec<u8>,
+    /// What is in flight, by packet id less 1.
+    in_flight: Vec<Option<Stamp>>,
+    free: Vec<u16>,
+}
+
+impl Names {
+    /// Names under `prefix`, which must be valid in a topic.
+    pub(crate) fn new(prefix: &str) -> Self {
+        Names {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// The client ID, and so the inbox topic, of a reader.
+    pub(crate) fn reader(&self, index: usize) -> String {
+        format!("{}r{index:0NAME_DIGITS$}", self.prefix)
+    }
+
+    /// The client ID of a publisher.
+    pub(crate) fn publisher(&self, index: usize) -> String {
+        format!("{}w{index:0NAME_DIGITS$}", self.prefix)
+    }
+
+    /// What tells payloads of this run from others (FNV-1a of the prefix).
+    pub(crate) fn tag(&self) -> u32 {
+        self.prefix.bytes().fold(0x811C_9DC5, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        })
+    }
+}
+
+impl Stamp {
+    /// Reads the stamp of a payload; `None` if it is not one of the run with this tag.
+    pub(crate) fn decode(tag: u32, payload: &[u8]) -> Option<Self> {
+        let (their_tag, rest) = payload.split_first_chunk()?;
+        let (stream, rest) = rest.split_first_chunk()?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let (due_ns, _) = rest.split_first_chunk()?;
+        (u32::from_le_bytes(*their_tag) == tag).then_some(Stamp {
+            stream: u32::from_le_bytes(*stream),
+            number: u64::from_le_bytes(*number),
+            due_ns: u64::from_le_bytes(*due_ns),
+        })
+    }
+
+    fn encode(self, tag: u32) -> [u8; STAMP_BYTES] {
+        let mut bytes = [0; STAMP_BYTES];
+        let fields = tag
+            .to_le_bytes()
+            .into_iter()
+            .chain(self.stream.to_le_bytes())
+            .chain(self.number.to_le_bytes())
+            .chain(self.due_ns.to_le_bytes());
+        bytes.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+        bytes
+    }
+}
+
+impl Publisher {
+    /// A publisher of payloads of `payload_bytes` bytes (at least [`STAMP_BYTES`]) with at most `window` in flight.
+    pub(crate) fn new(names: &Names, payload_bytes: usize, window: u16) -> Self {
+        let payload_bytes = payload_bytes.max(STAMP_BYTES);
+        // Not all alike, so that a store that compresses is not flattered.
+        let noise = std::iter::successors(Some(0x9E37_79B9_u32), |&x| {
+            Some(x.wrapping_mul(1_664_525) ^ (x >> 7) ^ 0x55)
+        });
+        Publisher {
+            tag: names.tag(),
+            head: packet::publish_head(&format!("{}r", names.prefix), NAME_DIGITS, payload_bytes),
+            filler: noise
+                .map(|x| (x >> 16) as u8)
+                .take(payload_bytes - STAMP_BYTES)
+                .collect(),
+            in_flight: vec![None; usize::from(window)],
+            free: (1..=window).rev().collect(),
+        }
+    }
+
+    /// Whether another message may be sent now.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Appends a PUBLISH to the inbox of reader `inbox`. False, and nothing done, if the window is full.
+    pub(crate) fn publish(&mut self, out: &mut Vec<u8>, inbox: usize, stamp: Stamp) -> bool {
+        let Some(packet_id) = self.free.pop() else { return false };
+        if let Some(slot) = self.in_flight.get_mut(usize::from(packet_id) - 1) {
+            *slot = Some(stamp);
+        }
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(&digits(inbox));
+        out.extend_from_slice(&packet_id.to_be_bytes());
+        out.extend_from_slice(&stamp.encode(self.tag));
+        out.extend_from_slice(&self.filler);
+        true
+    }
+
+    /// Takes the PUBACK of `packet_id`: the message it is for, or `None` if there is none in flight with this id.
+    pub(crate) fn acknowledge(&mut self, packet_id: u16) -> Option<Stamp> {
+        let stamp = self.in_flight.get_mut(usize::from(packet_id).checked_sub(1)?)?.take()?;
+        self.free.push(packet_id);
+        Some(stamp)
+    }
+}
+
+/// `number` in [`NAME_DIGITS`] decimal digits.
+fn digits(mut number: usize) -> [u8; NAME_DIGITS] {
+    let mut text = [b'0'; NAME_DIGITS];
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Incoming, decode};
+
+    /// Goal: what the template writes is a whole PUBLISH to the reader's client ID, with its stamp and size.
+    #[test]
+    fn a_publish_reaches_the_named_inbox_with_its_stamp() {
+        let names = Names::new("run");
+        let mut publisher = Publisher::new(&names, 256, 4);
+        let stamp = Stamp {
+            stream: 7,
+            number: 1 << 40,
+            due_ns: 12345,
+        };
+        let mut out = Vec::new();
+        assert!(publisher.publish(&mut out, 42, stamp));
+        let topic = names.reader(42);
+        assert_eq!(topic, "runr000042");
+        assert_eq!(out[5..5 + topic.len()], *topic.as_bytes());
+        let (packet, used) = decode(&out).unwrap().unwrap();
+        assert_eq!(used, out.len());
+        let Incoming::Publish { packet_id: 1, payload } = packet else {
+            panic!("{packet:?}")
+        };
+        assert_eq!(payload.len(), 256);
+        assert_eq!(Stamp::decode(names.tag(), payload), Some(stamp));
+        assert_eq!(Stamp::decode(Names::new("other").tag(), payload), None);
+        assert_eq!(Stamp::decode(names.tag(), &payload[..STAMP_BYTES - 1]), None);
+    }
+
+    /// Goal: never more than the window in flight, and a packet id is used again only after its PUBACK (MQTT-2.3.1-3).
+    #[test]
+    fn the_window_holds() {
+        let mut publisher = Publisher::new(&Names::new("run"), 24, 2);
+        let stamp = |number| Stamp {
+            stream: 0,
+            number,
+            due_ns: 0,
+        };
+        let mut out = Vec::new();
+        assert!(publisher.publish(&mut out, 0, stamp(0)) && publisher.publish(&mut out, 0, stamp(1)));
+        assert!(!publisher.has_room() && !publisher.publish(&mut out, 0, stamp(2)));
+        assert_eq!(publisher.acknowledge(2), Some(stamp(1)));
+        assert_eq!(
+            (
+                publisher.acknowledge(2),
+                publisher.acknowledge(0),
+                publisher.acknowledge(3)
+            ),
+            (None, None, None)
+        );
+        assert!(publisher.publish(&mut out, 0, stamp(2)));
+        assert_eq!(publisher.acknowledge(1), Some(stamp(0)));
+        assert_eq!(publisher.acknowledge(2), Some(stamp(2)));
+        assert_eq!(publisher.free.len(), 2);
+    }
+}

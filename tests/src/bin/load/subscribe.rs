@@ -1,0 +1,119 @@
+//! Clients that only connect and subscribe: those that stay (`idle`), and those that leave a session behind.
+
+use std::time::Duration;
+
+use crate::packet::{self, Incoming};
+use crate::reactor::{Handler, LinkError, LinkId, Links};
+use crate::report::Latencies;
+use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
+
+const WAIT: Duration = Duration::from_millis(5);
+
+/// What a client does once it has subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// It stays connected; its session is clean.
+    Stays,
+    /// It disconnects and leaves its session (clean session = 0).
+    LeavesSession,
+}
+
+/// One thread's clients.
+pub(crate) struct Subscriber<'a> {
+    run: &'a Run,
+    shared: &'a Shared,
+    stay: Stay,
+    counts: Counts,
+    to_open: Vec<usize>,
+    opening: usize,
+    /// Client and the beginning of its connection, by link id.
+    clients: Vec<(usize, u64)>,
+    /// From the beginning of the connection to SUBACK.
+    pub(crate) online: Latencies,
+}
+
+impl<'a> Subscriber<'a> {
+    /// The clients of thread `index`, of `clients` together.
+    pub(crate) fn new(run: &'a Run, shared: &'a Shared, clients: usize, stay: Stay, index: usize) -> Self {
+        Subscriber {
+            run,
+            shared,
+            stay,
+            counts: Counts::default(),
+            to_open: (index..clients).step_by(run.threads).collect(),
+            opening: 0,
+            clients: Vec::new(),
+            online: Latencies::new(),
+        }
+    }
+
+    fn name(&self, link: LinkId) -> String {
+        self.clients
+            .get(link.0)
+            .map(|&(client, _)| self.run.names.reader(client))
+            .unwrap_or_default()
+    }
+
+    fn subscribed(&mut self, links: &mut Links, link: LinkId, now_ns: u64) {
+        self.opening = self.opening.saturating_sub(1);
+        self.counts.ready += 1;
+        if let Some(&(_, opened_ns)) = self.clients.get(link.0) {
+            self.online.record(now_ns.saturating_sub(opened_ns));
+        }
+        if self.stay == Stay::LeavesSession {
+            links.close(link);
+        }
+        self.counts.finished += 1;
+    }
+}
+
+impl Worker for Subscriber<'_> {
+    fn step(&mut self, links: &mut Links, now_ns: u64) -> Result<Duration, RunError> {
+        while self.opening < OPENING_MAX
+            && let Some(client) = self.to_open.pop()
+        {
+            let link = links.open()?;
+            self.opening += 1;
+            if let Some(out) = links.out(link) {
+                packet::connect(out, &self.run.names.reader(client), self.stay == Stay::Stays);
+            }
+            match self.clients.get_mut(link.0) {
+                Some(slot) => *slot = (client, now_ns),
+                None => self.clients.push((client, now_ns)),
+            }
+        }
+        self.shared.add(&mut self.counts);
+        Ok(WAIT)
+    }
+}
+
+impl Handler for Subscriber<'_> {
+    fn packet(&mut self, links: &mut Links, link: LinkId, packet: Incoming<'_>, now_ns: u64) {
+        match packet {
+            Incoming::ConnAck(0) => {
+                let name = self.name(link);
+                if let Some(out) = links.out(link) {
+                    packet::subscribe(out, &name);
+                }
+            }
+            Incoming::SubAck(0..=2) => self.subscribed(links, link, now_ns),
+            Incoming::ConnAck(code) => self.shared.fail(RunError::Refused {
+                client: self.name(link),
+                code,
+            }),
+            Incoming::SubAck(code) => self.shared.fail(RunError::Unsubscribable {
+                client: self.name(link),
+                code,
+            }),
+            // Nobody publishes to these clients yet.
+            Incoming::Publish { .. } | Incoming::PubAck(_) | Incoming::PingResp => {}
+        }
+    }
+
+    fn ended(&mut self, _: &mut Links, link: LinkId, error: LinkError) {
+        self.shared.fail(RunError::Ended {
+            client: self.name(link),
+            error,
+        });
+    }
+}
