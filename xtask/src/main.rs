@@ -1,0 +1,80 @@
+//! `cargo xtask …`: everything in inboxd that is not one cargo command.
+
+mod bench;
+mod load;
+mod steps;
+mod test;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+/// Everything in inboxd that is not one cargo command.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Everything that continuous integration checks: tools, format, lints, dependencies, release build, tests.
+    Test,
+    /// Look for the tools that the tests need, and install those that are missing.
+    Tools,
+    /// Measure throughput, latency, memory and processor time of a release broker on this machine.
+    Bench,
+    /// Build the load generator in release mode and run it: `cargo xtask load -- p2p --port 1883`.
+    Load {
+        /// Arguments for the load generator; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = Workspace::find().and_then(|workspace| match Arguments::parse().task {
+        Task::Test => test::run(&workspace),
+        Task::Tools => tools::ensure(&workspace),
+        Task::Bench => bench::run(&workspace),
+        Task::Load { arguments } => load::run(&workspace, &arguments),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where things are.
+#[derive(Debug)]
+struct Workspace {
+    /// The directory of the workspace's `Cargo.toml`.
+    root: PathBuf,
+    /// Cargo's target directory.
+    target: PathBuf,
+}
+
+impl Workspace {
+    fn find() -> anyhow::Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask is not inside a workspace")?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+        Ok(Workspace {
+            root: root.to_owned(),
+            target,
+        })
+    }
+
+    /// Python with Paho, which `tools::ensure` makes.
+    fn python(&self) -> PathBuf {
+        self.target.join("python/bin/python")
+    }
+}

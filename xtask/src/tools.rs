@@ -1,0 +1,123 @@
+//! The tools that the checks need, and how to get them.
+//!
+//! Debian packages are installed when we are root, as in a build container; otherwise the packages are named and it is
+//! left to whoever owns the machine. Cargo's tools and Paho for Python need no rights: they go to cargo's own directory
+//! and into the target directory.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::Workspace;
+use crate::steps::run;
+
+/// A program and the Debian package that holds it.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("mosquitto_sub", "mosquitto-clients"),
+    ("python3", "python3"),
+    ("bash", "bash"),
+];
+
+/// Cargo's tools: name, version to install, and features that make the build short.
+const CARGO_TOOLS: [(&str, &str, &[&str]); 2] = [
+    ("cargo-nextest", "0.9.143", &["default-no-update"]),
+    ("cargo-deny", "0.20.2", &[]),
+];
+
+const PAHO: &str = "paho-mqtt==2.1.0";
+
+/// Looks for every tool and installs what is missing; an error lists what it could not.
+pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<()> {
+    debian_packages()?;
+    for (name, version, features) in CARGO_TOOLS {
+        cargo_tool(name, version, features)?;
+    }
+    paho(workspace)
+}
+
+fn debian_packages() -> anyhow::Result<()> {
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_in_path(program))
+        .map(|(_, package)| *package)
+        .collect();
+    let venv = Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status();
+    if !venv.is_ok_and(|status| status.success()) {
+        packages.push("python3-venv");
+    }
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let names = packages.join(" ");
+    anyhow::ensure!(
+        is_root(),
+        "these Debian packages are missing: `sudo apt-get install {names}`"
+    );
+    run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    let install = ["install", "--yes", "--quiet", "--no-install-recommends"];
+    run(Command::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(install)
+        .args(&packages))
+}
+
+/// The dev profile, because these tools are run a few times and built once.
+fn cargo_tool(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
+    let subcommand = name.strip_prefix("cargo-").unwrap_or(name);
+    let probe = Command::new("cargo")
+        .args([subcommand, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if probe.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let mut install = Command::new("cargo");
+    install.args([
+        "install",
+        "--locked",
+        "--profile",
+        "dev",
+        "--no-default-features",
+        "--version",
+        version,
+        name,
+    ]);
+    if !features.is_empty() {
+        install.arg("--features").arg(features.join(","));
+    }
+    run(&mut install)
+}
+
+/// A virtual environment in the target directory, which `cargo clean` removes.
+fn paho(workspace: &Workspace) -> anyhow::Result<()> {
+    let python = workspace.python();
+    let probe = Command::new(&python)
+        .args(["-c", "import paho.mqtt.client"])
+        .stderr(Stdio::null())
+        .status();
+    if probe.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    run(Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(workspace.target.join("python")))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PAHO]))
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+/// Our own entry in /proc belongs to the user that we run as.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|metadata| metadata.uid() == 0)
+}
