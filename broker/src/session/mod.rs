@@ -230,6 +230,10 @@ impl Session {
     fn tell_acknowledged(&mut self) {
         if !self.acknowledged.is_empty() {
             self.shared.hub.acknowledge(&self.id, &self.acknowledged);
+            if self.outgoing.mail_repeats {
+                // It may have come from the inbox again meanwhile. Not before the inbox knows: it delivers from other threads.
+                self.acknowledged.iter().for_each(|seq| self.outbox.withdraw(*seq));
+            }
             self.acknowledged.clear();
         }
     }

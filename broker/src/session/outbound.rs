@@ -171,10 +171,6 @@ impl Session {
         }) = self.outgoing.remove(packet_id)
         {
             self.acknowledged.push(seq);
-            if self.outgoing.mail_repeats {
-                // It may have come from the inbox again meanwhile.
-                self.outbox.withdraw(seq);
-            }
         }
     }
 

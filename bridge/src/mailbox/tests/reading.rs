@@ -92,7 +92,11 @@ fn large_messages_are_not_kept_for_a_reader_that_has_stopped() {
         desk.publish_sized(PAGE_BYTES_MAX / 2 + 1, Micros(u64::MAX));
     }
     desk.commit();
-    assert_eq!(desk.mailbox.young.len(), 0, "none is kept, for the one that might be is followed by others");
+    assert_eq!(
+        desk.mailbox.young.len(),
+        0,
+        "none is kept, for the one that might be is followed by others"
+    );
     for seq in 1..=count {
         desk.turn_pages();
         assert_eq!(desk.delivered(), [seq]);
