@@ -94,7 +94,7 @@ mod on {
         IgnoreWindow,
         /// MQTT-4.6.0-2: publishes are answered in another order.
         SwapAnswers,
-        /// DESIGN section 5: QoS 0 messages pile up for a reader that does not read.
+        /// Bounded memory: QoS 0 messages pile up for a reader that does not read.
         UnboundedQos0,
     }
 

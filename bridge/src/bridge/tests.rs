@@ -211,7 +211,7 @@ fn a_failing_commit_answers_everybody() {
     }
 }
 
-// Goal: delivery does not wait for the commit; PUBACK does (DESIGN section 3).
+// Goal: delivery does not wait for the commit; PUBACK does.
 #[test]
 fn a_slow_store_does_not_delay_deliveries() {
     let ((store, _), observer) = (faulty(), Arc::default());

@@ -191,7 +191,7 @@ async fn mqtt_3_3_a_message_arrives_as_it_was_published() {
 }
 
 /// Goal: what one publisher sends arrives in its order, across windows, topics and overlapping subscriptions
-/// (MQTT-4.6.0-6, and DESIGN's "what a user would expect").
+/// (MQTT-4.6.0-6).
 #[tokio::test]
 async fn mqtt_4_6_0_6_the_order_of_publishing_is_kept_across_windows_and_filters() {
     let (setup, sink) = (Setup::new(), recorder());

@@ -189,7 +189,7 @@ fn rule_03_a_name_that_no_client_can_have_is_refused_as_topic_name_invalid() {
 
 #[test]
 fn rule_03_a_disk_that_is_nearly_full_refuses_new_messages() {
-    // Goal: below the watermark (DESIGN section 5) nothing is accepted for the disk, and it is said: 0x97.
+    // Goal: below the disk watermark nothing is accepted for the disk, and it is said: 0x97.
     let broker = Broker::with_config("[store]\ndisk_free_bytes_min = \"1024TiB\"\n");
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     let (reason, text) = refusal(&mut alice, "bob", "no room");

@@ -1,4 +1,4 @@
-//! Full inboxes: refuse, or drop the oldest (DESIGN section 5, contract rules 3 and 5).
+//! Full inboxes: refuse, or drop the oldest (contract rules 3 and 5).
 
 use super::desk::{Desk, SIZE};
 use crate::hub::tests::kit::FAR;

@@ -65,7 +65,7 @@ fn refused(dir: &Path) -> String {
     }
 }
 
-/// Goal: a log that lost its end is refused, also where the engine alone would go on without it (issue 2, "Corrupt store").
+/// Goal: a log that lost its end is refused, also where the engine alone would go on without it.
 #[test]
 fn a_log_that_was_cut_off_is_refused() {
     let base = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ fn a_changed_byte_changes_no_message() {
     }
 }
 
-/// Goal: a snapshot that was not finished is no obstacle, and a damaged one is refused (DESIGN section 4).
+/// Goal: a snapshot that was not finished is no obstacle, and a damaged one is refused.
 #[test]
 fn an_unfinished_snapshot_is_no_obstacle() {
     let base = tempfile::tempdir().unwrap();

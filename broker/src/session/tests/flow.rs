@@ -48,7 +48,7 @@ fn section_4_9_qos_0_passes_a_full_window() {
 
 #[test]
 fn ordinary_messages_beyond_the_queue_are_counted() {
-    // Goal: DESIGN section 2: the queue of ordinary messages is bounded; what overflows is dropped, newest first, and counted.
+    // Goal: the queue of ordinary messages is bounded; what overflows is dropped, newest first, and counted.
     let world = World::with(Limits::default(), |mqtt| mqtt.queue_messages_max = 2);
     let mut bob = world.client(V5, "bob");
     bob.send(subscribe(V5, 1, "t/#", 1));

@@ -33,7 +33,7 @@ fn rule_05_qos_0_mail_that_was_written_does_not_come_again() {
 
 #[test]
 fn subscribing_again_and_again_piles_nothing_up() {
-    // Goal: DESIGN section 5, bounded memory: a client that acknowledges nothing and subscribes again and again holds one window.
+    // Goal: bounded memory: a client that acknowledges nothing and subscribes again and again holds one window.
     let world = World::with(Limits::default(), |mqtt| mqtt.in_flight_max = 2);
     world.mail("bob", 1, &["one", "two", "three"]);
     let mut bob = world.client(V5, "bob");
