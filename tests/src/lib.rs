@@ -15,6 +15,7 @@ mod broker;
 mod build;
 mod parse;
 mod raw_client;
+pub mod sim;
 pub mod tools;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod load;
+mod sim;
 mod steps;
 mod test;
 mod tools;
@@ -28,6 +29,12 @@ enum Task {
     Tools,
     /// Measure throughput, latency, memory and processor time of a release broker on this machine.
     Bench,
+    /// Run the broker in simulated worlds and check the delivery contract: `cargo xtask sim --seeds 2000`, or `--seed S` again.
+    Sim {
+        /// Arguments for the simulator; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the load generator in release mode and run it: `cargo xtask load -- p2p --port 1883`.
     Load {
         /// Arguments for the load generator; `--help` lists them.
@@ -42,6 +49,7 @@ fn main() -> ExitCode {
         Task::Tools => tools::ensure(&workspace),
         Task::Bench => bench::run(&workspace),
         Task::Load { arguments } => load::run(&workspace, &arguments),
+        Task::Sim { arguments } => sim::run(&workspace, &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

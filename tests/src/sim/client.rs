@@ -1,0 +1,477 @@
+//! A client: what it remembers of its session, and what it says. It keeps the rules of MQTT, but it is slow, forgetful and rude.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Check;
+use super::ledger::Ledger;
+use super::oracle::{Filter, Said};
+use super::random::Random;
+use crate::{Ack, AckKind, Connect, Packet, Props, Publish, PublishPacket, Version, Will, ack, disconnect, ping};
+use crate::{property, pubrel, subscribe, unsubscribe};
+
+/// A packet and what it means.
+pub(super) type Sent = (Vec<u8>, Said);
+
+/// How a client deals with what it gets, for one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    AtOnce,
+    Late,
+    OutOfOrder,
+    Never,
+}
+
+/// See the module's documentation.
+pub(super) struct Client {
+    at: usize,
+    names: Vec<String>,
+    pub(super) version: Version,
+    manner: Manner,
+    /// CONNACK has come over the present connection.
+    pub(super) is_up: bool,
+    /// It asked for a clean start.
+    clean: bool,
+    /// Its publishes that are not finished, in order of first sending.
+    open: BTreeMap<u16, Open>,
+    order: VecDeque<u16>,
+    next_id: u16,
+    /// QoS 2 messages received and not released.
+    unreleased: BTreeMap<u16, usize>,
+    /// QoS 2 messages that the application had in this session.
+    had: BTreeSet<usize>,
+    owed: VecDeque<(AckKind, u16)>,
+    /// The broker's receive maximum.
+    window: usize,
+    pub(super) reads: bool,
+    pub(super) received: u64,
+}
+
+struct Open {
+    mail: Option<usize>,
+    to: usize,
+    qos: u8,
+    released: bool,
+}
+
+/// The payload of message `at`, at least as long as its number.
+fn payload(at: usize, length: usize) -> Vec<u8> {
+    let mut out = format!("m{at}.").into_bytes();
+    out.resize(out.len().max(length), b'x');
+    out
+}
+
+/// Which message a payload belongs to.
+pub(super) fn mail_of(payload: &[u8]) -> Option<usize> {
+    let end = payload.iter().position(|&byte| byte == b'.')?;
+    std::str::from_utf8(payload.get(1..end)?).ok()?.parse().ok()
+}
+
+impl Client {
+    pub(super) fn new(at: usize, names: Vec<String>) -> Self {
+        Client {
+            at,
+            names,
+            version: Version::V5,
+            manner: Manner::AtOnce,
+            is_up: false,
+            clean: true,
+            open: BTreeMap::new(),
+            order: VecDeque::new(),
+            next_id: 1,
+            unreleased: BTreeMap::new(),
+            had: BTreeSet::new(),
+            owed: VecDeque::new(),
+            window: 1,
+            reads: false,
+            received: 0,
+        }
+    }
+
+    /// The network connection is gone, as this client sees it.
+    pub(super) fn down(&mut self) {
+        self.is_up = false;
+        self.owed.clear();
+    }
+
+    /// CONNECT. With `plain`, as a patient client that keeps all rules and waits for everything.
+    pub(super) fn connect(&mut self, random: &mut Random, ledger: &mut Ledger, plain: bool) -> Sent {
+        self.manner = match random.below(8) {
+            _ if plain => Manner::AtOnce,
+            0..4 => Manner::AtOnce,
+            4 | 5 => Manner::Late,
+            6 => Manner::OutOfOrder,
+            _ => Manner::Never,
+        };
+        self.clean = plain || random.percent(30);
+        // A publish that was begun without a receive maximum could not be resumed under one.
+        if self.clean || self.open.is_empty() {
+            self.version = if plain || random.percent(65) {
+                Version::V5
+            } else {
+                Version::V311
+            };
+        }
+        let v5 = self.version == Version::V5;
+        let expiry = if plain {
+            u32::MAX
+        } else {
+            random.pick(&[0, 1, 30, u32::MAX, u32::MAX])
+        };
+        let window = if plain {
+            65_535
+        } else {
+            random.pick(&[1, 2, 3, 8, 65_535])
+        };
+        let mut connect = Connect::new(self.version, &self.names[self.at]);
+        connect.clean = self.clean;
+        if !plain && random.percent(20) {
+            connect = connect.keep_alive(random.between(5, 60) as u16);
+        }
+        if v5 {
+            let props = Props::new().four(property::SESSION_EXPIRY, expiry);
+            connect = connect.props(props.two(property::RECEIVE_MAXIMUM, window));
+        }
+        if !plain && random.percent(15) {
+            let to = random.below(self.names.len());
+            let qos = random.below(3) as u8;
+            let mail = ledger.sending(self.at, to, qos, None);
+            let mut will = Will::new(&self.names[to], "");
+            (will.qos, will.payload) = (qos, payload(mail, 0));
+            if v5 && random.percent(50) {
+                will.props = Props::new().four(property::WILL_DELAY, random.between(1, 20) as u32);
+            }
+            connect = connect.will(will);
+        }
+        if self.clean {
+            self.forget();
+        }
+        let for_ever = if v5 { expiry == u32::MAX } else { !self.clean };
+        let window = if v5 { usize::from(window) } else { 65_535 };
+        (
+            connect.encode(),
+            Said::Connect {
+                version: self.version,
+                window,
+                clean: self.clean,
+                for_ever,
+            },
+        )
+    }
+
+    /// Its session is gone, on one side or both.
+    fn forget(&mut self) {
+        self.open.clear();
+        self.order.clear();
+        self.unreleased.clear();
+        self.had.clear();
+        self.reads = false;
+    }
+
+    /// A packet of the broker has arrived. Gives what is to be sent at once.
+    pub(super) fn receive(
+        &mut self,
+        packet: Packet,
+        random: &mut Random,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Sent>, String> {
+        match packet {
+            Packet::ConnAck(connack) => {
+                self.is_up = true;
+                self.window = connack
+                    .props
+                    .number(property::RECEIVE_MAXIMUM)
+                    .map_or(50, |max| max as usize);
+                if connack.session_present {
+                    return Ok(self.resume(random, ledger));
+                }
+                let again: Vec<_> = self.order.drain(..).filter_map(|id| self.open.remove(&id)).collect();
+                self.forget();
+                // Nobody knows what became of these: some clients try again.
+                let again = again
+                    .into_iter()
+                    .filter(|open| !open.released && random.percent(50))
+                    .collect::<Vec<_>>();
+                Ok(again
+                    .into_iter()
+                    .filter_map(|open| self.publish_to(open.to, open.qos, random, ledger))
+                    .collect())
+            }
+            Packet::Publish(publish) => self.got(&publish, random).map(|()| self.prompt(random)),
+            Packet::Ack(ack) => {
+                self.answered(&ack);
+                Ok(self.prompt(random))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn got(&mut self, publish: &Publish, random: &mut Random) -> Check {
+        let mail = mail_of(&publish.payload).ok_or("a payload came that nobody sent")?;
+        self.received += 1;
+        match publish.qos {
+            1 => self.owed.push_back((AckKind::PubAck, publish.packet_id)),
+            2 => {
+                match self.unreleased.insert(publish.packet_id, mail) {
+                    Some(earlier) if earlier != mail => {
+                        return Err(format!(
+                            "QoS 2: packet identifier {} is used for m{mail} before m{earlier} is released, so m{mail} is lost",
+                            publish.packet_id
+                        ));
+                    }
+                    Some(_) => {}
+                    None if !self.had.insert(mail) => {
+                        return Err(format!("QoS 2: c{} was given m{mail} twice in one session", self.at));
+                    }
+                    None => {}
+                }
+                self.owed.push_back((AckKind::PubRec, publish.packet_id));
+            }
+            _ => {}
+        }
+        if self.manner == Manner::OutOfOrder && self.owed.len() > 1 {
+            let (a, b) = (random.below(self.owed.len()), random.below(self.owed.len()));
+            self.owed.swap(a, b);
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, ack: &Ack) {
+        match ack.kind {
+            AckKind::PubAck | AckKind::PubComp => self.finish(ack.packet_id),
+            AckKind::PubRec if ack.reason >= 0x80 => self.finish(ack.packet_id),
+            AckKind::PubRec => {
+                if let Some(open) = self.open.get_mut(&ack.packet_id) {
+                    open.released = true;
+                }
+                self.owed.push_back((AckKind::PubRel, ack.packet_id));
+            }
+            AckKind::PubRel => {
+                self.unreleased.remove(&ack.packet_id);
+                self.owed.push_back((AckKind::PubComp, ack.packet_id));
+            }
+        }
+    }
+
+    fn finish(&mut self, packet_id: u16) {
+        self.open.remove(&packet_id);
+        self.order.retain(|id| *id != packet_id);
+    }
+
+    /// What this client answers without being pushed.
+    fn prompt(&mut self, random: &mut Random) -> Vec<Sent> {
+        match self.manner {
+            Manner::AtOnce => self.acknowledge(usize::MAX, random),
+            Manner::OutOfOrder => self.acknowledge(random.below(3), random),
+            Manner::Late | Manner::Never => Vec::new(),
+        }
+    }
+
+    /// Sends some of the acknowledgements that it owes.
+    fn acknowledge(&mut self, most: usize, random: &mut Random) -> Vec<Sent> {
+        let mut out = Vec::new();
+        while out.len() < most {
+            let Some((kind, packet_id)) = self.owed.pop_front() else {
+                break;
+            };
+            let (first, mut refused) = match kind {
+                AckKind::PubAck => (0x40, false),
+                AckKind::PubRec => (0x50, self.version == Version::V5 && random.percent(2)),
+                AckKind::PubRel => (0x62, false),
+                AckKind::PubComp => (0x70, false),
+            };
+            refused &= self.unreleased.contains_key(&packet_id);
+            let mut bytes = if first == 0x62 {
+                pubrel(packet_id)
+            } else {
+                ack(first, packet_id)
+            };
+            if refused {
+                bytes = crate::packet(first, &[packet_id.to_be_bytes().as_slice(), &[0x80]].concat());
+                // It did not take it, so it may come again.
+                if let Some(mail) = self.unreleased.remove(&packet_id) {
+                    self.had.remove(&mail);
+                }
+            }
+            out.push((
+                bytes,
+                Said::Ack {
+                    kind,
+                    packet_id,
+                    refused,
+                },
+            ));
+        }
+        out
+    }
+
+    /// Sends again what is not finished (MQTT-4.4.0-1), each publish as a new transmission.
+    fn resume(&mut self, random: &mut Random, ledger: &mut Ledger) -> Vec<Sent> {
+        let mut out = Vec::new();
+        for packet_id in self.order.iter().copied().collect::<Vec<_>>() {
+            let Some(open) = self.open.get_mut(&packet_id) else {
+                continue;
+            };
+            if open.released {
+                out.push((
+                    pubrel(packet_id),
+                    Said::Ack {
+                        kind: AckKind::PubRel,
+                        packet_id,
+                        refused: false,
+                    },
+                ));
+                continue;
+            }
+            let (to, qos) = (open.to, open.qos);
+            let mail = open.mail.is_some().then(|| ledger.sending(self.at, to, qos, None));
+            let body = payload(mail.unwrap_or_default(), random.below(40));
+            let topic = if mail.is_some() {
+                self.names[to].clone()
+            } else {
+                "ordinary/topic".into()
+            };
+            let packet = PublishPacket::new(topic, body, qos, packet_id)
+                .dup()
+                .encode(self.version);
+            out.push((packet, Said::Publish { mail, qos, packet_id }));
+        }
+        out
+    }
+
+    /// Something to do, by chance.
+    pub(super) fn act(&mut self, random: &mut Random, ledger: &mut Ledger) -> Vec<Sent> {
+        match random.below(100) {
+            0..55 => (0..random.between(1, 5))
+                .filter_map(|_| self.publish(random, ledger))
+                .collect(),
+            55..75 if self.manner != Manner::Never => {
+                let most = random.pick(&[1, 2, usize::MAX]);
+                self.acknowledge(most, random)
+            }
+            75..88 if !self.reads || random.percent(30) => vec![self.read(random.below(3) as u8, random.percent(10))],
+            88..91 => {
+                self.reads = false;
+                // What it had not finished may come again under another identifier if it subscribes again.
+                self.had.clear();
+                let packet_id = self.free_id();
+                let own = random.percent(80);
+                let filter = if own {
+                    self.names[self.at].clone()
+                } else {
+                    "ordinary/#".into()
+                };
+                vec![(
+                    unsubscribe(self.version, packet_id, &filter),
+                    Said::Unsubscribe { packet_id, own },
+                )]
+            }
+            91..94 => vec![self.read_anothers(random)],
+            94..96 => vec![(ping(), Said::Other)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Everything that is owed, for the end of a run.
+    pub(super) fn settle(&mut self, random: &mut Random) -> Vec<Sent> {
+        self.manner = Manner::AtOnce;
+        self.acknowledge(usize::MAX, random)
+    }
+
+    /// DISCONNECT.
+    pub(super) fn leave(&mut self, random: &mut Random) -> Sent {
+        let reason = random.pick(&[0, 0, 4]);
+        (disconnect(self.version, reason, &Props::new()), Said::Other)
+    }
+
+    /// SUBSCRIBE to the own inbox.
+    pub(super) fn read(&mut self, qos: u8, no_local: bool) -> Sent {
+        let no_local = no_local && self.version == Version::V5;
+        self.reads = true;
+        let packet_id = self.free_id();
+        let options = qos | u8::from(no_local) << 2;
+        let packet = subscribe(self.version, packet_id, &self.names[self.at], options, &Props::new());
+        (
+            packet,
+            Said::Subscribe {
+                packet_id,
+                what: Filter::Own { qos, no_local },
+            },
+        )
+    }
+
+    fn read_anothers(&mut self, random: &mut Random) -> Sent {
+        let packet_id = self.free_id();
+        let other = (self.at + 1) % self.names.len();
+        let ordinary = random.percent(50);
+        let filter = if ordinary {
+            "ordinary/#".into()
+        } else {
+            self.names[other].clone()
+        };
+        let what = if ordinary { Filter::Ordinary } else { Filter::Anothers };
+        (
+            subscribe(self.version, packet_id, filter, 1, &Props::new()),
+            Said::Subscribe { packet_id, what },
+        )
+    }
+
+    fn publish(&mut self, random: &mut Random, ledger: &mut Ledger) -> Option<Sent> {
+        let to = random.below(self.names.len());
+        let qos = random.pick(&[0, 1, 1, 1, 2, 2]);
+        self.publish_to(to, qos, random, ledger)
+    }
+
+    fn publish_to(&mut self, to: usize, qos: u8, random: &mut Random, ledger: &mut Ledger) -> Option<Sent> {
+        if qos > 0 && self.open.len() >= self.window {
+            return None;
+        }
+        let packet_id = if qos > 0 { self.free_id() } else { 0 };
+        let ordinary = random.percent(4);
+        let v5 = self.version == Version::V5;
+        let id = (v5 && random.percent(20)).then(|| format!("own-{}", ledger.len()));
+        let mail = (!ordinary).then(|| ledger.sending(self.at, to, qos, id.clone()));
+        let length = if random.percent(5) { 3000 } else { random.below(60) };
+        let mut props = Props::new();
+        if v5 {
+            if let Some(id) = &id {
+                props = props.user("id", id);
+            }
+            if random.percent(10) {
+                props = props.user("from", "somebody else").user("seq", "7");
+            }
+            if random.percent(10) {
+                props = props.four(property::MESSAGE_EXPIRY, random.pick(&[1, 5, 3600]));
+            }
+        }
+        let topic = if ordinary {
+            "ordinary/topic".into()
+        } else {
+            self.names[to].clone()
+        };
+        let mut packet =
+            PublishPacket::new(topic, payload(mail.unwrap_or_default(), length), qos, packet_id).props(props);
+        packet.retain = random.percent(5);
+        if qos > 0 {
+            self.open.insert(
+                packet_id,
+                Open {
+                    mail,
+                    to,
+                    qos,
+                    released: false,
+                },
+            );
+            self.order.push_back(packet_id);
+        }
+        Some((packet.encode(self.version), Said::Publish { mail, qos, packet_id }))
+    }
+
+    fn free_id(&mut self) -> u16 {
+        while self.next_id == 0 || self.open.contains_key(&self.next_id) {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        id
+    }
+}

@@ -1,0 +1,222 @@
+//! What the oracle knows of every message: who sent it to whom, what was promised, and whether it may still be there.
+
+use std::collections::BTreeMap;
+
+use super::Check;
+
+/// A message, as one transmission of it: one that is sent again is another one.
+pub(super) struct Mail {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) qos: u8,
+    /// The user property that the sender gave.
+    pub(super) id: Option<String>,
+    /// Its place, once it has one.
+    pub(super) seq: Option<u64>,
+    /// When it got it, in the oracle's ticks.
+    given: u64,
+    expires_at: u64,
+    /// The publisher was told that it is safe.
+    pub(super) promised: bool,
+    /// The publisher was told that it is not accepted.
+    pub(super) refused: bool,
+    /// It left its inbox.
+    gone: Option<Gone>,
+    /// It was encoded for a reader with QoS 0, which takes it away when it is written.
+    pub(super) being_written: bool,
+    /// How often it was sent to its reader.
+    pub(super) sent: u32,
+    /// The QoS 2 publish that it repeats: one of the two may be stored (contract rule 10).
+    pub(super) repeats: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+struct Gone {
+    tick: u64,
+    run: u32,
+    /// From when on a commit includes it, on the monotonic clock; `None` while a commit is under way.
+    due: Option<u64>,
+    durable: bool,
+    /// Its reader had not acknowledged it.
+    unread: bool,
+}
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(super) struct Ledger {
+    all: Vec<Mail>,
+    /// Per inbox, by seq.
+    inboxes: BTreeMap<(usize, u64), usize>,
+    last_seq: u64,
+    /// Those that are gone, and not durably so.
+    fading: Vec<usize>,
+    /// How many times the broker was started.
+    run: u32,
+}
+
+impl Ledger {
+    pub(super) fn get(&self, at: usize) -> &Mail {
+        &self.all[at]
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut Mail {
+        &mut self.all[at]
+    }
+
+    /// A client is about to send a message. Gives the number that its payload must carry.
+    pub(super) fn sending(&mut self, from: usize, to: usize, qos: u8, id: Option<String>) -> usize {
+        self.all.push(Mail {
+            from,
+            to,
+            qos,
+            id,
+            seq: None,
+            given: 0,
+            expires_at: 0,
+            promised: false,
+            refused: false,
+            gone: None,
+            being_written: false,
+            sent: 0,
+            repeats: None,
+        });
+        self.all.len() - 1
+    }
+
+    /// The broker gave it a place.
+    pub(super) fn given(&mut self, at: usize, inbox: usize, seq: u64, expires_at: u64, tick: u64) -> Check {
+        if seq <= self.last_seq {
+            return Err(format!("rule 6: seq {seq} was given after {}", self.last_seq));
+        }
+        self.last_seq = seq;
+        let first = self.all.get(at).and_then(|mail| self.all.get(mail.repeats?));
+        // One that was only shown to its reader may have been refused afterwards, and its publisher not told: it is not stored.
+        if first.is_some_and(|first| first.promised) {
+            return Err(format!("rule 10: m{at} repeats a QoS 2 publish and was stored again"));
+        }
+        let Some(mail) = self.all.get_mut(at) else {
+            return Err(format!("message m{at} was never sent"));
+        };
+        if mail.to != inbox {
+            return Err(format!(
+                "rule 1: m{at} is for c{} and was put into the inbox of c{inbox}",
+                mail.to
+            ));
+        }
+        if let Some(earlier) = mail.seq {
+            return Err(format!(
+                "rule 6: m{at} was sent once and got two places, {earlier} and {seq}"
+            ));
+        }
+        (mail.seq, mail.expires_at, mail.given) = (Some(seq), expires_at, tick);
+        self.inboxes.insert((inbox, seq), at);
+        Ok(())
+    }
+
+    /// The reader of an inbox has a message. `due` as in [`Gone`].
+    pub(super) fn gone(&mut self, at: usize, tick: u64, due: Option<u64>) {
+        let mail = &mut self.all[at];
+        if mail.gone.is_some_and(|gone| gone.run == self.run) {
+            return;
+        }
+        mail.gone = Some(Gone {
+            tick,
+            run: self.run,
+            due,
+            durable: false,
+            unread: false,
+        });
+        mail.being_written = false;
+        self.fading.push(at);
+    }
+
+    /// The broker told of a message that left its inbox unread.
+    pub(super) fn left(&mut self, inbox: usize, seq: u64, why: &str, wall: u64, tick: u64, due: Option<u64>) -> Check {
+        let Some(&at) = self.inboxes.get(&(inbox, seq)) else {
+            return Err(format!(
+                "rule 5: seq {seq} left the inbox of c{inbox}, and nothing had that seq"
+            ));
+        };
+        if why == "expired" && self.all[at].expires_at > wall {
+            return Err(format!("rule 5: m{at} expired before its time"));
+        }
+        self.gone(at, tick, due);
+        if let Some(gone) = self.all[at].gone.as_mut() {
+            gone.unread = gone.tick == tick;
+        }
+        Ok(())
+    }
+
+    /// A commit that began at `began` has ended well at `now`; `flush` is the interval of rule 7. All in microseconds.
+    pub(super) fn committed(&mut self, began: u64, now: u64, flush: u64) {
+        let all = &mut self.all;
+        self.fading.retain(|&at| {
+            let Some(gone) = all[at].gone.as_mut() else {
+                return false;
+            };
+            gone.durable |= gone.due.is_some_and(|due| due <= began);
+            gone.due = gone.due.or(Some(now + flush));
+            !gone.durable
+        });
+    }
+
+    /// The broker crashed.
+    pub(super) fn crashed(&mut self) {
+        self.run += 1;
+        self.fading.clear();
+        // Some of what was encoded for QoS 0 may have been written and removed.
+    }
+
+    /// Whether it must be in its inbox.
+    pub(super) fn must_be_there(&self, at: usize) -> bool {
+        let mail = &self.all[at];
+        mail.promised && mail.gone.is_none() && !mail.being_written
+    }
+
+    /// Checks that it may be sent to a reader who began to read at `since`.
+    pub(super) fn may_be_sent(&mut self, at: usize, since: u64) -> Check {
+        let run = self.run;
+        if self.all[at].repeats.is_some_and(|first| self.all[first].promised) {
+            return Err(format!(
+                "rule 10: m{at} repeats a QoS 2 publish and is delivered as well"
+            ));
+        }
+        let mail = &mut self.all[at];
+        if mail.refused {
+            return Err(format!("rule 3: m{at} was refused, and is delivered nevertheless"));
+        }
+        if mail.qos == 0 && (mail.sent > 0 || mail.given < since) {
+            return Err(format!(
+                "rule 9: m{at} has QoS 0, and is delivered twice or to a reader who came later"
+            ));
+        }
+        match mail.gone {
+            None => {}
+            // It was on its way already when it expired or was dropped.
+            Some(gone) if gone.unread && gone.run == run && gone.tick >= since => {}
+            Some(gone) if gone.durable => {
+                return Err(format!("rule 5: m{at} is delivered after its removal is durable"));
+            }
+            Some(gone) if gone.run == run && gone.tick < since => {
+                return Err(format!(
+                    "rule 5: m{at} is delivered again to a reader who came after it had left"
+                ));
+            }
+            // A removal that the crash undid.
+            Some(gone) if gone.run < run => mail.gone = None,
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Those of `inbox` with a seq above `after` and below `before`.
+    pub(super) fn between(&self, inbox: usize, after: u64, before: u64) -> impl Iterator<Item = usize> {
+        self.inboxes
+            .range((inbox, after.saturating_add(1))..(inbox, before.max(after.saturating_add(1))))
+            .map(|(_, at)| *at)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+}

@@ -1,0 +1,323 @@
+//! Says whether a run keeps the delivery contract (`docs/delivery.md`), from what goes in and comes out of the broker.
+//!
+//! It stands at the broker's side of the wire: it sees each packet of a client when the broker has taken it, and each packet of the
+//! broker as soon as it is encoded. Beside that it is told what [`inbox_bridge::Observer`] is told, and which seq each message
+//! was given. It knows nothing of how inboxes work.
+
+mod deliveries;
+mod ending;
+mod publishes;
+mod sessions;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Check;
+use super::ledger::{Ledger, Mail};
+use crate::{AckKind, Packet, Version};
+
+/// What a client sent, as far as the contract is concerned.
+#[derive(Debug, Clone)]
+pub(super) enum Said {
+    Connect {
+        version: Version,
+        window: usize,
+        clean: bool,
+        for_ever: bool,
+    },
+    Publish {
+        mail: Option<usize>,
+        qos: u8,
+        packet_id: u16,
+    },
+    Ack {
+        kind: AckKind,
+        packet_id: u16,
+        refused: bool,
+    },
+    Subscribe {
+        packet_id: u16,
+        what: Filter,
+    },
+    Unsubscribe {
+        packet_id: u16,
+        own: bool,
+    },
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filter {
+    Own { qos: u8, no_local: bool },
+    Anothers,
+    Ordinary,
+}
+
+/// What the oracle needs to know of the broker's configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    pub(super) in_flight_max: usize,
+    pub(super) flush: u64,
+    pub(super) drops_oldest: bool,
+    pub(super) waiting_max: usize,
+}
+
+/// See the module's documentation.
+pub(super) struct Oracle {
+    terms: Terms,
+    pub(super) ledger: Ledger,
+    tick: u64,
+    sessions: Vec<Session>,
+    links: BTreeMap<usize, Link>,
+    pub(super) promises: u64,
+    pub(super) deliveries: u64,
+    pub(super) repeats: u64,
+}
+
+/// What a session holds, as the client may rely on while CONNACK says that it is present.
+#[derive(Default)]
+struct Session {
+    for_ever: bool,
+    reads: Option<(u8, bool)>,
+    /// QoS 2 publishes not released.
+    open: BTreeMap<u16, Option<usize>>,
+    in_flight: BTreeMap<u16, InFlight>,
+}
+
+struct InFlight {
+    mail: usize,
+    qos: u8,
+    released: bool,
+    link: usize,
+}
+
+struct Link {
+    client: usize,
+    version: Version,
+    window: usize,
+    /// The tick of CONNECT, whether it asks for a clean start, and for a session that does not expire.
+    connect: Option<(u64, bool, bool)>,
+    attachment: Option<Attachment>,
+    answers_1: VecDeque<(u16, Option<usize>)>,
+    answers_2: VecDeque<u16>,
+    repeated: BTreeSet<u16>,
+    subscribes: BTreeMap<u16, (Filter, u64)>,
+    unsubscribes: BTreeMap<u16, bool>,
+    /// Bytes encoded, and bytes written.
+    encoded: u64,
+    written: u64,
+    /// QoS 0 mail in the out buffer, and where each ends.
+    unwritten: VecDeque<(u64, usize)>,
+}
+
+struct Attachment {
+    since: u64,
+    cursor: u64,
+    qos: u8,
+    no_local: bool,
+}
+
+impl Oracle {
+    pub(super) fn new(terms: Terms, clients: usize) -> Self {
+        Oracle {
+            terms,
+            ledger: Ledger::default(),
+            tick: 0,
+            sessions: (0..clients).map(|_| Session::default()).collect(),
+            links: BTreeMap::new(),
+            promises: 0,
+            deliveries: 0,
+            repeats: 0,
+        }
+    }
+
+    pub(super) fn connected(&mut self, link: usize, client: usize) {
+        let new = Link {
+            client,
+            version: Version::V5,
+            window: 0,
+            connect: None,
+            attachment: None,
+            answers_1: VecDeque::new(),
+            answers_2: VecDeque::new(),
+            repeated: BTreeSet::new(),
+            subscribes: BTreeMap::new(),
+            unsubscribes: BTreeMap::new(),
+            encoded: 0,
+            written: 0,
+            unwritten: VecDeque::new(),
+        };
+        self.links.insert(link, new);
+    }
+
+    /// The broker has no such connection any more.
+    pub(super) fn ended(&mut self, link: usize) {
+        if let Some(link) = self.links.remove(&link) {
+            for (_, at) in link.unwritten {
+                // It stays in the inbox (contract rule 5).
+                self.ledger.get_mut(at).being_written = false;
+            }
+        }
+    }
+
+    pub(super) fn crashed(&mut self) {
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            self.ended(link);
+        }
+        self.sessions
+            .iter_mut()
+            .for_each(|session| *session = Session::default());
+        self.ledger.crashed();
+    }
+
+    /// A seq was given.
+    pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, expires_at: u64) -> Check {
+        self.ledger.given(mail, inbox, seq, expires_at, self.tick)?;
+        // The publish that it repeats was refused, and nobody could be told: this one takes its place.
+        let Mail { from, repeats, .. } = *self.ledger.get(mail);
+        if repeats.is_some() {
+            for open in self.sessions[from].open.values_mut().filter(|open| **open == repeats) {
+                *open = Some(mail);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message left unread.
+    pub(super) fn left(&mut self, inbox: usize, seq: u64, why: &str, wall: u64, mono: Option<u64>) -> Check {
+        if why == "dropped" && !self.terms.drops_oldest {
+            return Err("rule 5: a message was dropped although full inboxes refuse".into());
+        }
+        self.tick += 1;
+        self.ledger.left(
+            inbox,
+            seq,
+            why,
+            wall,
+            self.tick,
+            mono.map(|mono| mono + self.terms.flush),
+        )
+    }
+
+    pub(super) fn committed(&mut self, began: u64, now: u64) {
+        self.ledger.committed(began, now, self.terms.flush);
+    }
+
+    /// The broker has taken a packet. `mono` is the time, unless a commit is under way.
+    pub(super) fn took(&mut self, at: usize, said: &Said, mono: Option<u64>) -> Check {
+        self.tick += 1;
+        let tick = self.tick;
+        let Some(link) = self.links.get_mut(&at) else {
+            return Ok(());
+        };
+        let session = &mut self.sessions[link.client];
+        match *said {
+            Said::Connect {
+                version,
+                window,
+                clean,
+                for_ever,
+            } => {
+                (link.version, link.window) = (version, window.min(self.terms.in_flight_max));
+                link.connect = Some((tick, clean, for_ever));
+            }
+            Said::Publish {
+                mail,
+                qos: 1,
+                packet_id,
+            } => link.answers_1.push_back((packet_id, mail)),
+            Said::Publish {
+                mail,
+                qos: 2,
+                packet_id,
+            } => match session.open.get(&packet_id) {
+                Some(first) => {
+                    link.repeated.insert(packet_id);
+                    if let Some(mail) = mail {
+                        self.ledger.get_mut(mail).repeats = *first;
+                    }
+                }
+                None => {
+                    session.open.insert(packet_id, mail);
+                    link.answers_2.push_back(packet_id);
+                }
+            },
+            Said::Publish { .. } | Said::Other => {}
+            Said::Ack {
+                kind: AckKind::PubRel,
+                packet_id,
+                ..
+            } => {
+                session.open.remove(&packet_id);
+            }
+            Said::Ack {
+                kind,
+                packet_id,
+                refused,
+            } => {
+                let Some(in_flight) = session.in_flight.get_mut(&packet_id) else {
+                    return Ok(());
+                };
+                if kind == AckKind::PubRec && !refused {
+                    in_flight.released = true;
+                } else {
+                    let mail = in_flight.mail;
+                    session.in_flight.remove(&packet_id);
+                    self.ledger.gone(mail, tick, mono.map(|mono| mono + self.terms.flush));
+                }
+            }
+            Said::Subscribe { packet_id, what } => {
+                link.subscribes.insert(packet_id, (what, tick));
+            }
+            Said::Unsubscribe { packet_id, own } => {
+                link.unsubscribes.insert(packet_id, own);
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker encoded a packet.
+    pub(super) fn says(&mut self, at: usize, packet: &Packet, bytes: usize, names: &[String]) -> Check {
+        if let Some(link) = self.links.get_mut(&at) {
+            link.encoded += bytes as u64;
+        }
+        match packet {
+            Packet::ConnAck(connack) => self.connack(at, connack.session_present, connack.code),
+            Packet::Ack(ack) => self.ack(at, ack),
+            Packet::Publish(publish) => self.publish(at, publish, names),
+            Packet::SubAck(suback) => self.suback(at, suback.packet_id, &suback.codes),
+            Packet::UnsubAck(unsuback) => {
+                let Some(link) = self.links.get_mut(&at) else {
+                    return Ok(());
+                };
+                if link.unsubscribes.remove(&unsuback.packet_id) == Some(true) {
+                    link.attachment = None;
+                    self.sessions[link.client].reads = None;
+                }
+                Ok(())
+            }
+            Packet::PingResp | Packet::Disconnect(..) => Ok(()),
+        }
+    }
+
+    /// The socket took some bytes.
+    pub(super) fn wrote(&mut self, at: usize, bytes: usize, mono: Option<u64>) {
+        self.tick += 1;
+        let Some(link) = self.links.get_mut(&at) else { return };
+        link.written += bytes as u64;
+        let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
+        for (_, mail) in link.unwritten.drain(..done) {
+            self.ledger
+                .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
+        }
+    }
+
+    /// How much waits for a session is bounded.
+    pub(super) fn check_memory(&self, waiting: usize, out: usize) -> Check {
+        if waiting > self.terms.waiting_max || out > 1024 * 1024 {
+            return Err(format!(
+                "bounded memory: {waiting} messages and {out} bytes wait for one session"
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! What the broker may answer to a publish (contract rule 3), and in which order.
+
+use super::{Check, Oracle};
+use crate::{Ack, AckKind};
+
+impl Oracle {
+    pub(super) fn ack(&mut self, at: usize, ack: &Ack) -> Check {
+        let Some(link) = self.links.get_mut(&at) else {
+            return Ok(());
+        };
+        let session = &mut self.sessions[link.client];
+        let mail = match ack.kind {
+            AckKind::PubAck => match link.answers_1.pop_front() {
+                Some((packet_id, mail)) if packet_id == ack.packet_id => mail,
+                other => {
+                    return Err(format!(
+                        "MQTT-4.6.0-2: PUBACK {} came, and {other:?} is first",
+                        ack.packet_id
+                    ));
+                }
+            },
+            AckKind::PubRec => {
+                if link.answers_2.front() == Some(&ack.packet_id) {
+                    link.answers_2.pop_front();
+                } else if !link.repeated.contains(&ack.packet_id) {
+                    let first = link.answers_2.front();
+                    return Err(format!(
+                        "MQTT-4.6.0-2: PUBREC {} came, and {first:?} is first",
+                        ack.packet_id
+                    ));
+                }
+                let mail = session.open.get(&ack.packet_id).copied().flatten();
+                if ack.reason >= 0x80 {
+                    session.open.remove(&ack.packet_id);
+                }
+                mail
+            }
+            AckKind::PubRel | AckKind::PubComp => return Ok(()),
+        };
+        let Some(mail) = mail else { return Ok(()) };
+        match ack.reason {
+            0 => {
+                self.promises += 1;
+                self.ledger.get_mut(mail).promised = true;
+                self.check_passed_over(mail)
+            }
+            // What the store may hold in spite of its failure may come.
+            0x83 => Ok(()),
+            0x97 => {
+                self.ledger.get_mut(mail).refused = true;
+                Ok(())
+            }
+            other => Err(format!("rule 3: a publish was answered with {other:#04x}")),
+        }
+    }
+
+    /// A publish was just promised: a reader that is beyond it must have had it.
+    fn check_passed_over(&self, mail: usize) -> Check {
+        let known = self.ledger.get(mail);
+        if known.seq.is_none() {
+            return Err(format!("rule 3: m{mail} was acknowledged, and was never accepted"));
+        }
+        Ok(())
+    }
+}

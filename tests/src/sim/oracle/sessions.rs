@@ -1,0 +1,58 @@
+//! What the broker may answer to CONNECT and SUBSCRIBE, and what a session holds from then on.
+
+use super::{Attachment, Check, Filter, Oracle, Session};
+
+impl Oracle {
+    pub(super) fn connack(&mut self, at: usize, present: bool, code: u8) -> Check {
+        let Some(link) = self.links.get_mut(&at) else {
+            return Ok(());
+        };
+        let Some((tick, clean, for_ever)) = link.connect else {
+            return Err("CONNACK came before CONNECT".into());
+        };
+        if code != 0 {
+            return Err(format!("CONNECT was refused with {code:#04x}"));
+        }
+        if present && clean {
+            return Err("session present although a clean start was asked for (MQTT-3.2.2-2)".into());
+        }
+        let session = &mut self.sessions[link.client];
+        if !present && !clean && session.for_ever {
+            return Err("a session that does not expire is gone (MQTT-3.1.2-5)".into());
+        }
+        if !present {
+            *session = Session::default();
+        }
+        session.for_ever = for_ever;
+        link.attachment = session.reads.map(|(qos, no_local)| Attachment {
+            since: tick,
+            cursor: 0,
+            qos,
+            no_local,
+        });
+        Ok(())
+    }
+
+    pub(super) fn suback(&mut self, at: usize, packet_id: u16, codes: &[u8]) -> Check {
+        let Some(link) = self.links.get_mut(&at) else {
+            return Ok(());
+        };
+        let Some((what, since)) = link.subscribes.remove(&packet_id) else {
+            return Err(format!("SUBACK {packet_id} answers no SUBSCRIBE"));
+        };
+        match (what, codes) {
+            (Filter::Own { qos, no_local }, [code]) if *code == qos => {
+                link.attachment = Some(Attachment {
+                    since,
+                    cursor: 0,
+                    qos,
+                    no_local,
+                });
+                self.sessions[link.client].reads = Some((qos, no_local));
+                Ok(())
+            }
+            (Filter::Anothers, [0x80 | 0x87]) | (Filter::Ordinary, [0..=2]) => Ok(()),
+            _ => Err(format!("rule 2: {what:?} was answered with {codes:02x?}")),
+        }
+    }
+}

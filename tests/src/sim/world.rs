@@ -1,0 +1,269 @@
+//! One simulated world: clients, their network, a broker and its disk. Each step is one thing that happens, chosen by chance.
+
+mod broker;
+mod clients;
+mod ending;
+mod machine;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use inbox_bridge::{
+    ClientId, Left, Limits, Observer, Page, PageLimit, PendingCommit, ReadRequest, Seq, Store, StoreError,
+};
+use inbox_bridge::{Tuning, WhenFull, set_tuning, take_given};
+use inboxd::config::{Config, MqttConfig};
+use inboxd::single::{ConnId, Single};
+
+use super::Check;
+use super::client::{Client, mail_of};
+use super::clock::SimClock;
+use super::disk::Disk;
+use super::oracle::{Oracle, Said, Terms};
+use super::random::Random;
+use super::trace::Trace;
+use crate::{Packet, Version};
+
+const MILLI: u64 = 1_000;
+const SECOND: u64 = 1_000_000;
+
+/// See the module's documentation.
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) trace: Trace,
+    pub(super) oracle: Oracle,
+    clock: Arc<SimClock>,
+    disk: Disk,
+    watcher: Arc<Watcher>,
+    limits: Limits,
+    mqtt: MqttConfig,
+    names: Vec<String>,
+    broker: Option<Single>,
+    /// Steps until the process of a broker whose disk failed has ended.
+    dying: Option<usize>,
+    clients: Vec<Client>,
+    /// The connection that each client believes to have.
+    current: Vec<Option<usize>>,
+    links: Vec<Link>,
+    /// Those of `links` where anything can still happen.
+    alive: Vec<usize>,
+    commit: Option<(PendingCommit, u64)>,
+    pages: VecDeque<(ReadRequest, Option<Page>)>,
+    swept_to: Option<ClientId>,
+    pub(super) crashes: u64,
+}
+
+/// One network connection.
+struct Link {
+    client: usize,
+    version: Version,
+    /// `None` when the broker has ended it.
+    conn: Option<ConnId>,
+    /// The client has given it up: what it sent may still arrive.
+    is_cut: bool,
+    /// To the broker, and how much of it has arrived.
+    up: Vec<u8>,
+    arrived: usize,
+    /// What the bytes of `up` mean, and where each packet ends.
+    said: VecDeque<(usize, Said)>,
+    /// Of the broker's out buffer: how much the oracle has seen; and the start of a packet of which it has not seen the end.
+    seen: usize,
+    partial: Vec<u8>,
+    /// Written by the broker, and not with the client.
+    down: VecDeque<u8>,
+    /// With the client, and not a whole packet.
+    got: Vec<u8>,
+}
+
+/// Keeps what the broker tells its operator.
+#[derive(Default)]
+struct Watcher(Mutex<Vec<(ClientId, u64, &'static str)>>);
+
+impl Observer for Watcher {
+    fn left(&self, inbox: &ClientId, seq: Seq, _from: &ClientId, why: Left) {
+        self.0.lock().unwrap().push((inbox.clone(), seq.0, why.as_str()));
+    }
+    fn store_failed(&self, _error: &StoreError) {}
+    fn unreadable(&self, _inbox: &ClientId, _error: &StoreError) {}
+    fn disk_is_full(&self, _is_full: bool, _free_bytes: u64) {}
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let clients = random.between(2, 5);
+        let names: Vec<String> = (0..clients).map(|at| format!("c{at}")).collect();
+        let limits = Limits {
+            inbox_messages_max: random.pick(&[2, 5, 20, 100_000, 100_000]) as u64,
+            inbox_bytes_max: random.pick(&[4_000, 1 << 30, 1 << 30]) as u64,
+            when_full: random.pick(&[WhenFull::Refuse, WhenFull::Refuse, WhenFull::DropOldest]),
+            time_to_live: Duration::from_secs(random.pick(&[30, 3600, 30 * 24 * 3600]) as u64),
+            commit_hold: Duration::from_millis(random.pick(&[0, 3, 50]) as u64),
+            ack_flush_interval: Duration::from_millis(random.pick(&[0, 200, 200]) as u64),
+            ..Limits::default()
+        };
+        let mqtt = MqttConfig {
+            in_flight_max: random.pick(&[1, 3, 100]) as u16,
+            unacknowledged_publishes_max: random.pick(&[1, 4, 1000]) as u16,
+            queue_messages_max: random.pick(&[1, 1000]),
+            ..Config::default().mqtt
+        };
+        set_tuning(Tuning {
+            kept_max: random.pick(&[1, 3, 512]),
+        });
+        let _of_an_earlier_run = take_given();
+        let terms = Terms {
+            in_flight_max: usize::from(mqtt.in_flight_max),
+            flush: limits.ack_flush_interval.as_micros() as u64,
+            drops_oldest: limits.when_full == WhenFull::DropOldest,
+            waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
+        };
+        let mut trace = Trace::new(seed);
+        trace.say(
+            0,
+            format_args!("{clients} clients, {limits:?}, in flight {}", mqtt.in_flight_max),
+        );
+        World {
+            disk: Disk::new(random.pick(&[1, 2, 5, 512])),
+            oracle: Oracle::new(terms, clients),
+            clients: (0..clients).map(|at| Client::new(at, names.clone())).collect(),
+            current: vec![None; clients],
+            clock: Arc::new(SimClock::new()),
+            watcher: Arc::default(),
+            random,
+            trace,
+            limits,
+            mqtt,
+            names,
+            broker: None,
+            dying: None,
+            links: Vec::new(),
+            alive: Vec::new(),
+            commit: None,
+            pages: VecDeque::new(),
+            swept_to: None,
+            crashes: 0,
+        }
+    }
+
+    /// One thing happens.
+    pub(super) fn step(&mut self) -> Check {
+        if self.broker.is_none() {
+            return self.start();
+        }
+        if let Some(left) = self.dying.as_mut() {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                return self.crash();
+            }
+        }
+        match self.random.below(1000) {
+            0..200 => self.client_acts(),
+            200..430 => self.some_link(World::arrive),
+            430..560 => self.some_link(World::turn),
+            560..690 => self.some_link(World::write),
+            690..830 => self.some_link(World::client_reads),
+            830..880 => self.commit_step(),
+            880..930 => self.page_step(),
+            930..970 => self.time_passes(),
+            970..988 => self.housekeeping(),
+            988..992 => self.some_link(World::cut),
+            992..994 => self.clock_jumps(),
+            994 | 995 if self.random.percent(50) => self.crash(),
+            996 if self.random.percent(30) => self.disk_fails(),
+            _ => Ok(()),
+        }
+    }
+
+    fn some_link(&mut self, happen: fn(&mut World, usize) -> Check) -> Check {
+        if self.alive.is_empty() {
+            return Ok(());
+        }
+        let at = self.random.below(self.alive.len());
+        happen(self, self.alive[at])
+    }
+
+    fn start(&mut self) -> Check {
+        self.trace.say(self.clock.mono(), format_args!("the broker starts"));
+        let clock = self.clock.clone();
+        let opened = Single::open(
+            &self.disk,
+            self.limits.clone(),
+            self.mqtt.clone(),
+            clock,
+            self.watcher.clone(),
+        );
+        self.broker = Some(opened.map_err(|error| format!("the broker does not start: {error}"))?);
+        Ok(())
+    }
+
+    fn time_passes(&mut self) -> Check {
+        let micros = match self.random.below(20) {
+            0..10 => self.random.between(1, 2_000) as u64,
+            10..16 => self.random.between(1, 300) as u64 * MILLI,
+            16..19 => self.random.between(1, 5) as u64 * SECOND,
+            _ => self.random.between(10, 60) as u64 * SECOND,
+        };
+        self.clock.advance(micros);
+        Ok(())
+    }
+
+    fn clock_jumps(&mut self) -> Check {
+        let seconds = self.random.pick(&[-4000, -60, -1, 1, 60, 4000]);
+        self.trace
+            .say(self.clock.mono(), format_args!("the wall clock jumps by {seconds} s"));
+        self.clock.jump(seconds * SECOND as i64);
+        Ok(())
+    }
+
+    fn housekeeping(&mut self) -> Check {
+        let Some(broker) = self.broker.as_mut() else {
+            return Ok(());
+        };
+        broker.reap();
+        broker.evict_idle(Duration::from_secs(self.random.pick(&[0, 5])));
+        if self.random.percent(40) {
+            self.sweep();
+        }
+        self.take_notes()
+    }
+
+    /// Looks through one inbox for expired messages.
+    fn sweep(&mut self) {
+        let Some(broker) = self.broker.as_ref() else { return };
+        let next = self.disk.inboxes(self.swept_to.as_ref(), 1).unwrap_or_default().pop();
+        self.swept_to = next.map(|(inbox, _)| inbox);
+        let Some(inbox) = self.swept_to.as_ref() else { return };
+        let page = self.disk.read(
+            inbox,
+            Seq::ZERO,
+            PageLimit {
+                messages: 512,
+                bytes: usize::MAX,
+            },
+        );
+        broker.expire(inbox, &page.unwrap_or_default().entries);
+    }
+}
+
+fn show(packet: &Packet) -> String {
+    match packet {
+        Packet::ConnAck(connack) => format!(
+            "CONNACK {:#04x}, session present {}",
+            connack.code, connack.session_present
+        ),
+        Packet::Publish(publish) => format!(
+            "PUBLISH {} QoS {} id {}{}",
+            mail_of(&publish.payload).map_or_else(|| "?".into(), |mail| format!("m{mail}")),
+            publish.qos,
+            publish.packet_id,
+            if publish.dup { " DUP" } else { "" },
+        ),
+        Packet::Ack(ack) => format!("{:?} {} {:#04x}", ack.kind, ack.packet_id, ack.reason),
+        Packet::SubAck(suback) => format!("SUBACK {} {:02x?}", suback.packet_id, suback.codes),
+        Packet::UnsubAck(unsuback) => format!("UNSUBACK {} {:02x?}", unsuback.packet_id, unsuback.codes),
+        Packet::PingResp => "PINGRESP".into(),
+        Packet::Disconnect(reason, _) => format!("DISCONNECT {reason:#04x}"),
+    }
+}

@@ -1,0 +1,188 @@
+//! The broker's side of the network: bytes arrive, connections take their turns and end, and the oracle looks at all of it.
+
+use inbox_bridge::{ClientId, take_given};
+use inboxd::single::Ended;
+
+use super::{Check, World, show};
+use crate::Packet;
+use crate::sim::client::mail_of;
+
+impl World {
+    /// Bytes of a client arrive.
+    pub(super) fn arrive(&mut self, at: usize) -> Check {
+        let link = &mut self.links[at];
+        let most = self.random.pick(&[1, 7, 60, usize::MAX]);
+        link.arrived = link.up.len().min(link.arrived.saturating_add(most));
+        self.offer(at)
+    }
+
+    /// Gives the broker what has arrived.
+    fn offer(&mut self, at: usize) -> Check {
+        let (Some(broker), Some(conn)) = (self.broker.as_mut(), self.links[at].conn) else {
+            return Ok(());
+        };
+        broker.look_again(conn);
+        let link = &mut self.links[at];
+        if link.arrived == 0 || !broker.takes_bytes(conn) {
+            return Ok(());
+        }
+        let received = broker.receive(conn, &link.up[..link.arrived]);
+        let used = *received.as_ref().unwrap_or(&link.arrived);
+        link.up.drain(..used);
+        link.arrived -= used;
+        for (end, _) in &mut link.said {
+            *end = end.saturating_sub(used);
+        }
+        while self.links[at].said.front().is_some_and(|(end, _)| *end == 0) {
+            let Some((_, said)) = self.links[at].said.pop_front() else {
+                break;
+            };
+            self.trace.say(
+                self.clock.mono(),
+                format_args!("the broker takes from link {at}: {said:?}"),
+            );
+            let mono = self.time_of_change();
+            self.oracle.took(at, &said, mono)?;
+        }
+        match received {
+            Ok(_) => self.observe(at),
+            Err(ended) => self.ended(at, &ended),
+        }
+    }
+
+    pub(super) fn turn(&mut self, at: usize) -> Check {
+        self.offer(at)?;
+        let (Some(broker), Some(conn)) = (self.broker.as_mut(), self.links[at].conn) else {
+            return Ok(());
+        };
+        if let Err(ended) = broker.turn(conn) {
+            return self.ended(at, &ended);
+        }
+        self.observe(at)
+    }
+
+    /// The socket takes some bytes.
+    pub(super) fn write(&mut self, at: usize) -> Check {
+        let (Some(broker), Some(conn)) = (self.broker.as_mut(), self.links[at].conn) else {
+            return Ok(());
+        };
+        let waiting = broker.out(conn).len();
+        let n = self.random.pick(&[1, 50, usize::MAX, usize::MAX]).min(waiting);
+        if n == 0 {
+            return Ok(());
+        }
+        let link = &mut self.links[at];
+        link.down.extend(&broker.out(conn)[..n]);
+        link.seen -= n;
+        broker.written(conn, n);
+        let mono = self.time_of_change();
+        self.oracle.wrote(at, n, mono);
+        self.observe(at)
+    }
+
+    /// The network goes away, or the broker notices that it has.
+    pub(super) fn cut(&mut self, at: usize) -> Check {
+        let link = &self.links[at];
+        if !link.is_cut {
+            if self.random.percent(70) {
+                return Ok(());
+            }
+            self.give_up(link.client);
+        }
+        let (Some(broker), Some(conn)) = (self.broker.as_mut(), self.links[at].conn) else {
+            return Ok(());
+        };
+        broker.lost(conn);
+        self.ended(
+            at,
+            &Ended {
+                last: Vec::new(),
+                closed: None,
+            },
+        )
+    }
+
+    fn ended(&mut self, at: usize, ended: &Ended) -> Check {
+        self.trace.say(
+            self.clock.mono(),
+            format_args!("the broker ends link {at}: {:?}", ended.closed),
+        );
+        self.take_notes()?;
+        let link = &mut self.links[at];
+        let last = ended.last.get(link.seen..).unwrap_or_default().to_vec();
+        link.conn = None;
+        // The last bytes may arrive, or not.
+        if self.random.percent(70) {
+            link.down.extend(&ended.last);
+        }
+        self.look(at, &last)?;
+        self.oracle.ended(at);
+        self.retire(at);
+        match ended.closed.as_ref() {
+            Some((0x82 | 0x93 | 0x81 | 0x80, why)) => Err(format!("a client that keeps the rules was cut off: {why}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The oracle looks at what the broker did.
+    fn observe(&mut self, at: usize) -> Check {
+        self.take_notes()?;
+        let (Some(broker), Some(conn)) = (self.broker.as_ref(), self.links[at].conn) else {
+            return Ok(());
+        };
+        let out = broker.out(conn);
+        let new = out.get(self.links[at].seen..).unwrap_or_default().to_vec();
+        self.oracle.check_memory(broker.mail_waiting(conn), out.len())?;
+        self.links[at].seen = out.len();
+        self.look(at, &new)
+    }
+
+    fn look(&mut self, at: usize, new: &[u8]) -> Check {
+        let link = &mut self.links[at];
+        link.partial.extend(new);
+        while let Some((packet, used)) = Packet::take(self.links[at].version, &self.links[at].partial) {
+            self.links[at].partial.drain(..used);
+            self.trace.say(
+                self.clock.mono(),
+                format_args!("the broker answers on link {at}: {}", show(&packet)),
+            );
+            self.oracle.says(at, &packet, used, &self.names)?;
+        }
+        Ok(())
+    }
+
+    /// Who got which seq, and what left.
+    pub(super) fn take_notes(&mut self) -> Check {
+        for given in take_given() {
+            let Some(mail) = mail_of(&given.message.payload) else {
+                return Err("a strange message".into());
+            };
+            let inbox = self.client(&given.inbox);
+            self.trace
+                .say(self.clock.mono(), format_args!("m{mail} is {} of c{inbox}", given.seq));
+            self.oracle
+                .given(mail, inbox, given.seq.0, given.message.expires_at.0)?;
+        }
+        let left = std::mem::take(&mut *self.watcher.0.lock().unwrap());
+        for (inbox, seq, why) in left {
+            let inbox = self.client(&inbox);
+            self.trace
+                .say(self.clock.mono(), format_args!("{seq} of c{inbox} {why}"));
+            let mono = self.time_of_change();
+            self.oracle.left(inbox, seq, why, self.clock.wall(), mono)?;
+        }
+        Ok(())
+    }
+
+    fn client(&self, id: &ClientId) -> usize {
+        self.names
+            .iter()
+            .position(|name| name == id.as_str())
+            .unwrap_or(usize::MAX)
+    }
+
+    /// What changes now is due on disk some time after this; `None` while a commit keeps the disk busy.
+    fn time_of_change(&self) -> Option<u64> {
+        self.commit.is_none().then(|| self.clock.mono())
+    }
+}

@@ -1,0 +1,112 @@
+//! The clients' side of the network: they connect, say what they choose, read what arrived, and go away.
+
+use std::collections::VecDeque;
+
+use super::{Check, Link, World, show};
+use crate::Packet;
+use crate::sim::client::Sent;
+
+impl World {
+    pub(super) fn client_acts(&mut self) -> Check {
+        let at = self.random.below(self.clients.len());
+        match self.current[at] {
+            None if self.random.percent(25) => self.connect(at, false),
+            None => {}
+            // Somebody else comes with the same name, or the same one after its network went away.
+            Some(_) if self.random.percent(2) => {
+                self.give_up(at);
+                self.connect(at, false);
+            }
+            Some(link) if self.clients[at].is_up => {
+                if self.random.percent(4) {
+                    let sent = self.clients[at].leave(&mut self.random);
+                    self.send(link, vec![sent]);
+                    self.give_up(at);
+                } else {
+                    let sent = self.clients[at].act(&mut self.random, &mut self.oracle.ledger);
+                    self.send(link, sent);
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, client: usize, plain: bool) {
+        let Some(broker) = self.broker.as_mut() else { return };
+        let conn = broker.connect();
+        let at = self.links.len();
+        let sent = self.clients[client].connect(&mut self.random, &mut self.oracle.ledger, plain);
+        self.links.push(Link {
+            client,
+            version: self.clients[client].version,
+            conn: Some(conn),
+            is_cut: false,
+            up: Vec::new(),
+            arrived: 0,
+            said: VecDeque::new(),
+            seen: 0,
+            partial: Vec::new(),
+            down: VecDeque::new(),
+            got: Vec::new(),
+        });
+        self.alive.push(at);
+        self.current[client] = Some(at);
+        self.oracle.connected(at, client);
+        self.send(at, vec![sent]);
+    }
+
+    /// A client gives its connection up. The broker may not notice for a while.
+    pub(super) fn give_up(&mut self, client: usize) {
+        if let Some(at) = self.current[client].take() {
+            self.trace
+                .say(self.clock.mono(), format_args!("c{client} gives up link {at}"));
+            self.links[at].is_cut = true;
+            self.clients[client].down();
+        }
+    }
+
+    pub(super) fn send(&mut self, at: usize, sent: Vec<Sent>) {
+        let link = &mut self.links[at];
+        for (bytes, said) in sent {
+            self.trace.say(
+                self.clock.mono(),
+                format_args!("c{} says on link {at}: {said:?}", link.client),
+            );
+            link.up.extend(bytes);
+            link.said.push_back((link.up.len(), said));
+        }
+    }
+
+    pub(super) fn client_reads(&mut self, at: usize) -> Check {
+        let link = &mut self.links[at];
+        let most = self.random.pick(&[1, 20, 1000, usize::MAX]).min(link.down.len());
+        link.got.extend(link.down.drain(..most));
+        if link.is_cut {
+            link.down.clear();
+            self.retire(at);
+            return Ok(());
+        }
+        while let Some((packet, used)) = Packet::take(self.links[at].version, &self.links[at].got) {
+            self.links[at].got.drain(..used);
+            let client = self.links[at].client;
+            self.trace
+                .say(self.clock.mono(), format_args!("c{client} gets {}", show(&packet)));
+            let sent = self.clients[client].receive(packet, &mut self.random, &mut self.oracle.ledger)?;
+            self.send(at, sent);
+        }
+        let link = &self.links[at];
+        if link.conn.is_none() && link.down.is_empty() {
+            self.give_up(link.client);
+            self.retire(at);
+        }
+        Ok(())
+    }
+
+    pub(super) fn retire(&mut self, at: usize) {
+        let link = &self.links[at];
+        if link.conn.is_none() && (link.is_cut || link.down.is_empty()) {
+            self.alive.retain(|alive| *alive != at);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The end of a run, in which nothing goes wrong.
+
+use super::{Check, MILLI, SECOND, World};
+
+/// Rounds of doing everything that can be done, after which a broker that is not quiet never will be.
+const QUIET_ROUNDS_MAX: usize = 4_000;
+
+impl World {
+    /// Nothing goes wrong any more: whoever is connected gets everything, and then everybody comes and reads all there is.
+    pub(in crate::sim) fn finish(&mut self) -> Check {
+        if self.dying.is_some() {
+            self.crash()?;
+        }
+        if self.broker.is_none() {
+            self.start()?;
+        }
+        self.trace
+            .say(self.clock.mono(), format_args!("nothing goes wrong from here on"));
+        self.settle()?;
+        self.oracle.check_quiet()?;
+        for round in 0..2 {
+            for client in 0..self.clients.len() {
+                self.give_up(client);
+                self.connect(client, true);
+            }
+            self.settle()?;
+            for client in 0..self.clients.len() {
+                if let Some(link) = self.current[client] {
+                    let sent = self.clients[client].read(1, false);
+                    self.send(link, vec![sent]);
+                }
+            }
+            self.settle()?;
+            self.oracle.check_quiet()?;
+            self.oracle.check_empty()?;
+            if round == 0 {
+                self.clock.advance(SECOND);
+                self.settle()?;
+                self.crash()?;
+                self.start()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does everything that can be done until nothing is left to do.
+    fn settle(&mut self) -> Check {
+        let mut quiet = 0;
+        for _ in 0..QUIET_ROUNDS_MAX {
+            let before = self.trace.lines();
+            for at in self.alive.clone() {
+                self.links[at].arrived = self.links[at].up.len();
+                self.turn(at)?;
+                self.write(at)?;
+                if self.links[at].is_cut && self.links[at].conn.is_some() {
+                    self.cut(at)?;
+                }
+                self.client_reads(at)?;
+                let client = self.links[at].client;
+                if self.current[client] == Some(at) && self.clients[client].is_up {
+                    let sent = self.clients[client].settle(&mut self.random);
+                    self.send(at, sent);
+                }
+            }
+            self.page_step()?;
+            self.commit_step()?;
+            self.clock.advance(20 * MILLI);
+            let idle = self.trace.lines() == before && self.pages.is_empty() && self.commit.is_none();
+            let moving = self
+                .alive
+                .iter()
+                .any(|&at| !self.links[at].down.is_empty() || self.links[at].seen > 0);
+            quiet = if idle && !moving { quiet + 1 } else { 0 };
+            // Long enough for every hold and flush interval.
+            if quiet > 30 {
+                return Ok(());
+            }
+        }
+        Err("the broker does not come to rest".into())
+    }
+}

@@ -1,0 +1,99 @@
+//! The disk works, slowly; it fails; power goes away.
+
+use super::{Check, World};
+
+impl World {
+    pub(super) fn commit_step(&mut self) -> Check {
+        let Some(broker) = self.broker.as_ref() else {
+            return Ok(());
+        };
+        let now = self.clock.mono();
+        if let Some((pending, began)) = self.commit.take() {
+            self.disk.end(pending.batch());
+            let broken = broker.finish_commit(pending, Ok(()));
+            broken.map_err(|error| format!("a commit that went well failed: {error}"))?;
+            self.trace.say(now, format_args!("the commit ends"));
+            self.take_notes()?;
+            self.oracle.committed(began, now);
+        } else if self.dying.is_none() {
+            let pending = broker.begin_commit(&self.disk, false);
+            let (puts, removals) = (pending.batch().puts.len(), pending.batch().removals.len());
+            self.disk.begin(pending.batch(), &mut self.random);
+            if pending.batch().is_empty() {
+                let broken = broker.finish_commit(pending, Ok(()));
+                broken.map_err(|error| error.to_string())?;
+                self.take_notes()?;
+                self.oracle.committed(now, now);
+            } else {
+                self.trace
+                    .say(now, format_args!("a commit begins: {puts} puts, {removals} removals"));
+                self.take_notes()?;
+                self.commit = Some((pending, now));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writing or syncing fails. The process goes on for a moment, to tell its clients.
+    pub(super) fn disk_fails(&mut self) -> Check {
+        let (Some(broker), Some((pending, _))) = (self.broker.as_ref(), self.commit.take()) else {
+            return Ok(());
+        };
+        self.trace.say(self.clock.mono(), format_args!("the disk fails"));
+        let error = self.disk.fail();
+        let batch = pending.batch().clone();
+        let _the_error_itself = broker.finish_commit(pending, Err(error));
+        // What the failed write left behind shows after the restart; until then nothing can be read.
+        self.disk.crash(Some(&batch), &mut self.random);
+        self.disk.fail();
+        self.dying = Some(self.random.between(1, 60));
+        self.take_notes()
+    }
+
+    /// Power goes away and comes back.
+    pub(super) fn crash(&mut self) -> Check {
+        self.trace.say(self.clock.mono(), format_args!("CRASH"));
+        self.crashes += 1;
+        let batch = self.commit.take().map(|(pending, _)| pending.batch().clone());
+        self.disk.crash(batch.as_ref(), &mut self.random);
+        (self.broker, self.dying, self.swept_to) = (None, None, None);
+        self.pages.clear();
+        self.watcher.0.lock().unwrap().clear();
+        for at in self.alive.clone() {
+            self.links[at].conn = None;
+            self.retire(at);
+        }
+        for client in 0..self.clients.len() {
+            if self.current[client].is_some_and(|at| !self.alive.contains(&at)) || self.random.percent(50) {
+                self.give_up(client);
+            }
+        }
+        self.oracle.crashed();
+        Ok(())
+    }
+
+    pub(super) fn page_step(&mut self) -> Check {
+        let Some(broker) = self.broker.as_ref() else {
+            return Ok(());
+        };
+        while let Some(request) = broker.next_read() {
+            self.pages.push_back((request, None));
+        }
+        if self.pages.is_empty() {
+            return Ok(());
+        }
+        let at = self.random.below(self.pages.len());
+        let Some((request, page)) = self.pages.remove(at) else {
+            return Ok(());
+        };
+        match page {
+            None => {
+                if let Some(page) = broker.fetch(&self.disk, &request) {
+                    self.pages.push_back((request, Some(page)));
+                }
+            }
+            Some(page) => broker.hand_over(&request, page),
+        }
+        self.take_notes()
+    }
+}
