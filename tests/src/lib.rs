@@ -13,6 +13,7 @@
 
 mod broker;
 mod build;
+pub mod crash;
 mod parse;
 mod raw_client;
 pub mod sim;

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: everything in inboxd that is not one cargo command.
 
 mod bench;
+mod crash;
 mod load;
 mod sim;
 mod steps;
@@ -35,6 +36,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Kill a broker with -9 again and again and check what it promised: `cargo xtask crash --kills 200`, or `--seed S` again.
+    Crash {
+        /// Arguments for the crash test; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the load generator in release mode and run it: `cargo xtask load -- p2p --port 1883`.
     Load {
         /// Arguments for the load generator; `--help` lists them.
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
         Task::Bench => bench::run(&workspace),
         Task::Load { arguments } => load::run(&workspace, &arguments),
         Task::Sim { arguments } => sim::run(&workspace, &arguments),
+        Task::Crash { arguments } => crash::run(&workspace, &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
