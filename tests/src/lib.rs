@@ -15,6 +15,7 @@ mod broker;
 mod build;
 pub mod crash;
 mod parse;
+pub mod power;
 mod raw_client;
 pub mod sim;
 pub mod tools;

@@ -3,6 +3,7 @@
 mod bench;
 mod crash;
 mod load;
+mod power;
 mod sim;
 mod steps;
 mod test;
@@ -42,6 +43,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Cut the power under the store and the broker, and check that what they acknowledged is there: `cargo xtask power --cuts 200`.
+    Power(power::Arguments),
     /// Build the load generator in release mode and run it: `cargo xtask load -- p2p --port 1883`.
     Load {
         /// Arguments for the load generator; `--help` lists them.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Load { arguments } => load::run(&workspace, &arguments),
         Task::Sim { arguments } => sim::run(&workspace, &arguments),
         Task::Crash { arguments } => crash::run(&workspace, &arguments),
+        Task::Power(arguments) => power::run(&workspace, &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

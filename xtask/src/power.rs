@@ -1,0 +1,38 @@
+//! `cargo xtask power`: the power-cut tests with many cuts, against the release build.
+
+use crate::Workspace;
+use crate::crash;
+use crate::steps;
+
+/// How many cuts, and which.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Cuts in all; the tests share them.
+    #[arg(long, default_value_t = 200)]
+    cuts: u64,
+    /// Where the seeds begin.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Builds the broker and runs the tests one after the other; each prints its figures at its end.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
+    let inboxd = crash::build(workspace)?;
+    // Not nextest, which ends a test after a few minutes.
+    steps::run(
+        crash::cargo(workspace)
+            .args([
+                "test",
+                "--locked",
+                "--release",
+                "--package",
+                "inbox-tests",
+                "--test",
+                "power",
+            ])
+            .args(["--", "--nocapture", "--test-threads", "1"])
+            .env("INBOX_TEST_BROKER", inboxd)
+            .env("INBOX_POWER_CUTS", arguments.cuts.to_string())
+            .env("INBOX_POWER_SEED", arguments.seed.to_string()),
+    )
+}
