@@ -5,6 +5,7 @@ mod crash;
 mod load;
 mod power;
 mod sim;
+mod soak;
 mod steps;
 mod test;
 mod tools;
@@ -45,6 +46,8 @@ enum Task {
     },
     /// Cut the power under the store and the broker, and check that what they acknowledged is there: `cargo xtask power --cuts 200`.
     Power(power::Arguments),
+    /// Every test of reliability in turn, with new seeds each time, until the time is over.
+    Soak(soak::Arguments),
     /// Build the load generator in release mode and run it: `cargo xtask load -- p2p --port 1883`.
     Load {
         /// Arguments for the load generator; `--help` lists them.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Sim { arguments } => sim::run(&workspace, &arguments),
         Task::Crash { arguments } => crash::run(&workspace, &arguments),
         Task::Power(arguments) => power::run(&workspace, &arguments),
+        Task::Soak(arguments) => soak::run(&workspace, &arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,29 @@
+//! Disk trouble, and a share of the crash test: what was acknowledged is there afterwards, whatever the disk did.
+//!
+//! The disk is the file system of `inbox_tests::power`, whose switches make it fail; where it cannot be mounted these tests
+//! fail and say what is missing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "this crate is tests: a failed assumption is a failed test"
+)]
+
+mod crash;
+mod failing;
+mod slow;
+
+use inbox_tests::power::Mount;
+use inbox_tests::{Broker, BrokerOptions};
+
+/// A broker whose data directory is on the disk of `mount`. It can be started again there.
+fn broker_on(mount: &Mount) -> Broker {
+    Broker::start_with(BrokerOptions {
+        shell: Some(format!(
+            "ln -sfn '{}' data && exec \"$0\" \"$@\"",
+            mount.path().display()
+        )),
+        ..Default::default()
+    })
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask soak`: every test of reliability in turn, each time with new seeds, until the time is over or one fails.
+//!
+//! A round is kill -9, hostile clients in large numbers, simulated worlds, and power cuts. Fuzzing is `cargo xtask fuzz`.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::steps::Steps;
+use crate::{Workspace, crash, sim};
+
+/// What to do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// For how long; the round that is under way then is finished.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// Where the seeds begin; without it, somewhere else each time.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+const KILLS: u32 = 100;
+const WORLDS: u32 = 500;
+const POWER_CUTS: u32 = 100;
+
+/// Runs round after round. The first failure ends it, with the seed in what the step printed.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut seed = arguments.seed.unwrap_or(now.as_secs() % 1_000_000 * 1000);
+    let mut steps = Steps::new();
+    let mut rounds: u32 = 0;
+    while rounds == 0 || Instant::now() < until {
+        rounds += 1;
+        eprintln!("\n==> soak: round {rounds}, seed {seed}");
+        round(workspace, &mut steps, rounds, seed)?;
+        seed += u64::from(WORLDS);
+    }
+    steps.summary("ok");
+    eprintln!(
+        "{rounds} rounds: {} kills or orderly shutdowns, {} simulated worlds, {} power cuts, and the hostile clients {rounds} times",
+        rounds * KILLS,
+        rounds * WORLDS,
+        rounds * POWER_CUTS
+    );
+    Ok(())
+}
+
+fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> anyhow::Result<()> {
+    let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (kills, worlds, cuts, seed) = (
+        KILLS.to_string(),
+        WORLDS.to_string(),
+        POWER_CUTS.to_string(),
+        seed.to_string(),
+    );
+    steps.run(&format!("{number}: kill -9, seed {seed}"), || {
+        crash::run(workspace, &strings(&["--kills", &kills, "--seed", &seed]))
+    })?;
+    let inboxd = workspace.target.join("release").join("inboxd");
+    // Not by nextest, whose limits of time are for normal runs.
+    let hostile = [
+        "test",
+        "--locked",
+        "--release",
+        "--package",
+        "inbox-tests",
+        "--test",
+        "hostile",
+    ];
+    steps.command(
+        &format!("{number}: hostile clients"),
+        crash::cargo(workspace)
+            .args(hostile)
+            .args(["--", "--test-threads", "2"])
+            .env("INBOX_TEST_BROKER", &inboxd)
+            .env("INBOX_HOSTILE", "large"),
+    )?;
+    steps.run(&format!("{number}: simulated worlds, from seed {seed}"), || {
+        sim::run(workspace, &strings(&["--seeds", &worlds, "--from", &seed]))
+    })?;
+    let power = [
+        "test",
+        "--locked",
+        "--release",
+        "--package",
+        "inbox-tests",
+        "--test",
+        "power",
+    ];
+    steps.command(
+        &format!("{number}: power cuts, from seed {seed}"),
+        crash::cargo(workspace)
+            .args(power)
+            .args(["--", "--test-threads", "2"])
+            .env("INBOX_TEST_BROKER", &inboxd)
+            .env("INBOX_POWER_CUTS", &cuts)
+            .env("INBOX_POWER_SEED", &seed),
+    )
+}
