@@ -156,10 +156,11 @@ impl Outgoing {
         Some((sent.packet_id, sent.awaits))
     }
 
-    /// Whether this mail is sent over the present connection already, so that sending it again takes no other place in the window.
-    pub(super) fn holds_place(&self, seq: Seq) -> bool {
-        let is_it = |sent: &Sent| sent.over_this_connection && matches!(sent.what, What::Mail(theirs) if theirs == seq);
-        self.in_flight.iter().any(is_it)
+    /// Whether this mail, if it is in flight, is sent over the present connection already, so that sending it again takes no other place
+    /// in the window.
+    pub(super) fn place(&self, seq: Seq) -> Option<bool> {
+        let is_it = |sent: &&Sent| matches!(sent.what, What::Mail(theirs) if theirs == seq);
+        self.in_flight.iter().find(is_it).map(|sent| sent.over_this_connection)
     }
 }
 

@@ -38,7 +38,11 @@ impl Session {
             .attachment
             .and_then(|attachment| self.outbox.next_mail(attachment))
         {
-            Some((seq, qos)) => qos.min(inbox.qos) == Qos::AtMostOnce || self.outgoing.holds_place(seq),
+            // What began with another QoS, over an earlier connection, goes on with that: it needs a place.
+            Some((seq, qos)) => match self.outgoing.place(seq) {
+                Some(holds_place) => holds_place,
+                None => qos.min(inbox.qos) == Qos::AtMostOnce,
+            },
             None => false,
         }
     }

@@ -158,3 +158,35 @@ fn unsubscribed_mail_is_no_longer_the_sessions() {
     bob.send(subscribe(V5, 3, "bob", 1));
     assert_eq!(said::texts(&bob.said()), ["a", "b"]);
 }
+
+#[test]
+fn mail_that_goes_on_as_it_began_needs_a_place_in_the_window() {
+    // Goal: MQTT 5, section 4.9, found by fuzzing: granted QoS 0 now, mail that was in flight with QoS 1 over an earlier connection is
+    // sent with QoS 1 again, and so waits for a window that is full.
+    let world = World::new();
+    let mut bob = world.client(V5, "bob");
+    bob.send(publish(V5, 1, 9, "bob", "own"));
+    world.mail("bob", 1, &["other"]);
+    bob.send(subscribe(V5, 1, "bob", 1));
+    assert_eq!(said::texts(&bob.said()), ["own", "other"]);
+    bob.session.disconnected();
+    let properties = ConnectProperties {
+        receive_maximum: Some(1),
+        ..ConnectProperties::default()
+    };
+    bob.connected(
+        Connect {
+            properties,
+            ..connect("bob")
+        },
+        true,
+    );
+    let own = said::messages(&bob.said());
+    assert_eq!((own.len(), &*own[0].text), (1, "own"));
+    // No local: the inbox passes over what fills the window.
+    bob.send(subscribe(V5, 2, "bob", 0x04));
+    assert_eq!(said::texts(&bob.said()), [""; 0]);
+    bob.send(ack(0x40, own[0].id));
+    let other = said::messages(&bob.said());
+    assert_eq!((other.len(), &*other[0].text, other[0].qos), (1, "other", 1));
+}
