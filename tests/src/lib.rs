@@ -14,6 +14,7 @@
 mod broker;
 mod build;
 pub mod crash;
+pub mod fuzz;
 mod parse;
 pub mod power;
 mod raw_client;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod crash;
+mod fuzz;
 mod load;
 mod power;
 mod sim;
@@ -30,6 +31,8 @@ enum Task {
     Test,
     /// Look for the tools that the tests need, and install those that are missing.
     Tools,
+    /// Look for inputs that break a rule: bytes, packets, records, filters, configurations.
+    Fuzz(fuzz::Arguments),
     /// Measure throughput, latency, memory and processor time of a release broker on this machine.
     Bench,
     /// Run the broker in simulated worlds and check the delivery contract: `cargo xtask sim --seeds 2000`, or `--seed S` again.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     let outcome = Workspace::find().and_then(|workspace| match Arguments::parse().task {
         Task::Test => test::run(&workspace),
         Task::Tools => tools::ensure(&workspace),
+        Task::Fuzz(arguments) => fuzz::fuzz(&workspace, &arguments),
         Task::Bench => bench::run(&workspace),
         Task::Load { arguments } => load::run(&workspace, &arguments),
         Task::Sim { arguments } => sim::run(&workspace, &arguments),

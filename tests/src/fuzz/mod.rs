@@ -1,0 +1,29 @@
+//! What the fuzz targets do with their bytes.
+//!
+//! `fuzz/` wraps each of these for cargo-fuzz (`cargo xtask fuzz`); an ordinary test gives them the inputs kept in `fuzz/corpus`. A
+//! target panics when a rule is broken.
+
+mod clients;
+mod config;
+mod filters;
+mod records;
+mod session;
+mod world;
+
+pub use clients::clients;
+pub use config::config;
+pub use filters::filters;
+pub use records::records;
+pub use session::session;
+
+/// A target: its name, which is also that of its corpus, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 5] = [
+    ("session", session),
+    ("clients", clients),
+    ("records", records),
+    ("filters", filters),
+    ("config", config),
+];

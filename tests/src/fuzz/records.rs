@@ -1,0 +1,141 @@
+//! What is read from the disk: envelopes, keys, first values, manifests. And what is written there is read back.
+
+use std::collections::VecDeque;
+
+use arbitrary::{Arbitrary, Unstructured};
+use inbox_bridge::{ClientId, Message, Micros, Properties, Qos, Seq, raw};
+
+/// The first byte says what the others are.
+pub fn records(data: &[u8]) {
+    let Some((&kind, bytes)) = data.split_first() else {
+        return;
+    };
+    match kind % 5 {
+        0 => envelope(bytes),
+        1 => key(bytes),
+        2 => head(bytes),
+        3 => manifest(bytes),
+        _ => {
+            if let Ok(written) = Written::arbitrary(&mut Unstructured::new(bytes)) {
+                round_trip(&written);
+            }
+        }
+    }
+}
+
+/// An envelope that is read means one message, and that message is written as one that means the same.
+fn envelope(bytes: &[u8]) {
+    let Ok(message) = raw::decode_envelope(bytes) else {
+        return;
+    };
+    assert_eq!(raw::envelope_size(bytes), Ok(message.size()));
+    let again = raw::encode_envelope(&message);
+    assert_eq!(raw::decode_envelope(&again).as_ref(), Ok(&message));
+    assert!(again.len() <= bytes.len(), "we write the shortest form");
+}
+
+fn key(bytes: &[u8]) {
+    let Some((inbox, seq, is_piece)) = raw::parse_key(bytes) else {
+        return;
+    };
+    let Some(inbox) = std::str::from_utf8(inbox)
+        .ok()
+        .and_then(|inbox| ClientId::new(inbox).ok())
+    else {
+        return;
+    };
+    let piece = is_piece.then(|| u32::from_be_bytes(bytes[bytes.len() - 4..].try_into().unwrap()));
+    assert_eq!(raw::encode_key(&inbox, seq, piece), bytes);
+}
+
+fn head(bytes: &[u8]) {
+    let Some((first, envelope_bytes, pieces)) = raw::parse_head(bytes) else {
+        return;
+    };
+    assert!(first.len() <= envelope_bytes, "the first piece is part of the envelope");
+    assert_eq!(pieces == 0, first.len() == envelope_bytes);
+}
+
+fn manifest(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(rewritten) = raw::rewrite_manifest(text) {
+        assert_eq!(raw::rewrite_manifest(&rewritten), Some(rewritten));
+    }
+}
+
+/// A message, from few bytes.
+#[derive(Debug, Arbitrary)]
+struct Written<'a> {
+    inbox: &'a str,
+    seq: u64,
+    from: &'a str,
+    id: Option<&'a str>,
+    at: u64,
+    expires_at: u64,
+    expiry_is_publishers: bool,
+    qos: u8,
+    properties: Option<WrittenProperties<'a>>,
+    payload: &'a [u8],
+    /// The payload is repeated so often, for envelopes of several pieces.
+    repeat: u8,
+}
+
+#[derive(Debug, Arbitrary)]
+struct WrittenProperties<'a> {
+    payload_is_utf8: bool,
+    content_type: Option<&'a str>,
+    response_topic: Option<&'a str>,
+    correlation_data: Option<&'a [u8]>,
+    user: Vec<(&'a str, &'a str)>,
+}
+
+fn round_trip(written: &Written<'_>) {
+    let (Ok(inbox), Ok(from)) = (ClientId::new(written.inbox), ClientId::new(written.from)) else {
+        return;
+    };
+    let properties = written.properties.as_ref().map(|said| {
+        Box::new(Properties {
+            payload_is_utf8: said.payload_is_utf8,
+            content_type: said.content_type.map(Into::into),
+            response_topic: said.response_topic.map(Into::into),
+            correlation_data: said.correlation_data.map(bytes::Bytes::copy_from_slice),
+            user: said
+                .user
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        })
+    });
+    let message = Message {
+        from,
+        id: written.id.map(Into::into),
+        at: Micros(written.at),
+        expires_at: Micros(written.expires_at),
+        expiry_is_publishers: written.expiry_is_publishers,
+        qos: Qos::from_u8(written.qos % 3).unwrap(),
+        payload: written.payload.repeat(usize::from(written.repeat)).into(),
+        properties,
+    };
+    let envelope = raw::encode_envelope(&message);
+    assert_eq!(raw::envelope_size(&envelope), Ok(message.size()));
+    assert_eq!(raw::decode_envelope(&envelope), Ok(message));
+    pieces(&envelope);
+
+    for piece in [None, Some(1), Some(written.seq as u32)] {
+        let key = raw::encode_key(&inbox, Seq(written.seq), piece);
+        assert_eq!(
+            raw::parse_key(&key),
+            Some((inbox.as_str().as_bytes(), Seq(written.seq), piece.is_some()))
+        );
+    }
+}
+
+/// The values of an envelope make that envelope again, and say how many they are.
+fn pieces(envelope: &[u8]) {
+    let mut values: VecDeque<_> = raw::cut(envelope).into();
+    let head = values.pop_front().unwrap();
+    let (first, envelope_bytes, pieces) = raw::parse_head(&head).expect("what is written can be read");
+    assert_eq!((envelope_bytes, pieces as usize), (envelope.len(), values.len()));
+    let rest: Vec<u8> = values.into_iter().flatten().collect();
+    assert_eq!([first, &rest].concat(), envelope);
+}

@@ -1,0 +1,108 @@
+//! The inputs that fuzzing has kept, through the same targets. `cargo xtask fuzz` looks for new ones.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "these are tests: a failed assumption is a failed test"
+)]
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+
+use inbox_bridge::{Fault, set_fault};
+use inbox_tests::fuzz::{TARGETS, Target};
+
+/// Fewer would say that the corpus was not found.
+const INPUTS_MIN: usize = 10;
+/// What the repository keeps of all corpora.
+const CORPORA_BYTES_MAX: u64 = 300_000;
+
+fn corpus(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "fuzz", "corpus", name]
+        .iter()
+        .collect()
+}
+
+fn inputs(name: &str) -> Vec<PathBuf> {
+    let mut inputs: Vec<_> = fs::read_dir(corpus(name))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    inputs.sort();
+    inputs
+}
+
+fn replay(name: &str) {
+    let (_, target): &Target = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
+    let inputs = inputs(name);
+    assert!(
+        inputs.len() >= INPUTS_MIN,
+        "the corpus of {name} has {} inputs",
+        inputs.len()
+    );
+    for input in inputs {
+        // What the test says last is the input that it fails on.
+        eprintln!("{}", input.display());
+        target(&fs::read(&input).unwrap());
+    }
+}
+
+#[test]
+fn session_takes_any_bytes() {
+    // Goal: whatever a client sends is answered in whole packets, and the next client is served.
+    replay("session");
+}
+
+#[test]
+fn clients_together_keep_the_contract() {
+    // Goal: contract rules 1 to 7, 9 and 10, with any number of disconnections, takeovers, failed commits and crashes.
+    replay("clients");
+}
+
+#[test]
+fn records_are_read_back_or_refused() {
+    // Goal: what is on the disk means one thing or is an error (docs/storage-format.md).
+    replay("records");
+}
+
+#[test]
+fn filters_match_as_the_specification_says() {
+    // Goal: MQTT 5, section 4.7, and contract rule 1, in the session and in the router.
+    replay("filters");
+}
+
+#[test]
+fn configurations_are_valid_or_refused_in_one_line() {
+    // Goal: a Config that exists is valid and is printed as what it is; an error is a sentence.
+    replay("config");
+}
+
+#[test]
+fn every_target_has_a_corpus_and_corpora_are_small() {
+    // Goal: a new target comes with its inputs, and nobody commits what a night of fuzzing found.
+    let bytes = TARGETS
+        .iter()
+        .flat_map(|(name, _)| inputs(name))
+        .map(|path| path.metadata().unwrap().len());
+    let bytes: u64 = bytes.sum();
+    assert!(bytes < CORPORA_BYTES_MAX, "all corpora together have {bytes} bytes");
+}
+
+#[test]
+fn the_kept_inputs_of_clients_catch_planted_faults() {
+    // Goal: a broker that breaks a rule on purpose is caught by the inputs in the repository, so they can fail.
+    let inputs: Vec<_> = inputs("clients").iter().map(|path| fs::read(path).unwrap()).collect();
+    let (_, target): &Target = TARGETS.iter().find(|(name, _)| *name == "clients").unwrap();
+    let mut missed = Vec::new();
+    // How much memory is used is not looked at here.
+    for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::UnboundedQos0) {
+        set_fault(Some(*fault));
+        let caught = inputs.iter().any(|input| catch_unwind(|| target(input)).is_err());
+        set_fault(None);
+        if !caught {
+            missed.push(*fault);
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}
