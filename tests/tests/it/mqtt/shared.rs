@@ -34,13 +34,13 @@ fn each_message_goes_to_one_member_of_each_group() {
     let mut clients: Vec<_> = (0..4)
         .map(|i| RawClient::clean(&broker, Version::BOTH[i % 2], &format!("member-{i}")))
         .collect();
-    let filters = ["$share/g/work/+", "$share/g/work/+", "$share/h/work/+", "work/#"];
+    let filters = ["$share/g/jobs/+", "$share/g/jobs/+", "$share/h/jobs/+", "jobs/#"];
     for (client, filter) in clients.iter_mut().zip(filters) {
         assert_eq!(client.subscribe(filter, 1).codes, [1], "{filter}");
     }
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     let mut members: Vec<_> = clients.iter_mut().collect();
-    let got = spread(&mut alice, &mut members, "work/x", 100);
+    let got = spread(&mut alice, &mut members, "jobs/x", 100);
     let mut group: Vec<usize> = got[0].iter().chain(&got[1]).map(|text| text.parse().unwrap()).collect();
     group.sort();
     assert_eq!(group, (0..100).collect::<Vec<_>>());
@@ -56,12 +56,12 @@ fn a_member_that_left_gets_nothing_more() {
     let mut two = RawClient::clean(&broker, Version::V5, "two");
     let mut three = RawClient::clean(&broker, Version::V5, "three");
     for member in [&mut one, &mut two, &mut three] {
-        member.subscribe("$share/g/work/x", 1);
+        member.subscribe("$share/g/jobs/x", 1);
     }
-    assert_eq!(one.unsubscribe("$share/g/work/x").codes, [0]);
+    assert_eq!(one.unsubscribe("$share/g/jobs/x").codes, [0]);
     two.disconnect();
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
-    let got = spread(&mut alice, &mut [&mut one, &mut three], "work/x", 20);
+    let got = spread(&mut alice, &mut [&mut one, &mut three], "jobs/x", 20);
     assert_eq!((got[0].len(), got[1].len()), (0, 20));
 }
 
@@ -70,10 +70,10 @@ fn a_shared_subscription_gets_no_retained_messages() {
     // Goal: section 4.8.2 with 3.8.4: retained messages are not sent when a shared subscription is made.
     let broker = Broker::start();
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
-    alice.publish_packet(inbox_tests::PublishPacket::new("work/x", "retained", 1, 0).retain());
+    alice.publish_packet(inbox_tests::PublishPacket::new("jobs/x", "retained", 1, 0).retain());
     let mut member = RawClient::clean(&broker, Version::V5, "member");
-    member.subscribe("$share/g/work/x", 1);
-    alice.publish("work/x", "live", 1);
+    member.subscribe("$share/g/jobs/x", 1);
+    alice.publish("jobs/x", "live", 1);
     assert_eq!(member.texts(1), ["live"]);
 }
 
@@ -83,11 +83,11 @@ fn groups_of_one_name_with_different_filters_are_different() {
     let broker = Broker::start();
     let mut one = RawClient::clean(&broker, Version::V5, "one");
     let mut two = RawClient::clean(&broker, Version::V5, "two");
-    one.subscribe_with("$share/g/work/x", 1, &Props::new().var(property::SUBSCRIPTION_ID, 5));
-    two.subscribe("$share/g/work/+", 0);
+    one.subscribe_with("$share/g/jobs/x", 1, &Props::new().var(property::SUBSCRIPTION_ID, 5));
+    two.subscribe("$share/g/jobs/+", 0);
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     for _ in 0..10 {
-        alice.publish("work/x", "both", 1);
+        alice.publish("jobs/x", "both", 1);
         let (first, second) = (one.receive_and_ack(), two.receive_and_ack());
         assert_eq!((first.qos, second.qos), (1, 0));
         assert_eq!(first.props.numbers(property::SUBSCRIPTION_ID), [5]);
