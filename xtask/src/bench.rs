@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context;
 
 use crate::Workspace;
-use crate::steps;
+use crate::{programs, steps};
 
 /// The workloads, each with the arguments of the load generator.
 const WORKLOADS: [&[&str]; 5] = [
@@ -63,22 +63,8 @@ const CONFIGURATION: &str = "[inbox]\nmessages_max = 1000000\n[log]\nlevel = \"w
 
 /// Builds both programs and runs every workload.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    for package in [["inboxd", "inboxd"], ["inbox-tests", "load"]] {
-        let [package, bin] = package;
-        let build = [
-            "build",
-            "--quiet",
-            "--locked",
-            "--release",
-            "--package",
-            package,
-            "--bin",
-            bin,
-        ];
-        steps::run(Command::new(&cargo).current_dir(&workspace.root).args(build))?;
-    }
-    let release = workspace.target.join("release");
+    let inboxd = programs::inboxd(workspace)?;
+    let load = programs::release(workspace, "inbox-tests", "load")?;
     let scratch = workspace.target.join("bench");
     for workload in WORKLOADS {
         // What a broken run left behind is ours to remove.
@@ -86,10 +72,10 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
             fs::remove_dir_all(&scratch)?;
         }
         fs::create_dir_all(&scratch)?;
-        let (mut broker, port) = start(&release.join("inboxd"), &scratch)?;
+        let (mut broker, port) = start(&inboxd, &scratch)?;
         let pid = broker.id().to_string();
         let measured = steps::run(
-            Command::new(release.join("load"))
+            Command::new(&load)
                 .args(["--port", &port, "--pid", &pid])
                 .args(workload),
         );

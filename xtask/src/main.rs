@@ -3,9 +3,8 @@
 mod bench;
 mod crash;
 mod fuzz;
-mod load;
 mod power;
-mod sim;
+mod programs;
 mod soak;
 mod steps;
 mod test;
@@ -65,8 +64,8 @@ fn main() -> ExitCode {
         Task::Tools => tools::ensure(&workspace),
         Task::Fuzz(arguments) => fuzz::fuzz(&workspace, &arguments),
         Task::Bench => bench::run(&workspace),
-        Task::Load { arguments } => load::run(&workspace, &arguments),
-        Task::Sim { arguments } => sim::run(&workspace, &arguments),
+        Task::Load { arguments } => programs::run(&workspace, "load", &arguments),
+        Task::Sim { arguments } => programs::run(&workspace, "sim", &arguments),
         Task::Crash { arguments } => crash::run(&workspace, &arguments),
         Task::Power(arguments) => power::run(&workspace, &arguments),
         Task::Soak(arguments) => soak::run(&workspace, &arguments),

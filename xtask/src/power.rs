@@ -1,7 +1,7 @@
 //! `cargo xtask power`: the power-cut tests with many cuts, against the release build.
 
 use crate::Workspace;
-use crate::crash;
+use crate::programs;
 use crate::steps;
 
 /// How many cuts, and which.
@@ -17,10 +17,10 @@ pub(crate) struct Arguments {
 
 /// Builds the broker and runs the tests one after the other; each prints its figures at its end.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
-    let inboxd = crash::build(workspace)?;
+    let inboxd = programs::inboxd(workspace)?;
     // Not nextest, which ends a test after a few minutes.
     steps::run(
-        crash::cargo(workspace)
+        programs::cargo(workspace)
             .args([
                 "test",
                 "--locked",

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::steps::Steps;
-use crate::{Workspace, crash, sim};
+use crate::{Workspace, crash, programs};
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -69,14 +69,14 @@ fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> an
     ];
     steps.command(
         &format!("{number}: hostile clients"),
-        crash::cargo(workspace)
+        programs::cargo(workspace)
             .args(hostile)
             .args(["--", "--test-threads", "2"])
             .env("INBOX_TEST_BROKER", &inboxd)
             .env("INBOX_HOSTILE", "large"),
     )?;
     steps.run(&format!("{number}: simulated worlds, from seed {seed}"), || {
-        sim::run(workspace, &strings(&["--seeds", &worlds, "--from", &seed]))
+        programs::run(workspace, "sim", &strings(&["--seeds", &worlds, "--from", &seed]))
     })?;
     let power = [
         "test",
@@ -89,7 +89,7 @@ fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> an
     ];
     steps.command(
         &format!("{number}: power cuts, from seed {seed}"),
-        crash::cargo(workspace)
+        programs::cargo(workspace)
             .args(power)
             .args(["--", "--test-threads", "2"])
             .env("INBOX_TEST_BROKER", &inboxd)

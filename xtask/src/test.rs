@@ -3,9 +3,8 @@
 //! The black-box tests run against the release build, which has to be made anyway to show that it can be. Everything
 //! else is tested in the dev profile, with its assertions.
 
-use std::process::Command;
-
 use crate::Workspace;
+use crate::programs::cargo;
 use crate::steps::Steps;
 use crate::tools;
 
@@ -44,10 +43,4 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     )?;
     steps.summary("ok");
     Ok(())
-}
-
-fn cargo(workspace: &Workspace) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(&workspace.root);
-    command
 }
