@@ -99,6 +99,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
         sled: SledOptions {
             cache_bytes: config.store.cache_bytes,
         },
+        ..StoreOptions::default()
     }
 }
 

@@ -7,19 +7,26 @@
 //! All calls block; they belong on threads that may.
 
 mod acknowledged;
+mod chunk;
 mod directory;
 mod envelope;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
+mod frame;
 mod key;
+mod log;
 mod manifest;
 mod memory;
 mod open;
 #[cfg(feature = "testing")]
 pub mod raw;
 mod record;
+mod settle;
+mod settled;
 mod sled;
+mod tree;
 mod tree_store;
+mod young;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -35,6 +42,7 @@ pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{Engine, StoreOptions, open_store};
 pub use sled::SledOptions;
+pub use tree_store::SettleOptions;
 
 /// What one commit makes durable, in this order: puts, then removals, then the reservation.
 #[derive(Debug, Clone, Default)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Store;
 use super::directory::{DataDirectory, OpenError};
-use super::sled::SledOptions;
-use super::tree_store::TreeStore;
+use super::sled::{SledOptions, SledTree};
+use super::tree_store::{SettleOptions, TreeStore};
 
 /// What keeps the inboxes on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,8 @@ pub struct StoreOptions {
     pub engine: Engine,
     /// What can be set about [`Engine::Sled`].
     pub sled: SledOptions,
+    /// When messages move from the log to their inboxes' own records.
+    pub settle: SettleOptions,
 }
 
 /// Opens the store in `dir`, which is created if it is absent, and locked until the store is closed or dropped.
@@ -47,6 +49,9 @@ pub struct StoreOptions {
 pub fn open_store(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
     let directory = DataDirectory::open(dir, options.engine.name())?;
     match options.engine {
-        Engine::Sled => Ok(Arc::new(TreeStore::open(directory, options.sled)?)),
+        Engine::Sled => {
+            let tree = SledTree::open(&directory, options.sled)?;
+            Ok(Arc::new(TreeStore::open(directory, tree, options.settle)?))
+        }
     }
 }

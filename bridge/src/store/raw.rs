@@ -2,7 +2,7 @@
 
 use super::manifest::Manifest;
 use super::record::{self, Head};
-use super::{envelope, key};
+use super::{Batch, chunk, envelope, frame, key, log};
 use crate::client_id::ClientId;
 use crate::message::{Message, Seq};
 
@@ -50,6 +50,42 @@ pub fn cut(envelope: &[u8]) -> Vec<Vec<u8>> {
 /// Of a first value: what of the envelope it holds, the envelope's length, and how many pieces follow.
 pub fn parse_head(value: &[u8]) -> Option<(&[u8], usize, u32)> {
     Head::parse(value).map(|head| (head.first, head.envelope_bytes, head.pieces()))
+}
+
+/// Reads a commit.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode_frame(bytes: &[u8]) -> Result<Batch, String> {
+    frame::decode(bytes)
+}
+
+/// A commit as the log holds it.
+pub fn encode_frame(batch: &Batch) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::encode_into(batch, &mut out);
+    out
+}
+
+/// The first record of a piece of log: its commit, its frame and its length in bytes.
+pub fn first_record(log: &[u8]) -> Option<(u64, &[u8], usize)> {
+    log::first_record(log)
+}
+
+/// The messages of a chunk: place, size and envelope.
+pub fn parse_chunk(value: &[u8]) -> Option<Vec<(Seq, usize, &[u8])>> {
+    let items = chunk::parse(value)?;
+    Some(items.iter().map(|item| (item.seq, item.size, item.envelope)).collect())
+}
+
+/// The value of a chunk under the seq `key`.
+///
+/// # Errors
+/// What is wrong with an envelope.
+pub fn encode_chunk(key: Seq, items: &[(Seq, &[u8])]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    chunk::encode(key, items, &mut out).map_err(|error| error.to_string())?;
+    Ok(out)
 }
 
 /// Reads a manifest and writes it again; `None` when it is not one that this build goes by.

@@ -3,7 +3,7 @@
 //! A short envelope is the value. A long one is cut: the first value is a NUL (no envelope version is 0), the
 //! envelope's length as four bytes and its first piece; the rest follows under the piece keys, in order.
 
-use super::sled::VALUE_BYTES_MAX;
+use super::tree::VALUE_BYTES_MAX;
 
 /// Bytes of an envelope in one value.
 pub(crate) const PIECE_BYTES: usize = 16 * 1024;

@@ -1,13 +1,13 @@
 //! The door to sled 0.34.7, an ordered map on disk. No other file names that crate.
 //!
-//! **Promise:** what was written before [`SledTree::sync`] returned survives a killed process and a power cut. **What can
-//! be lost:** what the disk damages afterwards. sled takes a damaged place in what was logged since the last opening for the
-//! end of a write that a crash cut short, and drops what follows it; the store notices when the last commit is among that.
+//! **Promise:** that of [`Tree`]. **What can be lost:** what the disk damages afterwards. sled takes a damaged place in what
+//! was logged since the last opening for the end of a write that a crash cut short, and drops what follows it; the store notices
+//! when one of the last commits is among that.
 //!
 //! What sled does not do by itself, and this file does:
 //! * Its `flush` writes the log without making the disk keep it. A sync ends with an fdatasync, through a second handle.
-//! * It moves live pages and reuses their old places, counting on that same flush. So a caller syncs before it has written
-//!   a segment's worth ([`SYNC_WEIGHT_MAX`]): a place is reused only after the log has moved on by more than that.
+//! * It moves live pages and reuses their old places, counting on that same flush. So a write syncs when about a segment's
+//!   worth was written since the last sync ([`SYNC_WEIGHT_MAX`]): a place is reused only after the log has moved on by more.
 //! * A page of more than a quarter of a segment goes to a file of its own, which sled never syncs, writes anew for every
 //!   tenth change to the page, and can leave behind. With values of at most [`VALUE_BYTES_MAX`], no page is that large.
 //! * Killed while it opens, it can leave a half-written snapshot, and then refuses to open. Its rename is the commit
@@ -16,22 +16,20 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
 use super::directory::{DataDirectory, OpenError, sync_dir};
+use super::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX, panic_text};
 use crate::limits::CLIENT_ID_BYTES_MAX;
 
-/// A key or a value: bytes that are cheap to clone.
-pub(crate) type Slice = ::sled::IVec;
-
-/// Largest value that may be inserted, in bytes.
-pub(crate) const VALUE_BYTES_MAX: usize = 16 * 1024 + 16;
 /// How much [`weight`] may be written between two syncs.
-pub(crate) const SYNC_WEIGHT_MAX: usize = SEGMENT_BYTES / 4 * 3;
+const SYNC_WEIGHT_MAX: usize = SEGMENT_BYTES / 4 * 3;
 
 /// The unit in which sled allocates its log.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
@@ -65,17 +63,14 @@ impl Default for SledOptions {
     }
 }
 
-/// What sled, or the disk under it, said when it failed. No use of the tree after this is safe.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct SledError(String);
-
-/// An ordered map on disk. One thread writes; any may read meanwhile.
+/// sled as a [`Tree`].
 #[derive(Debug)]
 pub(crate) struct SledTree {
     db: ::sled::Db,
     log: File,
     blobs: PathBuf,
+    /// What was written since the last sync began, by [`weight`].
+    unsynced: AtomicUsize,
 }
 
 impl SledTree {
@@ -100,6 +95,7 @@ impl SledTree {
             db,
             log: open_log,
             blobs: dir.join("blobs"),
+            unsynced: AtomicUsize::new(0),
         };
         tree.sync().map_err(|why| directory.damaged(why.0))?;
         let conf = dir.join("conf");
@@ -111,34 +107,48 @@ impl SledTree {
         Ok(tree)
     }
 
-    /// Sets the value of `key`.
-    pub(crate) fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), SledError> {
+    fn wrote(&self, value_bytes: usize) -> Result<(), TreeError> {
+        let weight = weight(value_bytes);
+        match self.unsynced.fetch_add(weight, Relaxed) + weight > SYNC_WEIGHT_MAX {
+            true => self.sync(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Tree for SledTree {
+    type Slice = ::sled::IVec;
+
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), TreeError> {
         assert!(
             value.len() <= VALUE_BYTES_MAX,
             "larger values are cut into pieces by the store"
         );
         self.db.insert(key, value)?;
-        Ok(())
+        self.wrote(value.len())
     }
 
-    /// Removes `key`, and returns its value if it had one.
-    pub(crate) fn remove(&self, key: &[u8]) -> Result<Option<Slice>, SledError> {
-        Ok(self.db.remove(key)?)
+    fn remove(&self, key: &[u8]) -> Result<(), TreeError> {
+        let removed = self.db.remove(key)?;
+        self.wrote(removed.map_or(0, |value| value.len()))
     }
 
-    /// The value of `key`.
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Slice>, SledError> {
+    fn get(&self, key: &[u8]) -> Result<Option<Self::Slice>, TreeError> {
         Ok(self.db.get(key)?)
     }
 
-    /// What is in `range`, in order. What is written meanwhile may or may not be seen.
-    pub(crate) fn range(&self, range: impl RangeBounds<Vec<u8>>) -> SledRange {
-        let (from, to): (Bound<Vec<u8>>, Bound<Vec<u8>>) = (range.start_bound().cloned(), range.end_bound().cloned());
-        SledRange(self.db.range((from, to)))
+    fn range(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = Result<Pair<Self>, TreeError>> {
+        let range = self.db.range((from, to));
+        range.map(|item| item.map_err(TreeError::from))
     }
 
-    /// Makes everything written so far durable.
-    pub(crate) fn sync(&self) -> Result<(), SledError> {
+    fn sync(&self) -> Result<(), TreeError> {
+        // Before the flush: what another thread writes during it counts towards the next one.
+        self.unsynced.store(0, Relaxed);
         self.db.flush()?;
         // No page is large enough for a file of its own. Should sled think otherwise, the file must not be forgotten.
         for blob in fs::read_dir(&self.blobs)? {
@@ -148,52 +158,23 @@ impl SledTree {
         Ok(self.log.sync_data()?)
     }
 
-    /// Breaks every later [`sync`](Self::sync): a null device cannot be synced.
+    /// A null device cannot be synced.
     #[cfg(test)]
-    pub(crate) fn break_sync(&mut self) {
+    fn break_sync(&mut self) {
         self.log = File::open("/dev/null").unwrap();
     }
 }
 
 /// How much the log grows, at most and roughly, when a key with a value of `value_bytes` is inserted or removed: the
 /// change itself, and its share of the pages that sled writes anew.
-pub(crate) fn weight(value_bytes: usize) -> usize {
+fn weight(value_bytes: usize) -> usize {
     1024 + 4 * value_bytes
 }
 
-/// Keys and values in order.
-pub(crate) struct SledRange(::sled::Iter);
-
-impl Iterator for SledRange {
-    type Item = Result<(Slice, Slice), SledError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|item| item.map_err(SledError::from))
-    }
-}
-
-impl From<::sled::Error> for SledError {
+impl From<::sled::Error> for TreeError {
     fn from(error: ::sled::Error) -> Self {
-        SledError(error.to_string())
+        TreeError(error.to_string())
     }
-}
-
-impl From<io::Error> for SledError {
-    fn from(error: io::Error) -> Self {
-        SledError(error.to_string())
-    }
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    // Only the first line: a sentence for an operator, not a report for a developer.
-    text.and_then(|text| text.lines().next())
-        .unwrap_or("it panicked")
-        .to_owned()
 }
 
 /// sled would quietly make anew what is missing.

@@ -1,5 +1,6 @@
 //! The engines against the contract, a model, damage, and death.
 
+mod crash;
 mod damage;
 mod fixture;
 mod kill;
@@ -7,24 +8,57 @@ mod model;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::contract::{self, Place, batch_of};
-use super::{MemoryStore, OpenError, Store, StoreError, StoreOptions, directory, open_store, sled, tree_store};
+use super::directory::DataDirectory;
+use super::sled::SledTree;
+use super::tree_store::TreeStore;
+use super::{MemoryStore, OpenError, SettleOptions, SledOptions, Store, StoreError, StoreOptions, open_store};
+
+/// Messages stay in the log for as long as a test runs.
+const NEVER: SettleOptions = SettleOptions {
+    after: Duration::from_secs(3600),
+    memory_bytes_max: usize::MAX,
+};
+/// The settling thread is always at work.
+const ALWAYS: SettleOptions = SettleOptions {
+    after: Duration::ZERO,
+    memory_bytes_max: usize::MAX,
+};
+/// Every commit waits until the one before it is settled.
+const AT_ONCE: SettleOptions = SettleOptions {
+    after: Duration::ZERO,
+    memory_bytes_max: 1,
+};
 
 /// A place on disk that goes away with the closure.
-fn on_disk() -> Place {
+fn on_disk(settle: SettleOptions) -> Place {
     let dir = tempfile::tempdir().unwrap();
-    Box::new(move || open(dir.path()).unwrap())
+    let options = StoreOptions {
+        settle,
+        ..StoreOptions::default()
+    };
+    Box::new(move || open_store(dir.path(), &options).unwrap())
 }
 
 fn open(dir: &Path) -> Result<Arc<dyn Store>, OpenError> {
     open_store(dir, &StoreOptions::default())
 }
 
-/// Goal: the sled engine keeps the contract of every engine.
+/// A store of which a test says when it settles.
+fn open_tree(dir: &Path) -> TreeStore<SledTree> {
+    let directory = DataDirectory::open(dir, "sled").unwrap();
+    let tree = SledTree::open(&directory, SledOptions::default()).unwrap();
+    TreeStore::open(directory, tree, NEVER).unwrap()
+}
+
+/// Goal: the sled engine keeps the contract of every engine, wherever its messages are.
 #[test]
 fn the_sled_store_keeps_the_contract() {
-    contract::run(on_disk);
+    for settle in [NEVER, ALWAYS, AT_ONCE] {
+        contract::run(|| on_disk(settle));
+    }
 }
 
 /// Goal: a store that is open is refused to a second one, by name, and free again once it is closed.
@@ -48,8 +82,7 @@ fn an_open_store_is_locked() {
 fn a_failed_sync_poisons() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
-    let directory = directory::DataDirectory::open(dir.path(), "sled").unwrap();
-    let mut store = tree_store::TreeStore::open(directory, sled::SledOptions::default()).unwrap();
+    let store = open_tree(dir.path());
     store.commit(&batch_of("bob", 1..=3)).unwrap();
     store.break_sync();
     contract::poisoned_by_next_commit(&store, &batch_of("bob", 4..=6));

@@ -1,99 +1,163 @@
-//! The store on disk: inboxes as keys and values of an ordered tree.
+//! The store on disk: a log of commits, and the inboxes' own records, as keys and values of an ordered tree.
+//!
+//! A commit is one record of the log, because an engine's price is per key, and a commit has thousands of messages. What is still
+//! there after some seconds moves from the log to the blocks of its inbox; until then it is in memory, too.
+//!
+//! ```text
+//! commit ──▶ log ──durable──▶ young (memory) ──settling thread──▶ blocks, by inbox ──durable──▶ log is cut
+//! ```
 //!
 //! **Promise:** as [`super`] says: a commit that returned `Ok` survives a killed process and a power cut. After one failed
 //! write or sync, or a panic of the engine, every call fails until the broker is restarted. **What can be lost or left:**
-//! a crash in the middle of a commit can leave pieces of a long message without their beginning. Nobody sees them; the
-//! first scan that comes by has them removed.
+//! a crash can leave a commit without its end, which nobody acknowledged; it can leave pieces of a long message without their
+//! beginning. The former is removed when the store is opened, the latter by the first settling after a scan came by.
 
-use std::ops::Bound;
+mod settler;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::acknowledged::{ACKNOWLEDGED, Acknowledged};
 use super::directory::{DataDirectory, OpenError, sync_dir};
-use super::record::{self, Head};
-use super::sled::{self, SledError, SledOptions, SledRange, SledTree, Slice};
-use super::{Batch, InboxRecord, Page, PageLimit, Store, StoreError, envelope, key};
+use super::log::{LOG, Log, LogError};
+use super::settled::{self, Block, Fault, Placed, Unreadable};
+use super::tree::{Tree, panic_text};
+use super::{Batch, InboxRecord, Page, PageLimit, Store, StoreError, key};
 use crate::client_id::ClientId;
-use crate::message::{Entry, Message, Seq};
+use crate::message::{Entry, Seq};
+use settler::{Bell, Recent};
 
-/// Most messages whose left-over pieces are remembered until the next commit.
+/// Most messages whose left-over pieces are remembered until the next settling.
 const STRAYS_MAX: usize = 1024;
+
+/// When messages move from the log to their inboxes' own records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettleOptions {
+    /// This long after they came.
+    pub after: Duration,
+    /// Sooner, when those that wait for it take about half of this in memory, in bytes. When they take all of it, commits wait.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for SettleOptions {
+    fn default() -> Self {
+        SettleOptions {
+            after: Duration::from_secs(5),
+            memory_bytes_max: 128 * 1024 * 1024,
+        }
+    }
+}
 
 /// The store of one data directory, which it keeps locked until it is closed.
 #[derive(Debug)]
-pub(crate) struct TreeStore {
+pub(crate) struct TreeStore<T: Tree> {
+    shared: Arc<Shared<T>>,
+    settler: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the settling thread shares with everyone else.
+#[derive(Debug)]
+struct Shared<T: Tree> {
     root: PathBuf,
-    // Readers and the committer share it; closing takes the tree out of it.
-    open: RwLock<Option<Open>>,
-    // The number of the last commit. Held through a commit: one at a time.
-    commits: Mutex<u64>,
+    options: SettleOptions,
+    // Readers, the committer and the settling thread share it; closing takes the tree out of it.
+    open: RwLock<Option<Open<T>>>,
+    // Held through a commit: one at a time.
+    log: Mutex<Log>,
+    // What is in the log. Taken for moments, never while a file or the tree is used.
+    recent: Mutex<Recent>,
+    // Held by readers for a read, and by the settling thread while it takes blocks apart.
+    reading: RwLock<()>,
     // Keys of messages of which a scan saw pieces and no beginning. Short: taken for one push.
-    strays: Mutex<Vec<Vec<u8>>>,
+    strays: Mutex<HashSet<Vec<u8>>>,
     // Why nothing works any more.
     failure: Mutex<Option<String>>,
+    bell: Bell,
 }
 
 /// Dropped in this order: the tree lets go of its files before the directory is unlocked.
 #[derive(Debug)]
-struct Open {
-    tree: SledTree,
+struct Open<T> {
+    tree: T,
     acknowledged: Acknowledged,
     _directory: DataDirectory,
 }
 
-/// What stops one call.
-enum Fault {
-    /// The engine failed, and is not to be used again.
-    Engine(String),
-    /// One message is damaged.
-    Damaged { inbox: ClientId, why: String },
-}
-
-/// Why a message could not be put together.
-enum Unreadable {
-    /// It was removed while it was read.
-    Removed,
-    /// It is damaged.
-    Damaged(String),
-}
-
-impl TreeStore {
-    /// Opens the store in `directory`, or makes one if it is new.
-    pub(crate) fn open(mut directory: DataDirectory, options: SledOptions) -> Result<Self, OpenError> {
-        let root = directory.root().to_owned();
-        let tree = SledTree::open(&directory, options)?;
+impl<T: Tree> TreeStore<T> {
+    /// Opens the store that `tree` holds in `directory`, or makes one if it is new.
+    pub(crate) fn open(mut directory: DataDirectory, tree: T, options: SettleOptions) -> Result<Self, OpenError> {
         // The engine may panic on the first page that it reads.
         let begun = catch_unwind(AssertUnwindSafe(|| begin(&tree, &directory)));
-        let (acknowledged, commits) =
-            begun.unwrap_or_else(|panic| Err(directory.damaged(sled::panic_text(&*panic))))?;
+        let (acknowledged, log, recent) = begun.unwrap_or_else(|panic| Err(directory.damaged(panic_text(&*panic))))?;
         if directory.is_new() {
             directory.finish()?;
         }
-        Ok(TreeStore {
-            root,
+        let shared = Arc::new(Shared {
+            root: directory.root().to_owned(),
+            options,
             open: RwLock::new(Some(Open {
                 tree,
                 acknowledged,
                 _directory: directory,
             })),
-            commits: Mutex::new(commits),
+            log: Mutex::new(log),
+            recent: Mutex::new(recent),
+            reading: RwLock::default(),
             strays: Mutex::default(),
             failure: Mutex::default(),
+            bell: Bell::default(),
+        });
+        let settler = settler::spawn(&shared).map_err(|why| OpenError::io(&shared.root, why))?;
+        Ok(TreeStore {
+            shared,
+            settler: Mutex::new(Some(settler)),
         })
     }
 
     /// Breaks every later sync.
     #[cfg(test)]
-    pub(crate) fn break_sync(&mut self) {
-        self.open.get_mut().as_mut().unwrap().tree.break_sync();
+    pub(crate) fn break_sync(&self) {
+        self.shared.open.write().as_mut().unwrap().tree.break_sync();
+        self.shared.log.lock().break_sync();
     }
 
+    /// Settles everything that is in the log now.
+    #[cfg(test)]
+    pub(crate) fn try_settle(&self) -> Result<(), StoreError> {
+        self.shared.settle()
+    }
+
+    /// The same, where it cannot fail.
+    #[cfg(test)]
+    pub(crate) fn settle(&self) {
+        self.try_settle().unwrap();
+    }
+
+    fn end_settler(&self) {
+        self.shared.bell.end();
+        if let Some(settler) = self.settler.lock().take() {
+            // A panic there has made the store fail.
+            let _panicked = settler.join();
+        }
+    }
+}
+
+impl<T: Tree> Drop for TreeStore<T> {
+    fn drop(&mut self) {
+        self.end_settler();
+    }
+}
+
+impl<T: Tree> Shared<T> {
     /// Runs `work` on what is open. Whatever the engine does in it, panics included, comes out as an error.
-    fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, Fault>) -> Result<T, StoreError> {
+    fn with<R>(&self, work: impl FnOnce(&Open<T>) -> Result<R, Fault>) -> Result<R, StoreError> {
         let open = self.open.read();
         if let Some(why) = self.failure.lock().clone() {
             return Err(StoreError::Failed(why));
@@ -102,369 +166,281 @@ impl TreeStore {
             return Err(StoreError::Failed("it was closed".to_owned()));
         };
         let done = catch_unwind(AssertUnwindSafe(|| work(open)));
-        match done.unwrap_or_else(|panic| Err(Fault::Engine(sled::panic_text(&*panic)))) {
+        match done.unwrap_or_else(|panic| Err(Fault::Engine(panic_text(&*panic)))) {
             Ok(value) => Ok(value),
             Err(Fault::Damaged { inbox, why }) => Err(StoreError::Damaged { inbox, why }),
-            Err(Fault::Engine(why)) => {
-                // The first reason is the one that explains the rest.
-                Err(StoreError::Failed(self.failure.lock().get_or_insert(why).clone()))
+            Err(Fault::Engine(why)) => Err(StoreError::Failed(self.fail(why))),
+        }
+    }
+
+    /// Ends every later call. The first reason is the one that explains the rest.
+    fn fail(&self, why: String) -> String {
+        self.bell.ring();
+        self.failure.lock().get_or_insert(why).clone()
+    }
+
+    fn stray(&self, message: &[u8]) {
+        let mut strays = self.strays.lock();
+        if strays.len() < STRAYS_MAX {
+            strays.insert(message.to_vec());
+        }
+    }
+
+    /// Hands every message of `inbox` above `after` to `each`, in order, until that breaks off. Of what is young there are at most
+    /// `limit` messages, so `each` must not want more than that.
+    fn visit(
+        &self,
+        tree: &T,
+        inbox: &ClientId,
+        after: Seq,
+        limit: usize,
+        mut each: impl FnMut(Found<'_, T>) -> Result<ControlFlow<()>, Fault>,
+    ) -> Result<(), Fault> {
+        let _reading = self.reading.read();
+        // Before the blocks: what is settled meanwhile is then seen twice, and not missed.
+        let view = self.recent.lock().young.view(inbox, after, limit);
+        let mut young = view.entries.iter().peekable();
+        let strays = |message: &[u8]| self.stray(message);
+        for block in settled::blocks(tree, inbox, Seq(after.0.saturating_add(1)), &strays)? {
+            let block = block?;
+            for placed in block.messages() {
+                if placed.seq <= after || view.removals.binary_search(&placed.seq).is_ok() {
+                    continue;
+                }
+                while let Some(entry) = young.next_if(|entry| entry.seq < placed.seq) {
+                    if each(Found::Young(entry))?.is_break() {
+                        return Ok(());
+                    }
+                }
+                let is_young_too = young.peek().is_some_and(|entry| entry.seq == placed.seq);
+                if !is_young_too && each(Found::Settled(&block, &placed))?.is_break() {
+                    return Ok(());
+                }
             }
         }
+        for entry in young {
+            if each(Found::Young(entry))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    fn write(&self, tree: &SledTree, batch: &Batch, commit: u64) -> Result<(), Fault> {
-        let mut writer = Writer {
-            tree,
-            unsynced_weight: 0,
-        };
-        for message in std::mem::take(&mut *self.strays.lock()) {
-            writer.remove_stray(&message)?;
-        }
-        // In key order, which costs the tree least; the order within a commit is nobody's business.
-        let mut puts: Vec<&(ClientId, Entry)> = batch.puts.iter().collect();
-        puts.sort_unstable_by(|(a, x), (b, y)| (a, x.seq).cmp(&(b, y.seq)));
-        let (mut envelope, mut head) = (Vec::new(), Vec::new());
-        for (inbox, entry) in puts {
-            envelope.clear();
-            envelope::encode_into(&entry.message, &mut envelope);
-            writer.put(&key::message(inbox, entry.seq), &envelope, &mut head)?;
-        }
-        let mut removals: Vec<&(ClientId, Seq)> = batch.removals.iter().collect();
-        removals.sort_unstable();
-        for (inbox, seq) in removals {
-            writer.remove(&key::message(inbox, *seq))?;
-        }
-        if let Some(seq) = batch.reserve
-            && read_number(tree, key::RESERVED)?.is_none_or(|reserved| seq.0 > reserved)
-        {
-            writer.insert(key::RESERVED, &seq.0.to_be_bytes())?;
-        }
-        // Last, so that it is lost if anything before it is.
-        writer.insert(key::COMMITS, &commit.to_be_bytes())?;
-        Ok(tree.sync()?)
+    fn record(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, Fault> {
+        let mut record = InboxRecord::default();
+        self.visit(tree, inbox, Seq::ZERO, usize::MAX, |found| {
+            record.add(found.size());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(record)
     }
 
-    fn heads(&self, tree: &SledTree, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>) -> Heads<'_> {
-        Heads {
-            store: self,
-            range: tree.range((from, to)),
-            last: None,
-        }
+    fn page(&self, tree: &T, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, Fault> {
+        let (mut page, mut bytes) = (Page::default(), 0_usize);
+        self.visit(tree, inbox, after, limit.messages.saturating_add(1), |found| {
+            let is_first = page.entries.is_empty();
+            if !is_first && (page.entries.len() >= limit.messages || bytes + found.size() > limit.bytes) {
+                page.more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            match found.load(tree)? {
+                Ok(entry) => {
+                    bytes += entry.message.size();
+                    page.entries.push(entry);
+                }
+                Err(Unreadable::Removed) => {}
+                Err(Unreadable::Damaged(why)) if is_first => {
+                    return Err(Fault::Damaged {
+                        inbox: inbox.clone(),
+                        why: format!("seq {}: {why}", found.seq()),
+                    });
+                }
+                // What comes before the damage is good; the next page begins with the damage and says so.
+                Err(Unreadable::Damaged(_)) => {
+                    page.more = true;
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(page)
     }
 
-    fn heads_of(&self, tree: &SledTree, inbox: &ClientId, after: Seq) -> Heads<'_> {
-        // Above every piece of `after`, too. Nothing is above the last seq, and no message has it.
-        let from = key::message(inbox, Seq(after.0.saturating_add(1)));
-        self.heads(tree, Bound::Included(from), Bound::Excluded(key::end(inbox)))
+    /// The first inbox after `after` that may hold something.
+    fn next_inbox(&self, tree: &T, after: Option<&ClientId>) -> Result<Option<ClientId>, Fault> {
+        // In this order, because inboxes move from the one to the other.
+        let young = self.recent.lock().young.next_inbox(after);
+        let settled = settled::next_inbox(tree, after, &|message| self.stray(message))?;
+        Ok(young.into_iter().chain(settled).min())
+    }
+
+    fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), Fault> {
+        let commit = log
+            .append(batch)
+            .map_err(|why| Fault::Engine(format!("its log: {why}")))?;
+        // From here on the caller may believe it, so from here on its loss must be noticed.
+        open.acknowledged
+            .set(commit)
+            .map_err(|why| Fault::Engine(format!("file {ACKNOWLEDGED}: {why}")))?;
+        self.apply(batch, log.bytes());
+        Ok(())
     }
 }
 
-impl Store for TreeStore {
+/// A message of an inbox, wherever it is.
+enum Found<'a, T: Tree> {
+    Young(&'a Entry),
+    Settled(&'a Block<T>, &'a Placed<'a>),
+}
+
+impl<T: Tree> Found<'_, T> {
+    fn seq(&self) -> Seq {
+        match self {
+            Found::Young(entry) => entry.seq,
+            Found::Settled(_, placed) => placed.seq,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Found::Young(entry) => entry.message.size(),
+            Found::Settled(_, placed) => placed.size,
+        }
+    }
+
+    fn load(&self, tree: &T) -> Result<Result<Entry, Unreadable>, Fault> {
+        match self {
+            Found::Young(entry) => Ok(Ok((*entry).clone())),
+            Found::Settled(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
+                seq: placed.seq,
+                message: Arc::new(message),
+            })),
+        }
+    }
+}
+
+impl<T: Tree> Store for TreeStore<T> {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut commits = self.commits.lock();
-        self.with(|open| {
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let commit = commits.saturating_add(1);
-            self.write(&open.tree, batch, commit)?;
-            // From here on the caller may believe it, so from here on its loss must be noticed.
-            open.acknowledged
-                .set(commit)
-                .map_err(|why| Fault::Engine(format!("file {ACKNOWLEDGED}: {why}")))?;
-            *commits = commit;
-            Ok(())
+        self.shared.wait_for_room();
+        let mut log = self.shared.log.lock();
+        self.shared.with(|open| match batch.is_empty() {
+            true => Ok(()),
+            false => self.shared.write(open, &mut log, batch),
         })
     }
 
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
-        self.with(|Open { tree, .. }| {
-            let mut page = Page::default();
-            let mut bytes = 0_usize;
-            for found in self.heads_of(tree, inbox, after) {
-                let (key, seq, value) = found?;
-                let is_first = page.entries.is_empty();
-                if !is_first && (page.entries.len() >= limit.messages || bytes + size(&value) > limit.bytes) {
-                    page.more = true;
-                    break;
-                }
-                match load(tree, &key, &value)? {
-                    Ok(message) => {
-                        bytes += message.size();
-                        page.entries.push(Entry {
-                            seq,
-                            message: Arc::new(message),
-                        });
-                    }
-                    Err(Unreadable::Removed) => {}
-                    Err(Unreadable::Damaged(why)) if is_first => {
-                        return Err(Fault::Damaged {
-                            inbox: inbox.clone(),
-                            why: format!("seq {seq}: {why}"),
-                        });
-                    }
-                    // What comes before the damage is good; the next page begins with the damage and says so.
-                    Err(Unreadable::Damaged(_)) => {
-                        page.more = true;
-                        break;
-                    }
-                }
-            }
-            Ok(page)
-        })
+        self.shared
+            .with(|Open { tree, .. }| self.shared.page(tree, inbox, after, limit))
     }
 
     fn seqs(&self, inbox: &ClientId, after: Seq, limit: usize) -> Result<Vec<Seq>, StoreError> {
-        let seq = |found: Result<(Slice, Seq, Slice), Fault>| found.map(|(_, seq, _)| seq);
-        self.with(|Open { tree, .. }| self.heads_of(tree, inbox, after).take(limit).map(seq).collect())
+        let mut seqs = Vec::new();
+        self.shared.with(|Open { tree, .. }| {
+            self.shared.visit(tree, inbox, after, limit, |found| {
+                if seqs.len() < limit {
+                    seqs.push(found.seq());
+                }
+                Ok(match seqs.len() < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                })
+            })
+        })?;
+        Ok(seqs)
     }
 
     fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError> {
-        self.with(|Open { tree, .. }| {
-            let mut record = InboxRecord::default();
-            for found in self.heads_of(tree, inbox, Seq::ZERO) {
-                record.add(size(&found?.2));
-            }
-            Ok((record.messages > 0).then_some(record))
-        })
+        let record = self.shared.with(|Open { tree, .. }| self.shared.record(tree, inbox))?;
+        Ok((record.messages > 0).then_some(record))
     }
 
     fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError> {
-        self.with(|Open { tree, .. }| {
-            let from = after.map_or(key::FIRST.to_vec(), key::end);
+        self.shared.with(|Open { tree, .. }| {
             let mut all: Vec<(ClientId, InboxRecord)> = Vec::new();
-            for found in self.heads(tree, Bound::Included(from), Bound::Unbounded) {
-                let (key, _, value) = found?;
-                let inbox = key::parse(&key).map_or(&[][..], |parsed| parsed.inbox);
-                let is_full = all.len() >= limit;
-                match all.last_mut() {
-                    Some((last, record)) if last.as_str().as_bytes() == inbox => record.add(size(&value)),
-                    _ if is_full => break,
-                    _ => {
-                        let inbox = std::str::from_utf8(inbox)
-                            .ok()
-                            .and_then(|inbox| ClientId::new(inbox).ok());
-                        let inbox = inbox.ok_or_else(|| foreign_key(&key))?;
-                        let mut record = InboxRecord::default();
-                        record.add(size(&value));
-                        all.push((inbox, record));
-                    }
+            let mut last = after.cloned();
+            while all.len() < limit
+                && let Some(inbox) = self.shared.next_inbox(tree, last.as_ref())?
+            {
+                let record = self.shared.record(tree, &inbox)?;
+                if record.messages > 0 {
+                    all.push((inbox.clone(), record));
                 }
+                last = Some(inbox);
             }
             Ok(all)
         })
     }
 
     fn reserved(&self) -> Result<Seq, StoreError> {
-        self.with(|Open { tree, .. }| Ok(Seq(read_number(tree, key::RESERVED)?.unwrap_or_default())))
+        self.shared.with(|_| Ok(self.shared.recent.lock().reserved))
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.root).ok()?;
+        let disk = rustix::fs::statvfs(&self.shared.root).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let synced = self.with(|Open { tree, .. }| Ok(tree.sync()?));
-        let open = self.open.write().take();
+        self.end_settler();
+        let synced = self.shared.with(|Open { tree, .. }| Ok(tree.sync()?));
+        let open = self.shared.open.write().take();
         // sled writes once more when it is dropped, and panics if it cannot; everything promised is on the disk by now.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(open)));
         match dropped {
             Ok(()) => synced,
-            Err(panic) => synced.and(Err(StoreError::Failed(sled::panic_text(&*panic)))),
+            Err(panic) => synced.and(Err(StoreError::Failed(panic_text(&*panic)))),
         }
     }
 }
 
-/// Writes, and syncs on the way when that is due.
-struct Writer<'a> {
-    tree: &'a SledTree,
-    unsynced_weight: usize,
-}
-
-impl Writer<'_> {
-    fn put(&mut self, message: &[u8], envelope: &[u8], head: &mut Vec<u8>) -> Result<(), Fault> {
-        // The first value comes last: what it announces is there when it is.
-        for (number, piece) in (1..).zip(record::cut(envelope, head)) {
-            self.insert(&key::piece(message, number), piece)?;
-        }
-        self.insert(message, head)
-    }
-
-    fn remove(&mut self, message: &[u8]) -> Result<(), Fault> {
-        let Some(value) = self.remove_one(message)? else {
-            return Ok(());
-        };
-        let pieces = Head::parse(&value).map_or(0, |head| head.pieces());
-        for number in 1..=pieces {
-            self.remove_one(&key::piece(message, number))?;
-        }
-        Ok(())
-    }
-
-    /// Removes the pieces of `message`, unless it is whole after all: a scan may have come by while it was being put.
-    fn remove_stray(&mut self, message: &[u8]) -> Result<(), Fault> {
-        if self.tree.get(message)?.is_some() {
-            return Ok(());
-        }
-        for item in self.tree.range(key::piece(message, 0)..=key::piece(message, u32::MAX)) {
-            self.remove_one(&item?.0)?;
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        self.tree.insert(key, value)?;
-        self.wrote(value.len())
-    }
-
-    fn remove_one(&mut self, key: &[u8]) -> Result<Option<Slice>, Fault> {
-        let value = self.tree.remove(key)?;
-        self.wrote(value.as_ref().map_or(0, |value| value.len()))?;
-        Ok(value)
-    }
-
-    fn wrote(&mut self, value_bytes: usize) -> Result<(), Fault> {
-        self.unsynced_weight += sled::weight(value_bytes);
-        if self.unsynced_weight > sled::SYNC_WEIGHT_MAX {
-            self.tree.sync()?;
-            self.unsynced_weight = 0;
-        }
-        Ok(())
-    }
-}
-
-/// The first values of messages, in key order. Pieces are passed over.
-struct Heads<'a> {
-    store: &'a TreeStore,
-    range: SledRange,
-    last: Option<Slice>,
-}
-
-impl Iterator for Heads<'_> {
-    type Item = Result<(Slice, Seq, Slice), Fault>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (key, value) = match self.range.next()? {
-                Ok(item) => item,
-                Err(error) => return Some(Err(error.into())),
-            };
-            let Some(parsed) = key::parse(&key) else {
-                return Some(Err(foreign_key(&key)));
-            };
-            let seq = parsed.seq;
-            if !parsed.is_piece {
-                self.last = Some(key.clone());
-                return Some(Ok((key, seq, value)));
-            }
-            let message = key.get(..key.len().saturating_sub(4)).unwrap_or_default();
-            if self.last.as_deref() != Some(message) {
-                self.store.stray(message);
-                // Its other pieces follow; once is enough.
-                self.last = Some(message.into());
-            }
-        }
-    }
-}
-
-impl TreeStore {
-    fn stray(&self, message: &[u8]) {
-        let mut strays = self.strays.lock();
-        if strays.len() < STRAYS_MAX {
-            strays.push(message.to_vec());
-        }
-    }
-}
-
-/// What a message counts. One that is damaged counts what it takes up, so that its inbox can still be listed.
-fn size(value: &[u8]) -> usize {
-    let head = Head::parse(value);
-    head.and_then(|head| envelope::size(head.first).ok())
-        .unwrap_or(value.len())
-}
-
-fn load(tree: &SledTree, key: &[u8], value: &[u8]) -> Result<Result<Message, Unreadable>, Fault> {
-    let damaged = |why: String| Ok(Err(Unreadable::Damaged(why)));
-    let Some(head) = Head::parse(value) else {
-        return damaged("its first value was cut off".to_owned());
-    };
-    let decode = |bytes: &[u8]| envelope::decode(bytes).map_err(|why| Unreadable::Damaged(why.to_string()));
-    if head.pieces() == 0 {
-        return Ok(decode(head.first));
-    }
-    // What a damaged head announces must not be allocated before it is there.
-    let mut whole = head.first.to_vec();
-    for number in 1..=head.pieces() {
-        match tree.get(&key::piece(key, number))? {
-            Some(piece) => whole.extend_from_slice(&piece),
-            // A removal takes the first value first.
-            None if tree.get(key)?.is_none() => return Ok(Err(Unreadable::Removed)),
-            None => return damaged(format!("its piece {number} is missing")),
-        }
-    }
-    match whole.len() == head.envelope_bytes {
-        true => Ok(decode(&whole)),
-        false => damaged(format!(
-            "it has {} bytes instead of {}",
-            whole.len(),
-            head.envelope_bytes
-        )),
-    }
-}
-
-/// Writes what every store holds from the first moment, or checks that it is there and that nothing acknowledged is missing.
-/// Returns the number of the last commit.
-fn begin(tree: &SledTree, directory: &DataDirectory) -> Result<(Acknowledged, u64), OpenError> {
+/// Writes what every store holds from the first moment, or reads what the last use left, and checks that nothing acknowledged is
+/// missing.
+fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<(Acknowledged, Log, Recent), OpenError> {
     let damaged = |fault| match fault {
         Fault::Engine(why) | Fault::Damaged { why, .. } => directory.damaged(why),
     };
     if directory.is_new() {
-        let numbers = [key::RESERVED, key::COMMITS];
-        let written = numbers
-            .into_iter()
-            .try_for_each(|key| tree.insert(key, &0_u64.to_be_bytes()));
+        let zero = 0_u64.to_be_bytes();
+        let numbers = [key::RESERVED, key::SETTLED, key::COMMITS];
+        let written = numbers.into_iter().try_for_each(|key| tree.insert(key, &zero));
         written
             .and_then(|()| tree.sync())
             .map_err(|error| damaged(error.into()))?;
     }
     let engine_dir = directory.engine_dir();
     let (acknowledged, number) = Acknowledged::open(&engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
+    let read = |key| read_number(tree, key).map_err(damaged);
+    let (Some(reserved), Some(commits)) = (read(key::RESERVED)?, read(key::COMMITS)?) else {
+        return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
+    };
+    // Format 1 has no such number, and nothing above the reservation.
+    let settled = read(key::SETTLED)?.unwrap_or(reserved);
+    let mut recent = Recent::new(Seq(settled), Seq(reserved));
+    let log_dir = engine_dir.join(LOG);
+    let log = Log::open(&log_dir, commits, |batch| recent.replay(&batch)).map_err(|error| match error {
+        LogError::Io(why) => OpenError::io(&log_dir, why),
+        LogError::Damaged(why) => directory.damaged(why),
+    })?;
     sync_dir(&engine_dir)?;
-    let reserved = read_number(tree, key::RESERVED).map_err(damaged)?;
-    let commits = read_number(tree, key::COMMITS).map_err(damaged)?;
-    match (reserved, commits) {
-        (Some(_), Some(commits)) if commits >= number => Ok((acknowledged, commits)),
-        (Some(_), Some(commits)) => Err(directory.damaged(format!(
-            "it ends with commit {commits}, and commit {number} was acknowledged; to go on without what is missing, \
-             remove {}",
+    if log.last() < number {
+        return Err(directory.damaged(format!(
+            "it ends with commit {}, and commit {number} was acknowledged; to go on without what is missing, remove {}",
+            log.last(),
             engine_dir.join(ACKNOWLEDGED).display()
-        ))),
-        _ => Err(directory.damaged("its log is there, and what was in it is not".to_owned())),
+        )));
     }
+    Ok((acknowledged, log, recent))
 }
 
-fn read_number(tree: &SledTree, key: &[u8]) -> Result<Option<u64>, Fault> {
+fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, Fault> {
     let Some(value) = tree.get(key)? else { return Ok(None) };
-    match <[u8; 8]>::try_from(&*value) {
+    match <[u8; 8]>::try_from(value.as_ref()) {
         Ok(bytes) => Ok(Some(u64::from_be_bytes(bytes))),
         Err(_) => Err(Fault::Engine(format!(
             "{} has {} bytes instead of 8",
             key.escape_ascii(),
-            value.len()
+            value.as_ref().len()
         ))),
-    }
-}
-
-fn foreign_key(key: &[u8]) -> Fault {
-    Fault::Engine(format!(
-        "it holds the key {}, which inboxd did not write",
-        key.escape_ascii()
-    ))
-}
-
-impl From<SledError> for Fault {
-    fn from(error: SledError) -> Self {
-        Fault::Engine(error.to_string())
     }
 }

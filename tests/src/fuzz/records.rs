@@ -1,15 +1,21 @@
-//! What is read from the disk: envelopes, keys, first values, manifests. And what is written there is read back.
+//! What is read from the disk: envelopes, keys, first values, chunks, commits, manifests. And what is written there is read back.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
-use inbox_bridge::{ClientId, Message, Micros, Properties, Qos, Seq, raw};
+use inbox_bridge::{Batch, ClientId, Entry, Message, Micros, Properties, Qos, Seq, raw};
 
 /// The first byte says what the others are.
 pub fn records(data: &[u8]) {
     let Some((&kind, bytes)) = data.split_first() else {
         return;
     };
+    match kind {
+        5 => return commit(bytes),
+        6 => return chunk(bytes),
+        _ => {}
+    }
     match kind % 5 {
         0 => envelope(bytes),
         1 => key(bytes),
@@ -54,6 +60,36 @@ fn head(bytes: &[u8]) {
     };
     assert!(first.len() <= envelope_bytes, "the first piece is part of the envelope");
     assert_eq!(pieces == 0, first.len() == envelope_bytes);
+}
+
+/// A commit that is read is written as one that means the same, and a record is within what it was read from.
+fn commit(bytes: &[u8]) {
+    if let Some((_, frame, length)) = raw::first_record(bytes) {
+        assert!(frame.len() < length && length <= bytes.len());
+    }
+    let Ok(batch) = raw::decode_frame(bytes) else { return };
+    let again = raw::decode_frame(&raw::encode_frame(&batch)).expect("what is written can be read");
+    assert_eq!((again.puts, again.removals), (batch.puts, batch.removals));
+    assert_eq!(again.reserve, batch.reserve);
+}
+
+/// A chunk that is read has its messages in order, and is written as it was if they know their sizes.
+fn chunk(bytes: &[u8]) {
+    let Some(items) = raw::parse_chunk(bytes) else { return };
+    assert!(items.is_sorted_by(|a, b| a.0 < b.0));
+    let sizes: Vec<_> = items
+        .iter()
+        .map(|(_, _, envelope)| raw::envelope_size(envelope))
+        .collect();
+    let places: Vec<_> = items.iter().map(|(seq, _, envelope)| (*seq, *envelope)).collect();
+    // Under a key that is nobody's own.
+    let Ok(again) = raw::encode_chunk(Seq::ZERO, &places) else {
+        return;
+    };
+    let is_honest = items.iter().zip(&sizes).all(|(item, size)| *size == Ok(item.1));
+    if is_honest && places.first().is_some_and(|(seq, _)| *seq > Seq::ZERO) {
+        assert_eq!(again, bytes);
+    }
 }
 
 fn manifest(bytes: &[u8]) {
@@ -118,8 +154,9 @@ fn round_trip(written: &Written<'_>) {
     };
     let envelope = raw::encode_envelope(&message);
     assert_eq!(raw::envelope_size(&envelope), Ok(message.size()));
-    assert_eq!(raw::decode_envelope(&envelope), Ok(message));
+    assert_eq!(raw::decode_envelope(&envelope).as_ref(), Ok(&message));
     pieces(&envelope);
+    kept_together(&inbox, written.seq, &message, &envelope);
 
     for piece in [None, Some(1), Some(written.seq as u32)] {
         let key = raw::encode_key(&inbox, Seq(written.seq), piece);
@@ -128,6 +165,28 @@ fn round_trip(written: &Written<'_>) {
             Some((inbox.as_str().as_bytes(), Seq(written.seq), piece.is_some()))
         );
     }
+}
+
+/// In a commit and in a chunk, a message is what it is alone.
+fn kept_together(inbox: &ClientId, seq: u64, message: &Message, envelope: &[u8]) {
+    let entry = Entry {
+        seq: Seq(seq),
+        message: Arc::new(message.clone()),
+    };
+    let batch = Batch {
+        puts: vec![(inbox.clone(), entry.clone()), (inbox.clone(), entry)],
+        removals: vec![(inbox.clone(), Seq(seq))],
+        reserve: Some(Seq(seq)).filter(|seq| *seq > Seq::ZERO),
+    };
+    let read = raw::decode_frame(&raw::encode_frame(&batch)).expect("what is written can be read");
+    assert_eq!(
+        (read.puts, read.removals, read.reserve),
+        (batch.puts, batch.removals, batch.reserve)
+    );
+    let places = [(Seq(7), envelope), (Seq(8), envelope)];
+    let chunk = raw::encode_chunk(Seq(3), &places).expect("an envelope knows its size");
+    let read = raw::parse_chunk(&chunk).expect("what is written can be read");
+    assert!(read.iter().map(|(seq, _, envelope)| (*seq, *envelope)).eq(places));
 }
 
 /// The values of an envelope make that envelope again, and say how many they are.

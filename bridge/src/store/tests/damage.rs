@@ -1,11 +1,13 @@
 //! Files that were cut, flipped, mixed up or left over.
 
 use std::fs::{self, OpenOptions};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use super::super::contract::{all, entry, id, seqs};
-use super::super::{Batch, OpenError, PageLimit, SledOptions, StoreError, key};
-use super::{batch_of, directory, open, sled};
+use super::super::tree::Tree;
+use super::super::{Batch, OpenError, PageLimit, SledOptions, Store, StoreError, key};
+use super::{DataDirectory, SledTree, batch_of, open, open_tree};
 use crate::message::{Entry, Seq};
 
 const INBOXES: u64 = 10;
@@ -16,9 +18,9 @@ fn sized(seq: u64) -> Entry {
     entry(seq, if seq.is_multiple_of(500) { 50_000 } else { 200 })
 }
 
-/// A store of several segments, closed.
+/// A store of several segments, closed: half of it settled, the other half in the log.
 fn filled(dir: &Path) {
-    let store = open(dir).unwrap();
+    let store = open_tree(dir);
     for first in (1..=MESSAGES).step_by(100) {
         let puts = (first..first + 100).map(|seq| (id(&format!("client-{}", seq % INBOXES)), sized(seq)));
         store
@@ -27,6 +29,9 @@ fn filled(dir: &Path) {
                 ..Batch::default()
             })
             .unwrap();
+        if first + 99 == MESSAGES / 2 {
+            store.settle();
+        }
     }
     store.close().unwrap();
 }
@@ -41,6 +46,16 @@ fn copy(from: &Path, to: &Path) {
             false => _ = fs::copy(item.path(), target).unwrap(),
         }
     }
+}
+
+/// The files that hold messages: sled's log, and ours.
+fn logs(dir: &Path) -> Vec<String> {
+    let ours = fs::read_dir(dir.join("sled/log")).unwrap().map(|item| item.unwrap());
+    let ours = ours.filter(|item| item.metadata().unwrap().len() > 1000);
+    let names = ours.map(|item| format!("sled/log/{}", item.file_name().to_string_lossy()));
+    let all: Vec<String> = names.chain(["sled/db".to_owned()]).collect();
+    assert_eq!(all.len(), 2, "{all:?}");
+    all
 }
 
 fn snapshots(dir: &Path) -> Vec<PathBuf> {
@@ -71,13 +86,16 @@ fn a_log_that_was_cut_off_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let whole = base.path().join("whole");
     filled(&whole);
-    let length = fs::metadata(whole.join("sled/db")).unwrap().len();
-    for percent in [0, 1, 30, 60, 90, 99] {
-        let dir = base.path().join(percent.to_string());
+    for (file, percent) in logs(&whole)
+        .iter()
+        .flat_map(|file| [0, 1, 30, 60, 90, 99].map(|percent| (file, percent)))
+    {
+        let dir = base.path().join(format!("{percent} of {}", file.replace('/', " ")));
         copy(&whole, &dir);
+        let length = fs::metadata(dir.join(file)).unwrap().len();
         OpenOptions::new()
             .write(true)
-            .open(dir.join("sled/db"))
+            .open(dir.join(file))
             .unwrap()
             .set_len(length * percent / 100)
             .unwrap();
@@ -135,16 +153,18 @@ fn a_changed_byte_changes_no_message() {
     filled(&fresh);
     copy(&fresh, &reopened);
     drop(open(&reopened).unwrap());
-    for (whole, at) in [&fresh, &reopened]
-        .into_iter()
-        .flat_map(|whole| (0..8_usize).map(move |at| (whole, at)))
-    {
+    let files = logs(&fresh);
+    for (whole, file, at) in [&fresh, &reopened].into_iter().flat_map(|whole| {
+        files
+            .iter()
+            .flat_map(move |file| (0..8_usize).map(move |at| (whole, file, at)))
+    }) {
         let dir = base.path().join(format!("changed-{at}"));
         copy(whole, &dir);
-        let mut log = fs::read(dir.join("sled/db")).unwrap();
-        let position = log.len() / 8 * at + 50_021 * at;
+        let mut log = fs::read(dir.join(file)).unwrap();
+        let position = log.len() / 8 * at + 5_021 * at;
         log[position] ^= 0x55;
-        fs::write(dir.join("sled/db"), log).unwrap();
+        fs::write(dir.join(file), log).unwrap();
         if let Ok(store) = open(&dir) {
             for inbox in (0..INBOXES).map(|n| id(&format!("client-{n}"))) {
                 match store.read(
@@ -188,9 +208,13 @@ fn an_unfinished_snapshot_is_no_obstacle() {
 #[test]
 fn a_damaged_message_can_be_purged() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).unwrap();
-    for inbox in ["bob", "carol"] {
-        store.commit(&batch_of(inbox, 1..=5)).unwrap();
+    let store = open_tree(dir.path());
+    for seq in 1..=5 {
+        for inbox in ["bob", "carol"] {
+            store.commit(&batch_of(inbox, seq..=seq)).unwrap();
+        }
+        // A value for each message.
+        store.settle();
     }
     store
         .commit(&Batch {
@@ -198,13 +222,14 @@ fn a_damaged_message_can_be_purged() {
             ..Batch::default()
         })
         .unwrap();
+    store.settle();
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         tree.insert(&key::message(&id("bob"), Seq(3)), b"\x07foreign").unwrap();
         tree.remove(&key::piece(&key::message(&id("dave"), Seq(6)), 2)).unwrap();
     });
 
-    let store = open(dir.path()).unwrap();
+    let store = open_tree(dir.path());
     let limit = PageLimit {
         messages: 10,
         bytes: 1000,
@@ -222,7 +247,7 @@ fn a_damaged_message_can_be_purged() {
             "{error}"
         );
     }
-    assert_eq!(all(&*store, &id("carol"), limit).len(), 5);
+    assert_eq!(all(&store, &id("carol"), limit).len(), 5);
     let listed: Vec<_> = store
         .inboxes(None, 10)
         .unwrap()
@@ -244,17 +269,18 @@ fn a_damaged_message_can_be_purged() {
             .unwrap();
         assert_eq!(store.inbox(&inbox).unwrap(), None);
     }
+    store.settle();
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         assert_eq!(keys_of(tree, "dave"), 0, "its other pieces went with it")
     });
 }
 
-/// Goal: pieces that a crash left without their beginning are seen by nobody, and removed after the first scan.
+/// Goal: pieces that a crash left without their beginning are seen by nobody, and removed by the next settling after a scan.
 #[test]
 fn stray_pieces_go_away() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).unwrap();
+    let store = open_tree(dir.path());
     let long = |inbox, seq| Batch {
         puts: vec![(id(inbox), entry(seq, 100_000))],
         ..Batch::default()
@@ -262,17 +288,19 @@ fn stray_pieces_go_away() {
     store.commit(&long("bob", 1)).unwrap();
     store.commit(&long("bob", 2)).unwrap();
     store.commit(&long("carol", 3)).unwrap();
+    store.settle();
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         tree.remove(&key::message(&id("bob"), Seq(1))).unwrap();
         tree.remove(&key::message(&id("carol"), Seq(3))).unwrap();
     });
 
-    let store = open(dir.path()).unwrap();
-    assert_eq!(seqs(&*store, &id("bob")), [2]);
+    let store = open_tree(dir.path());
+    assert_eq!(seqs(&store, &id("bob")), [2]);
     assert_eq!(store.inboxes(None, 10).unwrap().len(), 1);
     store.commit(&batch_of("bob", 4..=4)).unwrap();
-    assert_eq!(seqs(&*store, &id("bob")), [2, 4]);
+    store.settle();
+    assert_eq!(seqs(&store, &id("bob")), [2, 4]);
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         assert_eq!(keys_of(tree, "carol"), 0);
@@ -281,14 +309,17 @@ fn stray_pieces_go_away() {
     });
 }
 
-fn keys_of(tree: &sled::SledTree, inbox: &str) -> usize {
-    tree.range(key::message(&id(inbox), Seq::ZERO)..key::end(&id(inbox)))
-        .count()
+fn keys_of(tree: &SledTree, inbox: &str) -> usize {
+    tree.range(
+        Bound::Included(key::message(&id(inbox), Seq::ZERO)),
+        Bound::Excluded(key::end(&id(inbox))),
+    )
+    .count()
 }
 
-fn with_tree(dir: &Path, work: impl FnOnce(&sled::SledTree)) {
-    let directory = directory::DataDirectory::open(dir, "sled").unwrap();
-    let tree = sled::SledTree::open(&directory, SledOptions::default()).unwrap();
+fn with_tree(dir: &Path, work: impl FnOnce(&SledTree)) {
+    let directory = DataDirectory::open(dir, "sled").unwrap();
+    let tree = SledTree::open(&directory, SledOptions::default()).unwrap();
     work(&tree);
     tree.sync().unwrap();
     drop(tree);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::super::contract::{Place, all, entry, id};
 use super::super::{Batch, InboxRecord, MemoryStore, PageLimit};
-use super::on_disk;
+use super::{ALWAYS, AT_ONCE, NEVER, on_disk};
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
 
@@ -164,7 +164,9 @@ proptest! {
     /// Goal: whatever is committed, read and reopened, the sled store is a sorted map.
     #[test]
     fn the_sled_store_is_a_map(steps in prop::collection::vec(step(), 1..40)) {
-        follow(&on_disk(), steps);
+        for settle in [NEVER, ALWAYS, AT_ONCE] {
+            follow(&on_disk(settle), steps.clone());
+        }
     }
 
     /// Goal: so is the memory store, whose crash image is what a reopened one holds.

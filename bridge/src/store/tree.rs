@@ -1,0 +1,67 @@
+//! What the store asks of an engine: an ordered map on disk.
+//!
+//! The store logs, settles and reads in the same way on every engine; an engine is a door of one file to a library.
+
+use std::fmt::Debug;
+use std::ops::Bound;
+
+/// Largest value that may be inserted, in bytes. sled sets it: see there.
+pub(crate) const VALUE_BYTES_MAX: usize = 16 * 1024 + 16;
+
+/// What the engine, or the disk under it, said when it failed. No use of the tree after this is safe.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TreeError(pub(crate) String);
+
+impl From<std::io::Error> for TreeError {
+    fn from(error: std::io::Error) -> Self {
+        TreeError(error.to_string())
+    }
+}
+
+/// Key and value.
+pub(crate) type Pair<T> = (<T as Tree>::Slice, <T as Tree>::Slice);
+
+/// An ordered map on disk. Threads may write and read at the same time; each key has one writer.
+///
+/// **Promise:** what was written before [`Tree::sync`] returned survives a killed process and a power cut. After a crash
+/// the map may hold any beginning of what was written since, in the order in which it was written.
+pub(crate) trait Tree: Debug + Send + Sync + 'static {
+    /// A key or a value: bytes that are cheap to clone.
+    type Slice: AsRef<[u8]> + Clone + Send;
+
+    /// Sets the value of `key`, of at most [`VALUE_BYTES_MAX`].
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), TreeError>;
+
+    /// Removes `key`, if it is there.
+    fn remove(&self, key: &[u8]) -> Result<(), TreeError>;
+
+    /// The value of `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Self::Slice>, TreeError>;
+
+    /// What lies between two keys, in order. What is written meanwhile may or may not be seen.
+    fn range(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = Result<Pair<Self>, TreeError>>;
+
+    /// Makes everything written so far durable.
+    fn sync(&self) -> Result<(), TreeError>;
+
+    /// Breaks every later [`sync`](Self::sync).
+    #[cfg(test)]
+    fn break_sync(&mut self);
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
+    // Only the first line: a sentence for an operator, not a report for a developer.
+    text.and_then(|text| text.lines().next())
+        .unwrap_or("it panicked")
+        .to_owned()
+}
