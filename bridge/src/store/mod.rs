@@ -12,6 +12,7 @@ mod directory;
 mod envelope;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
+mod fjall;
 mod frame;
 mod key;
 mod log;
@@ -39,6 +40,7 @@ use crate::message::{Entry, Seq};
 pub use directory::OpenError;
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::FaultyStore;
+pub use fjall::FjallOptions;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{Engine, StoreOptions, open_store};
 pub use sled::SledOptions;

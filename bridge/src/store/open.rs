@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Store;
 use super::directory::{DataDirectory, OpenError};
+use super::fjall::{FjallOptions, FjallTree};
 use super::sled::{SledOptions, SledTree};
 use super::tree_store::{SettleOptions, TreeStore};
 
@@ -14,19 +15,25 @@ pub enum Engine {
     /// sled 0.34.
     #[default]
     Sled,
+    /// fjall 3.
+    Fjall,
 }
 
 impl Engine {
+    /// Every engine on disk.
+    pub const ALL: [Engine; 2] = [Engine::Sled, Engine::Fjall];
+
     /// Its name in configuration and manifest.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Sled => "sled",
+            Engine::Fjall => "fjall",
         }
     }
 
     /// The engine of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == Engine::Sled.name()).then_some(Engine::Sled)
+        Engine::ALL.into_iter().find(|engine| engine.name() == name)
     }
 }
 
@@ -37,6 +44,8 @@ pub struct StoreOptions {
     pub engine: Engine,
     /// What can be set about [`Engine::Sled`].
     pub sled: SledOptions,
+    /// What can be set about [`Engine::Fjall`].
+    pub fjall: FjallOptions,
     /// When messages move from the log to their inboxes' own records.
     pub settle: SettleOptions,
 }
@@ -51,6 +60,10 @@ pub fn open_store(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Store>, 
     match options.engine {
         Engine::Sled => {
             let tree = SledTree::open(&directory, options.sled)?;
+            Ok(Arc::new(TreeStore::open(directory, tree, options.settle)?))
+        }
+        Engine::Fjall => {
+            let tree = FjallTree::open(&directory, options.fjall)?;
             Ok(Arc::new(TreeStore::open(directory, tree, options.settle)?))
         }
     }

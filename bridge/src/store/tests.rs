@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod damage_fjall;
 mod fixture;
 mod kill;
 mod model;
@@ -12,9 +13,14 @@ use std::time::Duration;
 
 use super::contract::{self, Place, batch_of};
 use super::directory::DataDirectory;
+use super::fjall::FjallTree;
 use super::sled::SledTree;
+use super::tree::Tree;
 use super::tree_store::TreeStore;
-use super::{MemoryStore, OpenError, SettleOptions, SledOptions, Store, StoreError, StoreOptions, open_store};
+use super::{
+    Engine, FjallOptions, MemoryStore, OpenError, SettleOptions, SledOptions, Store, StoreError, StoreOptions,
+    open_store,
+};
 
 /// Messages stay in the log for as long as a test runs.
 const NEVER: SettleOptions = SettleOptions {
@@ -33,9 +39,10 @@ const AT_ONCE: SettleOptions = SettleOptions {
 };
 
 /// A place on disk that goes away with the closure.
-fn on_disk(settle: SettleOptions) -> Place {
+fn on_disk(engine: Engine, settle: SettleOptions) -> Place {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions {
+        engine,
         settle,
         ..StoreOptions::default()
     };
@@ -43,7 +50,15 @@ fn on_disk(settle: SettleOptions) -> Place {
 }
 
 fn open(dir: &Path) -> Result<Arc<dyn Store>, OpenError> {
-    open_store(dir, &StoreOptions::default())
+    open_engine(dir, Engine::Sled)
+}
+
+fn open_engine(dir: &Path, engine: Engine) -> Result<Arc<dyn Store>, OpenError> {
+    let options = StoreOptions {
+        engine,
+        ..StoreOptions::default()
+    };
+    open_store(dir, &options)
 }
 
 /// A store of which a test says when it settles.
@@ -56,40 +71,75 @@ fn open_tree(dir: &Path) -> TreeStore<SledTree> {
 /// Goal: the sled engine keeps the contract of every engine, wherever its messages are.
 #[test]
 fn the_sled_store_keeps_the_contract() {
+    keeps_the_contract(Engine::Sled);
+}
+
+/// Goal: so does the fjall engine.
+#[test]
+fn the_fjall_store_keeps_the_contract() {
+    keeps_the_contract(Engine::Fjall);
+}
+
+fn keeps_the_contract(engine: Engine) {
     for settle in [NEVER, ALWAYS, AT_ONCE] {
-        contract::run(|| on_disk(settle));
+        contract::run(|| on_disk(engine, settle));
     }
 }
 
 /// Goal: a store that is open is refused to a second one, by name, and free again once it is closed.
 #[test]
 fn an_open_store_is_locked() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).unwrap();
-    assert!(matches!(open(dir.path()), Err(OpenError::Locked { .. })));
-    store.commit(&batch_of("bob", 1..=3)).unwrap();
-    store.close().unwrap();
-    let second = open(dir.path()).unwrap();
-    assert_eq!(contract::seqs(&*second, &contract::id("bob")), [1, 2, 3]);
-    assert!(
-        matches!(store.commit(&batch_of("bob", 4..=4)), Err(StoreError::Failed(_))),
-        "closed is closed"
-    );
+    for engine in Engine::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || open_engine(dir.path(), engine);
+        let store = open().unwrap();
+        assert!(matches!(open(), Err(OpenError::Locked { .. })));
+        store.commit(&batch_of("bob", 1..=3)).unwrap();
+        store.close().unwrap();
+        let second = open().unwrap();
+        assert_eq!(contract::seqs(&*second, &contract::id("bob")), [1, 2, 3]);
+        assert!(
+            matches!(store.commit(&batch_of("bob", 4..=4)), Err(StoreError::Failed(_))),
+            "closed is closed"
+        );
+    }
+}
+
+/// Goal: a directory of one engine is refused to another by name.
+#[test]
+fn another_engine_is_refused() {
+    for (engine, other) in [(Engine::Sled, Engine::Fjall), (Engine::Fjall, Engine::Sled)] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open_engine(dir.path(), engine).unwrap());
+        let refusal = open_engine(dir.path(), other).err().unwrap();
+        assert!(matches!(refusal, OpenError::OtherEngine { .. }), "{refusal}");
+    }
 }
 
 /// Goal: a failed sync poisons the store, for reading too, and is never retried (house style 13).
 #[test]
 fn a_failed_sync_poisons() {
+    poisons(Engine::Sled, |directory| {
+        SledTree::open(directory, SledOptions::default()).unwrap()
+    });
+    poisons(Engine::Fjall, |directory| {
+        FjallTree::open(directory, FjallOptions::default()).unwrap()
+    });
+}
+
+fn poisons<T: Tree>(engine: Engine, open: impl FnOnce(&DataDirectory) -> T) {
     let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()).unwrap());
-    let store = open_tree(dir.path());
+    drop(open_engine(dir.path(), engine).unwrap());
+    let directory = DataDirectory::open(dir.path(), engine.name()).unwrap();
+    let tree = open(&directory);
+    let store = TreeStore::open(directory, tree, NEVER).unwrap();
     store.commit(&batch_of("bob", 1..=3)).unwrap();
     store.break_sync();
     contract::poisoned_by_next_commit(&store, &batch_of("bob", 4..=6));
     assert!(matches!(store.inboxes(None, 10), Err(StoreError::Failed(_))));
     assert!(store.close().is_err());
     drop(store);
-    let bob = contract::seqs(&*open(dir.path()).unwrap(), &contract::id("bob"));
+    let bob = contract::seqs(&*open_engine(dir.path(), engine).unwrap(), &contract::id("bob"));
     assert_eq!(bob[..3], [1, 2, 3], "what was acknowledged before is there");
 }
 

@@ -10,12 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, thread};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use super::super::contract::{all, entry, id};
-use super::super::{Batch, PageLimit, Store, StoreError};
-use super::{batch_of, open};
+use super::super::{Batch, Engine, PageLimit, SettleOptions, Store, StoreError, StoreOptions, open_store};
+use super::{batch_of, open_engine};
 use crate::message::Seq;
 
 const DIRECTORY: &str = "INBOX_STORE_TEST_DIRECTORY";
+/// The engine's name; the child settles every few commits, so that it is killed there, too.
+const ENGINE: &str = "INBOX_STORE_TEST_ENGINE";
+/// Largest length of a file that the child may write, in bytes, once it has opened the store.
+const FILE_BYTES_MAX: &str = "INBOX_STORE_TEST_FILE_BYTES_MAX";
 const CHILD: &str = "store::tests::kill::child";
 const INBOXES: u64 = 20;
 /// Each message is removed this many commits after its own.
@@ -56,9 +62,25 @@ fn child() {
     };
     let mut out = std::io::stdout();
     writeln!(out, "\nopening").unwrap();
-    let store = open(Path::new(&directory)).unwrap();
+    let options = StoreOptions {
+        engine: Engine::from_name(&env::var(ENGINE).unwrap()).unwrap(),
+        settle: SettleOptions {
+            after: Duration::from_millis(20),
+            ..SettleOptions::default()
+        },
+        ..StoreOptions::default()
+    };
+    let store = open_store(Path::new(&directory), &options).unwrap();
     let mut n = store.reserved().unwrap().0 / PER_COMMIT;
     writeln!(out, "opened").unwrap();
+    if let Ok(bytes) = env::var(FILE_BYTES_MAX) {
+        let bytes = Some(bytes.parse().unwrap());
+        let limit = Rlimit {
+            current: bytes,
+            maximum: bytes,
+        };
+        setrlimit(Resource::Fsize, limit).unwrap();
+    }
     loop {
         match store.commit(&commit(n)) {
             Ok(()) => writeln!(out, "committed {n}").unwrap(),
@@ -77,9 +99,10 @@ fn child() {
     std::process::exit(74);
 }
 
-fn spawn(dir: &Path, mut command: Command) -> Child {
+fn spawn(dir: &Path, engine: Engine, mut command: Command) -> Child {
     command
         .env(DIRECTORY, dir)
+        .env(ENGINE, engine.name())
         .args(["--exact", CHILD, "--nocapture", "--test-threads=1"]);
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
@@ -133,8 +156,8 @@ fn check(store: &Arc<dyn Store>, last: u64) {
 
 /// Lets a child work until it says `milestone`, and `pause` longer, kills it and opens the store. `last` is the last commit
 /// that earlier children told of; returns the last one now.
-fn kill_and_reopen(dir: &Path, milestone: &str, pause: Duration, last: Option<u64>) -> Option<u64> {
-    let mut child = spawn(dir, Command::new(env::current_exe().unwrap()));
+fn kill_and_reopen(dir: &Path, engine: Engine, milestone: &str, pause: Duration, last: Option<u64>) -> Option<u64> {
+    let mut child = spawn(dir, engine, Command::new(env::current_exe().unwrap()));
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.ends_with(milestone) {
@@ -148,7 +171,7 @@ fn kill_and_reopen(dir: &Path, milestone: &str, pause: Duration, last: Option<u6
     child.wait().unwrap();
     output.read_to_string(&mut text).unwrap();
     let last = last.max(last_committed(&text));
-    let store = open(dir).unwrap();
+    let store = open_engine(dir, engine).unwrap();
     check_from(&store, last);
     store.close().unwrap();
     last
@@ -165,18 +188,27 @@ fn check_from(store: &Arc<dyn Store>, last: Option<u64>) {
 
 /// Goal: contract rule 3 through SIGKILL at any moment: what was committed is there afterwards, and the store opens.
 #[test]
-fn what_was_committed_survives_a_kill() {
+fn what_was_committed_survives_a_kill_with_sled() {
+    survives_kills(Engine::Sled);
+}
+
+#[test]
+fn what_was_committed_survives_a_kill_with_fjall() {
+    survives_kills(Engine::Fjall);
+}
+
+fn survives_kills(engine: Engine) {
     let dir = tempfile::tempdir().unwrap();
     let mut last = None;
     for round in 0..24_u64 {
         let scattered = |micros_max: u64| Duration::from_micros((round * round + 1) * 7919 % micros_max);
         last = match round % 4 {
-            0 | 2 => kill_and_reopen(dir.path(), "opened\n", scattered(150_000), last),
-            1 => kill_and_reopen(dir.path(), "opening\n", scattered(50_000), last),
+            0 | 2 => kill_and_reopen(dir.path(), engine, "opened\n", scattered(150_000), last),
+            1 => kill_and_reopen(dir.path(), engine, "opening\n", scattered(50_000), last),
             _ => {
                 // In the middle of creating the store, or soon after.
                 let fresh = tempfile::tempdir().unwrap();
-                kill_and_reopen(fresh.path(), "opening\n", scattered(50_000), None);
+                kill_and_reopen(fresh.path(), engine, "opening\n", scattered(50_000), None);
                 last
             }
         };
@@ -191,19 +223,24 @@ fn what_was_committed_survives_a_kill() {
 /// the size of files stands in for a full disk.
 #[test]
 fn a_full_disk_poisons_and_loses_nothing() {
+    Engine::ALL.into_iter().for_each(full_disk_poisons);
+}
+
+fn full_disk_poisons(engine: Engine) {
     let dir = tempfile::tempdir().unwrap();
     let mut shell = Command::new("sh");
-    // The signal is ignored, so that writes fail instead. The unit is 512 or 1024 bytes: 4 or 8 MiB.
+    // The signal is ignored, so that writes fail instead.
     shell
-        .args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\""])
-        .arg(env::current_exe().unwrap());
-    let output = spawn(dir.path(), shell).wait_with_output().unwrap();
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(env::current_exe().unwrap())
+        .env(FILE_BYTES_MAX, (6 << 20).to_string());
+    let output = spawn(dir.path(), engine, shell).wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("poisoned\n"), "{text}");
     assert_eq!(output.status.code(), Some(74));
     let last = last_committed(&text).unwrap();
     assert!(last > LIFETIME);
-    let store = open(dir.path()).unwrap();
+    let store = open_engine(dir.path(), engine).unwrap();
     check(
         &store,
         last.max((store.reserved().unwrap().0 / PER_COMMIT).saturating_sub(1)),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::super::contract::{Place, all, entry, id};
-use super::super::{Batch, InboxRecord, MemoryStore, PageLimit};
+use super::super::{Batch, Engine, InboxRecord, MemoryStore, PageLimit};
 use super::{ALWAYS, AT_ONCE, NEVER, on_disk};
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
@@ -159,13 +159,21 @@ fn follow(place: &Place, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Goal: whatever is committed, read and reopened, the sled store is a sorted map.
     #[test]
     fn the_sled_store_is_a_map(steps in prop::collection::vec(step(), 1..40)) {
         for settle in [NEVER, ALWAYS, AT_ONCE] {
-            follow(&on_disk(settle), steps.clone());
+            follow(&on_disk(Engine::Sled, settle), steps.clone());
+        }
+    }
+
+    /// Goal: so is the fjall store.
+    #[test]
+    fn the_fjall_store_is_a_map(steps in prop::collection::vec(step(), 1..40)) {
+        for settle in [NEVER, ALWAYS, AT_ONCE] {
+            follow(&on_disk(Engine::Fjall, settle), steps.clone());
         }
     }
 
