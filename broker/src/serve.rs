@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Bridge, Clock, OpenError, SledOptions, StartError, StoreError, StoreOptions, SystemClock, open_store,
+    Bridge, Clock, FjallOptions, OpenError, SettleOptions, SledOptions, StartError, StoreError, StoreOptions,
+    SystemClock, open_store,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::address::InboxNames;
-use crate::config::{Config, Engine};
+use crate::config::Config;
 use crate::connection::{self, Broker};
 use crate::exit::Exit;
 use crate::metrics::Metrics;
@@ -91,13 +92,14 @@ pub fn open_exit(error: &OpenError) -> Exit {
 
 /// How the store of `config` is opened.
 pub fn store_options(config: &Config) -> StoreOptions {
-    let engine = match config.store.engine {
-        Engine::Sled => inbox_bridge::Engine::Sled,
-    };
+    let cache_bytes = config.store.cache_bytes;
     StoreOptions {
-        engine,
-        sled: SledOptions {
-            cache_bytes: config.store.cache_bytes,
+        engine: config.store.engine,
+        sled: SledOptions { cache_bytes },
+        fjall: FjallOptions { cache_bytes },
+        settle: SettleOptions {
+            after: config.store.settle_after,
+            ..SettleOptions::default()
         },
         ..StoreOptions::default()
     }

@@ -35,6 +35,9 @@ pub(super) const LOG_FORMAT: &str = "log.format";
 /// The names of [`LogFormat`].
 pub(super) const LOG_FORMATS: &[(&str, LogFormat)] = &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
 
+/// The names of [`Engine`]; [`Engine::name`] gives the same.
+const ENGINES: &[(&str, Engine)] = &[("sled", Engine::Sled), ("fjall", Engine::Fjall)];
+
 /// Something that looks at every key in turn.
 pub(super) trait Visitor {
     /// Looks at the key `name`, whose value lives in `slot`.
@@ -59,8 +62,13 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.inbox.time_to_live,
         Span(seconds(1)..=TIME_TO_LIVE_MAX),
     )?;
-    v.key("store.engine", &mut c.store.engine, Choice(&[("sled", Engine::Sled)]))?;
+    v.key("store.engine", &mut c.store.engine, Choice(ENGINES))?;
     v.key("store.cache_bytes", &mut c.store.cache_bytes, Size(MIB..=TIB))?;
+    v.key(
+        "store.settle_after",
+        &mut c.store.settle_after,
+        Span(millis(1)..=minutes(1)),
+    )?;
     v.key(
         "store.commit_hold",
         &mut c.store.commit_hold,

@@ -17,9 +17,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use inbox_bridge::{Limits, WhenFull};
+use inbox_bridge::{Limits, SettleOptions, WhenFull};
 
 pub use error::{ConfigError, Misfit, Origin, Setting};
+pub use inbox_bridge::Engine;
 pub use load::Overrides;
 
 /// What an MQTT packet may have beyond its application payload, in bytes: topic, properties, headers.
@@ -97,6 +98,8 @@ pub struct StoreConfig {
     pub engine: Engine,
     /// Memory that the engine may use as a cache, in bytes.
     pub cache_bytes: u64,
+    /// How long messages stay in the log before they move to their inboxes' own records.
+    pub settle_after: Duration,
     /// How long a message that its online reader is about to acknowledge is held back from the disk.
     pub commit_hold: Duration,
     /// How long a durable removal may wait for company (contract rule 7).
@@ -125,13 +128,6 @@ pub struct LogConfig {
     pub level: String,
     /// How it is written.
     pub format: LogFormat,
-}
-
-/// What keeps the inboxes on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// sled, in the data directory.
-    Sled,
 }
 
 /// How log records are written.
@@ -196,6 +192,7 @@ impl Default for Config {
             store: StoreConfig {
                 engine: Engine::Sled,
                 cache_bytes: 128 * 1024 * 1024,
+                settle_after: SettleOptions::default().after,
                 commit_hold: limits.commit_hold,
                 ack_flush_interval: limits.ack_flush_interval,
                 uncommitted_bytes_max: limits.uncommitted_bytes_max,

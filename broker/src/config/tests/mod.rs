@@ -208,7 +208,7 @@ fn a_wrong_value_names_key_value_source_and_what_is_allowed() {
             "[inbox]\nwhen_full = \"drop\"\n",
             &["= \"drop\"", "\"refuse\" or \"drop-oldest\""],
         ),
-        ("[store]\nengine = \"fjall\"\n", &["= \"fjall\"", "it is \"sled\""]),
+        ("[store]\nengine = \"fjal\"\n", &["= \"fjal\"", "\"sled\" or \"fjall\""]),
         ("[log]\nformat = \"xml\"\n", &["\"pretty\" or \"json\""]),
         (
             "[log]\nlevel = \"debgu\"\n",
