@@ -101,7 +101,7 @@ impl<'a> Drainer<'a> {
         match Stamp::decode(self.run.names.tag(), payload) {
             // A message in the wrong inbox is as foreign as one of another run.
             Some(stamp) if self.plan.inbox(stamp.stream as usize) == reader.inbox => {
-                if self.ledger.delivered(stamp.stream, stamp.number) {
+                if self.ledger.delivered(stamp.stream, stamp.number.into()) {
                     self.counts.delivered += 1;
                     self.last_ns = now_ns;
                     reader.missing = reader.missing.saturating_sub(1);

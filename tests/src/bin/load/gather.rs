@@ -12,7 +12,8 @@ const SHARE: u64 = 4;
 const IN_FLIGHT_MIN: usize = 256;
 /// Shorter pauses do not pay, and a broker that answers this quickly is not short of processor time, in nanoseconds.
 const PAUSE_NS_MIN: u64 = 250_000;
-const PAUSE_NS_MAX: u64 = 8_000_000;
+/// A slow broker's answers come in ones and twos; even so few system calls for each should not be noticed beside it.
+const PAUSE_NS_MAX: u64 = 32_000_000;
 /// The mean follows about this many acknowledgements.
 const MEMORY: u64 = 256;
 

@@ -46,7 +46,7 @@ pub(crate) fn drive(run: &Run, connections: usize, options: Value) -> Result<Rep
         let grown_kib = settled_kib as f64 - before_kib as f64;
         report.amount("broker_rss_kib_per_connection", grown_kib / connections as f64);
     }
-    report.usage("connect_", "connection", connections as u64, before, after);
+    report.usage("connect_", "connection", connections as u64, &before, &after);
     Ok(report)
 }
 

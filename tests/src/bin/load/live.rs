@@ -53,7 +53,7 @@ pub(crate) fn drive(run: &Run, plan: &Plan<'_>, options: Value) -> Result<Report
     )?;
 
     let mut report = Report::new(plan.name, options);
-    let [from, to] = samples.measured;
+    let [from, to] = &samples.measured;
     let delivered = to.delivered - from.delivered;
     report.rate("delivered_per_s", delivered, from.now_ns, to.now_ns);
     report.rate(
@@ -62,7 +62,7 @@ pub(crate) fn drive(run: &Run, plan: &Plan<'_>, options: Value) -> Result<Report
         from.now_ns,
         to.now_ns,
     );
-    report.usage("", "message", delivered, from.usage, to.usage);
+    report.usage("", "message", delivered, &from.usage, &to.usage);
     let mut ledger = Ledger::new(plan.publishers);
     let (mut puback, mut delivery, mut lag) = (Latencies::new(), Latencies::new(), Latencies::new());
     for worker in &workers {
@@ -89,7 +89,6 @@ struct Samples {
     not_acknowledged: u64,
 }
 
-#[derive(Clone, Copy)]
 struct Sample {
     now_ns: u64,
     usage: Usage,

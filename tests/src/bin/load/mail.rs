@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,6 +14,9 @@ use crate::report::{Latencies, Report};
 use crate::run::{Run, RunError, Shared};
 use crate::store::Storer;
 use crate::subscribe::{Stay, Subscriber};
+
+/// How long clients that leave a session behind are given to leave.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// What to store and to read.
 #[derive(Debug)]
@@ -103,6 +107,8 @@ fn presubscribe(run: &Run, plan: &Plan, report: &mut Report) -> Result<(), RunEr
         || run.watch(&shared, "subscribing", || shared.finished.load(Relaxed) >= clients),
     )?;
     report.rate("presubscribed_per_s", clients, begin, run.clock.now_ns());
+    // Those who leave are to be gone before the first publisher comes.
+    thread::sleep(LEAVING);
     Ok(())
 }
 
@@ -136,7 +142,7 @@ fn store(run: &Run, plan: &Plan, ledger: &mut Ledger, report: &mut Report) -> Re
         report.count("store_broker_rss_before_kib", rss_kib);
     }
     report.rate("stored_per_s", plan.messages, from.0, end_ns);
-    report.usage("store_", "message", plan.messages, from.1, to.1);
+    report.usage("store_", "message", plan.messages, &from.1, &to.1);
     report.latencies("store_puback_us", &puback);
     Ok(())
 }
@@ -170,7 +176,7 @@ fn drain(run: &Run, plan: &Plan, ledger: &mut Ledger, report: &mut Report) -> Re
         "drain_s",
         Duration::from_nanos(end_ns.saturating_sub(from.0)).as_secs_f64(),
     );
-    report.usage("drain_", "message", delivered, from.1, to.1);
+    report.usage("drain_", "message", delivered, &from.1, &to.1);
     report.latencies("connect_to_suback_us", &online);
     let stalled: u64 = workers.iter().map(|worker| worker.stalled).sum();
     report.count("stalled_clients", stalled);
@@ -188,7 +194,7 @@ mod tests {
         let post = Post {
             publishers,
             window: 1,
-            bytes: 24,
+            bytes: 16,
             presubscribe: false,
             stall: 1,
         };

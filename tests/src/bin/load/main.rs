@@ -35,6 +35,7 @@ use publisher::Names;
 use reactor::Clock;
 use report::Report;
 use run::{Run, RunError};
+use subscribe::LEAVE_TOGETHER_MAX;
 use system::Process;
 
 /// Something was lost, out of order, foreign or not delivered.
@@ -149,7 +150,15 @@ fn connections(workload: &Workload) -> usize {
     match workload {
         Workload::P2p(it) => 2 * it.pairs,
         Workload::Fanin(it) => it.publishers + 1,
-        Workload::Offline(it) => it.mail.drain_clients.min(it.mail.clients).max(it.mail.post.publishers),
+        Workload::Offline(it) => {
+            let readers = it.mail.drain_clients.min(it.mail.clients);
+            let leaving = if it.mail.post.presubscribe {
+                it.mail.clients.min(LEAVE_TOGETHER_MAX)
+            } else {
+                0
+            };
+            readers.max(leaving).max(it.mail.post.publishers)
+        }
         Workload::Drain(it) => it.mail.drain_clients.min(it.mail.clients),
         Workload::Replay(it) => it.post.publishers,
         Workload::Storm(it) => it.clients.max(it.post.publishers),

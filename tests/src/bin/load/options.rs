@@ -49,7 +49,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, default_value_t = 1, value_parser = count(1..=64))]
     pub(crate) threads: usize,
     /// Microseconds between two looks at the sockets of publishers, so that a flood costs few system calls; 0 for none
-    /// [default: a quarter of the recent time to PUBACK and at most 8000, if 256 messages or more are in flight and there
+    /// [default: a quarter of the recent time to PUBACK and at most 32000, if 256 messages or more are in flight and there
     /// is no --rate, where it would add to every latency]
     #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(..=100_000))]
     pub(crate) gather_us: Option<u64>,
@@ -113,6 +113,9 @@ pub(crate) struct Pace {
     /// scheduled time. Without it, a publisher sends one for every PUBACK
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) rate: Option<u64>,
+    /// Readers connect with clean session = 0, for brokers that keep messages of such sessions only
+    #[arg(long)]
+    pub(crate) keep_session: bool,
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn impossible_values_are_refused() {
         for line in [
-            "load p2p --bytes 23",
+            "load p2p --bytes 15",
             "load p2p --window 0",
             "load p2p --pairs 0",
             "load p2p --prefix a/b",

@@ -1,7 +1,7 @@
 //! The few MQTT 3.1.1 packets that a benchmark needs, written and read by hand.
 //!
 //! A client library costs several microseconds per message, which on a small machine would measure the library. Only
-//! what the workloads use is here: QoS 1, no will, no user name, keep alive 0.
+//! what the workloads use is here: QoS 1, no will, no user name, no PINGREQ in time.
 
 /// Largest packet that is accepted, in bytes: more than that is a broken broker, not a benchmark.
 pub(crate) const PACKET_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -70,12 +70,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, Fram
     Ok(Some((packet, header + remaining)))
 }
 
-/// Appends CONNECT, keep alive 0 (section 3.1).
+/// Appends CONNECT with the longest keep alive, 18 hours, because some brokers refuse 0 (section 3.1).
 pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, clean_session: bool) {
     out.push(0x10);
     remaining_length(out, 10 + 2 + client_id.len());
     string(out, "MQTT");
-    out.extend_from_slice(&[4, if clean_session { 2 } else { 0 }, 0, 0]);
+    out.extend_from_slice(&[4, if clean_session { 2 } else { 0 }, 0xFF, 0xFF]);
     string(out, client_id);
 }
 
@@ -227,7 +227,10 @@ mod tests {
     fn requests_are_written_as_specified() {
         let mut out = Vec::new();
         connect(&mut out, "a", true);
-        assert_eq!(out, [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, b'a']);
+        assert_eq!(
+            out,
+            [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0xFF, 0xFF, 0, 1, b'a']
+        );
         out.clear();
         connect(&mut out, "a", false);
         assert_eq!(out[9], 0);

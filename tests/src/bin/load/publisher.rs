@@ -3,7 +3,9 @@
 use crate::packet;
 
 /// Bytes of a [`Stamp`], and so the smallest payload.
-pub(crate) const STAMP_BYTES: usize = 24;
+pub(crate) const STAMP_BYTES: usize = 16;
+/// Bytes of a stamp's time: more than three days in nanoseconds.
+const DUE_BYTES: usize = 6;
 /// Digits of the number that ends every client ID.
 const NAME_DIGITS: usize = 6;
 
@@ -13,13 +15,13 @@ pub(crate) struct Names {
     prefix: String,
 }
 
-/// What begins every payload, little-endian: the run's tag (4 bytes), stream (4), number (8), time (8).
+/// What begins every payload, little-endian: the run's tag (2 bytes), stream (4), number (4), time (6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// The stream (see [`crate::ledger`]).
     pub(crate) stream: u32,
-    /// The place in its stream, from 0.
-    pub(crate) number: u64,
+    /// The place in its stream, from 0. No run sends 2^32 messages in one stream.
+    pub(crate) number: u32,
     /// When it should have been sent, in nanoseconds of the run's clock: latencies count from here, so that a broker
     /// that stalls is charged for the messages that it kept from being sent (coordinated omission).
     pub(crate) due_ns: u64,
@@ -28,7 +30,7 @@ pub(crate) struct Stamp {
 /// Publishes at QoS 1, with a bounded number of messages in flight.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    tag: u32,
+    tag: u16,
     head: Vec<u8>,
     filler: Vec<u8>,
     /// What is in flight, by packet id less 1.
@@ -54,36 +56,40 @@ impl Names {
         format!("{}w{index:0NAME_DIGITS$}", self.prefix)
     }
 
-    /// What tells payloads of this run from others (FNV-1a of the prefix).
-    pub(crate) fn tag(&self) -> u32 {
-        self.prefix.bytes().fold(0x811C_9DC5, |hash, byte| {
+    /// What tells payloads of this run from others (FNV-1a of the prefix, folded). Client IDs do so too; this is for a
+    /// broker that mixes up topics.
+    pub(crate) fn tag(&self) -> u16 {
+        let hash = self.prefix.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        })
+        });
+        (hash ^ (hash >> 16)) as u16
     }
 }
 
 impl Stamp {
     /// Reads the stamp of a payload; `None` if it is not one of the run with this tag.
-    pub(crate) fn decode(tag: u32, payload: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(tag: u16, payload: &[u8]) -> Option<Self> {
         let (their_tag, rest) = payload.split_first_chunk()?;
         let (stream, rest) = rest.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
-        let (due_ns, _) = rest.split_first_chunk()?;
-        (u32::from_le_bytes(*their_tag) == tag).then_some(Stamp {
+        let (due, _) = rest.split_first_chunk::<DUE_BYTES>()?;
+        let mut due_ns = [0; 8];
+        due_ns.iter_mut().zip(due).for_each(|(to, from)| *to = *from);
+        (u16::from_le_bytes(*their_tag) == tag).then_some(Stamp {
             stream: u32::from_le_bytes(*stream),
-            number: u64::from_le_bytes(*number),
-            due_ns: u64::from_le_bytes(*due_ns),
+            number: u32::from_le_bytes(*number),
+            due_ns: u64::from_le_bytes(due_ns),
         })
     }
 
-    fn encode(self, tag: u32) -> [u8; STAMP_BYTES] {
+    fn encode(self, tag: u16) -> [u8; STAMP_BYTES] {
         let mut bytes = [0; STAMP_BYTES];
         let fields = tag
             .to_le_bytes()
             .into_iter()
             .chain(self.stream.to_le_bytes())
             .chain(self.number.to_le_bytes())
-            .chain(self.due_ns.to_le_bytes());
+            .chain(self.due_ns.to_le_bytes().into_iter().take(DUE_BYTES));
         bytes.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
         bytes
     }
@@ -158,8 +164,8 @@ mod tests {
         let mut publisher = Publisher::new(&names, 256, 4);
         let stamp = Stamp {
             stream: 7,
-            number: 1 << 40,
-            due_ns: 12345,
+            number: 1 << 30,
+            due_ns: 1 << 47,
         };
         let mut out = Vec::new();
         assert!(publisher.publish(&mut out, 42, stamp));
@@ -180,7 +186,7 @@ mod tests {
     /// Goal: never more than the window in flight, and a packet id is used again only after its PUBACK (MQTT-2.3.1-3).
     #[test]
     fn the_window_holds() {
-        let mut publisher = Publisher::new(&Names::new("run"), 24, 2);
+        let mut publisher = Publisher::new(&Names::new("run"), STAMP_BYTES, 2);
         let stamp = |number| Stamp {
             stream: 0,
             number,

@@ -1,5 +1,6 @@
 //! The figures of a run, as a table for people or as JSON for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
@@ -12,6 +13,8 @@ use crate::system::Usage;
 const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
 /// Width of the table's first column.
 const NAME_WIDTH: usize = 44;
+/// A thread that takes less than this part of the broker's processor time is not worth a figure.
+const THREAD_SHARE_MIN: f64 = 0.01;
 /// The quantiles that are reported.
 const QUANTILES: [(&str, f64); 5] = [
     ("p50", 0.5),
@@ -40,6 +43,8 @@ enum Figure {
     Amount(f64),
     /// In microseconds, in the order of [`QUANTILES`].
     Quantiles([f64; QUANTILES.len()]),
+    /// In microseconds, by name.
+    Named(BTreeMap<String, f64>),
 }
 
 impl Latencies {
@@ -102,7 +107,7 @@ impl Report {
 
     /// Processor time per `thing`, of which there were `count`, of the broker and of this program: in total, and outside
     /// the kernel; and the broker's memory at the end.
-    pub(crate) fn usage(&mut self, prefix: &str, thing: &str, count: u64, from: Usage, to: Usage) {
+    pub(crate) fn usage(&mut self, prefix: &str, thing: &str, count: u64, from: &Usage, to: &Usage) {
         for (who, from, to) in [
             ("broker", from.broker_cpu, to.broker_cpu),
             ("generator", from.own_cpu, to.own_cpu),
@@ -116,8 +121,32 @@ impl Report {
                 );
             }
         }
+        self.lone_threads(prefix, thing, count, from, to);
         if let Some(rss_kib) = to.broker_rss_kib {
             self.count(&format!("{prefix}broker_rss_kib"), rss_kib);
+        }
+    }
+
+    /// Processor time per `thing` of the broker's threads that are the only one of their kind.
+    fn lone_threads(&mut self, prefix: &str, thing: &str, count: u64, from: &Usage, to: &Usage) {
+        let (Some(begin), Some(end)) = (from.broker_cpu, to.broker_cpu) else {
+            return;
+        };
+        let all = end.since(begin);
+        let least_us = (all.user_us + all.system_us) as f64 * THREAD_SHARE_MIN;
+        let threads: BTreeMap<String, f64> = to
+            .broker_lone_threads_ns
+            .iter()
+            .map(|(name, &ns)| {
+                let before_ns = from.broker_lone_threads_ns.get(name).copied().unwrap_or(0);
+                (name.clone(), ns.saturating_sub(before_ns) as f64 / 1e3)
+            })
+            .filter(|&(_, us)| us > 0.0 && us >= least_us && count > 0)
+            .map(|(name, us)| (name, us / count as f64))
+            .collect();
+        if !threads.is_empty() {
+            let name = format!("{prefix}broker_lone_threads_us_per_{thing}");
+            self.figures.push((name, Figure::Named(threads)));
         }
     }
 
@@ -158,6 +187,7 @@ impl Report {
                         .zip(us)
                         .map(|((name, _), us)| ((*name).to_owned(), json!(us)))
                         .collect(),
+                    Figure::Named(us) => json!(us),
                 };
                 (name.clone(), value)
             })
@@ -185,6 +215,10 @@ impl Report {
                         .iter()
                         .zip(us)
                         .map(|((name, _), us)| format!("{name} {us:.0}"));
+                    format!("      {}", shown.collect::<Vec<_>>().join("   "))
+                }
+                Figure::Named(us) => {
+                    let shown = us.iter().map(|(name, us)| format!("{name} {us:.2}"));
                     format!("      {}", shown.collect::<Vec<_>>().join("   "))
                 }
             };

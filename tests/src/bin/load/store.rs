@@ -99,7 +99,7 @@ impl<'a> Storer<'a> {
             let stream = sender.index + (sender.sent % streams) as usize * self.plan.post.publishers;
             let stamp = Stamp {
                 stream: stream as u32,
-                number: sender.sent / streams,
+                number: (sender.sent / streams) as u32,
                 due_ns: now_ns,
             };
             sender.publisher.publish(out, self.plan.inbox(stream), stamp);
@@ -119,7 +119,7 @@ impl<'a> Storer<'a> {
             });
         };
         self.counts.accepted += 1;
-        self.ledger.accepted(stamp.stream, stamp.number);
+        self.ledger.accepted(stamp.stream, stamp.number.into());
         let latency_ns = now_ns.saturating_sub(stamp.due_ns);
         self.gather.observe(latency_ns);
         self.puback.record(latency_ns);

@@ -9,12 +9,16 @@ use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
 
 const WAIT: Duration = Duration::from_millis(5);
 
+/// More clients than this are not kept connected just to leave together.
+pub(crate) const LEAVE_TOGETHER_MAX: usize = 10_000;
+
 /// What a client does once it has subscribed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stay {
     /// It stays connected; its session is clean.
     Stays,
-    /// It disconnects and leaves its session (clean session = 0).
+    /// Its session is kept (clean session = 0). It disconnects when everybody has subscribed, or, of very many, at once. Together
+    /// is kinder: rumqttd 0.20 mistakes a new connection for one that is just leaving, and ends it.
     LeavesSession,
 }
 
@@ -23,6 +27,7 @@ pub(crate) struct Subscriber<'a> {
     run: &'a Run,
     shared: &'a Shared,
     stay: Stay,
+    leaves_at_once: bool,
     counts: Counts,
     to_open: Vec<usize>,
     opening: usize,
@@ -39,6 +44,7 @@ impl<'a> Subscriber<'a> {
             run,
             shared,
             stay,
+            leaves_at_once: stay == Stay::LeavesSession && clients > LEAVE_TOGETHER_MAX,
             counts: Counts::default(),
             to_open: (index..clients).step_by(run.threads).collect(),
             opening: 0,
@@ -60,7 +66,7 @@ impl<'a> Subscriber<'a> {
         if let Some(&(_, opened_ns)) = self.clients.get(link.0) {
             self.online.record(now_ns.saturating_sub(opened_ns));
         }
-        if self.stay == Stay::LeavesSession {
+        if self.leaves_at_once {
             links.close(link);
         }
         self.counts.finished += 1;

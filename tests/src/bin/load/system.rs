@@ -1,5 +1,6 @@
 //! What the operating system knows: processor time, resident memory, the limit of open files. Linux only.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -46,7 +47,7 @@ pub(crate) struct CpuTime {
 }
 
 /// Processor time and memory at one moment.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Usage {
     /// Processor time of this program.
     pub(crate) own_cpu: Option<CpuTime>,
@@ -54,6 +55,9 @@ pub(crate) struct Usage {
     pub(crate) broker_cpu: Option<CpuTime>,
     /// Resident memory of the broker in KiB, if its process is known.
     pub(crate) broker_rss_kib: Option<u64>,
+    /// Processor time in nanoseconds of those threads of the broker that share their name with no other: what such a thread
+    /// does is not spread over more processors.
+    pub(crate) broker_lone_threads_ns: BTreeMap<String, u64>,
 }
 
 impl Process {
@@ -65,6 +69,18 @@ impl Process {
 
     fn cpu(self) -> Option<CpuTime> {
         cpu_time(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)
+    }
+
+    fn lone_threads_ns(self) -> BTreeMap<String, u64> {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else {
+            return BTreeMap::new();
+        };
+        // A thread that ends meanwhile has no files any more.
+        lone(threads.flatten().filter_map(|thread| {
+            let name = fs::read_to_string(thread.path().join("comm")).ok()?;
+            let ns = scheduled_ns(&fs::read_to_string(thread.path().join("schedstat")).ok()?)?;
+            Some((name.trim().to_owned(), ns))
+        }))
     }
 
     /// Resident memory (VmRSS) in KiB.
@@ -93,6 +109,7 @@ impl Usage {
             own_cpu: own.cpu(),
             broker_cpu: broker.and_then(Process::cpu),
             broker_rss_kib: broker.and_then(Process::rss_kib),
+            broker_lone_threads_ns: broker.map(Process::lone_threads_ns).unwrap_or_default(),
         }
     }
 }
@@ -128,6 +145,23 @@ fn cpu_time(stat: &str) -> Option<CpuTime> {
     })
 }
 
+/// What the scheduler counted for a thread, the first field of its schedstat.
+fn scheduled_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The threads whose name no other has.
+fn lone(threads: impl Iterator<Item = (String, u64)>) -> BTreeMap<String, u64> {
+    let mut by_name: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (name, ns) in threads {
+        by_name.entry(name).or_default().push(ns);
+    }
+    by_name
+        .into_iter()
+        .filter_map(|(name, ns)| <[u64; 1]>::try_from(ns).ok().map(|[ns]| (name, ns)))
+        .collect()
+}
+
 fn rss_kib(status: &str) -> Option<u64> {
     status
         .lines()
@@ -155,6 +189,14 @@ mod tests {
         );
         assert_eq!(rss_kib("Name:\tx\nVmRSS:\t  1234 kB\nThreads:\t1\n"), Some(1234));
         assert_eq!((cpu_time("12 (a"), rss_kib("Name:\tx\n")), (None, None));
+    }
+
+    /// Goal: only work that one thread does alone is reported as such; a pool's threads, which share a name, are not.
+    #[test]
+    fn threads_of_a_pool_are_not_alone() {
+        let threads = [("commit", 7), ("worker", 5), ("worker", 6)].map(|(name, ns)| (name.to_owned(), ns));
+        assert_eq!(lone(threads.into_iter()), BTreeMap::from([("commit".to_owned(), 7)]));
+        assert_eq!((scheduled_ns("1234 5 6\n"), scheduled_ns("")), (Some(1234), None));
     }
 
     /// Goal: this very process can be measured, and one that cannot exist is refused by a sentence.

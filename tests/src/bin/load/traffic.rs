@@ -123,7 +123,8 @@ impl<'a> Traffic<'a> {
                 sender.link = Some(link);
             }
             if let Some(out) = links.out(link) {
-                packet::connect(out, &self.name(client), true);
+                let is_clean = !(self.plan.pace.keep_session && matches!(client, Client::Reader(_)));
+                packet::connect(out, &self.name(client), is_clean);
             }
         }
         Ok(())
@@ -174,7 +175,7 @@ impl<'a> Traffic<'a> {
             }
             let stamp = Stamp {
                 stream: sender.index as u32,
-                number: sender.sent,
+                number: sender.sent as u32,
                 due_ns,
             };
             sender.publisher.publish(out, sender.index % self.plan.readers, stamp);
@@ -193,7 +194,7 @@ impl<'a> Traffic<'a> {
         };
         self.counts.accepted += 1;
         self.gather.observe(now_ns.saturating_sub(stamp.due_ns));
-        self.ledger.accepted(stamp.stream, stamp.number);
+        self.ledger.accepted(stamp.stream, stamp.number.into());
         if self
             .schedule
             .get()
@@ -208,7 +209,7 @@ impl<'a> Traffic<'a> {
         let Some(stamp) = Stamp::decode(self.run.names.tag(), payload) else {
             return self.ledger.foreign();
         };
-        if self.ledger.delivered(stamp.stream, stamp.number) {
+        if self.ledger.delivered(stamp.stream, stamp.number.into()) {
             self.counts.delivered += 1;
             if self
                 .schedule

@@ -43,7 +43,7 @@ fn connected(packets: u16, payload_bytes: usize) -> (Reactor, LinkId, StdStream,
     broker.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut publisher = Publisher::new(&Names::new("t"), payload_bytes, packets);
     let mut bytes = Vec::new();
-    for number in 0..u64::from(packets) {
+    for number in 0..u32::from(packets) {
         assert!(publisher.publish(
             &mut bytes,
             0,
