@@ -32,8 +32,8 @@ enum Task {
     Tools,
     /// Look for inputs that break a rule: bytes, packets, records, filters, configurations.
     Fuzz(fuzz::Arguments),
-    /// Measure throughput, latency, memory and processor time of a release broker on this machine.
-    Bench,
+    /// Compare a release broker with others on this machine, and write docs/benchmarks.md.
+    Bench(bench::Arguments),
     /// Run the broker in simulated worlds and check the delivery contract: `cargo xtask sim --seeds 2000`, or `--seed S` again.
     Sim {
         /// Arguments for the simulator; `--help` lists them.
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(&workspace),
         Task::Tools => tools::ensure(&workspace),
         Task::Fuzz(arguments) => fuzz::fuzz(&workspace, &arguments),
-        Task::Bench => bench::run(&workspace),
+        Task::Bench(arguments) => bench::run(&workspace, &arguments),
         Task::Load { arguments } => programs::run(&workspace, "load", &arguments),
         Task::Sim { arguments } => programs::run(&workspace, "sim", &arguments),
         Task::Crash { arguments } => crash::run(&workspace, &arguments),

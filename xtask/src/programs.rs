@@ -1,6 +1,6 @@
 //! Cargo, and the programs of the workspace built for release.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Workspace;
@@ -34,4 +34,15 @@ pub(crate) fn inboxd(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 pub(crate) fn run(workspace: &Workspace, program: &str, arguments: &[String]) -> anyhow::Result<()> {
     let program = release(workspace, "inbox-tests", program)?;
     steps::run(Command::new(program).args(arguments))
+}
+
+/// What a program says on standard output, without the end of the line. `None` if it fails.
+pub(crate) fn output(program: &str, arguments: &[&str], directory: &Path) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
 }

@@ -1,0 +1,196 @@
+//! `cargo xtask bench`: inboxd against the other brokers of this machine, and how its costs grow. Writes docs/benchmarks.md.
+//!
+//! The load generator measures ([`generator`]); this decides what is run against what, and when ([`rounds`], [`million`], [`growth`]),
+//! keeps what was found ([`results`]) and makes a page of it ([`report`]).
+
+mod chart;
+mod discovery;
+mod generator;
+mod growth;
+mod machine;
+mod million;
+mod model;
+mod peers;
+mod process;
+mod report;
+mod results;
+mod rounds;
+mod statistics;
+mod targets;
+mod workloads;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::{Workspace, programs};
+use discovery::{Launch, Named};
+use generator::{Generator, unix_s};
+use machine::Machine;
+use peers::PEERS;
+use process::Scratch;
+use results::{Measurement, Part, Results};
+use workloads::{Size, WORKLOADS, Workload};
+
+/// What to do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// One round of short runs, to try it out; docs/benchmarks.md stays as it is
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of the comparison
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..))]
+    rounds: u32,
+    /// These workloads only, and docs/benchmarks.md stays as it is: p2p, p2p-5000, offline, drain, fanin, idle, storm, million
+    #[arg(long, value_delimiter = ',', value_parser = workload)]
+    only: Vec<String>,
+    /// These peers only, besides inboxd
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// NAME=COMMAND: another broker, or another build of a known one; COMMAND has {port}, and {dir} for an empty directory
+    #[arg(long, value_name = "NAME=COMMAND")]
+    peer: Vec<Named>,
+    /// Only the growth of inboxd's costs. (Without it, growth comes after the comparison if it has never been measured here.)
+    #[arg(long)]
+    growth: bool,
+    /// Measure nothing: write docs/benchmarks.md again from what was measured last
+    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "peer", "growth"])]
+    report: bool,
+}
+
+/// What every measurement needs.
+#[derive(Debug)]
+struct Bench {
+    /// inboxd first, with its default engine.
+    launches: Vec<Launch>,
+    missing: Vec<(String, String)>,
+    scratch: Scratch,
+    generator: Generator,
+    commit: String,
+}
+
+/// Inboxes of the `million` workload.
+const MILLION: u64 = 1_000_000;
+const MILLION_QUICK: u64 = 10_000;
+const MILLION_NAME: &str = "million";
+
+/// Measures, keeps the results, and reports.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
+    let directory = workspace.target.join("bench");
+    std::fs::create_dir_all(&directory)?;
+    let is_whole = !arguments.quick && arguments.only.is_empty();
+    let file = directory.join(if is_whole { "results.json" } else { "results-tried.json" });
+    if !arguments.report {
+        measure(workspace, arguments, is_whole, &file)?;
+    }
+    if !is_whole {
+        eprintln!(
+            "\ndocs/benchmarks.md stays as it is, because this was not everything. The figures are in {}",
+            file.display()
+        );
+        return Ok(());
+    }
+    let results = Results::load(&file)?;
+    if results.comparison.is_none() {
+        eprintln!("\ndocs/benchmarks.md stays as it is until the comparison is measured, too: `cargo xtask bench`");
+        return Ok(());
+    }
+    report::write(&results)?.save(&workspace.root.join("docs"))?;
+    eprintln!("\ndocs/benchmarks.md is written; the figures are in {}", file.display());
+    Ok(())
+}
+
+fn measure(workspace: &Workspace, arguments: &Arguments, is_whole: bool, file: &Path) -> anyhow::Result<()> {
+    let bench = prepare(workspace, arguments)?;
+    let mut results = if is_whole {
+        Results::load(file)?
+    } else {
+        Results::default()
+    };
+    if !arguments.growth {
+        let rounds = if arguments.quick { 1 } else { arguments.rounds };
+        let part = part(&bench, rounds, || comparison(&bench, arguments, rounds));
+        print(&report::tables(&part, !arguments.quick))?;
+        results.comparison = Some(part);
+        results.save(file)?;
+    }
+    if arguments.growth || (is_whole && results.growth.is_none()) {
+        let part = part(&bench, 1, || growth::run(&bench, arguments.quick));
+        print(&report::growth_tables(&part))?;
+        results.growth = Some(part);
+        results.save(file)?;
+    }
+    bench.scratch.clear()
+}
+
+fn comparison(bench: &Bench, arguments: &Arguments, rounds: u32) -> Vec<Measurement> {
+    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
+    let only = &arguments.only;
+    let mut measurements = rounds::run(bench, rounds, only, size);
+    // A try without it takes a tenth of the time.
+    if only.iter().any(|it| it == MILLION_NAME) || (only.is_empty() && !arguments.quick) {
+        measurements.extend(million::run(
+            bench,
+            if arguments.quick { MILLION_QUICK } else { MILLION },
+        ));
+    }
+    measurements
+}
+
+/// Builds both programs and looks for the peers.
+fn prepare(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<Bench> {
+    for name in &arguments.peers {
+        let is_known = PEERS.iter().any(|peer| peer.name == name);
+        let names: Vec<&str> = PEERS.iter().map(|peer| peer.name).collect();
+        anyhow::ensure!(is_known, "there is no peer {name:?}; there are {}", names.join(", "));
+    }
+    let inboxd = programs::inboxd(workspace)?;
+    let program = programs::release(workspace, "inbox-tests", "load")?;
+    process::raise_open_files()?;
+    let scratch = Scratch::new(workspace.target.join("bench/scratch"));
+    let peers_bin = workspace.target.join("peers/bin");
+    let found = discovery::discover(&inboxd, &peers_bin, &arguments.peer, &arguments.peers, &scratch)?;
+    eprintln!("\n==> brokers");
+    for launch in &found.launches {
+        eprintln!("    {}: {}", launch.variant.name(), launch.variant.version);
+    }
+    for (name, get) in &found.missing {
+        eprintln!("    {name}: not found ({get})");
+    }
+    let git = programs::output("git", &["describe", "--always", "--dirty"], &workspace.root);
+    Ok(Bench {
+        launches: found.launches,
+        missing: found.missing,
+        scratch,
+        generator: Generator { program },
+        commit: git.unwrap_or_else(|| "not known".to_owned()),
+    })
+}
+
+/// What `measure` finds, with its circumstances.
+fn part(bench: &Bench, rounds: u32, measure: impl FnOnce() -> Vec<Measurement>) -> Part {
+    let (began_unix_s, began) = (unix_s(), Instant::now());
+    let measurements = measure();
+    Part {
+        began_unix_s,
+        took_s: began.elapsed().as_secs(),
+        rounds,
+        machine: Machine::this(bench.scratch.path().parent().unwrap_or(bench.scratch.path())),
+        commit: bench.commit.clone(),
+        variants: bench.launches.iter().map(|it| it.variant.clone()).collect(),
+        missing: bench.missing.clone(),
+        measurements,
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn workload(text: &str) -> Result<String, String> {
+    if Workload::named(text).is_some() || text == MILLION_NAME {
+        return Ok(text.to_owned());
+    }
+    let names: Vec<&str> = WORKLOADS.iter().map(|it| it.name).chain([MILLION_NAME]).collect();
+    Err(format!("there are {}", names.join(", ")))
+}
