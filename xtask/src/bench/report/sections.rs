@@ -166,8 +166,13 @@ impl Report {
             );
             self.chart(name, &title, svg);
         }
+        self.million_filled(part, &own);
+        self.million_restarted(part, &own);
+    }
+
+    fn million_filled(&mut self, part: &Part, own: &[&String]) {
         self.add("| | messages stored | accepted/s | broker µs/message | MiB | remarks |\n|---|---|---|---|---|---|\n");
-        for name in &own {
+        for name in own {
             for measurement in part.of(million::FILL, name) {
                 let cell = |figure: &str, factor: f64| cell(measurement.figure(figure).map(|it| it * factor));
                 self.add(&format!(
@@ -180,8 +185,11 @@ impl Report {
                 ));
             }
         }
+    }
+
+    fn million_restarted(&mut self, part: &Part, own: &[&String]) {
         self.add("\n| | ready after an orderly end, s | MiB | ready after kill -9, s | MiB | remarks |\n|---|---|---|---|---|---|\n");
-        for name in &own {
+        for name in own {
             for measurement in part.of(million::RESTART, name) {
                 let cell = |figure: &str, factor: f64| cell(measurement.figure(figure).map(|it| it * factor));
                 self.add(&format!(
