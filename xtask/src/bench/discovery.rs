@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 
 use super::peers::{self, Gaps, INBOXD, PEERS, Peer, Setting, fill};
-use super::process::Scratch;
+use super::process::{Scratch, free_ports};
 use super::results::Variant;
 
 /// Everything that is needed to start a variant again and again.
@@ -117,7 +117,7 @@ fn find(peer: &Peer, peers_bin: &Path) -> Option<PathBuf> {
 
 /// The settings of a peer that this version of it accepts, the first of each name.
 fn settings(peer: &Peer, program: &Path, command: &[String], scratch: &Scratch) -> anyhow::Result<Vec<Launch>> {
-    let version = version(peer, program);
+    let version = version(peer, program, scratch)?;
     let mut launches: Vec<Launch> = Vec::new();
     for setting in peer.settings {
         let required = setting.requires.iter().find(|file| Path::new(file).exists());
@@ -211,22 +211,34 @@ fn accepts(peer: &Peer, launch: &Launch, scratch: &Scratch) -> anyhow::Result<bo
 }
 
 /// The first line with a digit of what the program says about itself.
-fn version(peer: &Peer, program: &Path) -> String {
+fn version(peer: &Peer, program: &Path, scratch: &Scratch) -> anyhow::Result<String> {
     let gaps = Gaps {
         program: program.to_string_lossy().into_owned(),
+        dir: scratch.path().to_string_lossy().into_owned(),
+        ports: free_ports()?,
         ..Default::default()
     };
-    let words: Vec<String> = peer.version.iter().map(|word| fill(word, &gaps)).collect();
-    let said = words.split_first().and_then(|(program, arguments)| {
-        let output = Command::new(program).args(arguments).output().ok()?;
+    std::fs::create_dir_all(scratch.path())?;
+    let environment = peer.environment.iter().map(|(key, value)| (*key, fill(value, &gaps)));
+    // Even this may start what is to be stopped.
+    let run = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| fill(word, &gaps)).collect();
+        let (program, arguments) = words.split_first()?;
+        let output = Command::new(program)
+            .args(arguments)
+            .envs(environment.clone())
+            .output()
+            .ok()?;
         Some([output.stdout, output.stderr].concat())
-    });
-    let said = String::from_utf8_lossy(said.as_deref().unwrap_or_default()).into_owned();
-    said.lines()
+    };
+    let said = run(peer.version).unwrap_or_default();
+    run(peer.after);
+    Ok(String::from_utf8_lossy(&said)
+        .lines()
         .find(|line| line.contains(|it: char| it.is_ascii_digit()))
         .unwrap_or("not known")
         .trim()
-        .to_owned()
+        .to_owned())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub(crate) struct Peer {
     pub(crate) program: &'static str,
     /// Directories that come before the PATH.
     pub(crate) places: &'static [&'static str],
-    /// The program that tells the version, with its arguments: the first line with a digit is taken.
+    /// The command that tells the version: the first line with a digit is taken.
     pub(crate) version: &'static [&'static str],
     /// How to get it.
     pub(crate) get: &'static str,
@@ -211,7 +211,7 @@ const RABBITMQ: Peer = Peer {
     program: "rabbitmq-server",
     // The one on the PATH of a Debian package changes the user.
     places: &["/usr/lib/rabbitmq/bin", "/usr/sbin", "/usr/local/sbin"],
-    version: &["rabbitmqctl", "version"],
+    version: &["sh", "-c", "\"${0%/*}\"/rabbitmqctl version", "{program}"],
     get: "`apt-get install rabbitmq-server`",
     command: &["{program}"],
     environment: &[
@@ -219,6 +219,8 @@ const RABBITMQ: Peer = Peer {
         ("RABBITMQ_NODENAME", "bench{port}@localhost"),
         ("RABBITMQ_DIST_PORT", "{port2}"),
         ("ERL_EPMD_PORT", "{port3}"),
+        // Else it would not end while it believes that a node lives.
+        ("ERL_EPMD_RELAXED_COMMAND_CHECK", "1"),
         ("RABBITMQ_MNESIA_BASE", "{dir}/mnesia"),
         ("RABBITMQ_LOG_BASE", "{dir}/log"),
         ("RABBITMQ_CONFIG_FILE", "{config}"),

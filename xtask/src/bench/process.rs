@@ -212,7 +212,7 @@ fn command(launch: &Launch, gaps: &Gaps, cpus: Option<&str>) -> anyhow::Result<C
 }
 
 /// Ports that nobody uses now. All are taken before any is given back, so that they differ.
-fn free_ports() -> anyhow::Result<[u16; 3]> {
+pub(crate) fn free_ports() -> anyhow::Result<[u16; 3]> {
     let listen = || TcpListener::bind(("127.0.0.1", 0));
     let listeners = [listen()?, listen()?, listen()?];
     let mut ports = [0; 3];
