@@ -1,6 +1,7 @@
 //! `cargo xtask …`: everything in inboxd that is not one cargo command.
 
 mod bench;
+mod counts;
 mod crash;
 mod fuzz;
 mod power;
@@ -34,6 +35,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Compare a release broker with others on this machine, and write docs/benchmarks.md.
     Bench(bench::Arguments),
+    /// Count the instructions that a message costs on the hot paths, and compare with the committed baseline.
+    Counts(counts::Arguments),
     /// Run the broker in simulated worlds and check the delivery contract: `cargo xtask sim --seeds 2000`, or `--seed S` again.
     Sim {
         /// Arguments for the simulator; `--help` lists them.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::Tools => tools::ensure(&workspace),
         Task::Fuzz(arguments) => fuzz::fuzz(&workspace, &arguments),
         Task::Bench(arguments) => bench::run(&workspace, &arguments),
+        Task::Counts(arguments) => counts::run(&workspace, &arguments),
         Task::Load { arguments } => programs::run(&workspace, "load", &arguments),
         Task::Sim { arguments } => programs::run(&workspace, "sim", &arguments),
         Task::Crash { arguments } => crash::run(&workspace, &arguments),

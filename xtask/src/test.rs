@@ -4,6 +4,7 @@
 //! else is tested in the dev profile, with its assertions.
 
 use crate::Workspace;
+use crate::counts;
 use crate::programs::cargo;
 use crate::steps::Steps;
 use crate::tools;
@@ -37,6 +38,9 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
             .env("INBOX_TEST_BROKER", inboxd)
             .env("INBOX_TEST_PYTHON", workspace.python()),
     )?;
+    steps.run("instruction counts", || {
+        counts::run(workspace, &counts::Arguments::default())
+    })?;
     steps.command(
         "documentation tests",
         cargo(workspace).args(["test", "--locked", "--workspace", "--doc"]),

@@ -11,11 +11,12 @@ use crate::Workspace;
 use crate::steps::run;
 
 /// A program and the Debian package that holds it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
     ("python3", "python3"),
     ("bash", "bash"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Cargo's tools: name, version to install, and features that make the build short.
