@@ -21,7 +21,7 @@ use table::Shard;
 
 use crate::alarm::Alarm;
 use crate::client_id::ClientId;
-use crate::counters::Counters;
+use crate::counters::{Counter, Counters};
 use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
 use crate::message::{Entry, Message, Seq};
@@ -115,31 +115,37 @@ impl Hub {
 
     /// Takes a message with QoS 1 or 2 for `inbox`. `port` is told the outcome under `ticket`, perhaps before this returns.
     pub fn publish(&self, inbox: &ClientId, message: Arc<Message>, port: &Arc<dyn Port>, ticket: Ticket) {
+        self.publish_all(inbox, port, [(message, ticket)], self.clock.now());
+    }
+
+    /// Takes messages for `inbox` that came at `now`, in this order, like [`Hub::publish`]. The inbox is locked once.
+    pub fn publish_all(
+        &self,
+        inbox: &ClientId,
+        port: &Arc<dyn Port>,
+        messages: impl IntoIterator<Item = (Arc<Message>, Ticket)>,
+        now: Now,
+    ) {
+        let messages = messages.into_iter().map(|(message, ticket)| {
+            let port = port.clone();
+            (message, Some(Origin { port, ticket }))
+        });
         #[cfg(feature = "testing")]
-        let inbox = &if crate::fault!(WrongInbox) {
-            message.from.clone()
-        } else {
-            inbox.clone()
-        };
-        self.accept(
-            inbox,
-            message,
-            Some(Origin {
-                port: port.clone(),
-                ticket,
-            }),
-        );
+        if crate::fault!(WrongInbox) {
+            return messages.for_each(|(message, origin)| self.accept(&message.from.clone(), [(message, origin)], now));
+        }
+        self.accept(inbox, messages, now);
     }
 
     /// Takes a message with QoS 1 or 2 for `inbox` that nobody awaits the outcome of: a will.
     pub fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>) {
-        self.accept(inbox, message, None);
+        self.accept(inbox, [(message, None)], self.clock.now());
     }
 
     /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
     pub fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {
         if crate::fault!(KeepQos0) {
-            return self.accept(inbox, message, None);
+            return self.publish_unattended(inbox, message);
         }
         let now = self.clock.now();
         let taken = self.step_existing(inbox, now, |mailbox, cx, fx| {
@@ -245,34 +251,39 @@ impl Hub {
         });
     }
 
-    fn accept(&self, inbox: &ClientId, message: Arc<Message>, origin: Option<Origin>) {
-        let refusal = if self.has_failed() {
-            self.counters.refused_store_failed.add(1);
-            Refusal::StoreFailed
-        } else if self.disk_is_full.load(Ordering::Relaxed) {
-            self.counters.refused_disk_full.add(1);
-            Refusal::DiskFull
-        } else {
-            let now = self.clock.now();
-            let refused = self.step(inbox, now, |mailbox, cx, fx| {
+    fn accept(&self, inbox: &ClientId, messages: impl IntoIterator<Item = (Arc<Message>, Option<Origin>)>, now: Now) {
+        if self.has_failed() {
+            let refused = messages.into_iter().map(|(_, origin)| origin);
+            return self.refuse(refused, &self.counters.refused_store_failed, Refusal::StoreFailed);
+        }
+        if self.disk_is_full.load(Ordering::Relaxed) {
+            let refused = messages.into_iter().map(|(_, origin)| origin);
+            return self.refuse(refused, &self.counters.refused_disk_full, Refusal::DiskFull);
+        }
+        let mut refused = Vec::new();
+        self.step(inbox, now, |mailbox, cx, fx| {
+            for (message, origin) in messages {
                 // Looked at again with the lock held: a failing hub passes by each inbox once, and this one may be done already.
                 match self.next_seq(now).filter(|_| !self.has_failed()) {
                     Some(seq) => {
                         #[cfg(feature = "testing")]
                         crate::fault::given(inbox, seq, &message);
                         mailbox.publish(seq, message, origin, cx, fx);
-                        Ok(())
                     }
-                    None => Err(origin),
+                    None => refused.push(origin),
                 }
-            });
-            if let Err(origin) = refused {
-                self.counters.refused_store_failed.add(1);
-                refuse(origin, Refusal::StoreFailed);
             }
-            return;
-        };
-        refuse(origin, refusal);
+        });
+        self.refuse(refused, &self.counters.refused_store_failed, Refusal::StoreFailed);
+    }
+
+    fn refuse(&self, origins: impl IntoIterator<Item = Option<Origin>>, counter: &Counter, refusal: Refusal) {
+        for origin in origins {
+            counter.add(1);
+            if let Some(origin) = origin {
+                origin.port.settle(origin.ticket, Outcome::Refused(refusal));
+            }
+        }
     }
 
     /// The next seq. Traffic that is never written would use the reservation up without the committer noticing: it is called.
@@ -381,11 +392,5 @@ impl Hub {
         for shard in &self.shards {
             shard.lock().evict_idle(now, idle, self.seqs.last());
         }
-    }
-}
-
-fn refuse(origin: Option<Origin>, refusal: Refusal) {
-    if let Some(origin) = origin {
-        origin.port.settle(origin.ticket, Outcome::Refused(refusal));
     }
 }

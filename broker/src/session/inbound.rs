@@ -15,6 +15,9 @@ use crate::router::{OrdinaryMessage, PublishError};
 /// The result of a publish to an ordinary topic.
 pub(crate) type RouteResult = Result<(), PublishError>;
 
+/// Messages that an inbox is given at a time: it is locked meanwhile.
+const HAND_IN_MAX: usize = 64;
+
 /// The user properties of a message from an inbox that the broker sets itself (contract rule 7).
 const ID: &str = "id";
 const OWN_NAMES: [&str; 4] = [ID, "seq", "from", "at"];
@@ -55,8 +58,7 @@ impl Session {
         match destination {
             Destination::Inbox(inbox) => {
                 let message = Arc::new(self.mail(publish, now.wall));
-                let port: Arc<dyn Port> = self.outbox.clone();
-                self.shared.hub.publish(&inbox, message, &port, ticket);
+                self.hand_in_later(inbox, message, ticket, now);
             }
             Destination::Ordinary => {
                 let message = ordinary(&self.id, topic, publish, now.wall);
@@ -70,11 +72,32 @@ impl Session {
         Ok(())
     }
 
+    /// Publishes that come together mostly go to one inbox, which then takes them in one step.
+    fn hand_in_later(&mut self, inbox: ClientId, message: Arc<Message>, ticket: Ticket, now: Now) {
+        let is_other = self.for_inbox.as_ref().is_some_and(|earlier| *earlier != inbox);
+        if is_other || self.to_hand_in.len() >= HAND_IN_MAX {
+            self.hand_in(now);
+        }
+        self.for_inbox.get_or_insert(inbox);
+        self.to_hand_in.push((message, ticket));
+    }
+
+    /// Gives the inbox what waits for it. To be done before anything else that it could notice the order of.
+    pub(super) fn hand_in(&mut self, now: Now) {
+        if let Some(inbox) = self.for_inbox.take() {
+            let port: Arc<dyn Port> = self.outbox.clone();
+            self.shared
+                .hub
+                .publish_all(&inbox, &port, self.to_hand_in.drain(..), now);
+        }
+    }
+
     fn publish_qos0(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         let (destination, topic) = self.topic(publish)?;
         match destination {
             Destination::Inbox(inbox) => {
                 let message = Arc::new(self.mail(publish, now.wall));
+                self.hand_in(now);
                 self.shared.hub.publish_qos0(&inbox, message);
             }
             Destination::Ordinary => {

@@ -34,7 +34,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use inbox_bridge::{ClientId, Hub, Now, Outcome, Seq, Ticket};
+use inbox_bridge::{ClientId, Hub, Message, Now, Outcome, Seq, Ticket};
 
 pub(crate) use inbound::{as_mail, expiry};
 pub(crate) use link::{Link, Will};
@@ -131,6 +131,9 @@ pub(crate) struct Session {
     /// Mail that the client acknowledged, for the inbox to be told at once.
     acknowledged: Vec<Seq>,
     outcomes: Vec<(Ticket, Outcome)>,
+    /// Publishes of the packets that are being received, for one inbox. [`Session::receive`] leaves none behind.
+    to_hand_in: Vec<(Arc<Message>, Ticket)>,
+    for_inbox: Option<ClientId>,
 }
 
 impl Session {
@@ -155,6 +158,8 @@ impl Session {
             bytes_written: 0,
             acknowledged: Vec::new(),
             outcomes: Vec::new(),
+            to_hand_in: Vec::new(),
+            for_inbox: None,
         }
     }
 
@@ -222,6 +227,8 @@ impl Session {
     /// of a packet, or waits until the client may send more.
     pub(crate) fn receive(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
         let received = self.receive_packets(input, now);
+        // What came before a packet that ends the connection counts.
+        self.hand_in(now);
         self.tell_acknowledged();
         received
     }
@@ -324,6 +331,7 @@ impl Session {
             self.out = Vec::new();
         }
         self.outcomes = Vec::new();
+        self.to_hand_in = Vec::new();
         self.acknowledge_when_written.shrink_to_fit();
         self.calls.shrink_to_fit();
         self.acknowledged = Vec::new();
@@ -333,6 +341,9 @@ impl Session {
     }
 
     fn packet(&mut self, packet: Packet<'_>, now: Now) -> Result<(), Ending> {
+        if !matches!(packet, Packet::Publish(_) | Packet::PubAck(_)) {
+            self.hand_in(now);
+        }
         match packet {
             Packet::Publish(publish) => self.publish(&publish, now),
             Packet::PubAck(ack) => self.puback(ack),
