@@ -47,6 +47,11 @@ impl InboxNames {
         is_inbox.then_some(name)
     }
 
+    /// Whether `topic` names the inbox of `id`, which has one.
+    pub(crate) fn is_inbox_of(&self, topic: &str, id: &ClientId) -> bool {
+        topic.strip_prefix(&*self.prefix) == Some(id.as_str())
+    }
+
     /// The topic of the inbox of `id`; `None` when it has none, because its ID is not one topic level.
     pub(crate) fn topic_of(&self, id: &ClientId) -> Option<Box<str>> {
         let topic = format!("{}{id}", self.prefix);
@@ -92,6 +97,9 @@ mod tests {
             names.topic_of(&ClientId::new("bob").unwrap()).as_deref(),
             Some("inbox/bob")
         );
+        let bob = ClientId::new("bob").unwrap();
+        assert!(names.is_inbox_of("inbox/bob", &bob));
+        assert!(!names.is_inbox_of("bob", &bob) && !names.is_inbox_of("inbox/bobby", &bob));
     }
 
     #[test]

@@ -298,7 +298,7 @@ impl Mailbox {
     /// Sends what the window has room for: first what is stored, then what is young.
     fn pump(&mut self, cx: Context, fx: &mut Effects) {
         while let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_room()) {
-            let at = self.young.partition_point(|young| young.seq <= reader.cursor());
+            let at = place_of(&self.young, Seq(reader.cursor().0.saturating_add(1)), |young| young.seq);
             let at = at + usize::from(crate::fault!(OutOfOrder) && at + 1 < self.young.len());
             let young = self.young.get(at);
             let next = match reader.next_stored(young.map(|young| young.seq), fx) {
@@ -417,7 +417,7 @@ impl Mailbox {
     }
 
     fn young_at(&self, seq: Seq) -> Option<(usize, Durability)> {
-        let at = self.young.partition_point(|young| young.seq < seq);
+        let at = place_of(&self.young, seq, |young| young.seq);
         self.young
             .get(at)
             .filter(|young| young.seq == seq)
@@ -440,6 +440,17 @@ impl Mailbox {
 
     fn is_leaving(&self, seq: Seq) -> bool {
         self.removals.contains_key(&seq) || self.removals_committing.contains_key(&seq)
+    }
+}
+
+/// Where `seq` is in a queue in seq order, or would be. Mostly it is one end: readers acknowledge the oldest, and are sent the newest.
+fn place_of<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> usize {
+    if queue.front().is_none_or(|first| seq_of(first) >= seq) {
+        return 0;
+    }
+    match queue.iter().rev().take(2).position(|last| seq_of(last) < seq) {
+        Some(behind) => queue.len() - behind,
+        None => queue.partition_point(|item| seq_of(item) < seq),
     }
 }
 

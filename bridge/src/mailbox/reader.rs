@@ -87,7 +87,7 @@ impl Reader {
     }
 
     fn in_flight_at(&self, seq: Seq) -> Option<usize> {
-        let at = self.in_flight.partition_point(|sent| sent.seq < seq);
+        let at = super::place_of(&self.in_flight, seq, |sent| sent.seq);
         self.in_flight.get(at).filter(|sent| sent.seq == seq).map(|_| at)
     }
 

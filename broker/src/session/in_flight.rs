@@ -101,7 +101,12 @@ impl Outgoing {
     }
 
     pub(super) fn remove(&mut self, packet_id: PacketId) -> Option<Sent> {
-        let at = self.in_flight.iter().position(|sent| sent.packet_id == packet_id)?;
+        // Clients mostly answer in order.
+        let is_first = self.in_flight.front().is_some_and(|sent| sent.packet_id == packet_id);
+        let at = match is_first {
+            true => 0,
+            false => self.in_flight.iter().position(|sent| sent.packet_id == packet_id)?,
+        };
         let sent = self.in_flight.remove(at)?;
         self.outstanding -= usize::from(sent.over_this_connection);
         Some(sent)

@@ -206,7 +206,7 @@ impl Session {
     /// The topic of a publish, by name or alias, and where it leads.
     fn topic<'p>(&mut self, publish: &Publish<'p>) -> Result<(Destination, std::borrow::Cow<'p, str>), Ending> {
         let Some(alias) = publish.topic_alias else {
-            return Ok((self.shared.names.destination(publish.topic), publish.topic.into()));
+            return Ok((self.destination(publish.topic), publish.topic.into()));
         };
         if alias.get() > self.shared.mqtt.topic_alias_max {
             return Err(Ending::closed(
@@ -225,6 +225,20 @@ impl Session {
                 "a topic alias came that was not set in this connection (section 3.3.4)",
             )),
         }
+    }
+
+    /// Where a message on `topic` goes.
+    fn destination(&mut self, topic: &str) -> Destination {
+        if let Some(inbox) = &self.last_inbox
+            && self.shared.names.is_inbox_of(topic, inbox)
+        {
+            return Destination::Inbox(inbox.clone());
+        }
+        let destination = self.shared.names.destination(topic);
+        if let Destination::Inbox(inbox) = &destination {
+            self.last_inbox = Some(inbox.clone());
+        }
+        destination
     }
 
     fn mail(&self, publish: &Publish<'_>, at: Micros) -> Message {

@@ -169,6 +169,13 @@ impl Link {
 
 /// What a publisher said about its payload, as kept.
 pub(super) fn own_properties(said: &MessageProperties<'_>) -> Option<Box<Properties>> {
+    let silent = MessageProperties {
+        message_expiry: said.message_expiry,
+        ..MessageProperties::default()
+    };
+    if *said == silent {
+        return None;
+    }
     let properties = Properties {
         payload_is_utf8: said.payload_is_utf8,
         content_type: said.content_type.map(Box::from),

@@ -134,6 +134,8 @@ pub(crate) struct Session {
     /// Publishes of the packets that are being received, for one inbox. [`Session::receive`] leaves none behind.
     to_hand_in: Vec<(Arc<Message>, Ticket)>,
     for_inbox: Option<ClientId>,
+    /// The inbox of the last publish: mostly that of the next one too.
+    last_inbox: Option<ClientId>,
 }
 
 impl Session {
@@ -160,6 +162,7 @@ impl Session {
             outcomes: Vec::new(),
             to_hand_in: Vec::new(),
             for_inbox: None,
+            last_inbox: None,
         }
     }
 
