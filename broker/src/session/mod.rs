@@ -20,6 +20,7 @@
 //! it stays in the inbox whatever happens to the session.
 
 mod aliases;
+mod digits;
 mod in_flight;
 mod inbound;
 mod incoming;

@@ -1,10 +1,10 @@
 //! What is sent to the client, and its answers to it.
 
-use std::fmt::Write;
 use std::mem;
 
-use inbox_bridge::{Delivery, Message, Micros, Now, Properties, Qos, message_id};
+use inbox_bridge::{Delivery, Message, Micros, Now, Properties, Qos};
 
+use super::digits;
 use super::in_flight::{Ordinary, Sent, What};
 use super::subscribe::Subscription;
 use super::{Ending, OUT_BYTES_MAX, Session};
@@ -255,21 +255,19 @@ impl Session {
             return true;
         };
         let message: &Message = &delivery.message;
-        let (mut made_id, mut seq, mut at) = (None, String::new(), String::new());
+        let (mut made_id, mut seq, mut at) = ([0; 20], [0; 20], [0; 20]);
         let mut own_user = [("", ""); 4];
         let is_v5 = self.link.version == Version::V5;
         if is_v5 {
-            // Writing to a string cannot fail.
-            let _infallible = write!(seq, "{}", delivery.seq.0).and_then(|()| write!(at, "{}", message.at.0));
             let id = match &message.id {
                 Some(id) => id,
-                None => made_id.insert(message_id(delivery.seq).into_boxed_str()),
+                None => digits::hexadecimal(delivery.seq.0, &mut made_id),
             };
             own_user = [
-                ("id", &**id),
-                ("seq", &seq),
+                ("id", id),
+                ("seq", digits::decimal(delivery.seq.0, &mut seq)),
                 ("from", message.from.as_str()),
-                ("at", &at),
+                ("at", digits::decimal(message.at.0, &mut at)),
             ];
         }
         let alias = self.link.aliases.topic_out(topic);
