@@ -13,12 +13,14 @@ mod tests;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::manifest::{FORMAT, MANIFEST, MANIFEST_NEW, Manifest, ManifestError};
+use super::manifest::{CONVERTIBLE, CURRENT, FORMAT, MANIFEST, MANIFEST_NEW, Manifest, ManifestError};
+use super::open::Engine;
 
 /// The file whose lock says that a process has the directory open. It stays empty.
 const LOCK: &str = "lock";
@@ -44,9 +46,9 @@ pub enum OpenError {
     },
     /// Another version of inboxd wrote it.
     #[error(
-        "{} has storage format {found}, and this build reads format {FORMAT}; start the version of inboxd that wrote it, \
-         or give another directory",
-        .dir.display()
+        "{} has storage format {found}, and this build runs on format {FORMAT}; {}",
+        .dir.display(),
+        other_format_advice(*found)
     )]
     OtherFormat {
         /// The path that was given.
@@ -66,6 +68,20 @@ pub enum OpenError {
         found: String,
         /// The engine that was asked for.
         wanted: &'static str,
+    },
+    /// It was written by an engine that this build does not have.
+    #[error("{} was written by the engine {found:?}, which this build does not have", .dir.display())]
+    UnknownEngine {
+        /// The path that was given.
+        dir: PathBuf,
+        /// The engine that its manifest names.
+        found: String,
+    },
+    /// There is nothing to be read.
+    #[error("there is no store in {}; give the data directory of a stopped broker", .dir.display())]
+    Missing {
+        /// The path that was given.
+        dir: PathBuf,
     },
     /// A process has it open.
     #[error("another process has {} open; stop that inboxd first, or give another directory", .dir.display())]
@@ -110,6 +126,13 @@ impl OpenError {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => OpenError::Unwritable { path, why },
             _ => OpenError::Io { path, why },
         }
+    }
+}
+
+fn other_format_advice(found: u64) -> &'static str {
+    match CONVERTIBLE.contains(&found) {
+        true => "move its messages to a new directory with `inboxd store convert`, and start the broker on that",
+        false => "start the version of inboxd that wrote it, or give another directory",
     }
 }
 
@@ -168,6 +191,35 @@ impl DataDirectory {
             Found::Ready => {}
         }
         Ok(directory)
+    }
+
+    /// Checks and locks `root`, which is to be read from, whatever engine and convertible format it is of. Tells its engine, too.
+    pub(crate) fn open_source(root: &Path) -> Result<(Self, Engine), OpenError> {
+        let missing = || OpenError::Missing { dir: root.to_owned() };
+        let engine = || match fs::read(root.join(MANIFEST)) {
+            Ok(bytes) => {
+                parse(root, &bytes, &CONVERTIBLE).and_then(|manifest| match Engine::from_name(&manifest.engine) {
+                    Some(engine) => Ok(engine),
+                    None => Err(OpenError::UnknownEngine {
+                        dir: root.to_owned(),
+                        found: manifest.engine,
+                    }),
+                })
+            }
+            Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Err(missing()),
+            Err(why) => Err(OpenError::io(root, why)),
+        };
+        engine()?;
+        let lock = lock(root)?;
+        // Whoever held the lock until now may have changed what there is.
+        let engine = engine()?;
+        let directory = DataDirectory {
+            root: root.to_owned(),
+            engine: engine.name(),
+            is_new: false,
+            lock,
+        };
+        Ok((directory, engine))
     }
 
     /// The path that was opened.
@@ -257,24 +309,30 @@ fn look(root: &Path, engine: &'static str) -> Result<Found, OpenError> {
 }
 
 fn check(root: &Path, engine: &'static str, manifest: &[u8]) -> Result<(), OpenError> {
-    let dir = root.to_owned();
-    match Manifest::parse(&String::from_utf8_lossy(manifest)) {
-        Ok(manifest) if manifest.engine == engine => Ok(()),
-        Ok(manifest) => Err(OpenError::OtherEngine {
-            dir,
-            found: manifest.engine,
+    let found = parse(root, manifest, &CURRENT)?.engine;
+    match found == engine {
+        true => Ok(()),
+        false => Err(OpenError::OtherEngine {
+            dir: root.to_owned(),
+            found,
             wanted: engine,
         }),
-        Err(ManifestError::Program(owner)) => Err(OpenError::Foreign {
+    }
+}
+
+fn parse(root: &Path, manifest: &[u8], formats: &RangeInclusive<u64>) -> Result<Manifest, OpenError> {
+    let dir = root.to_owned();
+    Manifest::parse(&String::from_utf8_lossy(manifest), formats).map_err(|error| match error {
+        ManifestError::Program(owner) => OpenError::Foreign {
             dir,
             owner: format!("{owner:?}"),
-        }),
-        Err(ManifestError::Format(found)) => Err(OpenError::OtherFormat { dir, found }),
-        Err(ManifestError::Unreadable(why)) => Err(OpenError::Damaged {
+        },
+        ManifestError::Format(found) => OpenError::OtherFormat { dir, found },
+        ManifestError::Unreadable(why) => OpenError::Damaged {
             dir,
             why: format!("{MANIFEST}: {why}"),
-        }),
-    }
+        },
+    })
 }
 
 fn look_without_manifest(root: &Path, engine: &'static str) -> Result<Found, OpenError> {

@@ -8,6 +8,7 @@
 
 mod acknowledged;
 mod chunk;
+mod convert;
 mod directory;
 mod envelope;
 #[cfg(any(test, feature = "testing"))]
@@ -37,6 +38,7 @@ mod tests;
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
 
+pub use convert::{ConvertError, Converted, convert};
 pub use directory::OpenError;
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::FaultyStore;

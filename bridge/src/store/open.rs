@@ -56,7 +56,11 @@ pub struct StoreOptions {
 /// A directory that is not this program's, format's and engine's own, or that another process has open, is refused and left
 /// as it was.
 pub fn open_store(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
-    let directory = DataDirectory::open(dir, options.engine.name())?;
+    open_tree(DataDirectory::open(dir, options.engine.name())?, options)
+}
+
+/// Opens the store in `directory`, which is of that engine.
+pub(crate) fn open_tree(directory: DataDirectory, options: &StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
     match options.engine {
         Engine::Sled => {
             let tree = SledTree::open(&directory, options.sled)?;

@@ -1,6 +1,6 @@
 //! Doors to the bytes of the store, for the fuzz targets: what is read from a disk may be anything.
 
-use super::manifest::Manifest;
+use super::manifest::{CURRENT, Manifest};
 use super::record::{self, Head};
 use super::{Batch, chunk, envelope, frame, key, log};
 use crate::client_id::ClientId;
@@ -90,5 +90,5 @@ pub fn encode_chunk(key: Seq, items: &[(Seq, &[u8])]) -> Result<Vec<u8>, String>
 
 /// Reads a manifest and writes it again; `None` when it is not one that this build goes by.
 pub fn rewrite_manifest(text: &str) -> Option<String> {
-    Manifest::parse(text).ok().map(|manifest| manifest.text())
+    Manifest::parse(text, &CURRENT).ok().map(|manifest| manifest.text())
 }

@@ -98,8 +98,16 @@ fn a_directory_that_is_not_ours_is_refused_untouched() {
     };
 
     let format = fresh("format");
-    edit_manifest(&format, "format = 1", "format = 2");
-    assert!(matches!(refuse(&format), OpenError::OtherFormat { found: 2, .. }));
+    edit_manifest(&format, "format = 2", "format = 3");
+    let refusal = refuse(&format);
+    assert!(matches!(refusal, OpenError::OtherFormat { found: 3, .. }));
+    assert!(
+        refusal.to_string().contains("the version of inboxd that wrote it"),
+        "{refusal}"
+    );
+    edit_manifest(&format, "format = 3", "format = 1");
+    let refusal = refuse(&format);
+    assert!(refusal.to_string().contains("`inboxd store convert`"), "{refusal}");
 
     let program = fresh("program");
     edit_manifest(&program, "\"inboxd\"", "\"mosquitto\"");

@@ -1,16 +1,16 @@
-//! A directory of format version 1 that every later build must open.
+//! A directory of format version 1, which every later build must be able to convert.
 //!
-//! It was written by [`write_the_fixture`]. It is never written again: a build that needs other bytes has another format
-//! version, and a fixture of its own beside this one.
+//! An earlier build wrote it. It is never written again: a build that needs other bytes has another format version, and a fixture
+//! of its own beside this one.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use bytes::Bytes;
 
 use super::super::contract::{all, id};
-use super::super::{Batch, InboxRecord, PageLimit};
-use super::open;
+use super::super::{Engine, InboxRecord, OpenError, PageLimit, Store, StoreOptions, convert};
+use super::{open, open_engine};
 use crate::message::{Entry, Message, Micros, Properties, Qos, Seq};
 
 const FILES: [&str; 5] = ["inboxd-store.toml", "lock", "sled/acknowledged", "sled/conf", "sled/db"];
@@ -74,75 +74,61 @@ fn contents() -> Vec<(&'static str, Vec<Entry>)> {
     .collect()
 }
 
-/// Goal: a build opens every format version that it claims to, with everything that is in it (house style 16).
-#[test]
-fn format_version_1_opens() {
+fn copied() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("sled")).unwrap();
     for file in FILES {
         fs::copy(fixture().join(file), dir.path().join(file)).unwrap();
     }
-    let store = open(dir.path()).unwrap();
+    dir
+}
+
+/// Goal: a format that brokers of this build do not run on is refused by name, with what to do, and left as it was.
+#[test]
+fn format_version_1_is_refused() {
+    let dir = copied();
+    let refusal = open(dir.path()).err().unwrap();
+    assert!(matches!(refusal, OpenError::OtherFormat { found: 1, .. }), "{refusal}");
+    assert!(refusal.to_string().contains("`inboxd store convert`"), "{refusal}");
+    for file in FILES {
+        let (now, before) = (fs::read(dir.path().join(file)), fs::read(fixture().join(file)));
+        assert!(now.unwrap() == before.unwrap(), "{file}");
+    }
+}
+
+/// Goal: a build converts every format version that it claims to, to every engine, with everything that is in it (house style
+/// 16), and the source can be converted again.
+#[test]
+fn format_version_1_is_converted() {
+    let (dir, targets) = (copied(), tempfile::tempdir().unwrap());
+    for engine in Engine::ALL {
+        let target = targets.path().join(engine.name());
+        let options = StoreOptions {
+            engine,
+            ..StoreOptions::default()
+        };
+        let (converted, source_engine) = convert(dir.path(), &target, &options, &mut |_| {}).unwrap();
+        assert_eq!((converted.inboxes, source_engine), (3, Engine::Sled));
+        holds_everything(&*open_engine(&target, engine).unwrap());
+    }
+    let manifest = |dir: &Path| fs::read(dir.join("inboxd-store.toml")).unwrap();
+    assert_eq!(manifest(dir.path()), manifest(&fixture()), "it is still of format 1");
+}
+
+fn holds_everything(store: &dyn Store) {
+    let limit = PageLimit {
+        messages: 100,
+        bytes: 100_000,
+    };
     for (inbox, entries) in contents() {
         let kept: Vec<Entry> = entries.into_iter().filter(|entry| entry.seq.0 % 5 != 1).collect();
-        assert!(
-            all(
-                &*store,
-                &id(inbox),
-                PageLimit {
-                    messages: 100,
-                    bytes: 100_000
-                }
-            ) == kept,
-            "{inbox:?}"
-        );
-        let bytes = kept.iter().map(|entry| entry.message.size() as u64).sum();
-        assert_eq!(
-            store.inbox(&id(inbox)).unwrap(),
-            Some(InboxRecord {
-                messages: kept.len() as u64,
-                bytes
-            })
-        );
+        assert!(all(store, &id(inbox), limit) == kept, "{inbox:?}");
+        let record = InboxRecord {
+            messages: kept.len() as u64,
+            bytes: kept.iter().map(|entry| entry.message.size() as u64).sum(),
+        };
+        assert_eq!(store.inbox(&id(inbox)).unwrap(), Some(record));
     }
     assert_eq!(store.reserved().unwrap(), RESERVED);
     assert_eq!(store.inboxes(None, 10).unwrap().len(), 3);
-}
-
-/// Writes the fixture when `INBOX_STORE_WRITE_FIXTURE` is set; otherwise it checks that the files which make it up are
-/// there, and no others.
-#[test]
-fn write_the_fixture() {
-    if env::var_os("INBOX_STORE_WRITE_FIXTURE").is_none() {
-        return assert!(FILES.iter().all(|file| fixture().join(file).is_file()));
-    }
-    fs::remove_dir_all(fixture()).ok();
-    let store = open(&fixture()).unwrap();
-    for (inbox, entries) in contents() {
-        let removals = entries
-            .iter()
-            .filter(|entry| entry.seq.0 % 5 == 1)
-            .map(|entry| (id(inbox), entry.seq))
-            .collect();
-        let puts = entries.into_iter().map(|entry| (id(inbox), entry)).collect();
-        store
-            .commit(&Batch {
-                puts,
-                ..Batch::default()
-            })
-            .unwrap();
-        store
-            .commit(&Batch {
-                removals,
-                ..Batch::default()
-            })
-            .unwrap();
-    }
-    store
-        .commit(&Batch {
-            reserve: Some(RESERVED),
-            ..Batch::default()
-        })
-        .unwrap();
-    store.close().unwrap();
 }
