@@ -7,7 +7,10 @@ use crate::steps;
 /// How many cuts, and which.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Cuts in all; the tests share them.
+    /// Only for this engine, sled or fjall; without it, for each of them.
+    #[arg(long)]
+    engine: Option<String>,
+    /// Cuts for each engine; about a third as many are for a broker on it, and others for the creation of a store.
     #[arg(long, default_value_t = 200)]
     cuts: u64,
     /// Where the seeds begin.
@@ -18,9 +21,11 @@ pub(crate) struct Arguments {
 /// Builds the broker and runs the tests one after the other; each prints its figures at its end.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
     let inboxd = programs::inboxd(workspace)?;
+    let mut cargo = programs::cargo(workspace);
+    cargo.envs(arguments.engine.iter().map(|engine| ("INBOX_POWER_ENGINE", engine)));
     // Not nextest, which ends a test after a few minutes.
     steps::run(
-        programs::cargo(workspace)
+        cargo
             .args([
                 "test",
                 "--locked",

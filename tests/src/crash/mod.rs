@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use inbox_bridge::Engine;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -33,6 +34,8 @@ pub use report::Report;
 /// What a run is to do.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What the broker keeps its inboxes in.
+    pub engine: Engine,
     /// How often the broker is killed.
     pub kills: u32,
     /// Where all random choices come from.
@@ -54,7 +57,8 @@ disk_free_bytes_min = \"0B\"
 /// Kills a broker in `directory`, which is empty, as often as `options` say, and checks what it promised.
 pub fn run(directory: &Path, options: &Options) -> Report {
     let started = Instant::now();
-    std::fs::write(directory.join("inboxd.toml"), CONFIG).expect("the directory can be written");
+    let config = format!("{CONFIG}engine = \"{}\"\n", options.engine.name());
+    std::fs::write(directory.join("inboxd.toml"), config).expect("the directory can be written");
     let ledger = Arc::new(Ledger::new());
     let mut rng = StdRng::seed_from_u64(options.seed);
     let mut report = Report::new(options.seed);

@@ -42,6 +42,9 @@ impl Process {
         if plan.trace {
             command.env("RUST_LOG", "trace");
         }
+        if plan.settles_early {
+            command.env("INBOXD_STORE__SETTLE_AFTER", "50ms");
+        }
         if let Watermark::Near(bytes) = plan.watermark {
             let disk = rustix::fs::statvfs(directory).expect("the file system says what is free");
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);

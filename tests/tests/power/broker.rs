@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
 use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, Packet, PublishPacket, RawClient, Version, ack};
 use rand::rngs::StdRng;
@@ -39,8 +40,13 @@ struct Ledger {
 }
 
 /// A broker whose data directory is on the disk of `mount`.
-fn start(mount: &Mount) -> Broker {
+fn start(mount: &Mount, engine: Engine, seed: u64) -> Broker {
+    let settle_after = if crate::settles_early(seed) { "20ms" } else { "5s" };
     Broker::start_with(BrokerOptions {
+        config: Some(format!(
+            "[store]\nengine = \"{}\"\nsettle_after = \"{settle_after}\"\n",
+            engine.name()
+        )),
         shell: Some(format!("ln -s '{}' data && exec \"$0\" \"$@\"", mount.path().display())),
         ..Default::default()
     })
@@ -177,8 +183,8 @@ fn drain(broker: &Broker, disk: &Disk, inbox: usize, life: u64, ledger: &Mutex<L
 }
 
 /// One life: traffic until the power is cut, and then a quick end of the broker, which has no say in what the disk holds.
-fn live(mount: &Mount, life: u64, reads_absent: bool, ledger: &Mutex<Ledger>) {
-    let mut broker = start(mount);
+fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledger: &Mutex<Ledger>) {
+    let mut broker = start(mount, engine, life);
     let online = RawClient::reader(&broker, Version::V5, INBOXES[ONLINE], 1);
     let publishers: Vec<RawClient> = (0..PUBLISHERS)
         .map(|n| RawClient::clean(&broker, Version::BOTH[n % 2], &format!("publisher-{n}")))
@@ -205,21 +211,27 @@ fn live(mount: &Mount, life: u64, reads_absent: bool, ledger: &Mutex<Ledger>) {
 fn what_was_acknowledged_survives_power_cuts() {
     // Goal: see the module. Three publishers of both versions and three inboxes; each cut comes at a random operation of the
     // disk, start-up included.
+    for engine in crate::engines() {
+        survives_power_cuts(engine);
+    }
+}
+
+fn survives_power_cuts(engine: Engine) {
     let (ledger, mut figures) = (Mutex::new(Ledger::default()), Figures::default());
     let mut disk = Disk::new();
-    let seeds = crate::seeds(5, 30);
+    let seeds = crate::seeds(5, 33);
     for (n, seed) in seeds.iter().enumerate() {
         let mut rng = StdRng::seed_from_u64(*seed);
         let life = [40, 400, 1500][rng.random_range(0..3)];
         disk.cut_after(rng.random_range(1..life), *seed);
         // Should something fail here, this says in which life.
-        eprintln!("power cuts, broker: seed {seed}");
-        live(&Mount::new(&disk), *seed, n % ABSENCE == ABSENCE - 1, &ledger);
+        eprintln!("power cuts, broker on {}: seed {seed}", engine.name());
+        live(&Mount::new(&disk), engine, *seed, n % ABSENCE == ABSENCE - 1, &ledger);
         figures.add("cuts", 1);
         disk = Disk::from_image(&disk.cut(*seed));
     }
     let mount = Mount::new(&disk);
-    let broker = start(&mount);
+    let broker = start(&mount, engine, 0);
     for inbox in 0..INBOXES.len() {
         drain(&broker, &disk, inbox, u64::MAX, &ledger);
     }
@@ -227,5 +239,5 @@ fn what_was_acknowledged_survives_power_cuts() {
     assert!(!ledger.accepted.is_empty(), "something was acknowledged");
     figures.add("PUBACKs checked", ledger.accepted.len() as u64);
     figures.add("lost", ledger.accepted.difference(&ledger.delivered).count() as u64);
-    figures.print("broker");
+    figures.print(&format!("broker on {}", engine.name()));
 }

@@ -1,5 +1,6 @@
 //! Power cuts while a data directory is made, and while what they left is opened.
 
+use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -11,9 +12,16 @@ use crate::ledger::{Figures, Ledger};
 fn an_interrupted_creation_begins_again() {
     // Goal: a cut at any operation of the first opening, and another at any of the second, leave a directory that opens; if
     // a commit came through in between, it is there.
-    let mut figures = Figures::default();
-    let first = operations_of_a_creation();
+    for engine in crate::engines() {
+        begins_again(engine);
+    }
+}
+
+fn begins_again(engine: Engine) {
+    let (mut figures, name) = (Figures::default(), engine.name());
+    let first = operations_of_a_creation(engine);
     for (n, seed) in crate::seeds(2, 30).into_iter().enumerate() {
+        let options = crate::store_options(engine, seed);
         let mut rng = StdRng::seed_from_u64(seed);
         let mut ledger = Ledger::default();
         let mut disk = Disk::new();
@@ -21,11 +29,12 @@ fn an_interrupted_creation_begins_again() {
         disk.cut_after(first - n as u64 % first, seed);
         for _ in 0..2 {
             let mount = Mount::new(&disk);
-            let store = open(&mount).unwrap_or_else(|why| panic!("seed {seed}: the store does not open: {why}"));
+            let store = open(&mount, &options)
+                .unwrap_or_else(|why| panic!("{name}, seed {seed}: the store does not open: {why}"));
             let checked = ledger.check(&*store, || !disk.is_cut());
             figures.add(
                 "messages checked",
-                checked.unwrap_or_else(|why| panic!("seed {seed}: {why}")),
+                checked.unwrap_or_else(|why| panic!("{name}, seed {seed}: {why}")),
             );
             let batch = ledger.batch(&mut rng);
             ledger.begin(&batch);
@@ -39,20 +48,21 @@ fn an_interrupted_creation_begins_again() {
             figures.add("cuts", 1);
         }
         let mount = Mount::new(&disk);
-        let store = open(&mount).unwrap_or_else(|why| panic!("seed {seed}: the store does not open: {why}"));
+        let store =
+            open(&mount, &options).unwrap_or_else(|why| panic!("{name}, seed {seed}: the store does not open: {why}"));
         let checked = ledger.check(&*store, || true);
         figures.add(
             "messages checked",
-            checked.unwrap_or_else(|why| panic!("seed {seed}: {why}")),
+            checked.unwrap_or_else(|why| panic!("{name}, seed {seed}: {why}")),
         );
         store.close().unwrap();
     }
-    figures.print("creation");
+    figures.print(&format!("creation on {name}"));
 }
 
-fn operations_of_a_creation() -> u64 {
+fn operations_of_a_creation(engine: Engine) -> u64 {
     let mount = Mount::new(&Disk::new());
-    let store = open(&mount).unwrap();
+    let store = open(&mount, &crate::store_options(engine, 0)).unwrap();
     let operations = mount.disk().operations();
     store.close().unwrap();
     operations

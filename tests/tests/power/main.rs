@@ -4,8 +4,8 @@
 //! tests run the store and the whole broker on a file system of their own that forgets what was not synced
 //! (`inbox_tests::power`). Where it cannot be mounted they fail and say what is missing.
 //!
-//! `INBOX_POWER_CUTS` says how many cuts there are in all, and `INBOX_POWER_SEED` where the seeds begin: `cargo xtask power`
-//! sets both. A failure names its seed; the programs under test have threads, so the same seed cuts at the same operation
+//! `INBOX_POWER_CUTS` says how many cuts there are for each engine, `INBOX_POWER_SEED` where the seeds begin, and
+//! `INBOX_POWER_ENGINE` which engine is meant where it is not each of them: `cargo xtask power` sets these. A failure names its seed; the programs under test have threads, so the same seed cuts at the same operation
 //! and draws the same losses, but the operations before the cut may come in another order.
 
 #![allow(
@@ -23,10 +23,42 @@ mod file_system;
 mod ledger;
 mod sled_alone;
 
-/// Cuts in all tests together, in a normal run.
-const CUTS: u64 = 40;
+use std::time::Duration;
 
-/// Seeds of this test, which gets `share` percent of all cuts. Each test has seeds of its own, so that a number says which one.
+use inbox_bridge::{Engine, SettleOptions, StoreOptions};
+
+/// Cuts for each engine, in a normal run.
+const CUTS: u64 = 20;
+
+/// The engines that are to be tested.
+fn engines() -> Vec<Engine> {
+    match std::env::var("INBOX_POWER_ENGINE") {
+        Ok(name) => vec![Engine::from_name(&name).unwrap_or_else(|| panic!("there is no engine {name:?}"))],
+        Err(_) => Engine::ALL.to_vec(),
+    }
+}
+
+/// Messages move from the log while there are cuts, in every other run.
+fn settles_early(seed: u64) -> bool {
+    seed / 10 % 2 == 0
+}
+
+fn store_options(engine: Engine, seed: u64) -> StoreOptions {
+    let mut settle = SettleOptions::default();
+    if settles_early(seed) {
+        settle.after = SETTLE_AFTER;
+    }
+    StoreOptions {
+        engine,
+        settle,
+        ..StoreOptions::default()
+    }
+}
+
+/// The lives of these tests are short.
+const SETTLE_AFTER: Duration = Duration::from_millis(20);
+
+/// Seeds of this test, which gets `share` percent of the cuts. Each test has seeds of its own, so that a number says which one.
 fn seeds(test: u64, share: u64) -> Vec<u64> {
     let number = |name: &str, default| match std::env::var(name) {
         Ok(value) => value

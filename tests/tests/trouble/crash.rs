@@ -1,14 +1,26 @@
 //! A share of `cargo xtask crash`.
 
+use inbox_bridge::Engine;
 use inbox_tests::crash::{Options, run};
 
 #[test]
-fn eight_kills_lose_nothing() {
+fn kills_lose_nothing_on_sled() {
     // Goal: all contract rules that the ledger of `inbox_tests::crash` checks hold over kill -9 at random moments, start-up
     // and shutdown included. The seed is always the same, so that a failure here is the change's fault.
+    kills_lose_nothing(Engine::Sled);
+}
+
+#[test]
+fn kills_lose_nothing_on_fjall() {
+    // Goal: the same.
+    kills_lose_nothing(Engine::Fjall);
+}
+
+fn kills_lose_nothing(engine: Engine) {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
-        kills: 8,
+        engine,
+        kills: 5,
         seed: 8,
         verbose: true,
     };

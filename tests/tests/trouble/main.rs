@@ -14,12 +14,17 @@ mod crash;
 mod failing;
 mod slow;
 
+use inbox_bridge::Engine;
 use inbox_tests::power::Mount;
 use inbox_tests::{Broker, BrokerOptions};
 
 /// A broker whose data directory is on the disk of `mount`. It can be started again there.
-fn broker_on(mount: &Mount) -> Broker {
+fn broker_on(mount: &Mount, engine: Engine, settle_after: &str) -> Broker {
     Broker::start_with(BrokerOptions {
+        config: Some(format!(
+            "[store]\nengine = \"{}\"\nsettle_after = \"{settle_after}\"\n",
+            engine.name()
+        )),
         shell: Some(format!(
             "ln -sfn '{}' data && exec \"$0\" \"$@\"",
             mount.path().display()

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
 use inbox_tests::{AckKind, Connect, Packet, PublishPacket, RawClient, Version};
 
@@ -19,7 +20,7 @@ fn while_a_sync_hangs_only_pubacks_of_stored_messages_wait() {
     // subscribe, 50 messages travel between online clients with QoS 0, 1 and 2 and are acknowledged (contract rule 3: the
     // reader's acknowledgement is enough), stored mail is replayed, and ordinary topics work.
     let mount = Mount::new(&Disk::new());
-    let broker = broker_on(&mount);
+    let broker = broker_on(&mount, Engine::Sled, "1m");
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     for i in 0..20 {
         alice.publish("carol", format!("stored {i}"), 1);
@@ -67,7 +68,7 @@ fn while_a_sync_hangs_only_pubacks_of_stored_messages_wait() {
 fn deliveries_do_not_wait_for_a_sync_that_hangs() {
     // Goal: a reader that does not acknowledge gets its messages all the same (the commit follows, the PUBACK waits for it).
     let mount = Mount::new(&Disk::new());
-    let broker = broker_on(&mount);
+    let broker = broker_on(&mount, Engine::Sled, "1m");
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
     mount.disk().delay_syncs(FOR_EVER);
@@ -89,7 +90,7 @@ fn with_syncs_of_two_seconds_the_pings_overtake_the_pubacks() {
     // Goal: the figure of a very slow disk. Two messages one after the other, each with a sync of 2 s: pings that are sent
     // meanwhile are answered first, and both messages are acknowledged in the end.
     let mount = Mount::new(&Disk::new());
-    let broker = broker_on(&mount);
+    let broker = broker_on(&mount, Engine::Sled, "1m");
     let mut alice = RawClient::clean(&broker, Version::V311, "alice");
     let mut bob = RawClient::clean(&broker, Version::V5, "bob");
     mount.disk().delay_syncs(Duration::from_secs(2));
