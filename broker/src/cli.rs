@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use inbox_bridge::{ClientId, ClientIdError};
+use inbox_bridge::{ClientId, ClientIdError, Engine};
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
 
@@ -38,6 +38,8 @@ pub enum Command {
     PrintConfig(ServeArgs),
     /// Look into the inboxes of a stopped broker, or empty one
     Inbox(InboxArgs),
+    /// Work on the whole store of a stopped broker
+    Store(StoreArgs),
 }
 
 /// Where settings come from, and those that have a flag.
@@ -103,6 +105,31 @@ pub enum InboxAction {
     },
 }
 
+/// `inboxd store`.
+#[derive(Debug, Clone, Args)]
+pub struct StoreArgs {
+    /// What to do with the store.
+    #[command(subcommand)]
+    pub action: StoreAction,
+}
+
+/// What to do with the store of a stopped broker.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StoreAction {
+    /// Copy every message to a new data directory, on this engine and in the format of this version
+    Convert {
+        /// The data directory of the stopped broker; no message in it is changed
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// A directory that does not exist, or is empty
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// What keeps the messages there: sled or fjall
+        #[arg(long, value_name = "NAME", value_parser = engine)]
+        engine: Engine,
+    },
+}
+
 impl Cli {
     /// The command that was given; `serve` when none was.
     pub fn into_command(self) -> Command {
@@ -137,6 +164,11 @@ impl InboxArgs {
         };
         Config::load(self.config.as_deref(), env::vars_os(), &overrides)
     }
+}
+
+fn engine(text: &str) -> Result<Engine, String> {
+    let names = Engine::ALL.map(Engine::name).join(" or ");
+    Engine::from_name(text).ok_or_else(|| format!("it is {names}"))
 }
 
 fn client_id(text: &str) -> Result<ClientId, ClientIdError> {
@@ -230,6 +262,8 @@ mod tests {
             "inboxd --listen nowhere",
             "inboxd --log-format xml",
             "inboxd inbox show",
+            "inboxd store convert --from a --to b",
+            "inboxd store convert --from a --to b --engine fjal",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -239,6 +273,7 @@ mod tests {
             "check-config",
             "print-config",
             "inbox",
+            "store",
             "--listen",
             "--log-format",
             "RUST_LOG",

@@ -21,4 +21,5 @@ mod session;
 mod session_table;
 #[cfg(feature = "testing")]
 pub mod single;
+pub mod store_command;
 mod will;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use inbox_bridge::open_store;
-use inboxd::cli::{Cli, Command, InboxArgs, ServeArgs};
+use inboxd::cli::{Cli, Command, InboxArgs, ServeArgs, StoreAction};
 use inboxd::config::{Config, ConfigError};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
-use inboxd::{config_command, logging, serve};
+use inboxd::{config_command, logging, serve, store_command};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().into_command() {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             with_config(args.load(), |config| config_command::print(config, &mut io::stdout()))
         }
         Command::Inbox(args) => look_into_inboxes(&args),
+        Command::Store(args) => work_on_store(&args.action),
     };
     match outcome {
         Ok(()) => Exit::Ok.into(),
@@ -56,6 +57,12 @@ fn look_into_inboxes(args: &InboxArgs) -> Outcome {
     let ran = inbox_command::run(&args.action, &*store, streams).map_err(|error| (error.exit(), error.into()));
     let closed = store.close().map_err(|error| (Exit::StoreFailed, error.into()));
     ran.and(closed)
+}
+
+fn work_on_store(action: &StoreAction) -> Outcome {
+    let StoreAction::Convert { from, to, engine } = action;
+    let (mut out, mut notes) = (io::stdout().lock(), io::stderr().lock());
+    store_command::run(from, to, *engine, &mut out, &mut notes).map_err(|error| (error.exit(), error.into()))
 }
 
 fn configured(config: Result<Config, ConfigError>) -> Result<Config, (Exit, anyhow::Error)> {

@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod client_crate;
+mod engines;
 mod mqtt;
 mod operating;
 mod restart;
