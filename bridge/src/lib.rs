@@ -33,8 +33,8 @@ pub use port::{
 #[cfg(feature = "testing")]
 pub use store::raw;
 pub use store::{
-    Batch, ConvertError, Converted, Engine, FaultPlan, FjallOptions, InboxRecord, MemoryStore, OpenError, Page,
-    PageLimit, SettleOptions, SledOptions, Store, StoreError, StoreOptions, convert, open_store,
+    Batch, CheckpointOptions, ConvertError, Converted, Engine, FaultPlan, FjallOptions, InboxRecord, MemoryStore,
+    OpenError, Page, PageLimit, SledOptions, Store, StoreError, StoreOptions, convert, open_store,
 };
 #[cfg(any(test, feature = "testing"))]
 pub use store::{FaultyStore, contract};

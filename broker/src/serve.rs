@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Bridge, Clock, FjallOptions, OpenError, SettleOptions, SledOptions, StartError, StoreError, StoreOptions,
+    Bridge, CheckpointOptions, Clock, FjallOptions, OpenError, SledOptions, StartError, StoreError, StoreOptions,
     SystemClock, open_store,
 };
 use tokio::net::{TcpListener, TcpSocket};
@@ -97,9 +97,9 @@ pub fn store_options(config: &Config) -> StoreOptions {
         engine: config.store.engine,
         sled: SledOptions { cache_bytes },
         fjall: FjallOptions { cache_bytes },
-        settle: SettleOptions {
-            after: config.store.settle_after,
-            ..SettleOptions::default()
+        checkpoint: CheckpointOptions {
+            after: config.store.checkpoint_after,
+            ..CheckpointOptions::default()
         },
         ..StoreOptions::default()
     }

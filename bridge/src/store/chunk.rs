@@ -1,4 +1,4 @@
-//! Several settled messages of one inbox in one value.
+//! A block of several messages: one value of an inbox.
 //!
 //! One message whose seq is in the key is just its envelope. Several, or one under a key that is not its own, are a chunk: a marker,
 //! a directory and the envelopes. A chunk is found under a seq that is not above its first message's. An envelope that is too long

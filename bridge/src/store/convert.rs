@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use super::directory::{DataDirectory, OpenError, sync_dir};
 use super::open::open_tree;
-use super::{Batch, Engine, InboxRecord, Page, PageLimit, SettleOptions, Store, StoreError, StoreOptions, open_store};
+use super::{
+    Batch, CheckpointOptions, Engine, InboxRecord, Page, PageLimit, Store, StoreError, StoreOptions, open_store,
+};
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
 
@@ -97,7 +99,7 @@ pub fn convert(
     let source_options = StoreOptions {
         engine,
         // Nothing is moved within the source.
-        settle: SettleOptions {
+        checkpoint: CheckpointOptions {
             after: Duration::from_secs(10 * 365 * 24 * 3600),
             memory_bytes_max: usize::MAX,
         },

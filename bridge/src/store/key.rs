@@ -1,6 +1,6 @@
 //! The keys of engines on disk: which inbox, which message, which piece of it.
 //!
-//! Settled messages are under `client id, 0x00, seq big-endian`; what does not fit into the first value follows it under the
+//! An inbox's blocks are under `client id, 0x00, seq big-endian`; what does not fit into the first value follows it under the
 //! same key and a piece number. Client IDs hold no NUL, so inboxes lie side by side in the order of their IDs, and keys that
 //! begin with a NUL are free for what belongs to no inbox: a few numbers.
 
@@ -9,10 +9,10 @@ use crate::message::Seq;
 
 /// Where the reservation is kept (contract rule 6), as of the commit under [`COMMITS`].
 pub(crate) const RESERVED: &[u8] = b"\0reserved";
-/// Where the number of the last commit is kept that is settled as a whole. The log goes on from there.
+/// Where the number of the last commit is kept that the blocks have. The log goes on from there.
 pub(crate) const COMMITS: &[u8] = b"\0commits";
-/// Where the seq is kept that no settled message is above.
-pub(crate) const SETTLED: &[u8] = b"\0settled";
+/// Where the seq is kept that no message in a block is above.
+pub(crate) const HIGHEST: &[u8] = b"\0highest";
 /// Before the key of every message.
 pub(crate) const FIRST: &[u8] = &[1];
 
@@ -81,7 +81,7 @@ mod tests {
     /// Goal: the order of keys is the order of inboxes, then of messages, then of pieces (contract rule 6).
     #[test]
     fn keys_order_as_inboxes_do() {
-        let mut keys = [COMMITS, RESERVED, SETTLED, FIRST].map(<[u8]>::to_vec).to_vec();
+        let mut keys = [COMMITS, RESERVED, HIGHEST, FIRST].map(<[u8]>::to_vec).to_vec();
         for inbox in ["\u{1}", "a", "a\u{1}", "ab", "b", "ä"] {
             for seq in [1, 0xff, 0x100, u64::from(u32::MAX), u64::MAX] {
                 let key = message(&id(inbox), Seq(seq));

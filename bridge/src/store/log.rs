@@ -1,6 +1,6 @@
 //! The log: every commit as one record, appended to a file and synced.
 //!
-//! The log is a directory of segments, files that are named after their first commit. A settling begins a new segment, and when it is
+//! The log is a directory of segments, files that are named after their first commit. A checkpoint begins a new segment, and when it is
 //! done the segments before that are removed.
 //!
 //! **Promise:** a commit whose [`Log::append`] returned is read back whole after a killed process and a power cut. **What can be
@@ -56,21 +56,21 @@ pub(crate) enum LogError {
 }
 
 impl Log {
-    /// Opens or makes the log in `dir`. Hands every commit after `settled` to `apply`, in order, and removes what an interrupted
-    /// append or settling left. All of this is durable when it returns.
-    pub(crate) fn open(dir: &Path, settled: u64, mut apply: impl FnMut(Batch)) -> Result<Self, LogError> {
+    /// Opens or makes the log in `dir`. Hands every commit after `after` to `apply`, in order, and removes what an interrupted
+    /// append or checkpoint left. All of this is durable when it returns.
+    pub(crate) fn open(dir: &Path, after: u64, mut apply: impl FnMut(Batch)) -> Result<Self, LogError> {
         match fs::create_dir(dir) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
-        let mut last = settled;
+        let mut last = after;
         let mut older = VecDeque::new();
         let paths = segments(dir)?;
         let newest = paths.last().map(|(first, _)| *first);
         for (first, path) in paths {
             let is_newest = newest == Some(first);
             let segment = read_segment(&path, first, is_newest, |commit, frame| {
-                if commit <= settled {
+                if commit <= after {
                     return Ok(());
                 }
                 if commit != last + 1 {
@@ -84,8 +84,8 @@ impl Log {
                 Ok(())
             })?;
             match segment {
-                Some(segment) if segment.last > settled => older.push_back(segment),
-                // Settled as a whole, or begun and never used.
+                Some(segment) if segment.last > after => older.push_back(segment),
+                // In the blocks as a whole, or begun and never used.
                 _ => fs::remove_file(&path)?,
             }
         }
@@ -137,11 +137,8 @@ impl Log {
     /// Forgets the segments up to commit `last`, and returns the files to be removed. Should a crash bring one back, the next
     /// opening removes it.
     pub(crate) fn cut(&mut self, last: u64) -> Vec<PathBuf> {
-        let mut paths = Vec::new();
-        while let Some(segment) = self.older.pop_front_if(|segment| segment.last <= last) {
-            paths.push(segment.path);
-        }
-        paths
+        let cut = self.older.iter().take_while(|segment| segment.last <= last).count();
+        self.older.drain(..cut).map(|segment| segment.path).collect()
     }
 
     /// Breaks every later append: a null device cannot be synced.

@@ -7,6 +7,8 @@
 //! All calls block; they belong on threads that may.
 
 mod acknowledged;
+mod blocks;
+mod checkpoint;
 mod chunk;
 mod convert;
 mod directory;
@@ -15,6 +17,7 @@ mod envelope;
 mod faulty;
 mod fjall;
 mod frame;
+mod index;
 mod key;
 mod log;
 mod manifest;
@@ -23,12 +26,9 @@ mod open;
 #[cfg(feature = "testing")]
 pub mod raw;
 mod record;
-mod settle;
-mod settled;
 mod sled;
 mod tree;
 mod tree_store;
-mod young;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -46,7 +46,7 @@ pub use fjall::FjallOptions;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{Engine, StoreOptions, open_store};
 pub use sled::SledOptions;
-pub use tree_store::SettleOptions;
+pub use tree_store::CheckpointOptions;
 
 /// What one commit makes durable, in this order: puts, then removals, then the reservation.
 #[derive(Debug, Clone, Default)]

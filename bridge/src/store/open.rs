@@ -7,7 +7,7 @@ use super::Store;
 use super::directory::{DataDirectory, OpenError};
 use super::fjall::{FjallOptions, FjallTree};
 use super::sled::{SledOptions, SledTree};
-use super::tree_store::{SettleOptions, TreeStore};
+use super::tree_store::{CheckpointOptions, TreeStore};
 
 /// What keeps the inboxes on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +47,7 @@ pub struct StoreOptions {
     /// What can be set about [`Engine::Fjall`].
     pub fjall: FjallOptions,
     /// When messages move from the log to their inboxes' own records.
-    pub settle: SettleOptions,
+    pub checkpoint: CheckpointOptions,
 }
 
 /// Opens the store in `dir`, which is created if it is absent, and locked until the store is closed or dropped.
@@ -64,11 +64,11 @@ pub(crate) fn open_tree(directory: DataDirectory, options: &StoreOptions) -> Res
     match options.engine {
         Engine::Sled => {
             let tree = SledTree::open(&directory, options.sled)?;
-            Ok(Arc::new(TreeStore::open(directory, tree, options.settle)?))
+            Ok(Arc::new(TreeStore::open(directory, tree, options.checkpoint)?))
         }
         Engine::Fjall => {
             let tree = FjallTree::open(&directory, options.fjall)?;
-            Ok(Arc::new(TreeStore::open(directory, tree, options.settle)?))
+            Ok(Arc::new(TreeStore::open(directory, tree, options.checkpoint)?))
         }
     }
 }

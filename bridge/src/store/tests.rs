@@ -19,32 +19,32 @@ use super::sled::SledTree;
 use super::tree::Tree;
 use super::tree_store::TreeStore;
 use super::{
-    Engine, FjallOptions, MemoryStore, OpenError, SettleOptions, SledOptions, Store, StoreError, StoreOptions,
+    CheckpointOptions, Engine, FjallOptions, MemoryStore, OpenError, SledOptions, Store, StoreError, StoreOptions,
     open_store,
 };
 
 /// Messages stay in the log for as long as a test runs.
-const NEVER: SettleOptions = SettleOptions {
+const NEVER: CheckpointOptions = CheckpointOptions {
     after: Duration::from_secs(3600),
     memory_bytes_max: usize::MAX,
 };
-/// The settling thread is always at work.
-const ALWAYS: SettleOptions = SettleOptions {
+/// The checkpointing thread is always at work.
+const ALWAYS: CheckpointOptions = CheckpointOptions {
     after: Duration::ZERO,
     memory_bytes_max: usize::MAX,
 };
-/// Every commit waits until the one before it is settled.
-const AT_ONCE: SettleOptions = SettleOptions {
+/// Every commit waits until the one before it is in the blocks.
+const AT_ONCE: CheckpointOptions = CheckpointOptions {
     after: Duration::ZERO,
     memory_bytes_max: 1,
 };
 
 /// A place on disk that goes away with the closure.
-fn on_disk(engine: Engine, settle: SettleOptions) -> Place {
+fn on_disk(engine: Engine, checkpoint: CheckpointOptions) -> Place {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions {
         engine,
-        settle,
+        checkpoint,
         ..StoreOptions::default()
     };
     Box::new(move || open_store(dir.path(), &options).unwrap())
@@ -62,7 +62,7 @@ fn open_engine(dir: &Path, engine: Engine) -> Result<Arc<dyn Store>, OpenError> 
     open_store(dir, &options)
 }
 
-/// A store of which a test says when it settles.
+/// A store of which a test says when there is a checkpoint.
 fn open_tree(dir: &Path) -> TreeStore<SledTree> {
     let directory = DataDirectory::open(dir, "sled").unwrap();
     let tree = SledTree::open(&directory, SledOptions::default()).unwrap();
@@ -82,8 +82,8 @@ fn the_fjall_store_keeps_the_contract() {
 }
 
 fn keeps_the_contract(engine: Engine) {
-    for settle in [NEVER, ALWAYS, AT_ONCE] {
-        contract::run(|| on_disk(engine, settle));
+    for checkpoint in [NEVER, ALWAYS, AT_ONCE] {
+        contract::run(|| on_disk(engine, checkpoint));
     }
 }
 

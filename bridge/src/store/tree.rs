@@ -1,6 +1,6 @@
 //! What the store asks of an engine: an ordered map on disk.
 //!
-//! The store logs, settles and reads in the same way on every engine; an engine is a door of one file to a library.
+//! The store keeps its log, and does checkpoints, in the same way on every engine; an engine is a door of one file to a library.
 
 use std::fmt::Debug;
 use std::ops::Bound;

@@ -4,15 +4,15 @@
 //! there after some seconds moves from the log to the blocks of its inbox; until then it is in memory, too.
 //!
 //! ```text
-//! commit ──▶ log ──durable──▶ young (memory) ──settling thread──▶ blocks, by inbox ──durable──▶ log is cut
+//! commit ──▶ log ──durable──▶ index (memory) ──checkpoint──▶ blocks, by inbox ──durable──▶ log is cut
 //! ```
 //!
 //! **Promise:** as [`super`] says: a commit that returned `Ok` survives a killed process and a power cut. After one failed
 //! write or sync, or a panic of the engine, every call fails until the broker is restarted. **What can be lost or left:**
 //! a crash can leave a commit without its end, which nobody acknowledged; it can leave pieces of a long message without their
-//! beginning. The former is removed when the store is opened, the latter by the first settling after a scan came by.
+//! beginning. The former is removed when the store is opened, the latter by the first checkpoint after a scan came by.
 
-mod settler;
+mod checkpointer;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -25,30 +25,30 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::acknowledged::{ACKNOWLEDGED, Acknowledged};
+use super::blocks::{self, Block, Fault, Placed, Unreadable};
 use super::directory::{DataDirectory, OpenError, sync_dir};
 use super::log::{LOG, Log, LogError};
-use super::settled::{self, Block, Fault, Placed, Unreadable};
 use super::tree::{Tree, panic_text};
 use super::{Batch, InboxRecord, Page, PageLimit, Store, StoreError, key};
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
-use settler::{Bell, Recent};
+use checkpointer::{Bell, Recent};
 
-/// Most messages whose left-over pieces are remembered until the next settling.
+/// Most messages whose left-over pieces are remembered until the next checkpoint.
 const STRAYS_MAX: usize = 1024;
 
 /// When messages move from the log to their inboxes' own records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SettleOptions {
+pub struct CheckpointOptions {
     /// This long after they came.
     pub after: Duration,
     /// Sooner, when those that wait for it take about half of this in memory, in bytes. When they take all of it, commits wait.
     pub memory_bytes_max: usize,
 }
 
-impl Default for SettleOptions {
+impl Default for CheckpointOptions {
     fn default() -> Self {
-        SettleOptions {
+        CheckpointOptions {
             after: Duration::from_secs(5),
             memory_bytes_max: 128 * 1024 * 1024,
         }
@@ -59,21 +59,21 @@ impl Default for SettleOptions {
 #[derive(Debug)]
 pub(crate) struct TreeStore<T: Tree> {
     shared: Arc<Shared<T>>,
-    settler: Mutex<Option<JoinHandle<()>>>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the settling thread shares with everyone else.
+/// What the checkpointing thread shares with everyone else.
 #[derive(Debug)]
 struct Shared<T: Tree> {
     root: PathBuf,
-    options: SettleOptions,
-    // Readers, the committer and the settling thread share it; closing takes the tree out of it.
+    options: CheckpointOptions,
+    // Readers, the committer and the checkpointing thread share it; closing takes the tree out of it.
     open: RwLock<Option<Open<T>>>,
     // Held through a commit: one at a time.
     log: Mutex<Log>,
     // What is in the log. Taken for moments, never while a file or the tree is used.
     recent: Mutex<Recent>,
-    // Held by readers for a read, and by the settling thread while it takes blocks apart.
+    // Held by readers for a read, and by the checkpointing thread while it takes blocks apart.
     reading: RwLock<()>,
     // Keys of messages of which a scan saw pieces and no beginning. Short: taken for one push.
     strays: Mutex<HashSet<Vec<u8>>>,
@@ -92,7 +92,7 @@ struct Open<T> {
 
 impl<T: Tree> TreeStore<T> {
     /// Opens the store that `tree` holds in `directory`, or makes one if it is new.
-    pub(crate) fn open(mut directory: DataDirectory, tree: T, options: SettleOptions) -> Result<Self, OpenError> {
+    pub(crate) fn open(mut directory: DataDirectory, tree: T, options: CheckpointOptions) -> Result<Self, OpenError> {
         // The engine may panic on the first page that it reads.
         let begun = catch_unwind(AssertUnwindSafe(|| begin(&tree, &directory)));
         let (acknowledged, log, recent) = begun.unwrap_or_else(|panic| Err(directory.damaged(panic_text(&*panic))))?;
@@ -114,10 +114,10 @@ impl<T: Tree> TreeStore<T> {
             failure: Mutex::default(),
             bell: Bell::default(),
         });
-        let settler = settler::spawn(&shared).map_err(|why| OpenError::io(&shared.root, why))?;
+        let checkpointer = checkpointer::spawn(&shared).map_err(|why| OpenError::io(&shared.root, why))?;
         Ok(TreeStore {
             shared,
-            settler: Mutex::new(Some(settler)),
+            checkpointer: Mutex::new(Some(checkpointer)),
         })
     }
 
@@ -128,30 +128,30 @@ impl<T: Tree> TreeStore<T> {
         self.shared.log.lock().break_sync();
     }
 
-    /// Settles everything that is in the log now.
+    /// Moves everything that is in the log now to the blocks.
     #[cfg(test)]
-    pub(crate) fn try_settle(&self) -> Result<(), StoreError> {
-        self.shared.settle()
+    pub(crate) fn try_checkpoint(&self) -> Result<(), StoreError> {
+        self.shared.checkpoint()
     }
 
     /// The same, where it cannot fail.
     #[cfg(test)]
-    pub(crate) fn settle(&self) {
-        self.try_settle().unwrap();
+    pub(crate) fn checkpoint(&self) {
+        self.try_checkpoint().unwrap();
     }
 
-    fn end_settler(&self) {
+    fn end_checkpointer(&self) {
         self.shared.bell.end();
-        if let Some(settler) = self.settler.lock().take() {
+        if let Some(checkpointer) = self.checkpointer.lock().take() {
             // A panic there has made the store fail.
-            let _panicked = settler.join();
+            let _panicked = checkpointer.join();
         }
     }
 }
 
 impl<T: Tree> Drop for TreeStore<T> {
     fn drop(&mut self) {
-        self.end_settler();
+        self.end_checkpointer();
     }
 }
 
@@ -186,7 +186,7 @@ impl<T: Tree> Shared<T> {
         }
     }
 
-    /// Hands every message of `inbox` above `after` to `each`, in order, until that breaks off. Of what is young there are at most
+    /// Hands every message of `inbox` above `after` to `each`, in order, until that breaks off. Of what is in the log there are at most
     /// `limit` messages, so `each` must not want more than that.
     fn visit(
         &self,
@@ -197,29 +197,29 @@ impl<T: Tree> Shared<T> {
         mut each: impl FnMut(Found<'_, T>) -> Result<ControlFlow<()>, Fault>,
     ) -> Result<(), Fault> {
         let _reading = self.reading.read();
-        // Before the blocks: what is settled meanwhile is then seen twice, and not missed.
-        let view = self.recent.lock().young.view(inbox, after, limit);
-        let mut young = view.entries.iter().peekable();
+        // Before the blocks: what a checkpoint moves meanwhile is then seen twice, and not missed.
+        let view = self.recent.lock().index.view(inbox, after, limit);
+        let mut logged = view.entries.iter().peekable();
         let strays = |message: &[u8]| self.stray(message);
-        for block in settled::blocks(tree, inbox, Seq(after.0.saturating_add(1)), &strays)? {
+        for block in blocks::of(tree, inbox, Seq(after.0.saturating_add(1)), &strays)? {
             let block = block?;
             for placed in block.messages() {
                 if placed.seq <= after || view.removals.binary_search(&placed.seq).is_ok() {
                     continue;
                 }
-                while let Some(entry) = young.next_if(|entry| entry.seq < placed.seq) {
-                    if each(Found::Young(entry))?.is_break() {
+                while let Some(entry) = logged.next_if(|entry| entry.seq < placed.seq) {
+                    if each(Found::Logged(entry))?.is_break() {
                         return Ok(());
                     }
                 }
-                let is_young_too = young.peek().is_some_and(|entry| entry.seq == placed.seq);
-                if !is_young_too && each(Found::Settled(&block, &placed))?.is_break() {
+                let is_logged_too = logged.peek().is_some_and(|entry| entry.seq == placed.seq);
+                if !is_logged_too && each(Found::Stored(&block, &placed))?.is_break() {
                     return Ok(());
                 }
             }
         }
-        for entry in young {
-            if each(Found::Young(entry))?.is_break() {
+        for entry in logged {
+            if each(Found::Logged(entry))?.is_break() {
                 break;
             }
         }
@@ -269,9 +269,9 @@ impl<T: Tree> Shared<T> {
     /// The first inbox after `after` that may hold something.
     fn next_inbox(&self, tree: &T, after: Option<&ClientId>) -> Result<Option<ClientId>, Fault> {
         // In this order, because inboxes move from the one to the other.
-        let young = self.recent.lock().young.next_inbox(after);
-        let settled = settled::next_inbox(tree, after, &|message| self.stray(message))?;
-        Ok(young.into_iter().chain(settled).min())
+        let logged = self.recent.lock().index.next_inbox(after);
+        let stored = blocks::next_inbox(tree, after, &|message| self.stray(message))?;
+        Ok(logged.into_iter().chain(stored).min())
     }
 
     fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), Fault> {
@@ -289,29 +289,29 @@ impl<T: Tree> Shared<T> {
 
 /// A message of an inbox, wherever it is.
 enum Found<'a, T: Tree> {
-    Young(&'a Entry),
-    Settled(&'a Block<T>, &'a Placed<'a>),
+    Logged(&'a Entry),
+    Stored(&'a Block<T>, &'a Placed<'a>),
 }
 
 impl<T: Tree> Found<'_, T> {
     fn seq(&self) -> Seq {
         match self {
-            Found::Young(entry) => entry.seq,
-            Found::Settled(_, placed) => placed.seq,
+            Found::Logged(entry) => entry.seq,
+            Found::Stored(_, placed) => placed.seq,
         }
     }
 
     fn size(&self) -> usize {
         match self {
-            Found::Young(entry) => entry.message.size(),
-            Found::Settled(_, placed) => placed.size,
+            Found::Logged(entry) => entry.message.size(),
+            Found::Stored(_, placed) => placed.size,
         }
     }
 
     fn load(&self, tree: &T) -> Result<Result<Entry, Unreadable>, Fault> {
         match self {
-            Found::Young(entry) => Ok(Ok((*entry).clone())),
-            Found::Settled(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
+            Found::Logged(entry) => Ok(Ok((*entry).clone())),
+            Found::Stored(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
                 seq: placed.seq,
                 message: Arc::new(message),
             })),
@@ -382,7 +382,7 @@ impl<T: Tree> Store for TreeStore<T> {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.end_settler();
+        self.end_checkpointer();
         let synced = self.shared.with(|Open { tree, .. }| Ok(tree.sync()?));
         let open = self.shared.open.write().take();
         // sled writes once more when it is dropped, and panics if it cannot; everything promised is on the disk by now.
@@ -402,7 +402,7 @@ fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<(Acknowledged, 
     };
     if directory.is_new() {
         let zero = 0_u64.to_be_bytes();
-        let numbers = [key::RESERVED, key::SETTLED, key::COMMITS];
+        let numbers = [key::RESERVED, key::HIGHEST, key::COMMITS];
         let written = numbers.into_iter().try_for_each(|key| tree.insert(key, &zero));
         written
             .and_then(|()| tree.sync())
@@ -415,8 +415,8 @@ fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<(Acknowledged, 
         return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
     };
     // Format 1 has no such number, and nothing above the reservation.
-    let settled = read(key::SETTLED)?.unwrap_or(reserved);
-    let mut recent = Recent::new(Seq(settled), Seq(reserved));
+    let highest = read(key::HIGHEST)?.unwrap_or(reserved);
+    let mut recent = Recent::new(Seq(highest), Seq(reserved));
     let log_dir = engine_dir.join(LOG);
     let log = Log::open(&log_dir, commits, |batch| recent.replay(&batch)).map_err(|error| match error {
         LogError::Io(why) => OpenError::io(&log_dir, why),

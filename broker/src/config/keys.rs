@@ -65,8 +65,8 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     v.key("store.engine", &mut c.store.engine, Choice(ENGINES))?;
     v.key("store.cache_bytes", &mut c.store.cache_bytes, Size(MIB..=TIB))?;
     v.key(
-        "store.settle_after",
-        &mut c.store.settle_after,
+        "store.checkpoint_after",
+        &mut c.store.checkpoint_after,
         Span(millis(1)..=minutes(1)),
     )?;
     v.key(

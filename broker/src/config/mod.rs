@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use inbox_bridge::{Limits, SettleOptions, WhenFull};
+use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
 
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
@@ -99,7 +99,7 @@ pub struct StoreConfig {
     /// Memory that the engine may use as a cache, in bytes.
     pub cache_bytes: u64,
     /// How long messages stay in the log before they move to their inboxes' own records.
-    pub settle_after: Duration,
+    pub checkpoint_after: Duration,
     /// How long a message that its online reader is about to acknowledge is held back from the disk.
     pub commit_hold: Duration,
     /// How long a durable removal may wait for company (contract rule 7).
@@ -192,7 +192,7 @@ impl Default for Config {
             store: StoreConfig {
                 engine: Engine::Sled,
                 cache_bytes: 128 * 1024 * 1024,
-                settle_after: SettleOptions::default().after,
+                checkpoint_after: CheckpointOptions::default().after,
                 commit_hold: limits.commit_hold,
                 ack_flush_interval: limits.ack_flush_interval,
                 uncommitted_bytes_max: limits.uncommitted_bytes_max,

@@ -35,7 +35,7 @@ pub(super) struct Plan {
     pub(super) watermark: Watermark,
     pub(super) second_broker: bool,
     /// Whether messages move from the log while it works.
-    pub(super) settles_early: bool,
+    pub(super) checkpoints_early: bool,
     /// How many messages each publisher sends as fast as it can; then it goes on slowly.
     pub(super) burst: u64,
 }
@@ -66,7 +66,7 @@ impl Plan {
             trace: rng.random_bool(0.06),
             watermark,
             second_broker: rng.random_bool(0.08),
-            settles_early: rng.random_bool(0.5),
+            checkpoints_early: rng.random_bool(0.5),
             burst: [20, 200, 1000, 3000][rng.random_range(0..4)],
         }
     }
@@ -79,7 +79,7 @@ impl Plan {
             trace: false,
             watermark: Watermark::Off,
             second_broker: false,
-            settles_early: false,
+            checkpoints_early: false,
             burst: 0,
         }
     }

@@ -42,8 +42,8 @@ impl Process {
         if plan.trace {
             command.env("RUST_LOG", "trace");
         }
-        if plan.settles_early {
-            command.env("INBOXD_STORE__SETTLE_AFTER", "50ms");
+        if plan.checkpoints_early {
+            command.env("INBOXD_STORE__CHECKPOINT_AFTER", "50ms");
         }
         if let Watermark::Near(bytes) = plan.watermark {
             let disk = rustix::fs::statvfs(directory).expect("the file system says what is free");

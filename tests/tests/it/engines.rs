@@ -6,7 +6,7 @@ use std::process::Output;
 
 use inbox_tests::{Broker, RawClient, Version, run_inboxd};
 
-const FJALL: &str = "[store]\nengine = \"fjall\"\nsettle_after = \"50ms\"\n";
+const FJALL: &str = "[store]\nengine = \"fjall\"\ncheckpoint_after = \"50ms\"\n";
 const MESSAGES: usize = 300;
 
 /// Mail of two inboxes: texts, one of 50,000 bytes, and bytes that are none.

@@ -41,10 +41,10 @@ struct Ledger {
 
 /// A broker whose data directory is on the disk of `mount`.
 fn start(mount: &Mount, engine: Engine, seed: u64) -> Broker {
-    let settle_after = if crate::settles_early(seed) { "20ms" } else { "5s" };
+    let checkpoint_after = if crate::checkpoints_early(seed) { "20ms" } else { "5s" };
     Broker::start_with(BrokerOptions {
         config: Some(format!(
-            "[store]\nengine = \"{}\"\nsettle_after = \"{settle_after}\"\n",
+            "[store]\nengine = \"{}\"\ncheckpoint_after = \"{checkpoint_after}\"\n",
             engine.name()
         )),
         shell: Some(format!("ln -s '{}' data && exec \"$0\" \"$@\"", mount.path().display())),

@@ -25,7 +25,7 @@ mod sled_alone;
 
 use std::time::Duration;
 
-use inbox_bridge::{Engine, SettleOptions, StoreOptions};
+use inbox_bridge::{CheckpointOptions, Engine, StoreOptions};
 
 /// Cuts for each engine, in a normal run.
 const CUTS: u64 = 20;
@@ -39,24 +39,24 @@ fn engines() -> Vec<Engine> {
 }
 
 /// Messages move from the log while there are cuts, in every other run.
-fn settles_early(seed: u64) -> bool {
+fn checkpoints_early(seed: u64) -> bool {
     seed / 10 % 2 == 0
 }
 
 fn store_options(engine: Engine, seed: u64) -> StoreOptions {
-    let mut settle = SettleOptions::default();
-    if settles_early(seed) {
-        settle.after = SETTLE_AFTER;
+    let mut checkpoint = CheckpointOptions::default();
+    if checkpoints_early(seed) {
+        checkpoint.after = CHECKPOINT_AFTER;
     }
     StoreOptions {
         engine,
-        settle,
+        checkpoint,
         ..StoreOptions::default()
     }
 }
 
 /// The lives of these tests are short.
-const SETTLE_AFTER: Duration = Duration::from_millis(20);
+const CHECKPOINT_AFTER: Duration = Duration::from_millis(20);
 
 /// Seeds of this test, which gets `share` percent of the cuts. Each test has seeds of its own, so that a number says which one.
 fn seeds(test: u64, share: u64) -> Vec<u64> {

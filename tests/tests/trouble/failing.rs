@@ -147,9 +147,9 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_everything_acknowledged_is_th
     // Proven with a power cut behind it.
     let places = [(1, 1), (2, 2), (3, 7), (4, 30)];
     for (engine, (seed, nth)) in on_each(&places) {
-        let settle_after = if seed % 2 == 0 { "20ms" } else { "1m" };
+        let checkpoint_after = if seed % 2 == 0 { "20ms" } else { "1m" };
         let mount = Mount::new(&Disk::new());
-        let mut broker = broker_on(&mount, engine, settle_after);
+        let mut broker = broker_on(&mount, engine, checkpoint_after);
         let acknowledged = publish_until_the_end(&broker, 100, |total| {
             if total == 100 {
                 mount.disk().fail_sync(nth, seed);

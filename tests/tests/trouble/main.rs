@@ -19,10 +19,10 @@ use inbox_tests::power::Mount;
 use inbox_tests::{Broker, BrokerOptions};
 
 /// A broker whose data directory is on the disk of `mount`. It can be started again there.
-fn broker_on(mount: &Mount, engine: Engine, settle_after: &str) -> Broker {
+fn broker_on(mount: &Mount, engine: Engine, checkpoint_after: &str) -> Broker {
     Broker::start_with(BrokerOptions {
         config: Some(format!(
-            "[store]\nengine = \"{}\"\nsettle_after = \"{settle_after}\"\n",
+            "[store]\nengine = \"{}\"\ncheckpoint_after = \"{checkpoint_after}\"\n",
             engine.name()
         )),
         shell: Some(format!(

@@ -7,15 +7,15 @@ fn commit(n: u64) -> Batch {
     batch_of("bob", n * 10..=n * 10 + 2)
 }
 
-/// What a log holds after commit `settled`: the first seq of each commit.
-fn open(dir: &Path, settled: u64) -> (Result<Log, LogError>, Vec<u64>) {
+/// What a log holds after commit `after`: the first seq of each commit.
+fn open(dir: &Path, after: u64) -> (Result<Log, LogError>, Vec<u64>) {
     let mut found = Vec::new();
-    let log = Log::open(dir, settled, |batch| found.push(batch.puts[0].1.seq.0));
+    let log = Log::open(dir, after, |batch| found.push(batch.puts[0].1.seq.0));
     (log, found)
 }
 
-fn damaged(dir: &Path, settled: u64) -> String {
-    match open(dir, settled).0 {
+fn damaged(dir: &Path, after: u64) -> String {
+    match open(dir, after).0 {
         Err(LogError::Damaged(why)) => why,
         other => panic!("{other:?}"),
     }
@@ -25,7 +25,7 @@ fn segment(dir: &Path, first: u64) -> PathBuf {
     dir.join(segment_name(first))
 }
 
-/// Goal: commits come back in order, through any number of openings and segments, and only those that are not settled.
+/// Goal: commits come back in order, through any number of openings and segments, and only those that are asked for.
 #[test]
 fn commits_come_back_in_order() {
     let dir = tempfile::tempdir().unwrap();

@@ -128,7 +128,7 @@ const INBOXES: [&str; 3] = ["a", "ab", "b"];
 enum Step {
     /// Puts of (inbox, how far back its seq may be, payload bytes), and removals by place among all that there are.
     Commit(Vec<(usize, u64, usize)>, Vec<prop::sample::Index>, bool),
-    Settle,
+    Checkpoint,
     /// How many writes later, and how much of what was not synced stays.
     Crash(usize, u8),
     Reopen,
@@ -141,7 +141,7 @@ fn step() -> impl Strategy<Value = Step> {
     let removals = prop::collection::vec(any::<prop::sample::Index>(), 0..8);
     prop_oneof![
         6 => (puts, removals, any::<bool>()).prop_map(|(p, r, s)| Step::Commit(p, r, s)),
-        3 => Just(Step::Settle),
+        3 => Just(Step::Checkpoint),
         2 => (0usize..60, any::<u8>()).prop_map(|(n, k)| Step::Crash(n, k)),
         1 => Just(Step::Reopen),
     ]
@@ -271,7 +271,7 @@ impl World {
     fn take(&mut self, step: Step) {
         match step {
             Step::Commit(puts, removals, reserve) => self.commit(&puts, &removals, reserve),
-            Step::Settle => _ = self.store.as_ref().unwrap().try_settle(),
+            Step::Checkpoint => _ = self.store.as_ref().unwrap().try_checkpoint(),
             Step::Crash(after, _) => self.tree.cut_after(after),
             Step::Reopen => {}
         }
@@ -281,7 +281,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Goal: contract rule 3 through a crash between any two writes of commits and of settling: what was acknowledged is there,
+    /// Goal: contract rule 3 through a crash between any two writes of commits and of checkpoints: what was acknowledged is there,
     /// what was removed is not, and a commit is there as a whole or not at all.
     #[test]
     fn a_crash_between_any_two_writes_loses_nothing(steps in prop::collection::vec(step(), 1..40)) {

@@ -18,7 +18,7 @@ fn sized(seq: u64) -> Entry {
     entry(seq, if seq.is_multiple_of(500) { 50_000 } else { 200 })
 }
 
-/// A store of several segments, closed: half of it settled, the other half in the log.
+/// A store of several segments, closed: half of it in blocks, the other half in the log.
 fn filled(dir: &Path) {
     let store = open_tree(dir);
     for first in (1..=MESSAGES).step_by(100) {
@@ -30,7 +30,7 @@ fn filled(dir: &Path) {
             })
             .unwrap();
         if first + 99 == MESSAGES / 2 {
-            store.settle();
+            store.checkpoint();
         }
     }
     store.close().unwrap();
@@ -214,7 +214,7 @@ fn a_damaged_message_can_be_purged() {
             store.commit(&batch_of(inbox, seq..=seq)).unwrap();
         }
         // A value for each message.
-        store.settle();
+        store.checkpoint();
     }
     store
         .commit(&Batch {
@@ -222,7 +222,7 @@ fn a_damaged_message_can_be_purged() {
             ..Batch::default()
         })
         .unwrap();
-    store.settle();
+    store.checkpoint();
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         tree.insert(&key::message(&id("bob"), Seq(3)), b"\x07foreign").unwrap();
@@ -269,14 +269,14 @@ fn a_damaged_message_can_be_purged() {
             .unwrap();
         assert_eq!(store.inbox(&inbox).unwrap(), None);
     }
-    store.settle();
+    store.checkpoint();
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         assert_eq!(keys_of(tree, "dave"), 0, "its other pieces went with it")
     });
 }
 
-/// Goal: pieces that a crash left without their beginning are seen by nobody, and removed by the next settling after a scan.
+/// Goal: pieces that a crash left without their beginning are seen by nobody, and removed by the next checkpoint after a scan.
 #[test]
 fn stray_pieces_go_away() {
     let dir = tempfile::tempdir().unwrap();
@@ -288,7 +288,7 @@ fn stray_pieces_go_away() {
     store.commit(&long("bob", 1)).unwrap();
     store.commit(&long("bob", 2)).unwrap();
     store.commit(&long("carol", 3)).unwrap();
-    store.settle();
+    store.checkpoint();
     store.close().unwrap();
     with_tree(dir.path(), |tree| {
         tree.remove(&key::message(&id("bob"), Seq(1))).unwrap();
@@ -299,7 +299,7 @@ fn stray_pieces_go_away() {
     assert_eq!(seqs(&store, &id("bob")), [2]);
     assert_eq!(store.inboxes(None, 10).unwrap().len(), 1);
     store.commit(&batch_of("bob", 4..=4)).unwrap();
-    store.settle();
+    store.checkpoint();
     assert_eq!(seqs(&store, &id("bob")), [2, 4]);
     store.close().unwrap();
     with_tree(dir.path(), |tree| {

@@ -13,7 +13,7 @@ use crate::message::Seq;
 const INBOXES: u64 = 10;
 const MESSAGES: u64 = 2000;
 
-/// A store with a table and a journal, closed; all of it is settled. Each message is of 10,000 bytes.
+/// A store with a table and a journal, closed; all of it is in blocks. Each message is of 10,000 bytes.
 fn filled(dir: &Path) {
     let store = open_fjall(dir);
     for first in (1..=MESSAGES).step_by(100) {
@@ -25,7 +25,7 @@ fn filled(dir: &Path) {
             })
             .unwrap();
         if first % 400 == 301 {
-            store.settle();
+            store.checkpoint();
         }
     }
     store.close().unwrap();
@@ -34,7 +34,7 @@ fn filled(dir: &Path) {
     drop(open_fjall(dir));
 }
 
-/// A store of which a test says when it settles.
+/// A store of which a test says when there is a checkpoint.
 fn open_fjall(dir: &Path) -> TreeStore<FjallTree> {
     let directory = DataDirectory::open(dir, "fjall").unwrap();
     let tree = FjallTree::open(&directory, FjallOptions::default()).unwrap();
@@ -111,7 +111,7 @@ fn a_torn_end_is_cut_off() {
     filled(&dir);
     let store = open_fjall(&dir);
     store.commit(&batch_of("late", MESSAGES + 1..=MESSAGES + 10)).unwrap();
-    store.settle();
+    store.checkpoint();
     store.close().unwrap();
     drop(store);
     let journal = journals(&dir).pop().unwrap();

@@ -13,12 +13,12 @@ use std::{env, thread};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::super::contract::{all, entry, id};
-use super::super::{Batch, Engine, PageLimit, SettleOptions, Store, StoreError, StoreOptions, open_store};
+use super::super::{Batch, CheckpointOptions, Engine, PageLimit, Store, StoreError, StoreOptions, open_store};
 use super::{batch_of, open_engine};
 use crate::message::Seq;
 
 const DIRECTORY: &str = "INBOX_STORE_TEST_DIRECTORY";
-/// The engine's name; the child settles every few commits, so that it is killed there, too.
+/// The engine's name; the child has a checkpoint every few commits, so that it is killed there, too.
 const ENGINE: &str = "INBOX_STORE_TEST_ENGINE";
 /// Largest length of a file that the child may write, in bytes, once it has opened the store.
 const FILE_BYTES_MAX: &str = "INBOX_STORE_TEST_FILE_BYTES_MAX";
@@ -64,9 +64,9 @@ fn child() {
     writeln!(out, "\nopening").unwrap();
     let options = StoreOptions {
         engine: Engine::from_name(&env::var(ENGINE).unwrap()).unwrap(),
-        settle: SettleOptions {
+        checkpoint: CheckpointOptions {
             after: Duration::from_millis(20),
-            ..SettleOptions::default()
+            ..CheckpointOptions::default()
         },
         ..StoreOptions::default()
     };

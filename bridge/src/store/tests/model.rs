@@ -164,16 +164,16 @@ proptest! {
     /// Goal: whatever is committed, read and reopened, the sled store is a sorted map.
     #[test]
     fn the_sled_store_is_a_map(steps in prop::collection::vec(step(), 1..40)) {
-        for settle in [NEVER, ALWAYS, AT_ONCE] {
-            follow(&on_disk(Engine::Sled, settle), steps.clone());
+        for checkpoint in [NEVER, ALWAYS, AT_ONCE] {
+            follow(&on_disk(Engine::Sled, checkpoint), steps.clone());
         }
     }
 
     /// Goal: so is the fjall store.
     #[test]
     fn the_fjall_store_is_a_map(steps in prop::collection::vec(step(), 1..40)) {
-        for settle in [NEVER, ALWAYS, AT_ONCE] {
-            follow(&on_disk(Engine::Fjall, settle), steps.clone());
+        for checkpoint in [NEVER, ALWAYS, AT_ONCE] {
+            follow(&on_disk(Engine::Fjall, checkpoint), steps.clone());
         }
     }
 

@@ -34,7 +34,7 @@ time_to_live = "1d"
 [store]
 engine = "fjall"
 cache_bytes = "2MiB"
-settle_after = "50ms"
+checkpoint_after = "50ms"
 commit_hold = "0s"
 ack_flush_interval = "1s"
 uncommitted_bytes_max = "1MiB"

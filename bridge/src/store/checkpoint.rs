@@ -1,4 +1,4 @@
-//! Settling one inbox: its own records are made to say what the log says of it.
+//! The part of a checkpoint that is about one inbox: its blocks are made to say what the log says of it.
 //!
 //! **Promise:** at every moment, after any crash too, the inbox's blocks and the log together hold every message. Doing it again
 //! changes nothing, so an interrupted one is done again. There is one caller at a time for all inboxes.
@@ -8,10 +8,10 @@ use std::ops::Bound;
 
 use parking_lot::RwLock;
 
+use super::blocks::{self, Block, Envelope, Fault, Placed, Strays};
+use super::index::Pending;
 use super::record::PIECE_BYTES;
-use super::settled::{self, Block, Envelope, Fault, Placed, Strays};
 use super::tree::Tree;
-use super::young::Unsettled;
 use super::{chunk, envelope, key, record};
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
@@ -25,7 +25,7 @@ type Item = (Seq, Vec<u8>);
 pub(crate) fn inbox(
     tree: &impl Tree,
     inbox: &ClientId,
-    todo: &Unsettled,
+    todo: &Pending,
     before: Option<Seq>,
     reading: &RwLock<()>,
     strays: Strays<'_>,
@@ -105,7 +105,7 @@ fn encode_chunk(inbox: &ClientId, key: Seq, items: &[(Seq, &[u8])], value: &mut 
 fn merge(tree: &impl Tree, inbox: &ClientId, first: Seq, puts: &[Entry], strays: Strays<'_>) -> Result<(), Fault> {
     let mut items = BTreeMap::new();
     let (mut old, mut damaged) = (Vec::new(), Vec::new());
-    for block in settled::blocks(tree, inbox, first, strays)? {
+    for block in blocks::of(tree, inbox, first, strays)? {
         let block = block?;
         match envelopes(tree, &block)? {
             Some(envelopes) => {
@@ -147,7 +147,7 @@ fn remove(tree: &impl Tree, inbox: &ClientId, removals: &[Seq], strays: Strays<'
         return Ok(());
     };
     let mut value = Vec::new();
-    for block in settled::blocks(tree, inbox, *first, strays)? {
+    for block in blocks::of(tree, inbox, *first, strays)? {
         let block = block?;
         if block.from > *last {
             break;
@@ -168,7 +168,7 @@ fn remove(tree: &impl Tree, inbox: &ClientId, removals: &[Seq], strays: Strays<'
 /// Takes out of every block what belongs to the next one: it would come back when that one goes.
 fn trim(tree: &impl Tree, inbox: &ClientId, strays: Strays<'_>) -> Result<(), Fault> {
     let mut value = Vec::new();
-    for block in settled::blocks(tree, inbox, Seq::ZERO, strays)? {
+    for block in blocks::of(tree, inbox, Seq::ZERO, strays)? {
         let block = block?;
         if block.overlaps() {
             let kept = block.messages();

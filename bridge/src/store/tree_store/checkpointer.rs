@@ -4,7 +4,7 @@
 //! note how far the log goes ──▶ inbox after inbox ──▶ sync ──▶ note that the log begins there ──▶ sync ──▶ remove what is before
 //! ```
 //!
-//! A crash at any point leaves the log as it was, or cut as a whole; what was settled in vain is settled again.
+//! A crash at any point leaves the log as it was, or cut as a whole; what a checkpoint did in vain is done again.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,36 +13,36 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{SettleOptions, Shared};
+use super::{CheckpointOptions, Shared};
 use crate::message::Seq;
-use crate::store::settled::Fault;
+use crate::store::blocks::Fault;
+use crate::store::index::Index;
 use crate::store::tree::Tree;
-use crate::store::young::Young;
-use crate::store::{Batch, StoreError, key, settle};
+use crate::store::{Batch, StoreError, checkpoint, key};
 
-/// How many bytes of log there may be for one of memory: removals leave the memory at once, and the log with the next settling.
+/// How many bytes of log there may be for one of memory: removals leave the memory at once, and the log with the next checkpoint.
 const LOG_PER_MEMORY: usize = 4;
 
 /// What the log holds.
 #[derive(Debug)]
 pub(super) struct Recent {
     /// Of every inbox.
-    pub(super) young: Young,
+    pub(super) index: Index,
     /// The largest reservation.
     pub(super) reserved: Seq,
     /// How long the log is.
     logged_bytes: usize,
     /// Whether the last use of the store left something in the log that is still there.
     is_behind: bool,
-    /// When the first commit came that no settling has begun with.
+    /// When the first commit came that no checkpoint has begun with.
     since: Option<Instant>,
 }
 
 impl Recent {
-    /// An empty log behind what is settled.
-    pub(super) fn new(settled: Seq, reserved: Seq) -> Self {
+    /// An empty log. No message in a block is above `in_blocks`.
+    pub(super) fn new(in_blocks: Seq, reserved: Seq) -> Self {
         Recent {
-            young: Young::new(settled),
+            index: Index::new(in_blocks),
             reserved,
             logged_bytes: 0,
             is_behind: false,
@@ -57,19 +57,19 @@ impl Recent {
     }
 
     fn apply(&mut self, batch: &Batch) {
-        self.young.apply(batch);
+        self.index.apply(batch);
         self.reserved = self.reserved.max(batch.reserve.unwrap_or_default());
         self.since.get_or_insert_with(Instant::now);
     }
 
     /// Whether it takes more than `1 / part` of what it may.
-    fn fills(&self, options: &SettleOptions, part: usize) -> bool {
+    fn fills(&self, options: &CheckpointOptions, part: usize) -> bool {
         let max = options.memory_bytes_max / part;
-        self.young.weight() > max || self.logged_bytes > max.saturating_mul(LOG_PER_MEMORY)
+        self.index.weight() > max || self.logged_bytes > max.saturating_mul(LOG_PER_MEMORY)
     }
 
-    /// When it is to be settled; `None` when there is nothing.
-    fn due(&self, options: &SettleOptions) -> Option<Instant> {
+    /// When a checkpoint is due; `None` when there is nothing.
+    fn due(&self, options: &CheckpointOptions) -> Option<Instant> {
         let since = self.since?;
         match self.fills(options, 2) {
             true => Some(since),
@@ -78,11 +78,11 @@ impl Recent {
     }
 }
 
-/// Wakes the settling thread, and whoever waits for it.
+/// Wakes the checkpointing thread, and whoever waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     state: Mutex<Rung>,
-    settler: Condvar,
+    checkpointer: Condvar,
     /// Commits that wait for room; with the lock of [`Shared::recent`].
     room: Condvar,
 }
@@ -97,7 +97,7 @@ impl Bell {
     /// Something is to be looked at.
     pub(super) fn ring(&self) {
         self.state.lock().is_rung = true;
-        self.settler.notify_one();
+        self.checkpointer.notify_one();
         self.room.notify_all();
     }
 
@@ -117,11 +117,11 @@ impl Bell {
         while !state.is_rung && !state.is_ended {
             match due {
                 Some(due) => {
-                    if self.settler.wait_until(&mut state, due).timed_out() {
+                    if self.checkpointer.wait_until(&mut state, due).timed_out() {
                         break;
                     }
                 }
-                None => self.settler.wait(&mut state),
+                None => self.checkpointer.wait(&mut state),
             }
         }
         state.is_rung = false;
@@ -132,14 +132,14 @@ impl Bell {
 /// Starts the thread.
 pub(super) fn spawn<T: Tree>(shared: &Arc<Shared<T>>) -> std::io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
-    Builder::new().name("settle".into()).spawn(move || run(&shared))
+    Builder::new().name("checkpoint".into()).spawn(move || run(&shared))
 }
 
 fn run<T: Tree>(shared: &Shared<T>) {
     loop {
         let due = shared.recent.lock().due(&shared.options);
         if due.is_some_and(|due| due <= Instant::now()) {
-            if let Err(error) = shared.settle() {
+            if let Err(error) = shared.checkpoint() {
                 // The next commit tells everyone.
                 tracing::error!(%error, "messages cannot be moved from the log");
                 return;
@@ -167,7 +167,7 @@ impl<T: Tree> Shared<T> {
         }
     }
 
-    /// Waits while the log is full: then commits come as fast as they are settled.
+    /// Waits while the log is full: then commits come as fast as checkpoints take them.
     pub(super) fn wait_for_room(&self) {
         let mut recent = self.recent.lock();
         while recent.fills(&self.options, 1) && self.failure.lock().is_none() && !self.bell.is_ended() {
@@ -175,27 +175,27 @@ impl<T: Tree> Shared<T> {
         }
     }
 
-    /// Settles everything that is in the log now, or part of it if the thread is to end.
-    pub(super) fn settle(&self) -> Result<(), StoreError> {
-        let (last, reserved, before, settled) = {
+    /// Moves everything that is in the log now to the blocks, or part of it if the thread is to end.
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        let (last, reserved, before, highest) = {
             let mut log = self.log.lock();
             let turned = self.with(|_| log.turn().map_err(engine))?;
             let mut recent = self.recent.lock();
             recent.since = None;
             let Some(last) = turned else { return Ok(()) };
-            let (before, settled) = recent.young.begin();
-            (last, recent.reserved, (!recent.is_behind).then_some(before), settled)
+            let (before, highest) = recent.index.begin();
+            (last, recent.reserved, (!recent.is_behind).then_some(before), highest)
         };
         self.with(|open| {
             // A bound for everything that is written below, so it must be there first.
-            open.tree.insert(key::SETTLED, &settled.0.to_be_bytes())?;
+            open.tree.insert(key::HIGHEST, &highest.0.to_be_bytes())?;
             open.tree.sync()?;
             let strays = std::mem::take(&mut *self.strays.lock());
             strays
                 .iter()
-                .try_for_each(|message| settle::remove_stray(&open.tree, message))
+                .try_for_each(|message| checkpoint::remove_stray(&open.tree, message))
         })?;
-        if !self.settle_inboxes(before)? {
+        if !self.checkpoint_inboxes(before)? {
             return Ok(());
         }
         self.with(|open| {
@@ -208,21 +208,21 @@ impl<T: Tree> Shared<T> {
     }
 
     /// Inbox after inbox. Tells whether it came to the last one.
-    fn settle_inboxes(&self, before: Option<Seq>) -> Result<bool, StoreError> {
+    fn checkpoint_inboxes(&self, before: Option<Seq>) -> Result<bool, StoreError> {
         let strays = |message: &[u8]| self.stray(message);
         let mut last = None;
         loop {
             let (inbox, todo) = {
                 let recent = self.recent.lock();
-                let Some(inbox) = recent.young.next_inbox(last.as_ref()) else {
+                let Some(inbox) = recent.index.next_inbox(last.as_ref()) else {
                     return Ok(true);
                 };
-                let todo = recent.young.unsettled(&inbox);
+                let todo = recent.index.pending(&inbox);
                 (inbox, todo)
             };
             if !todo.is_empty() {
-                self.with(|open| settle::inbox(&open.tree, &inbox, &todo, before, &self.reading, &strays))?;
-                self.recent.lock().young.settled(&inbox, &todo);
+                self.with(|open| checkpoint::inbox(&open.tree, &inbox, &todo, before, &self.reading, &strays))?;
+                self.recent.lock().index.forget(&inbox, &todo);
                 self.bell.room.notify_all();
             }
             if self.bell.is_ended() {

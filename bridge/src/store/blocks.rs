@@ -1,4 +1,4 @@
-//! The inboxes' own records: reading what is settled.
+//! The inboxes' own records: reading them.
 //!
 //! An inbox is a row of *blocks*, each under a seq that is not above its first message's: an envelope, an envelope cut into
 //! pieces, or a chunk of several. **A block counts only below the next block's seq.** So a block can be taken apart without a
@@ -202,7 +202,7 @@ fn whole(tree: &impl Tree, key: &[u8], head: &Head<'_>) -> Result<Result<Vec<u8>
 pub(crate) type Strays<'a> = &'a dyn Fn(&[u8]);
 
 /// The blocks of one inbox, from the one that `from` belongs to, in order.
-pub(crate) fn blocks<'a, T: Tree>(
+pub(crate) fn of<'a, T: Tree>(
     tree: &'a T,
     inbox: &'a ClientId,
     from: Seq,
