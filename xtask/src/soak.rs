@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: every test of reliability in turn, each time with new seeds, until the time is over or one fails.
 //!
-//! A round is kill -9, hostile clients in large numbers, simulated worlds, and power cuts. Fuzzing is `cargo xtask fuzz`.
+//! A round is kill -9 and power cuts on each engine, hostile clients in large numbers, and simulated worlds. Fuzzing is `cargo xtask fuzz`.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,9 +18,12 @@ pub(crate) struct Arguments {
     seed: Option<u64>,
 }
 
-const KILLS: u32 = 100;
+const ENGINES: [&str; 2] = ["sled", "fjall"];
+/// For each engine.
+const KILLS: u32 = 50;
 const WORLDS: u32 = 500;
-const POWER_CUTS: u32 = 100;
+/// For the store on each engine; creations and brokers have more.
+const POWER_CUTS: u32 = 50;
 
 /// Runs round after round. The first failure ends it, with the seed in what the step printed.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
@@ -37,10 +40,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Resul
     }
     steps.summary("ok");
     eprintln!(
-        "{rounds} rounds: {} kills or orderly shutdowns, {} simulated worlds, {} power cuts, and the hostile clients {rounds} times",
-        rounds * KILLS,
+        "{rounds} rounds: {} kills or orderly shutdowns, {} simulated worlds, {} power cuts under the store, and the hostile \
+         clients {rounds} times",
+        rounds * KILLS * ENGINES.len() as u32,
         rounds * WORLDS,
-        rounds * POWER_CUTS
+        rounds * POWER_CUTS * ENGINES.len() as u32
     );
     Ok(())
 }
@@ -53,9 +57,12 @@ fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> an
         POWER_CUTS.to_string(),
         seed.to_string(),
     );
-    steps.run(&format!("{number}: kill -9, seed {seed}"), || {
-        crash::run(workspace, &strings(&["--kills", &kills, "--seed", &seed]))
-    })?;
+    for engine in ENGINES {
+        steps.run(&format!("{number}: kill -9 on {engine}, seed {seed}"), || {
+            let arguments = ["--engine", engine, "--kills", &kills, "--seed", &seed];
+            crash::run(workspace, &strings(&arguments))
+        })?;
+    }
     let inboxd = workspace.target.join("release").join("inboxd");
     // Not by nextest, whose limits of time are for normal runs.
     let hostile = [

@@ -40,7 +40,7 @@ fn engines() -> Vec<Engine> {
 
 /// Messages move from the log while there are cuts, in every other run.
 fn checkpoints_early(seed: u64) -> bool {
-    seed / 10 % 2 == 0
+    (seed / 10).is_multiple_of(2)
 }
 
 fn store_options(engine: Engine, seed: u64) -> StoreOptions {
