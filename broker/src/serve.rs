@@ -101,7 +101,6 @@ pub fn store_options(config: &Config) -> StoreOptions {
             after: config.store.checkpoint_after,
             ..CheckpointOptions::default()
         },
-        ..StoreOptions::default()
     }
 }
 
