@@ -19,9 +19,11 @@ use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, thread};
 
+use ::fjall::compaction::Leveled;
 use ::fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Slice};
 
 use super::directory::{DataDirectory, OpenError, sync_dir};
@@ -36,6 +38,10 @@ const TEMPORARY: &str = ".tmp";
 
 /// A table in memory becomes a file when it is larger than this, in bytes.
 const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// So many of these files are merged at once with as much again of older ones. What leaves the log is gone by then, and is not
+/// written another time; fewer or larger ones would be merged with more that stays.
+const MERGED_FILES: u8 = 8;
+const FILE_BYTES: u64 = MEMTABLE_BYTES_MAX;
 /// fjall wants at least this. It begins another journal at 64 MB, and removes one when all of it is in tables.
 const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const WORKER_THREADS: usize = 1;
@@ -185,10 +191,14 @@ fn open_keyspace(dir: &Path, options: FjallOptions) -> ::fjall::Result<(Database
         // The promise asks for the committer's syncs and no others.
         .manual_journal_persist(true)
         .open()?;
+    let compaction = Leveled::default()
+        .with_l0_threshold(MERGED_FILES)
+        .with_table_target_size(FILE_BYTES);
     let keyspace = db.keyspace(KEYSPACE, || {
         KeyspaceCreateOptions::default()
             .manual_journal_persist(true)
             .max_memtable_size(MEMTABLE_BYTES_MAX)
+            .compaction_strategy(Arc::new(compaction))
             // Single keys are read where they are known to be, so filters would only take memory.
             .expect_point_read_hits(true)
     })?;
