@@ -81,7 +81,7 @@ mod tests {
     /// Goal: the order of keys is the order of inboxes, then of messages, then of pieces (contract rule 6).
     #[test]
     fn keys_order_as_inboxes_do() {
-        let mut keys = [COMMITS, RESERVED, HIGHEST, FIRST].map(<[u8]>::to_vec).to_vec();
+        let mut keys = [COMMITS, HIGHEST, RESERVED, FIRST].map(<[u8]>::to_vec).to_vec();
         for inbox in ["\u{1}", "a", "a\u{1}", "ab", "b", "ä"] {
             for seq in [1, 0xff, 0x100, u64::from(u32::MAX), u64::MAX] {
                 let key = message(&id(inbox), Seq(seq));
