@@ -10,7 +10,9 @@
 //! * It refuses a journal whose last write, of which nobody was told that it is safe, was half kept by a power cut. So such an end
 //!   is cut off before.
 //! * It takes a keyspace without its manifest for one that was never finished, and removes it. So files are looked for before.
-//! * A writer that waits for its background threads waits for ever when these have failed. So writers wait here, and look.
+//! * A writer that waits for its background thread waits for ever when that has failed. So writers wait here, and look.
+//! * Each write into a full table in memory asks that thread for another one, until its queue is full, and then it waits for ever
+//!   for a place in its own queue. So fjall is never told that a table is full; writers replace it here.
 //! * Killed while it replaces a manifest, it leaves a temporary file.
 
 mod journal;
@@ -24,7 +26,9 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use ::fjall::compaction::Leveled;
-use ::fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Slice};
+use ::fjall::{AbstractTree, Database, Error, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Slice};
+
+use parking_lot::Mutex;
 
 use super::directory::{DataDirectory, OpenError, sync_dir};
 use super::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX, panic_text};
@@ -73,6 +77,8 @@ impl Default for FjallOptions {
 pub(crate) struct FjallTree {
     keyspace: Keyspace,
     db: Database,
+    // Held while a table in memory gives way to another, so that it is not done twice.
+    rotating: Mutex<()>,
     #[cfg(test)]
     is_broken: bool,
 }
@@ -107,6 +113,7 @@ impl FjallTree {
         let tree = FjallTree {
             keyspace,
             db,
+            rotating: Mutex::new(()),
             #[cfg(test)]
             is_broken: false,
         };
@@ -116,8 +123,16 @@ impl FjallTree {
         Ok(tree)
     }
 
-    /// Waits until the background threads have caught up, or failed.
-    fn wait_for_room(&self) -> Result<(), TreeError> {
+    /// Begins another table in memory when the one that there is is full, and waits until the background thread has caught up, or
+    /// failed.
+    fn make_room(&self) -> Result<(), TreeError> {
+        let is_full = || self.keyspace.tree.active_memtable().size() > MEMTABLE_BYTES_MAX;
+        if is_full() {
+            let _one_at_a_time = self.rotating.lock();
+            if is_full() {
+                self.keyspace.rotate_memtable()?;
+            }
+        }
         while self.keyspace.sealed_memtable_count() >= SEALED_TABLES_MAX
             || self.keyspace.l0_table_count() >= FRESH_FILES_MAX
         {
@@ -137,12 +152,12 @@ impl Tree for FjallTree {
             value.len() <= VALUE_BYTES_MAX,
             "larger values are cut into pieces by the store"
         );
-        self.wait_for_room()?;
+        self.make_room()?;
         Ok(self.keyspace.insert(key, value)?)
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), TreeError> {
-        self.wait_for_room()?;
+        self.make_room()?;
         Ok(self.keyspace.remove(key)?)
     }
 
@@ -197,7 +212,8 @@ fn open_keyspace(dir: &Path, options: FjallOptions) -> ::fjall::Result<(Database
     let keyspace = db.keyspace(KEYSPACE, || {
         KeyspaceCreateOptions::default()
             .manual_journal_persist(true)
-            .max_memtable_size(MEMTABLE_BYTES_MAX)
+            // Never: see above.
+            .max_memtable_size(u64::MAX)
             .compaction_strategy(Arc::new(compaction))
             // Single keys are read where they are known to be, so filters would only take memory.
             .expect_point_read_hits(true)

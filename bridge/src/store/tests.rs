@@ -144,6 +144,34 @@ fn poisons<T: Tree>(engine: Engine, open: impl FnOnce(&DataDirectory) -> T) {
     assert_eq!(bob[..3], [1, 2, 3], "what was acknowledged before is there");
 }
 
+/// Goal: the engine's own queue never fills up, after which its thread would wait for itself: many small writes, from two threads as
+/// in a broker, come to an end, and memory is given to files.
+#[test]
+fn small_writes_do_not_stop_fjall() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = directory::DataDirectory::open(dir.path(), "fjall").unwrap();
+    let tree = fjall::FjallTree::open(&directory, FjallOptions::default()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..2_u32 {
+            let tree = &tree;
+            scope.spawn(move || {
+                for n in 0..200_000_u32 {
+                    let key = [
+                        &b"a\0"[..],
+                        &n.wrapping_mul(2_654_435_761).to_be_bytes(),
+                        &thread.to_be_bytes(),
+                    ]
+                    .concat();
+                    tree.insert(&key, &[b'x'; 100]).unwrap();
+                }
+            });
+        }
+    });
+    tree.sync().unwrap();
+    let tables = std::fs::read_dir(dir.path().join("fjall/keyspaces/1/tables")).unwrap();
+    assert!(tables.count() > 0, "some of it left the memory");
+}
+
 /// Goal: the free space of the disk is known where there is a disk.
 #[test]
 fn the_free_space_is_known() {
