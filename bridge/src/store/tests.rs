@@ -149,8 +149,8 @@ fn poisons<T: Tree>(engine: Engine, open: impl FnOnce(&DataDirectory) -> T) {
 #[test]
 fn small_writes_do_not_stop_fjall() {
     let dir = tempfile::tempdir().unwrap();
-    let directory = directory::DataDirectory::open(dir.path(), "fjall").unwrap();
-    let tree = fjall::FjallTree::open(&directory, FjallOptions::default()).unwrap();
+    let directory = DataDirectory::open(dir.path(), "fjall").unwrap();
+    let tree = FjallTree::open(&directory, FjallOptions::default()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..2_u32 {
             let tree = &tree;

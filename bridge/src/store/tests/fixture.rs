@@ -1,16 +1,17 @@
-//! A directory of format version 1, which every later build must be able to convert.
+//! Directories of earlier and of this format version: what every later build must be able to open, or to convert.
 //!
-//! An earlier build wrote it. It is never written again: a build that needs other bytes has another format version, and a fixture
-//! of its own beside this one.
+//! Each was written by the build that introduced its format, this one by [`write_the_fixture`]. They are never written again: a build
+//! that needs other bytes has another format version, and a fixture of its own beside these.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use bytes::Bytes;
 
 use super::super::contract::{all, id};
-use super::super::{Engine, InboxRecord, OpenError, PageLimit, Store, StoreOptions, convert};
-use super::{open, open_engine};
+use super::super::{Batch, Engine, InboxRecord, OpenError, PageLimit, Store, StoreOptions, convert};
+use super::damage::copy;
+use super::{open, open_engine, open_tree};
 use crate::message::{Entry, Message, Micros, Properties, Qos, Seq};
 
 const FILES: [&str; 5] = ["inboxd-store.toml", "lock", "sled/acknowledged", "sled/conf", "sled/db"];
@@ -113,6 +114,62 @@ fn format_version_1_is_converted() {
     }
     let manifest = |dir: &Path| fs::read(dir.join("inboxd-store.toml")).unwrap();
     assert_eq!(manifest(dir.path()), manifest(&fixture()), "it is still of format 1");
+}
+
+fn version_2() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v2-sled")
+}
+
+/// Goal: a build opens every format version that it claims to, with everything that is in its log and in its blocks.
+#[test]
+fn format_version_2_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&version_2(), dir.path());
+    for _ in 0..2 {
+        let store = open_tree(dir.path());
+        holds_everything(&store);
+        // The second time, all of it is in the blocks.
+        store.checkpoint();
+        store.close().unwrap();
+    }
+}
+
+/// Writes the fixture of this format when `INBOX_STORE_WRITE_FIXTURE` is set: some of it in blocks, some in the log, and
+/// removals of both. Otherwise it checks that the fixture is there.
+#[test]
+fn write_the_fixture() {
+    if env::var_os("INBOX_STORE_WRITE_FIXTURE").is_none() {
+        return assert!(version_2().join("sled/db").is_file());
+    }
+    fs::remove_dir_all(version_2()).ok();
+    let store = open_tree(&version_2());
+    for half in [0, 1] {
+        for (inbox, entries) in contents() {
+            let entries = entries.into_iter().filter(|entry| entry.seq.0 % 2 == half);
+            let puts = entries.map(|entry| (id(inbox), entry)).collect();
+            store
+                .commit(&Batch {
+                    puts,
+                    ..Batch::default()
+                })
+                .unwrap();
+        }
+        if half == 0 {
+            store.checkpoint();
+        }
+    }
+    let removals = contents().into_iter().flat_map(|(inbox, entries)| {
+        let removed = entries.into_iter().filter(|entry| entry.seq.0 % 5 == 1);
+        removed.map(move |entry| (id(inbox), entry.seq))
+    });
+    store
+        .commit(&Batch {
+            removals: removals.collect(),
+            reserve: Some(RESERVED),
+            ..Batch::default()
+        })
+        .unwrap();
+    store.close().unwrap();
 }
 
 fn holds_everything(store: &dyn Store) {
