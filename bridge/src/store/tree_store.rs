@@ -141,9 +141,8 @@ impl<T: Tree> TreeStore<T> {
     }
 
     fn end_checkpointer(&self) {
-        self.shared.bell.end();
+        self.shared.end();
         if let Some(checkpointer) = self.checkpointer.lock().take() {
-            // A panic there has made the store fail.
             let _panicked = checkpointer.join();
         }
     }
@@ -175,8 +174,9 @@ impl<T: Tree> Shared<T> {
 
     /// Ends every later call. The first reason is the one that explains the rest.
     fn fail(&self, why: String) -> String {
-        self.bell.ring();
-        self.failure.lock().get_or_insert(why).clone()
+        let why = self.failure.lock().get_or_insert(why).clone();
+        self.wake();
+        why
     }
 
     fn stray(&self, message: &[u8]) {

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::super::contract::{all, entry, id};
 use super::super::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX};
-use super::super::{Batch, PageLimit, Store};
-use super::{DataDirectory, NEVER, TreeStore};
+use super::super::{Batch, PageLimit, Store, StoreError};
+use super::{AT_ONCE, DataDirectory, NEVER, TreeStore, batch_of};
 use crate::client_id::ClientId;
 use crate::message::{Entry, Seq};
 
@@ -275,6 +275,24 @@ impl World {
             Step::Crash(after, _) => self.tree.cut_after(after),
             Step::Reopen => {}
         }
+    }
+}
+
+/// Goal: a commit that waits until a checkpoint has made room is told when that fails, as every later one is (contract rule 3).
+#[test]
+fn a_commit_that_waits_for_a_failing_checkpoint_is_told() {
+    for round in 0..50 {
+        let (dir, tree) = (tempfile::tempdir().unwrap(), MemoryTree::default());
+        let directory = DataDirectory::open(dir.path(), "memory").unwrap();
+        std::fs::create_dir_all(directory.engine_dir()).unwrap();
+        let store = TreeStore::open(directory, tree.clone(), AT_ONCE).unwrap();
+        tree.cut_after(round % 4);
+        let mut commits = (1..=3).map(|seq| store.commit(&batch_of("bob", seq..=seq)));
+        assert!(commits.any(|committed| matches!(committed, Err(StoreError::Failed(_)))));
+        assert!(matches!(
+            store.commit(&batch_of("bob", 9..=9)),
+            Err(StoreError::Failed(_))
+        ));
     }
 }
 

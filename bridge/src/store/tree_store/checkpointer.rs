@@ -7,6 +7,7 @@
 //! A crash at any point leaves the log as it was, or cut as a whole; what a checkpoint did in vain is done again.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
@@ -17,7 +18,7 @@ use super::{CheckpointOptions, Shared};
 use crate::message::Seq;
 use crate::store::blocks::Fault;
 use crate::store::index::Index;
-use crate::store::tree::Tree;
+use crate::store::tree::{Tree, panic_text};
 use crate::store::{Batch, StoreError, checkpoint, key};
 
 /// How many bytes of log there may be for one of memory: removals leave the memory at once, and the log with the next checkpoint.
@@ -95,16 +96,10 @@ struct Rung {
 
 impl Bell {
     /// Something is to be looked at.
-    pub(super) fn ring(&self) {
+    fn ring(&self) {
         self.state.lock().is_rung = true;
         self.checkpointer.notify_one();
         self.room.notify_all();
-    }
-
-    /// The thread is to end soon.
-    pub(super) fn end(&self) {
-        self.state.lock().is_ended = true;
-        self.ring();
     }
 
     fn is_ended(&self) -> bool {
@@ -132,7 +127,12 @@ impl Bell {
 /// Starts the thread.
 pub(super) fn spawn<T: Tree>(shared: &Arc<Shared<T>>) -> std::io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
-    Builder::new().name("checkpoint".into()).spawn(move || run(&shared))
+    Builder::new().name("checkpoint".into()).spawn(move || {
+        // Without this thread commits would wait for ever, and nobody would know.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&shared))) {
+            shared.fail(panic_text(&*panic));
+        }
+    })
 }
 
 fn run<T: Tree>(shared: &Shared<T>) {
@@ -165,6 +165,19 @@ impl<T: Tree> Shared<T> {
         if is_sooner {
             self.bell.ring();
         }
+    }
+
+    /// Wakes everyone who waits for something that was changed before. Whoever looked before that change is waiting by the time that the
+    /// lock is free.
+    pub(super) fn wake(&self) {
+        drop(self.recent.lock());
+        self.bell.ring();
+    }
+
+    /// The thread is to end soon.
+    pub(super) fn end(&self) {
+        self.bell.state.lock().is_ended = true;
+        self.wake();
     }
 
     /// Waits while the log is full: then commits come as fast as checkpoints take them.
