@@ -51,7 +51,7 @@ pub(crate) enum Unreadable {
 }
 
 /// One value of an inbox, and where its part of the inbox ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Block<T: Tree> {
     /// Its key.
     pub(crate) key: T::Slice,
@@ -255,13 +255,14 @@ fn covering(tree: &impl Tree, inbox: &ClientId, from: Seq) -> Result<Option<Vec<
 }
 
 /// The inbox of the first block whose inbox is after `after`, by name.
-pub(crate) fn next_inbox(
-    tree: &impl Tree,
+pub(crate) fn next_inbox<T: Tree>(
+    tree: &T,
     after: Option<&ClientId>,
     strays: Strays<'_>,
 ) -> Result<Option<ClientId>, Fault> {
     let from = after.map_or(key::FIRST.to_vec(), key::end);
-    let Some(head) = heads_from(tree, from, strays).next() else {
+    let range = tree.range(Bound::Included(from), Bound::Unbounded);
+    let Some(head) = heads::<T>(range, strays).next() else {
         return Ok(None);
     };
     let (key, ..) = head?;
@@ -271,14 +272,6 @@ pub(crate) fn next_inbox(
 }
 
 type Found<T> = (<T as Tree>::Slice, Seq, <T as Tree>::Slice);
-
-fn heads_from<'a, T: Tree>(
-    tree: &'a T,
-    from: Vec<u8>,
-    strays: Strays<'a>,
-) -> impl Iterator<Item = Result<Found<T>, Fault>> {
-    heads::<T>(tree.range(Bound::Included(from), Bound::Unbounded), strays)
-}
 
 /// The first values in `range`, each with its key and the seq in that. Pieces are passed over.
 fn heads<'a, T: Tree>(

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::contract::{all, entry, id, seqs};
 use super::super::tree::Tree;
-use super::super::{Batch, OpenError, PageLimit, SledOptions, Store, StoreError, key};
-use super::{DataDirectory, SledTree, batch_of, open, open_tree};
+use super::super::{Batch, Engine, OpenError, PageLimit, SledOptions, Store, StoreError, key};
+use super::{DataDirectory, SledTree, batch_of, open, open_engine, open_tree};
 use crate::message::{Entry, Seq};
 
 const INBOXES: u64 = 10;
@@ -66,7 +66,12 @@ fn snapshots(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn refused(dir: &Path) -> String {
-    match open(dir) {
+    refused_by(Engine::Sled, dir)
+}
+
+/// What is said about a damaged store; it must not open.
+pub(super) fn refused_by(engine: Engine, dir: &Path) -> String {
+    match open_engine(dir, engine) {
         Err(error @ OpenError::Damaged { .. }) => {
             let sentence = error.to_string();
             assert!(

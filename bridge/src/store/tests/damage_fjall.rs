@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::contract::{entry, id, seqs};
 use super::super::{Batch, Engine, OpenError, PageLimit, Store, StoreError};
-use super::damage::copy;
+use super::damage::{copy, refused_by};
 use super::{DataDirectory, FjallOptions, FjallTree, NEVER, TreeStore, batch_of, open_engine};
 use crate::message::Seq;
 
@@ -57,11 +57,7 @@ fn journals(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn refused(dir: &Path) -> String {
-    match open(dir) {
-        Err(error @ OpenError::Damaged { .. }) => error.to_string(),
-        Err(other) => panic!("refused for another reason: {other}"),
-        Ok(_) => panic!("opened"),
-    }
+    refused_by(Engine::Fjall, dir)
 }
 
 /// Goal: a last journal that lost its end is refused, also where the engine alone would go on without it; and a missing one.
