@@ -223,6 +223,12 @@ mod tests {
         }
     }
 
+    /// An attribute of an element.
+    fn number(element: &str, attribute: &str) -> f64 {
+        let (_, rest) = element.split_once(&format!("{attribute}=\"")).unwrap();
+        rest.split('"').next().unwrap().parse().unwrap()
+    }
+
     /// Goal: longer bars for larger values, the unit and every name on the chart, and text that cannot break the file.
     #[test]
     fn bars_have_the_length_of_their_values() {
@@ -230,16 +236,7 @@ mod tests {
         let widths: Vec<f64> = svg
             .lines()
             .filter(|line| line.starts_with("<rect") && line.contains("height=\"20\""))
-            .map(|line| {
-                line.split("width=\"")
-                    .nth(1)
-                    .unwrap()
-                    .split('"')
-                    .next()
-                    .unwrap()
-                    .parse()
-                    .unwrap()
-            })
+            .map(|line| number(line, "width"))
             .collect();
         assert!((widths[0] / widths[1] - 2.0).abs() < 0.01, "{widths:?}");
         for text in ["a &lt; b", "x&amp;y", "messages/s", "inboxd"] {
@@ -265,16 +262,7 @@ mod tests {
         let heights: Vec<f64> = svg
             .lines()
             .filter(|line| line.starts_with("<circle"))
-            .map(|line| {
-                line.split("cy=\"")
-                    .nth(1)
-                    .unwrap()
-                    .split('"')
-                    .next()
-                    .unwrap()
-                    .parse()
-                    .unwrap()
-            })
+            .map(|line| number(line, "cy"))
             .collect();
         assert_eq!(heights.len(), 3);
         assert!(heights[1] < heights[0] && heights[0] < heights[2], "{heights:?}");

@@ -45,6 +45,14 @@ const fn target(text: &'static str, workload: &'static str, figure: &'static str
     }
 }
 
+/// Of traffic at a fixed rate: at most so many milliseconds.
+const fn latency(text: &'static str, figure: &'static str, ms: f64) -> Target {
+    Target {
+        factor: 1e-3,
+        ..target(text, "p2p-5000", figure, Bound::AtMost(ms))
+    }
+}
+
 const TARGETS: &[Target] = &[
     target(
         "pairs: delivered/s",
@@ -76,42 +84,10 @@ const TARGETS: &[Target] = &[
         "delivered_per_s",
         Bound::Times(20.0, "rabbitmq", Some("quorum")),
     ),
-    Target {
-        factor: 1e-3,
-        ..target(
-            "pairs at 5,000/s: PUBACK p50 ms",
-            "p2p-5000",
-            "puback_us.p50",
-            Bound::AtMost(0.3),
-        )
-    },
-    Target {
-        factor: 1e-3,
-        ..target(
-            "pairs at 5,000/s: PUBACK p99 ms",
-            "p2p-5000",
-            "puback_us.p99",
-            Bound::AtMost(3.0),
-        )
-    },
-    Target {
-        factor: 1e-3,
-        ..target(
-            "pairs at 5,000/s: delivery p50 ms",
-            "p2p-5000",
-            "delivery_us.p50",
-            Bound::AtMost(0.2),
-        )
-    },
-    Target {
-        factor: 1e-3,
-        ..target(
-            "pairs at 5,000/s: delivery p99 ms",
-            "p2p-5000",
-            "delivery_us.p99",
-            Bound::AtMost(2.0),
-        )
-    },
+    latency("pairs at 5,000/s: PUBACK p50 ms", "puback_us.p50", 0.3),
+    latency("pairs at 5,000/s: PUBACK p99 ms", "puback_us.p99", 3.0),
+    latency("pairs at 5,000/s: delivery p50 ms", "delivery_us.p50", 0.2),
+    latency("pairs at 5,000/s: delivery p99 ms", "delivery_us.p99", 2.0),
     Target {
         engine: Some("sled"),
         ..target(
