@@ -3,8 +3,8 @@
 use inbox_bridge::ClientId;
 
 use crate::address::{Destination, InboxNames};
-use crate::packet::topic::{TopicFilter, topic_name_fault};
 use crate::router;
+use mqtt_codec::{TopicFilter, topic_name_fault};
 
 /// What a valid topic filter says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

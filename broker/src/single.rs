@@ -15,10 +15,10 @@ use crate::address::InboxNames;
 use crate::config::MqttConfig;
 use crate::connection::{admit, ordered};
 use crate::metrics::Metrics;
-use crate::packet::{self, reason};
 use crate::session::{Ending, Link, RouterCall, Session, Shared};
 use crate::session_table::{Remains, Sessions, wills};
 use crate::will;
+use mqtt_codec::reason;
 
 /// Names a connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,12 +223,12 @@ impl Single {
     }
 
     fn connect_packet(&mut self, conn: ConnId, input: &[u8]) -> Result<usize, Ended> {
-        let framed = packet::frame(input, self.shared.packet_bytes_max);
+        let framed = mqtt_codec::frame(input, self.shared.packet_bytes_max);
         let length = match framed.map_err(|error| self.end(conn, &error.into()))? {
             Some(length) => length,
             None => return Ok(0),
         };
-        let decoded = packet::decode_connect(input.get(..length).unwrap_or_default());
+        let decoded = mqtt_codec::decode_connect(input.get(..length).unwrap_or_default());
         let connect = decoded.map_err(|error| self.end(conn, &error.into()))?;
         let (id, assigned) = match admit(&connect, &self.shared) {
             Ok(admitted) => admitted,

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 
 use super::Broker;
 use crate::address::Destination;
-use crate::packet::{self, Connect, DecodeError, Version, encode, reason};
 use crate::session::{Link, Shared};
+use mqtt_codec::{Connect, DecodeError, Version, encode, reason};
 
 /// The first bytes of a connection are read in steps of this size.
 const READ_BYTES: usize = 1024;
@@ -47,7 +47,7 @@ pub(super) async fn shake_hands(stream: &mut TcpStream, broker: &Arc<Broker>) ->
         length => length?,
     };
     let bytes = received.get(..length).unwrap_or_default();
-    let connect = match packet::decode_connect(bytes) {
+    let connect = match mqtt_codec::decode_connect(bytes) {
         Ok(connect) => connect,
         Err(error) => return Err(refuse_malformed(stream, bytes, error).await),
     };
@@ -83,7 +83,7 @@ async fn read_packet(
         if received.first().is_some_and(|first| first >> 4 != 1) {
             return Err(Refused::NotConnect);
         }
-        if let Some(length) = packet::frame(received, packet_bytes_max).map_err(Refused::Malformed)? {
+        if let Some(length) = mqtt_codec::frame(received, packet_bytes_max).map_err(Refused::Malformed)? {
             return Ok(length);
         }
         received.reserve(READ_BYTES);
@@ -160,7 +160,7 @@ async fn refuse_malformed(stream: &mut TcpStream, packet: &[u8], error: DecodeEr
         // MQTT 3.1 and older are told in the way of 3.1.1, newer versions in the way of 5 (MQTT-3.1.2-2).
         DecodeError::UnsupportedVersion(level) if level < 5 => Some(Version::V311),
         DecodeError::UnsupportedVersion(_) => Some(Version::V5),
-        _ => packet::peek_version(packet),
+        _ => mqtt_codec::peek_version(packet),
     };
     if let Some(version) = version {
         answer(stream, version, error.reason_code(), &error.to_string(), u32::MAX).await;

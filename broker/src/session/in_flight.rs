@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use inbox_bridge::{AttachmentId, Delivery, Qos, Seq};
 
-use crate::packet::{AckKind, PacketId};
 use crate::router::{self, OrdinaryMessage};
+use mqtt_codec::{AckKind, PacketId};
 
 /// QoS 1 and 2 messages that the client has not finished with.
 #[derive(Debug)]

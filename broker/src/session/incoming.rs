@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use inbox_bridge::{Outcome, Refusal, Ticket};
 
 use crate::config::MqttConfig;
-use crate::packet::{AckKind, PacketId, reason};
+use mqtt_codec::{AckKind, PacketId, reason};
 
 /// Publishes that are not finished.
 #[derive(Debug, Default)]

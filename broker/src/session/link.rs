@@ -6,7 +6,7 @@ use inbox_bridge::{Properties, Qos};
 use super::aliases::Aliases;
 use super::{Ending, Shared};
 use crate::config::MqttConfig;
-use crate::packet::{Connect, Disconnect, MessageProperties, Version, encode, reason};
+use mqtt_codec::{Connect, Disconnect, MessageProperties, Version, encode, reason};
 
 /// What a packet with a reason string holds beside it, in bytes: headers, lengths, packet identifier, reason code.
 const BESIDE_REASON_STRING_BYTES: usize = 16;

@@ -45,10 +45,10 @@ pub(crate) use subscribe::SubscribeCall;
 use crate::address::InboxNames;
 use crate::config::MqttConfig;
 use crate::metrics::Metrics;
-use crate::packet::{self, DecodeError, Packet, Version, encode, reason};
 use crate::router::{OrdinaryMessage, SessionKey};
 use in_flight::Outgoing;
 use incoming::Incoming;
+use mqtt_codec::{DecodeError, Packet, Version, encode, reason};
 use subscribe::{InboxSubscription, Subscriptions};
 
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
@@ -255,12 +255,12 @@ impl Session {
             .get(used..)
             .filter(|rest| !rest.is_empty() && self.takes_packets())
         {
-            let Some(length) = packet::frame(rest, self.shared.packet_bytes_max)? else {
+            let Some(length) = mqtt_codec::frame(rest, self.shared.packet_bytes_max)? else {
                 break;
             };
             let bytes = rest.get(..length).unwrap_or_default();
             used += length;
-            self.packet(packet::decode(self.link.version, bytes)?, now)?;
+            self.packet(mqtt_codec::decode(self.link.version, bytes)?, now)?;
         }
         Ok(used)
     }

@@ -8,8 +8,8 @@ use super::digits;
 use super::in_flight::{Ordinary, Sent, What};
 use super::subscribe::Subscription;
 use super::{Ending, OUT_BYTES_MAX, Session};
-use crate::packet::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
 use crate::router;
+use mqtt_codec::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
 
 /// Most messages taken from the outbox at once.
 const TAKE_MAX: usize = 64;

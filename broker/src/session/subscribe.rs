@@ -3,9 +3,9 @@
 use inbox_bridge::{AttachmentId, Port, Qos};
 
 use super::{Ending, RouterCall, Session};
-use crate::packet::topic::TopicFilter;
-use crate::packet::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
 use crate::router::{self, SubscribeError};
+use mqtt_codec::TopicFilter;
+use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
 
 /// The low bits of a subscription's number are its QoS.
 const QOS_BITS: u32 = 2;

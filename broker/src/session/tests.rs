@@ -23,8 +23,8 @@ use super::{Ending, Link, RouterCall, Session, Shared};
 use crate::address::InboxNames;
 use crate::config::{Config, MqttConfig};
 use crate::metrics::Metrics;
-use crate::packet::{Connect, ConnectProperties, Version};
 use crate::router::{self, OrdinaryMessage, PublishError, SessionKey, Sink};
+use mqtt_codec::{Connect, ConnectProperties, Version};
 use said::{Said, said};
 
 const V311: Version = Version::V311;

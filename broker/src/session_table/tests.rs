@@ -6,8 +6,8 @@ use super::*;
 use crate::address::InboxNames;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::packet::{Connect, ConnectProperties, Version};
 use crate::session::Link;
+use mqtt_codec::{Connect, ConnectProperties, Version};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -6,12 +6,12 @@ use inbox_bridge::Qos;
 use super::write::{
     binary_len, put_binary, put_u16, put_user, put_variable_byte_integer, user_len, variable_byte_integer_len,
 };
-use crate::packet::wire::VARIABLE_BYTE_INTEGER_MAX;
-use crate::packet::{PacketId, Version};
+use crate::wire::VARIABLE_BYTE_INTEGER_MAX;
+use crate::{PacketId, Version};
 
 /// What to put into a PUBLISH. Everything between `packet_id` and `payload` is for MQTT 5 only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct PublishOut<'a> {
+pub struct PublishOut<'a> {
     /// It may have been sent before; not sent with QoS 0 (MQTT-3.3.1-2).
     pub dup: bool,
     /// The QoS of this transfer.
@@ -46,7 +46,7 @@ pub(crate) struct PublishOut<'a> {
 
 /// Appends a PUBLISH. One that is larger than MQTT can express (268,435,460 bytes) is not appended: ask [`publish_len`]
 /// where that is possible.
-pub(crate) fn publish(out: &mut Vec<u8>, version: Version, publish: &PublishOut<'_>) {
+pub fn publish(out: &mut Vec<u8>, version: Version, publish: &PublishOut<'_>) {
     let sizes = Sizes::of(version, publish);
     if sizes.remaining > VARIABLE_BYTE_INTEGER_MAX {
         return;
@@ -69,7 +69,7 @@ pub(crate) fn publish(out: &mut Vec<u8>, version: Version, publish: &PublishOut<
 
 /// The bytes that [`publish`] would append, fixed header included: what the client's maximum packet size is about
 /// (MQTT-3.1.2-24).
-pub(crate) fn publish_len(version: Version, publish: &PublishOut<'_>) -> usize {
+pub fn publish_len(version: Version, publish: &PublishOut<'_>) -> usize {
     Sizes::of(version, publish).packet()
 }
 

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::packet::{PacketId, Publish, PublishOut, UserProperties, Version, encode};
+use crate::{PacketId, Publish, PublishOut, UserProperties, Version, encode};
 
 /// A message with everything that can be said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::{DecodeError, PacketId, Version};
 
 /// A message from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Publish<'a> {
+pub struct Publish<'a> {
     /// It may have been sent before; never set with QoS 0.
     pub dup: bool,
     /// The QoS of this transfer.

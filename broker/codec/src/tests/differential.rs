@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::said::{About, Said, owned, said, topic, word};
-use crate::packet::encode::{self, AckKind};
-use crate::packet::{ConnAck, DecodeError, Packet, PacketId, Version, Will, decode, decode_connect, frame};
+use crate::encode::{self, AckKind};
+use crate::{ConnAck, DecodeError, Packet, PacketId, Version, Will, decode, decode_connect, frame};
 
 /// What follows the fixed header of a whole packet.
 fn body(bytes: &[u8]) -> &[u8] {

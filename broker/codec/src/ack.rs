@@ -7,7 +7,7 @@ use super::{AckKind, DecodeError, PacketId, Version, reason};
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP. A reason string and user properties are checked and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ack {
+pub struct Ack {
     /// Of the message that it is about.
     pub packet_id: PacketId,
     /// One that the specification lists for the packet; 0 (success) when it is left out, and in MQTT 3.1.1.
@@ -16,7 +16,7 @@ pub(crate) struct Ack {
 
 /// The client is leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Disconnect {
+pub struct Disconnect {
     /// One that the specification lists for DISCONNECT. With 0 the will is dropped (MQTT-3.14.4-3).
     pub reason: u8,
     /// In seconds; replaces that of CONNECT, unless that was 0 (section 3.14.2.2.2). Property 0x11.
@@ -25,7 +25,7 @@ pub(crate) struct Disconnect {
 
 /// A step of extended authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Auth<'a> {
+pub struct Auth<'a> {
     /// 0x00, 0x18 or 0x19.
     pub reason: u8,
     /// Property 0x15; left out only together with everything else, which means reason 0x00.

@@ -7,7 +7,7 @@ use super::{AckKind, DecodeError, Packet, PacketType, Version, ack, frame, publi
 /// # Errors
 /// Every rule of the specification that the packet breaks by itself. What a client must not send at all is no error
 /// here but [`Packet::Unexpected`].
-pub(crate) fn decode(version: Version, packet: &[u8]) -> Result<Packet<'_>, DecodeError> {
+pub fn decode(version: Version, packet: &[u8]) -> Result<Packet<'_>, DecodeError> {
     let (packet_type, flags, reader) = frame::split(packet)?;
     match packet_type {
         PacketType::Publish => publish::decode(version, flags, reader).map(Packet::Publish),

@@ -6,14 +6,14 @@
 mod publish;
 mod write;
 
-pub(crate) use publish::{PublishOut, publish, publish_len};
+pub use publish::{PublishOut, publish, publish_len};
 
 use super::{PacketId, Version, reason};
 use write::{Property, block_len, properties_len, put_properties, put_u16, put_variable_byte_integer};
 
 /// CONNACK (MQTT 5, section 3.2). What is `None` or 0 is not sent. Everything but the first two is for MQTT 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ConnAck<'a> {
+pub struct ConnAck<'a> {
     /// Sent as false when the reason is not success (MQTT-3.2.2-6).
     pub session_present: bool,
     /// An MQTT 5 reason code; MQTT 3.1.1 is sent the return code that means the same.
@@ -37,7 +37,7 @@ pub(crate) struct ConnAck<'a> {
 /// Which acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::enum_variant_names, reason = "these are the names of the packets")]
-pub(crate) enum AckKind {
+pub enum AckKind {
     /// PUBACK.
     PubAck,
     /// PUBREC.
@@ -50,7 +50,7 @@ pub(crate) enum AckKind {
 
 /// Appends a CONNACK. MQTT 3.1.1 has no return code for some reasons (a malformed packet, say): then nothing is
 /// appended, and the connection is to be closed without one (3.1.1: MQTT-3.2.2-6).
-pub(crate) fn connack(out: &mut Vec<u8>, version: Version, connack: &ConnAck<'_>) {
+pub fn connack(out: &mut Vec<u8>, version: Version, connack: &ConnAck<'_>) {
     let session_present = u8::from(connack.session_present && connack.reason == reason::SUCCESS);
     match version {
         Version::V311 => {
@@ -81,7 +81,7 @@ pub(crate) fn connack(out: &mut Vec<u8>, version: Version, connack: &ConnAck<'_>
 ///
 /// A client that declined problem information must be sent no reason string and no user properties (MQTT-3.1.2-29), and
 /// neither one that they would take beyond its maximum packet size (MQTT-3.4.2-2): the caller's to see to.
-pub(crate) fn ack(
+pub fn ack(
     out: &mut Vec<u8>,
     version: Version,
     kind: AckKind,
@@ -117,13 +117,7 @@ pub(crate) fn ack(
 }
 
 /// Appends a SUBACK with one code per filter. MQTT 3.1.1 is sent 0x80 for every code from 0x80 on.
-pub(crate) fn suback(
-    out: &mut Vec<u8>,
-    version: Version,
-    packet_id: PacketId,
-    codes: &[u8],
-    reason_string: Option<&str>,
-) {
+pub fn suback(out: &mut Vec<u8>, version: Version, packet_id: PacketId, codes: &[u8], reason_string: Option<&str>) {
     match version {
         Version::V311 => {
             put_header(out, 0x90, 2 + codes.len());
@@ -141,7 +135,7 @@ pub(crate) fn suback(
 }
 
 /// Appends an UNSUBACK with one code per filter; MQTT 3.1.1 has no codes.
-pub(crate) fn unsuback(out: &mut Vec<u8>, version: Version, packet_id: PacketId, codes: &[u8]) {
+pub fn unsuback(out: &mut Vec<u8>, version: Version, packet_id: PacketId, codes: &[u8]) {
     let [high, low] = packet_id.get().to_be_bytes();
     match version {
         Version::V311 => out.extend_from_slice(&[0xB0, 2, high, low]),
@@ -154,12 +148,12 @@ pub(crate) fn unsuback(out: &mut Vec<u8>, version: Version, packet_id: PacketId,
 }
 
 /// Appends a PINGRESP.
-pub(crate) fn pingresp(out: &mut Vec<u8>) {
+pub fn pingresp(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xD0, 0]);
 }
 
 /// Appends a DISCONNECT, or nothing in MQTT 3.1.1, where a server only closes.
-pub(crate) fn disconnect(out: &mut Vec<u8>, version: Version, reason: u8, reason_string: Option<&str>) {
+pub fn disconnect(out: &mut Vec<u8>, version: Version, reason: u8, reason_string: Option<&str>) {
     match (version, reason_string) {
         (Version::V311, _) => {}
         (Version::V5, None) if reason == reason::SUCCESS => out.extend_from_slice(&[0xE0, 0]),

@@ -1,7 +1,7 @@
 //! Fixed headers.
 
 use super::{BOTH, accept, packet, refuse};
-use crate::packet::{DecodeError, Packet, PacketType, Version, decode, frame};
+use crate::{DecodeError, Packet, PacketType, Version, decode, frame};
 
 #[test]
 fn a_packet_ends_where_its_remaining_length_says() {

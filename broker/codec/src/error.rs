@@ -7,7 +7,7 @@ use super::reason;
 /// The texts name the rule that the client broke, for the log; [`DecodeError::reason_code`] is what MQTT 5 tells the
 /// client. It is the client's author who must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
     /// The bytes cannot be read by the rules of the specification.
     #[error("the client sent a malformed packet: {0}")]
     Malformed(&'static str),
@@ -41,7 +41,7 @@ pub(crate) enum DecodeError {
 
 impl DecodeError {
     /// The MQTT 5 reason code for CONNACK or DISCONNECT (MQTT 5, table 2-6).
-    pub(crate) fn reason_code(&self) -> u8 {
+    pub fn reason_code(&self) -> u8 {
         match self {
             DecodeError::Malformed(_) => reason::MALFORMED_PACKET,
             DecodeError::Protocol(_) => reason::PROTOCOL_ERROR,

@@ -9,7 +9,7 @@ use super::{DecodeError, PacketType, Version, frame};
 
 /// A client asks to be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Connect<'a> {
+pub struct Connect<'a> {
     /// The version that the client speaks from here on.
     pub version: Version,
     /// Clean start; clean session in MQTT 3.1.1.
@@ -30,7 +30,7 @@ pub(crate) struct Connect<'a> {
 
 /// The properties of CONNECT (MQTT 5, section 3.1.2.11). Its user properties have no meaning here and are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConnectProperties<'a> {
+pub struct ConnectProperties<'a> {
     /// In seconds; `u32::MAX` is "never". Property 0x11.
     pub session_expiry: Option<u32>,
     /// At least 1. Property 0x21.
@@ -67,7 +67,7 @@ impl Default for ConnectProperties<'_> {
 
 /// The will message of a client (MQTT 5, section 3.1.2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Will<'a> {
+pub struct Will<'a> {
     /// The QoS to publish it with.
     pub qos: Qos,
     /// Whether it is to be retained.
@@ -89,7 +89,7 @@ pub(crate) struct Will<'a> {
 /// # Errors
 /// [`DecodeError::Protocol`] when it is no CONNECT (MQTT-3.1.0-1), [`DecodeError::UnsupportedVersion`] for other
 /// versions of MQTT, and every other rule that it breaks. [`peek_version`] tells whether and how to answer.
-pub(crate) fn decode_connect(packet: &[u8]) -> Result<Connect<'_>, DecodeError> {
+pub fn decode_connect(packet: &[u8]) -> Result<Connect<'_>, DecodeError> {
     let (packet_type, _, mut reader) = frame::split(packet)?;
     if packet_type != PacketType::Connect {
         return Err(DecodeError::Protocol(
@@ -125,7 +125,7 @@ pub(crate) fn decode_connect(packet: &[u8]) -> Result<Connect<'_>, DecodeError> 
 
 /// The version that a broken CONNECT claims to speak, so that it can be refused in that version; `None` when it is no
 /// CONNECT of a version that the broker speaks, or not enough of it is there.
-pub(crate) fn peek_version(packet: &[u8]) -> Option<Version> {
+pub fn peek_version(packet: &[u8]) -> Option<Version> {
     let mut reader = Reader::new(packet);
     let first = reader.u8().ok()?;
     if PacketType::of_first_byte(first) != Some(PacketType::Connect) {

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{BOTH, packet};
-use crate::packet::topic::TopicFilter;
-use crate::packet::{Connect, Packet, decode, decode_connect, frame, peek_version};
+use crate::topic::TopicFilter;
+use crate::{Connect, Packet, decode, decode_connect, frame, peek_version};
 
 /// Goes through everything that is read lazily.
 fn walk(packet: &Packet<'_>) -> usize {

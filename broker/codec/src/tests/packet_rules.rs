@@ -1,7 +1,7 @@
 //! Every packet but CONNECT, rule by rule.
 
 use super::{BOTH, accept, block, packet, property, refuse, text, user};
-use crate::packet::{
+use crate::{
     Ack, Auth, Disconnect, MessageProperties, Packet, PacketId, Publish, RetainHandling, SubscriptionOptions, Version,
 };
 use inbox_bridge::Qos;

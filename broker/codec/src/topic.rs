@@ -7,7 +7,7 @@ pub(super) const SHARE_PREFIX: &str = "$share/";
 const TOPIC_BYTES_MAX: usize = 65_535;
 
 /// Why `topic`, a string that MQTT allows, is no topic name; `None` when it is one.
-pub(crate) fn topic_name_fault(topic: &str) -> Option<&'static str> {
+pub fn topic_name_fault(topic: &str) -> Option<&'static str> {
     if topic.is_empty() {
         return Some("a topic name must not be empty (MQTT-4.7.3-1)");
     }
@@ -20,7 +20,7 @@ pub(crate) fn topic_name_fault(topic: &str) -> Option<&'static str> {
 
 /// A valid topic filter, possibly of a shared subscription.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct TopicFilter {
+pub struct TopicFilter {
     /// As the client wrote it.
     text: Box<str>,
     /// Where the filter begins in `text`: 0, or behind `$share/{name}/`.
@@ -29,7 +29,7 @@ pub(crate) struct TopicFilter {
 
 /// Why a string is not a [`TopicFilter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FilterError {
+pub enum FilterError {
     /// No characters.
     #[error("a topic filter must not be empty (MQTT-4.7.3-1)")]
     Empty,
@@ -55,7 +55,7 @@ pub(crate) enum FilterError {
 
 impl TopicFilter {
     /// Checks `text` and takes a copy of it.
-    pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
         if text.is_empty() {
             return Err(FilterError::Empty);
         }
@@ -78,31 +78,29 @@ impl TopicFilter {
     }
 
     /// As the client wrote it, `$share/{name}/` included.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The share name of a shared subscription.
-    pub(crate) fn share_group(&self) -> Option<&str> {
+    pub fn share_group(&self) -> Option<&str> {
         let name_end = self.filter_at.checked_sub(1)?;
         self.text.get(SHARE_PREFIX.len()..name_end)
     }
 
     /// The filter that messages are matched with, without `$share/{name}/`.
-    pub(crate) fn filter(&self) -> &str {
+    pub fn filter(&self) -> &str {
         self.text.get(self.filter_at..).unwrap_or_default()
     }
 
     /// Whether the filter has a `+` or `#`, and so can match more than one topic.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn has_wildcards(&self) -> bool {
+    pub fn has_wildcards(&self) -> bool {
         self.filter().contains(['+', '#'])
     }
 
     /// Whether the filter matches the topic name `topic` (section 4.7). A wildcard in the first level matches no topic
     /// that begins with `$` (MQTT-4.7.2-1).
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn matches(&self, topic: &str) -> bool {
+    pub fn matches(&self, topic: &str) -> bool {
         let filter = self.filter();
         if topic.starts_with('$') && filter.starts_with(['+', '#']) {
             return false;

@@ -8,7 +8,7 @@ use super::wire::Reader;
 
 /// What a publisher says about its payload (MQTT 5, section 3.3.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct MessageProperties<'a> {
+pub struct MessageProperties<'a> {
     /// Property 0x01 with value 1.
     pub payload_is_utf8: bool,
     /// In seconds. Property 0x02.
@@ -27,14 +27,14 @@ pub(crate) struct MessageProperties<'a> {
 ///
 /// Two of them are equal when they were read from equal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct UserProperties<'a> {
+pub struct UserProperties<'a> {
     /// A checked property block; empty when it has no user property.
     block: &'a [u8],
 }
 
 impl<'a> UserProperties<'a> {
     /// Names and values. A name can come more than once.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut reader = Reader::new(self.block);
         // Decoding went through all of the block, so the end is the only reason to stop.
         std::iter::from_fn(move || {
@@ -49,7 +49,7 @@ impl<'a> UserProperties<'a> {
 
     /// Whether there is none.
     #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.block.is_empty()
     }
 }

@@ -1,6 +1,6 @@
 //! The data types of MQTT, appended to a vector (MQTT 5, section 1.5).
 
-use crate::packet::wire::VARIABLE_BYTE_INTEGER_MAX;
+use crate::wire::VARIABLE_BYTE_INTEGER_MAX;
 
 /// A property to send. The first field is its identifier, below 128.
 #[derive(Debug, Clone, Copy)]

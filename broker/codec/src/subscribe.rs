@@ -11,7 +11,7 @@ use super::{DecodeError, PacketId, Version};
 
 /// A client asks for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Subscribe<'a> {
+pub struct Subscribe<'a> {
     /// To be answered with SUBACK.
     pub packet_id: PacketId,
     /// Property 0x0B: goes with every message that one of these filters matched.
@@ -22,7 +22,7 @@ pub(crate) struct Subscribe<'a> {
 
 /// What a client wants of one subscription (MQTT 5, section 3.8.3.1); MQTT 3.1.1 only has the QoS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct SubscriptionOptions {
+pub struct SubscriptionOptions {
     /// The highest QoS to deliver with.
     pub qos: Qos,
     /// Not the client's own messages.
@@ -36,7 +36,7 @@ pub(crate) struct SubscriptionOptions {
 /// When a subscription begins with the retained messages that it matches (MQTT 5, section 3.8.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
-pub(crate) enum RetainHandling {
+pub enum RetainHandling {
     /// Always; the way of MQTT 3.1.1.
     #[default]
     Send = 0,
@@ -48,14 +48,14 @@ pub(crate) enum RetainHandling {
 
 /// The filters of a SUBSCRIBE, read when asked for. They are strings of MQTT, not yet valid filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SubscribeFilters<'a> {
+pub struct SubscribeFilters<'a> {
     version: Version,
     payload: &'a [u8],
 }
 
 /// A client wants no more messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unsubscribe<'a> {
+pub struct Unsubscribe<'a> {
     /// To be answered with UNSUBACK.
     pub packet_id: PacketId,
     /// At least one.
@@ -64,13 +64,13 @@ pub(crate) struct Unsubscribe<'a> {
 
 /// The filters of an UNSUBSCRIBE, read when asked for. They are strings of MQTT, not yet valid filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UnsubscribeFilters<'a> {
+pub struct UnsubscribeFilters<'a> {
     payload: &'a [u8],
 }
 
 impl<'a> SubscribeFilters<'a> {
     /// In the order of the packet, which is the order of the codes in SUBACK (MQTT-3.8.4-6).
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, SubscriptionOptions)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, SubscriptionOptions)> + use<'a> {
         let version = self.version;
         let mut reader = Reader::new(self.payload);
         // Decoding went through all of them, so the end is the only reason to stop.
@@ -80,7 +80,7 @@ impl<'a> SubscribeFilters<'a> {
 
 impl<'a> UnsubscribeFilters<'a> {
     /// In the order of the packet, which is the order of the codes in UNSUBACK (MQTT-3.11.3-1).
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let mut reader = Reader::new(self.payload);
         std::iter::from_fn(move || reader.string().ok())
     }

@@ -1,6 +1,6 @@
 //! Topic filters.
 
-use crate::packet::topic::{FilterError, TopicFilter};
+use crate::topic::{FilterError, TopicFilter};
 
 #[track_caller]
 fn filter(text: &str) -> TopicFilter {

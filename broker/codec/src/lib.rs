@@ -6,7 +6,7 @@
 //! to answer, and no input makes it panic. Both versions give the same types, so a session knows one kind of packet.
 //!
 //! Rules that need state are the session's: which packet identifiers are in use, whether a topic alias is known, what
-//! was negotiated, whether a client ID may be empty, and the syntax of topic filters ([`topic::TopicFilter`]).
+//! was negotiated, whether a client ID may be empty, and the syntax of topic filters ([`TopicFilter`]).
 //!
 //! ```text
 //! bytes ──frame──▶ one packet ──decode_connect / decode──▶ Connect, Packet
@@ -16,14 +16,14 @@
 mod ack;
 mod connect;
 mod decode;
-pub(crate) mod encode;
+pub mod encode;
 mod error;
 mod frame;
 mod properties;
 mod publish;
-pub(crate) mod reason;
+pub mod reason;
 mod subscribe;
-pub(crate) mod topic;
+mod topic;
 mod wire;
 
 #[cfg(test)]
@@ -32,21 +32,22 @@ mod tests;
 use std::fmt;
 use std::num::NonZeroU16;
 
-pub(crate) use ack::{Ack, Auth, Disconnect};
-pub(crate) use connect::{Connect, decode_connect, peek_version};
-pub(crate) use decode::decode;
-pub(crate) use encode::{AckKind, PublishOut};
-pub(crate) use error::DecodeError;
-pub(crate) use frame::frame;
-pub(crate) use properties::MessageProperties;
-pub(crate) use publish::Publish;
-pub(crate) use subscribe::{RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe};
-#[cfg(test)]
-pub(crate) use {connect::ConnectProperties, connect::Will, encode::ConnAck, properties::UserProperties};
+pub use ack::{Ack, Auth, Disconnect};
+pub use connect::{Connect, ConnectProperties, Will, decode_connect, peek_version};
+pub use decode::decode;
+pub use encode::{AckKind, ConnAck, PublishOut};
+pub use error::DecodeError;
+pub use frame::frame;
+pub use properties::{MessageProperties, UserProperties};
+pub use publish::Publish;
+pub use subscribe::{
+    RetainHandling, Subscribe, SubscribeFilters, SubscriptionOptions, Unsubscribe, UnsubscribeFilters,
+};
+pub use topic::{FilterError, TopicFilter, topic_name_fault};
 
 /// A protocol version that inboxd speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Version {
+pub enum Version {
     /// MQTT 3.1.1, protocol level 4.
     V311,
     /// MQTT 5.0, protocol level 5.
@@ -56,7 +57,7 @@ pub(crate) enum Version {
 /// The kind of a control packet (MQTT 5, table 2-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub(crate) enum PacketType {
+pub enum PacketType {
     /// Client to server, first and once.
     Connect = 1,
     /// Server to client.
@@ -91,7 +92,7 @@ pub(crate) enum PacketType {
 
 impl PacketType {
     /// The type in the high four bits of a packet's first byte; `None` for the reserved type 0.
-    pub(crate) fn of_first_byte(first: u8) -> Option<Self> {
+    pub fn of_first_byte(first: u8) -> Option<Self> {
         Some(match first >> 4 {
             1 => PacketType::Connect,
             2 => PacketType::ConnAck,
@@ -115,24 +116,24 @@ impl PacketType {
 
 /// A packet identifier: 1 to 65,535 (MQTT-2.2.1-3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PacketId(NonZeroU16);
+pub struct PacketId(NonZeroU16);
 
 impl PacketId {
     /// The smallest identifier.
-    pub(crate) const MIN: PacketId = PacketId(NonZeroU16::MIN);
+    pub const MIN: PacketId = PacketId(NonZeroU16::MIN);
 
     /// `None` for 0, which is no identifier.
-    pub(crate) fn new(id: u16) -> Option<Self> {
+    pub fn new(id: u16) -> Option<Self> {
         NonZeroU16::new(id).map(PacketId)
     }
 
     /// As it is on the wire.
-    pub(crate) fn get(self) -> u16 {
+    pub fn get(self) -> u16 {
         self.0.get()
     }
 
     /// The identifier after this one; 1 comes after 65,535.
-    pub(crate) fn next(self) -> Self {
+    pub fn next(self) -> Self {
         self.0.checked_add(1).map_or(PacketId::MIN, PacketId)
     }
 }
@@ -145,7 +146,7 @@ impl fmt::Display for PacketId {
 
 /// A packet that a client sent after its CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packet<'a> {
+pub enum Packet<'a> {
     /// A message.
     Publish(Publish<'a>),
     /// The client has a QoS 1 message.

@@ -9,7 +9,7 @@ use super::{DecodeError, PacketType};
 /// As soon as the bytes that say so are there: [`DecodeError::Malformed`] for packet type 0, wrong flags
 /// (MQTT-2.1.3-1) and a remaining length of more than four bytes or more bytes than needed (MQTT-1.5.5-1), and
 /// [`DecodeError::TooLarge`] for a packet of more than `packet_bytes_max` bytes, fixed header included.
-pub(crate) fn frame(buf: &[u8], packet_bytes_max: usize) -> Result<Option<usize>, DecodeError> {
+pub fn frame(buf: &[u8], packet_bytes_max: usize) -> Result<Option<usize>, DecodeError> {
     let Some((&first, rest)) = buf.split_first() else {
         return Ok(None);
     };

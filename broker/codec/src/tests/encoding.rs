@@ -1,7 +1,7 @@
 //! What is sent, byte by byte.
 
-use crate::packet::encode::{ack, connack, disconnect, pingresp, publish, publish_len, suback, unsuback};
-use crate::packet::{AckKind, ConnAck, PacketId, PublishOut, Version};
+use crate::encode::{ack, connack, disconnect, pingresp, publish, publish_len, suback, unsuback};
+use crate::{AckKind, ConnAck, PacketId, PublishOut, Version};
 use inbox_bridge::Qos;
 
 const V311: Version = Version::V311;

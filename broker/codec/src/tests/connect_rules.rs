@@ -1,7 +1,7 @@
 //! CONNECT, rule by rule.
 
 use super::{block, packet, property, refuse_connect, text, user};
-use crate::packet::{ConnectProperties, Version, decode_connect, peek_version};
+use crate::{ConnectProperties, Version, decode_connect, peek_version};
 use inbox_bridge::Qos;
 
 const V311: &[u8] = b"\0\x04MQTT\x04";
