@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::client_id::ClientId;
 use crate::hub::{Hub, ReadRequest};
-use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
-use crate::message::Seq;
-use crate::port::{Clock, Observer};
-use crate::store::{PageLimit, Store, StoreError};
+use crate::limits::PAGE_MESSAGES_MAX;
+use crate::observer::Observer;
+use inbox_store::{PageLimit, Store, StoreError};
+use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
 
 const READERS: usize = 2;
 /// How long an inbox stays in memory after its last use.

@@ -20,14 +20,15 @@ pub use commit::{PendingCommit, Round};
 use table::Shard;
 
 use crate::alarm::Alarm;
-use crate::client_id::ClientId;
-use crate::counters::{Counter, Counters};
-use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
+use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
-use crate::message::{Entry, Message, Seq};
-use crate::port::{AttachmentId, Clock, Left, Now, Observer, Outcome, Port, Refusal, Ticket};
+use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
-use crate::store::{Page, PageLimit, Store, StoreError};
+use inbox_store::{Page, PageLimit, Store, StoreError};
+use inbox_types::{
+    AttachmentId, ClientId, Clock, Counter, Counters, Entry, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port,
+    Refusal, Seq, Ticket,
+};
 
 const SHARDS: usize = 64;
 
@@ -131,7 +132,7 @@ impl Hub {
             (message, Some(Origin { port, ticket }))
         });
         #[cfg(feature = "testing")]
-        if crate::fault!(WrongInbox) {
+        if inbox_types::fault!(WrongInbox) {
             return messages.for_each(|(message, origin)| self.accept(&message.from.clone(), [(message, origin)], now));
         }
         self.accept(inbox, messages, now);
@@ -144,14 +145,14 @@ impl Hub {
 
     /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
     pub fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {
-        if crate::fault!(KeepQos0) {
+        if inbox_types::fault!(KeepQos0) {
             return self.publish_unattended(inbox, message);
         }
         let now = self.clock.now();
         let taken = self.step_existing(inbox, now, |mailbox, cx, fx| {
             let seq = self.next_seq(now)?;
             #[cfg(feature = "testing")]
-            crate::fault::given(inbox, seq, &message);
+            inbox_types::given(inbox, seq, &message);
             mailbox.publish_qos0(seq, message, cx, fx);
             Some(())
         });
@@ -267,7 +268,7 @@ impl Hub {
                 match self.next_seq(now).filter(|_| !self.has_failed()) {
                     Some(seq) => {
                         #[cfg(feature = "testing")]
-                        crate::fault::given(inbox, seq, &message);
+                        inbox_types::given(inbox, seq, &message);
                         mailbox.publish(seq, message, origin, cx, fx);
                     }
                     None => refused.push(origin),

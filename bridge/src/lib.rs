@@ -8,33 +8,15 @@
 
 mod alarm;
 mod bridge;
-mod client_id;
-mod counters;
-mod fault;
 mod hub;
 mod limits;
 mod mailbox;
-mod message;
-mod port;
+mod observer;
 mod seq_clock;
-mod store;
 
 pub use bridge::{Bridge, StartError};
-pub use client_id::{ClientId, ClientIdError};
-pub use counters::{Counter, Counters};
-#[cfg(feature = "testing")]
-pub use fault::{Fault, Given, TUNING_DEFAULT, Tuning, set_fault, set_tuning, take_given};
 pub use hub::{Hub, PendingCommit, ReadRequest, Round};
-pub use limits::*;
-pub use message::{Entry, Message, Micros, Properties, Qos, Seq, message_id};
-pub use port::{
-    AttachmentId, Clock, Delivery, Left, Now, Observer, Outcome, Port, Proof, Refusal, SystemClock, Ticket,
-};
-#[cfg(feature = "testing")]
-pub use store::raw;
-pub use store::{
-    Batch, CheckpointOptions, ConvertError, Converted, Engine, FaultPlan, FjallOptions, InboxRecord, MemoryStore,
-    OpenError, Page, PageLimit, SledOptions, Store, StoreError, StoreOptions, convert, open_store,
-};
-#[cfg(any(test, feature = "testing"))]
-pub use store::{FaultyStore, contract};
+// What a user of the inboxes says and keeps comes with them.
+pub use inbox_store::*;
+pub use inbox_types::*;
+pub use observer::Observer;

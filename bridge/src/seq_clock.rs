@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::message::{Micros, Seq};
+use inbox_types::{Micros, Seq};
 
 /// How far ahead of the clock a reservation reaches, in seqs, which are microseconds while the clock keeps up: one minute.
 const AHEAD: u64 = 60_000_000;
@@ -25,7 +25,7 @@ impl SeqClock {
     /// Continues above `reserved`, the largest reservation of earlier runs. [`SeqClock::renewal`] must be made durable first.
     pub(crate) fn new(reserved: Seq) -> Self {
         SeqClock {
-            last: AtomicU64::new(if crate::fault!(ReuseSeq) { 0 } else { reserved.0 }),
+            last: AtomicU64::new(if inbox_types::fault!(ReuseSeq) { 0 } else { reserved.0 }),
             reserved: AtomicU64::new(reserved.0),
             floor: reserved,
         }

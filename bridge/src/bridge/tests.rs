@@ -9,12 +9,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Bridge;
-use crate::client_id::ClientId;
 use crate::hub::tests::kit::{FAR, TestObserver, TestPort, id, message, ticket_of};
-use crate::limits::Limits;
-use crate::message::{Qos, Seq};
-use crate::port::{AttachmentId, Delivery, Outcome, Port, Refusal, SystemClock, Ticket};
-use crate::store::{FaultyStore, MemoryStore, PageLimit, Store};
+use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store};
+use inbox_types::{AttachmentId, ClientId, Delivery, Limits, Outcome, Port, Qos, Refusal, Seq, SystemClock, Ticket};
 
 const EVERYTHING: PageLimit = PageLimit {
     messages: usize::MAX,

@@ -5,12 +5,10 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
 use super::{Hub, Shard};
-use crate::client_id::ClientId;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
+use crate::limits::{BATCH_MESSAGES_MAX, PAGE_MESSAGES_MAX};
 use crate::mailbox::Gathered;
-use crate::message::Seq;
-use crate::port::{Left, Now};
-use crate::store::{Batch, PageLimit, Store, StoreError};
+use inbox_store::{Batch, PageLimit, Store, StoreError};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Seq};
 
 /// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
 /// changes its mind, and waits for the next round.

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::client_id::ClientId;
 use crate::mailbox::Mailbox;
-use crate::message::Seq;
+use inbox_types::{ClientId, Seq};
 
 /// Inboxes of one shard that were read and left with mail in them. Beyond, the shard forgets them and assumes the worst.
 const SENT_MARKS_MAX: usize = 4096;

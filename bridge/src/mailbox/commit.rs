@@ -4,12 +4,9 @@ use std::mem;
 use std::time::Duration;
 
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
-use crate::client_id::ClientId;
-use crate::counters::Counters;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, WhenFull};
-use crate::message::{Entry, Seq};
-use crate::port::{Left, Outcome, Proof, Refusal};
-use crate::store::{Batch, InboxRecord};
+use crate::limits::BATCH_MESSAGES_MAX;
+use inbox_store::{Batch, InboxRecord};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Counters, Entry, Left, Outcome, Proof, Refusal, Seq, WhenFull};
 
 /// What an inbox wants of the committer.
 #[derive(Debug, PartialEq, Eq)]
@@ -179,7 +176,7 @@ impl Mailbox {
         for young in &mut self.young {
             if let Some(origin) = young.origin.take() {
                 counters.refused_store_failed.add(1);
-                origin.settle(if crate::fault!(AckAfterFailedCommit) {
+                origin.settle(if inbox_types::fault!(AckAfterFailedCommit) {
                     Outcome::Accepted(Proof::of(young.seq))
                 } else {
                     Outcome::Refused(Refusal::StoreFailed)
@@ -280,7 +277,7 @@ impl Mailbox {
     fn drop_one(
         &mut self,
         seq: Seq,
-        message: &crate::message::Message,
+        message: &inbox_types::Message,
         young: Option<(usize, Durability)>,
         cx: Context,
         fx: &mut Effects,

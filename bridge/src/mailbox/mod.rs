@@ -14,6 +14,11 @@
 //! store ([`reader::Reader::stored_up_to`]) goes on with the young ones, and misses nothing. Messages with QoS 0 are young until
 //! they are sent: a reader that is still being replayed to gets them in between, where their seq belongs.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a proof is made here, and nowhere else (contract rule 3)"
+)]
+
 mod commit;
 mod reader;
 #[cfg(test)]
@@ -25,25 +30,22 @@ use std::time::Duration;
 
 pub(crate) use commit::Gathered;
 
-use crate::client_id::ClientId;
-use crate::counters::Counters;
-use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, WhenFull};
-use crate::message::{Entry, Message, Seq};
-use crate::port::{AttachmentId, Delivery, Left, Now, Outcome, Port, Proof, Refusal, Ticket};
-use crate::store::InboxRecord;
+use inbox_store::InboxRecord;
+use inbox_types::{
+    AttachmentId, ClientId, Counters, Delivery, Entry, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port,
+    Proof, Refusal, Seq, Ticket, WhenFull,
+};
 use reader::Reader;
 
-/// Durable messages that stay in memory for a reader that keeps up, and most QoS 0 messages that wait for one that does not.
-pub(crate) const KEPT_MAX: usize = PAGE_MESSAGES_MAX;
-/// Bytes of those durable messages: a reader that has stopped to read costs no more than one that is replayed to.
+/// Bytes of the durable messages that stay in memory: a reader that has stopped to read costs no more than one that is replayed to.
 const KEPT_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
-/// [`KEPT_MAX`], unless a simulation made it smaller.
+/// [`crate::limits::KEPT_MAX`], unless a simulation made it smaller.
 fn kept_max() -> usize {
-    #[cfg(feature = "testing")]
-    return crate::fault::tuning().kept_max;
-    #[cfg(not(feature = "testing"))]
-    KEPT_MAX
+    #[cfg(all(feature = "testing", not(test)))]
+    return inbox_types::tuning().kept_max;
+    #[cfg(any(test, not(feature = "testing")))]
+    crate::limits::KEPT_MAX
 }
 
 /// Who awaits the outcome of a publish.
@@ -157,7 +159,7 @@ impl Mailbox {
         if never_fits || (cx.limits.when_full == WhenFull::Refuse && !self.has_room(message.size(), cx.limits)) {
             cx.counters.refused_inbox_full.add(1);
             if let Some(origin) = origin {
-                let says_yes = crate::fault!(FullSaysYes);
+                let says_yes = inbox_types::fault!(FullSaysYes);
                 origin.settle(if says_yes {
                     Outcome::Accepted(Proof::of(seq))
                 } else {
@@ -167,7 +169,7 @@ impl Mailbox {
             return;
         }
         cx.counters.accepted.add(1);
-        let (early, origin) = if crate::fault!(AckBeforeCommit) {
+        let (early, origin) = if inbox_types::fault!(AckBeforeCommit) {
             (origin, None)
         } else {
             (None, origin)
@@ -299,7 +301,7 @@ impl Mailbox {
     fn pump(&mut self, cx: Context, fx: &mut Effects) {
         while let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_room()) {
             let at = place_of(&self.young, Seq(reader.cursor().0.saturating_add(1)), |young| young.seq);
-            let at = at + usize::from(crate::fault!(OutOfOrder) && at + 1 < self.young.len());
+            let at = at + usize::from(inbox_types::fault!(OutOfOrder) && at + 1 < self.young.len());
             let young = self.young.get(at);
             let next = match reader.next_stored(young.map(|young| young.seq), fx) {
                 reader::Stored::Entry(entry) => (entry.seq, entry.message, None),
@@ -325,13 +327,13 @@ impl Mailbox {
         let gone = matches!(young, Some((_, Durability::CommittingGone))) || (young.is_none() && self.is_leaving(seq));
         let Some(reader) = self.reader.as_mut() else { return };
         reader.pass(seq);
-        if gone && !crate::fault!(DeliverLeaving) {
+        if gone && !inbox_types::fault!(DeliverLeaving) {
             return;
         }
         if message.is_expired(cx.now.wall) {
             return self.remove_unread(seq, &message, young, Left::Expired, cx, fx);
         }
-        let dup = seq <= self.sent_up_to.max(cx.sent_floor) && !crate::fault!(NoDup);
+        let dup = seq <= self.sent_up_to.max(cx.sent_floor) && !inbox_types::fault!(NoDup);
         self.sent_up_to = self.sent_up_to.max(seq);
         cx.counters.delivered.add(1);
         let awaits_acknowledgement = !matches!(young, Some((_, Durability::Never)));
@@ -399,7 +401,7 @@ impl Mailbox {
             (Some(totals), Some(size)) => shrink(totals, size),
             _ => self.totals = None,
         }
-        if crate::fault!(ForgetRemoval) {
+        if inbox_types::fault!(ForgetRemoval) {
             return;
         }
         if self.removals.is_empty() {
@@ -461,7 +463,7 @@ fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Eff
         Left::Dropped => cx.counters.dropped.add(1),
         Left::Purged => {}
     }
-    if !crate::fault!(LeaveSilently) {
+    if !inbox_types::fault!(LeaveSilently) {
         fx.left.push((seq, message.from.clone(), why));
     }
 }

@@ -6,9 +6,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Context, Durability, Effects, Mailbox};
-use crate::message::{Entry, Seq};
-use crate::port::{AttachmentId, Delivery, Port};
-use crate::store::Page;
+use inbox_store::Page;
+use inbox_types::{AttachmentId, Delivery, Entry, Port, Seq};
 
 /// A client that reads its inbox.
 pub(super) struct Reader {
@@ -50,7 +49,7 @@ pub(super) enum Stored {
 
 impl Reader {
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight.len() < self.window || crate::fault!(IgnoreWindow)
+        self.in_flight.len() < self.window || inbox_types::fault!(IgnoreWindow)
     }
 
     pub(super) fn cursor(&self) -> Seq {
@@ -70,7 +69,7 @@ impl Reader {
                 gone: false,
             });
         }
-        if crate::fault!(SendTwice) {
+        if inbox_types::fault!(SendTwice) {
             self.port.deliver(self.attachment, delivery.clone());
         }
         self.port.deliver(self.attachment, delivery);
@@ -99,7 +98,7 @@ impl Reader {
     /// all of it, as far as it goes. Of what came later, a read that raced a commit may have seen any part: that is read again.
     fn take_page(&mut self, mut page: Page) {
         let Some(asked) = self.reading.take() else { return };
-        if crate::fault!(ReplaySkipsFirst) && self.read_to == Seq::ZERO && !page.entries.is_empty() {
+        if inbox_types::fault!(ReplaySkipsFirst) && self.read_to == Seq::ZERO && !page.entries.is_empty() {
             page.entries.remove(0);
         }
         let removed = mem::take(&mut self.removed_meanwhile);
@@ -204,7 +203,7 @@ impl Mailbox {
             .as_ref()
             .is_some_and(|reader| reader.attachment == attachment)
         {
-            if crate::fault!(LoseOnDetach) {
+            if inbox_types::fault!(LoseOnDetach) {
                 let sent = self.reader.iter().flat_map(|reader| &reader.in_flight);
                 for seq in sent.map(|sent| sent.seq).collect::<Vec<_>>() {
                     self.acknowledge(seq, cx, fx);

@@ -146,7 +146,7 @@ fn a_directory_of_another_engine_or_format_says_what_to_do() {
     );
     let base = tempfile::tempdir().unwrap();
     let (old, new) = (base.path().join("old"), base.path().join("new"));
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bridge/tests/fixtures/v1-sled");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bridge/store/tests/fixtures/v1-sled");
     fs::create_dir_all(old.join("sled")).unwrap();
     for file in ["inboxd-store.toml", "lock", "sled/acknowledged", "sled/conf", "sled/db"] {
         fs::copy(fixture.join(file), old.join(file)).unwrap();

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::client_id::ClientId;
-use crate::message::{Message, Micros, Qos, Seq};
-use crate::port::{AttachmentId, Clock, Delivery, Left, Now, Observer, Outcome, Port, Ticket};
-use crate::store::StoreError;
+use crate::observer::Observer;
+use inbox_store::StoreError;
+use inbox_types::{
+    AttachmentId, ClientId, Clock, Delivery, Left, Message, Micros, Now, Outcome, Port, Qos, Seq, Ticket,
+};
 
 /// Where tests begin: some time after the epoch, so that the clock can go back.
 pub(crate) const START: Now = Now {

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use super::kit::{FAR, TestClock, TestObserver, TestPort, id, message};
 use super::model::{Model, check};
-use crate::client_id::ClientId;
 use crate::hub::{Hub, PendingCommit, ReadRequest};
-use crate::limits::{Limits, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, WhenFull};
-use crate::message::{Entry, Micros, Qos, Seq};
-use crate::port::{AttachmentId, Clock, Port, Ticket};
-use crate::store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
+use crate::limits::PAGE_MESSAGES_MAX;
+use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
+use inbox_types::{
+    AttachmentId, ClientId, Clock, Entry, Limits, Micros, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket, WhenFull,
+};
 
 /// Inboxes of a life.
 pub(super) const INBOXES: usize = 3;

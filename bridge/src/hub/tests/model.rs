@@ -1,16 +1,17 @@
 //! The plain model: what the contract says of a few inboxes, with maps and without cleverness. It is told what was done, checks what
 //! the hub said, and knows what must be there.
 
+#![allow(clippy::disallowed_methods, reason = "the model says what the mailbox must prove")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::test_runner::TestCaseError;
 
 use super::kit::ticket_of;
-use crate::client_id::ClientId;
-use crate::limits::{Limits, WhenFull};
-use crate::message::{Micros, Qos, Seq};
-use crate::port::{AttachmentId, Delivery, Left, Now, Outcome, Refusal, Ticket};
-use crate::store::{MemoryStore, PageLimit, Store};
+use inbox_store::{MemoryStore, PageLimit, Store};
+use inbox_types::{
+    AttachmentId, ClientId, Delivery, Left, Limits, Micros, Now, Outcome, Qos, Refusal, Seq, Ticket, WhenFull,
+};
 
 /// One publish.
 #[derive(Debug)]
@@ -354,7 +355,7 @@ impl Model {
                     .seq
                     .filter(|_| sent.outcome.is_none() || matches!(sent.outcome, Some(Outcome::Refused(_))))
                 {
-                    sent.outcome = Some(Outcome::Accepted(crate::port::Proof::of(seq)));
+                    sent.outcome = Some(Outcome::Accepted(inbox_types::Proof::of(seq)));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::life::{Life, Op, limits, ops};
-use crate::limits::Limits;
+use inbox_types::Limits;
 
 fn live(limits: Limits, ops: &[Op]) -> Result<(), TestCaseError> {
     let mut life = Life::new(limits);

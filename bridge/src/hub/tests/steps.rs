@@ -7,12 +7,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::kit::{FAR, TestClock, TestObserver, TestPort, id, message};
-use crate::client_id::ClientId;
 use crate::hub::{Hub, ReadRequest};
-use crate::limits::{BATCH_MESSAGES_MAX, Limits, WhenFull};
-use crate::message::{Qos, Seq};
-use crate::port::{Clock, Left, Now, Observer, Outcome, Port, Refusal, Ticket};
-use crate::store::{FaultyStore, MemoryStore, Store, StoreError};
+use crate::limits::BATCH_MESSAGES_MAX;
+use crate::observer::Observer;
+use inbox_store::{FaultyStore, MemoryStore, Store, StoreError};
+use inbox_types::{ClientId, Clock, Left, Limits, Now, Outcome, Port, Qos, Refusal, Seq, Ticket, WhenFull};
 
 struct Broker {
     hub: Hub,

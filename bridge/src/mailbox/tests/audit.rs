@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::mailbox::{Durability, Mailbox, grow};
-use crate::store::InboxRecord;
+use inbox_store::InboxRecord;
 
 impl Mailbox {
     /// Says what is wrong with its books. `stored`: what the store holds, unless a commit was written and not reported.

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::desk::{Desk, PAGE};
 use crate::hub::tests::kit::{FAR, id};
-use crate::message::{Micros, Seq};
-use crate::port::{Left, Outcome, Refusal, Ticket};
-use crate::store::Store;
+use inbox_store::Store;
+use inbox_types::{Left, Micros, Outcome, Refusal, Seq, Ticket};
 
 // Goal: rule 3: PUBACK is for after the commit, not before; an offline recipient's message does not wait for company.
 #[test]
@@ -156,7 +155,7 @@ fn an_unknown_acknowledgement_does_not_hide_mail() {
     desk.store(1);
     desk.acknowledge(1);
     desk.commit();
-    desk.detach(crate::port::AttachmentId(1));
+    desk.detach(inbox_types::AttachmentId(1));
     desk.store(1);
     desk.acknowledge(1);
     desk.publish();

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client_id::ClientId;
-use crate::counters::Counters;
 use crate::hub::tests::kit::{FAR, START, TestPort, id, message};
-use crate::limits::{Limits, PAGE_MESSAGES_MAX};
+use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
-use crate::message::{Micros, Qos, Seq};
-use crate::port::{AttachmentId, Left, Now, Outcome, Ticket};
-use crate::store::{Batch, MemoryStore, Page, PageLimit, Store};
+use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store};
+use inbox_types::{AttachmentId, ClientId, Counters, Left, Limits, Micros, Now, Outcome, Qos, Seq, Ticket};
 
 /// Size of a message where it does not matter.
 pub(super) const SIZE: usize = 8;

@@ -2,8 +2,7 @@
 
 use super::desk::{Desk, SIZE};
 use crate::hub::tests::kit::FAR;
-use crate::limits::{Limits, WhenFull};
-use crate::port::{Left, Outcome, Refusal, Ticket};
+use inbox_types::{Left, Limits, Outcome, Refusal, Ticket, WhenFull};
 
 fn desk(when_full: WhenFull, inbox_messages_max: u64) -> Desk {
     Desk::new(Limits {
@@ -58,7 +57,7 @@ fn a_full_inbox_refuses_by_bytes() {
 fn what_is_stored_counts_after_eviction() {
     let mut desk = desk(WhenFull::Refuse, 2);
     desk.store(2);
-    desk.mailbox = crate::mailbox::Mailbox::new(crate::message::Seq::ZERO);
+    desk.mailbox = crate::mailbox::Mailbox::new(inbox_types::Seq::ZERO);
     desk.accepted();
     desk.publish();
     desk.commit();
@@ -71,7 +70,7 @@ fn what_is_stored_counts_after_eviction() {
 fn refusing_is_not_dropping() {
     let mut desk = desk(WhenFull::Refuse, 2);
     desk.store(2);
-    desk.mailbox = crate::mailbox::Mailbox::new(crate::message::Seq::ZERO);
+    desk.mailbox = crate::mailbox::Mailbox::new(inbox_types::Seq::ZERO);
     desk.attach(5);
     desk.turn_pages();
     desk.publish();

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::desk::Desk;
-use crate::limits::PAGE_BYTES_MAX;
-use crate::mailbox::KEPT_MAX;
-use crate::message::{Micros, Seq};
-use crate::port::{AttachmentId, Left};
-use crate::store::{Page, Store};
+use crate::limits::KEPT_MAX;
+use inbox_store::{Page, Store};
+use inbox_types::{AttachmentId, Left, Micros, PAGE_BYTES_MAX, Seq};
 
 // Goal: rule 4: what waited comes in acceptance order, page by page, then what is new.
 #[test]

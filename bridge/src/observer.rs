@@ -1,0 +1,16 @@
+//! Who is told what happens to the inboxes.
+
+use inbox_store::StoreError;
+use inbox_types::{ClientId, Left, Seq};
+
+/// Is told what an operator should know. Called without locks held, on the bridge's threads or the caller's.
+pub trait Observer: Send + Sync + 'static {
+    /// A message left `inbox` without being read.
+    fn left(&self, inbox: &ClientId, seq: Seq, from: &ClientId, why: Left);
+    /// The store failed: nothing more will be accepted.
+    fn store_failed(&self, error: &StoreError);
+    /// The store cannot be read for one inbox. Its messages stay where they are; those that came just now were refused.
+    fn unreadable(&self, inbox: &ClientId, error: &StoreError);
+    /// The disk watermark was crossed: new messages are refused, or accepted again.
+    fn disk_is_full(&self, is_full: bool, free_bytes: u64);
+}

@@ -1,0 +1,282 @@
+//! Moving a stopped broker's messages into another directory, engine or format.
+//!
+//! **Promise:** no message of the source is changed or removed, and its format stays what it is. The target appears under its name
+//! when all of it is durable and was read back; until then it has another name, [`UNFINISHED`] at its end.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::open::open_tree;
+use crate::open::{StoreOptions, open_store};
+use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::tree_store::CheckpointOptions;
+use inbox_types::{ClientId, Entry, Seq};
+
+/// Ends the name of a target that is not finished.
+const UNFINISHED: &str = ".converting";
+/// What is read at once.
+const PAGE: PageLimit = PageLimit {
+    messages: 512,
+    bytes: 4 * 1024 * 1024,
+};
+const PAGE_INBOXES: usize = 512;
+/// Commits are of about so much, in messages and bytes.
+const BATCH_MESSAGES: usize = 4096;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// What was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Converted {
+    /// Inboxes that hold something.
+    pub inboxes: u64,
+    /// Their messages.
+    pub messages: u64,
+    /// The sum of [`inbox_types::Message::size`], in bytes.
+    pub bytes: u64,
+}
+
+/// Why a conversion ended early. The source is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The source, or the target, could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// One of the stores failed.
+    #[error("the store in {}: {why}", .dir.display())]
+    Store {
+        /// The source, or the target under its unfinished name.
+        dir: PathBuf,
+        /// What the store says.
+        why: StoreError,
+    },
+    /// There is something in the target's place already.
+    #[error("{} is there already; give a directory that does not exist, or is empty", .dir.display())]
+    NotEmpty {
+        /// The target.
+        dir: PathBuf,
+    },
+    /// The target is in the source.
+    #[error("{} is in the directory that is to be read; give one outside of it", .dir.display())]
+    Inside {
+        /// The target.
+        dir: PathBuf,
+    },
+    /// An earlier conversion left its target.
+    #[error("{} is what an interrupted conversion left; remove it, and try again", .dir.display())]
+    Interrupted {
+        /// The target, under its unfinished name.
+        dir: PathBuf,
+    },
+    /// What was written is not what was read.
+    #[error("what was written is not what was read{inbox}; check the disk, remove {}, and try again", .dir.display())]
+    Different {
+        /// The first inbox that differs, as part of the sentence.
+        inbox: String,
+        /// The target, under its unfinished name.
+        dir: PathBuf,
+    },
+}
+
+/// Writes every message of the store in `from` to a new one in `to`, which `options` describe. `progress` is told what was written
+/// so far, every few thousand messages. Returns what there was, and the source's engine.
+///
+/// # Errors
+/// See [`ConvertError`]. A source that a process has open is refused.
+pub fn convert(
+    from: &Path,
+    to: &Path,
+    options: &StoreOptions,
+    progress: &mut dyn FnMut(Converted),
+) -> Result<(Converted, Engine), ConvertError> {
+    let unfinished = check_target(from, to)?;
+    let (directory, engine) = DataDirectory::open_source(from)?;
+    let source_options = StoreOptions {
+        engine,
+        // Nothing is moved within the source.
+        checkpoint: CheckpointOptions {
+            after: Duration::from_secs(10 * 365 * 24 * 3600),
+            memory_bytes_max: usize::MAX,
+        },
+        ..*options
+    };
+    let source = Side::new(from, open_tree(directory, &source_options)?);
+    let target = Side::new(&unfinished, open_store(&unfinished, options)?);
+    let converted = copy(&source, &target, progress)?;
+    target.close()?;
+    // What is on the disk counts.
+    let target = Side::new(&unfinished, open_store(&unfinished, options)?);
+    compare(&source, &target)?;
+    target.close()?;
+    source.close()?;
+    finish(&unfinished, to)?;
+    Ok((converted, engine))
+}
+
+/// The name under which the target is written.
+fn check_target(from: &Path, to: &Path) -> Result<PathBuf, ConvertError> {
+    let not_empty = || ConvertError::NotEmpty { dir: to.to_owned() };
+    let io = |why| OpenError::io(to, why);
+    let is_free = match fs::read_dir(to) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(why) if why.kind() == ErrorKind::NotFound => true,
+        Err(why) if why.kind() == ErrorKind::NotADirectory => false,
+        Err(why) => return Err(io(why).into()),
+    };
+    if !is_free {
+        return Err(not_empty());
+    }
+    let absolute = std::path::absolute(to).map_err(io)?;
+    let mut name = OsString::from(absolute.file_name().ok_or_else(not_empty)?);
+    name.push(UNFINISHED);
+    let unfinished = absolute.with_file_name(name);
+    if std::path::absolute(from).is_ok_and(|from| absolute.starts_with(from)) {
+        return Err(ConvertError::Inside { dir: to.to_owned() });
+    }
+    match unfinished.try_exists() {
+        Ok(false) => Ok(unfinished),
+        Ok(true) => Err(ConvertError::Interrupted { dir: unfinished }),
+        Err(why) => Err(io(why).into()),
+    }
+}
+
+/// Gives the target its name. An empty directory of that name is replaced.
+fn finish(unfinished: &Path, to: &Path) -> Result<(), OpenError> {
+    let to = std::path::absolute(to).map_err(|why| OpenError::io(to, why))?;
+    fs::rename(unfinished, &to).map_err(|why| OpenError::io(&to, why))?;
+    to.parent().map_or(Ok(()), sync_dir)
+}
+
+/// A store, and where it is.
+struct Side<'a> {
+    dir: &'a Path,
+    store: Arc<dyn Store>,
+}
+
+impl<'a> Side<'a> {
+    fn new(dir: &'a Path, store: Arc<dyn Store>) -> Self {
+        Side { dir, store }
+    }
+
+    fn failed(&self, why: StoreError) -> ConvertError {
+        let dir = self.dir.to_owned();
+        ConvertError::Store { dir, why }
+    }
+
+    fn inboxes(&self, after: Option<&ClientId>) -> Result<Vec<(ClientId, InboxRecord)>, ConvertError> {
+        self.store.inboxes(after, PAGE_INBOXES).map_err(|why| self.failed(why))
+    }
+
+    fn read(&self, inbox: &ClientId, after: Seq) -> Result<Page, ConvertError> {
+        self.store.read(inbox, after, PAGE).map_err(|why| self.failed(why))
+    }
+
+    fn reserved(&self) -> Result<Seq, ConvertError> {
+        self.store.reserved().map_err(|why| self.failed(why))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), ConvertError> {
+        self.store.commit(batch).map_err(|why| self.failed(why))
+    }
+
+    fn close(self) -> Result<(), ConvertError> {
+        self.store.close().map_err(|why| self.failed(why))
+    }
+}
+
+fn copy(source: &Side<'_>, target: &Side<'_>, progress: &mut dyn FnMut(Converted)) -> Result<Converted, ConvertError> {
+    let mut writer = Writer {
+        target,
+        batch: Batch::default(),
+        batch_bytes: 0,
+        done: Converted::default(),
+        progress,
+    };
+    let mut inboxes = source.inboxes(None)?;
+    while let Some((last, _)) = inboxes.last() {
+        for (inbox, _) in &inboxes {
+            copy_inbox(source, inbox, &mut writer)?;
+        }
+        inboxes = source.inboxes(Some(last))?;
+    }
+    let reserved = source.reserved()?;
+    writer.batch.reserve = (reserved > Seq::ZERO).then_some(reserved);
+    writer.commit()?;
+    Ok(writer.done)
+}
+
+fn copy_inbox(source: &Side<'_>, inbox: &ClientId, writer: &mut Writer<'_>) -> Result<(), ConvertError> {
+    writer.done.inboxes += 1;
+    let mut after = Seq::ZERO;
+    loop {
+        let page = source.read(inbox, after)?;
+        after = page.entries.last().map_or(after, |last| last.seq);
+        for entry in page.entries {
+            writer.put(inbox, entry)?;
+        }
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+/// Gathers messages for the target.
+struct Writer<'a> {
+    target: &'a Side<'a>,
+    batch: Batch,
+    batch_bytes: usize,
+    done: Converted,
+    progress: &'a mut dyn FnMut(Converted),
+}
+
+impl Writer<'_> {
+    fn put(&mut self, inbox: &ClientId, entry: Entry) -> Result<(), ConvertError> {
+        let size = entry.message.size();
+        self.done.messages += 1;
+        self.done.bytes += size as u64;
+        self.batch_bytes += size;
+        self.batch.puts.push((inbox.clone(), entry));
+        match self.batch.puts.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
+            true => self.commit(),
+            false => Ok(()),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), ConvertError> {
+        self.target.commit(&self.batch)?;
+        self.batch = Batch::default();
+        self.batch_bytes = 0;
+        (self.progress)(self.done);
+        Ok(())
+    }
+}
+
+/// Checks that both stores have the same inboxes, with as many messages and bytes in each, and the same reservation.
+fn compare(source: &Side<'_>, target: &Side<'_>) -> Result<(), ConvertError> {
+    let different = |inbox: Option<&ClientId>| ConvertError::Different {
+        inbox: inbox.map_or_else(String::new, |inbox| format!(": inbox {inbox:?}")),
+        dir: target.dir.to_owned(),
+    };
+    let mut last = None;
+    loop {
+        let (ours, theirs) = (source.inboxes(last.as_ref())?, target.inboxes(last.as_ref())?);
+        if let Some((one, other)) = ours.iter().zip(&theirs).find(|(one, other)| one != other) {
+            return Err(different(Some((&one.0).min(&other.0))));
+        }
+        if ours.len() != theirs.len() {
+            let more = ours.get(theirs.len()).or(theirs.get(ours.len()));
+            return Err(different(more.map(|(inbox, _)| inbox)));
+        }
+        match ours.last() {
+            Some((inbox, _)) => last = Some(inbox.clone()),
+            None if source.reserved()? == target.reserved()? => return Ok(()),
+            None => return Err(different(None)),
+        }
+    }
+}

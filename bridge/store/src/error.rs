@@ -1,0 +1,20 @@
+//! Why a store could not do what it was asked to.
+
+use inbox_types::ClientId;
+
+/// Why a store could not do what it was asked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the engine refused. The store is poisoned from now on: every later commit fails too
+    /// (a failed fsync must not be retried).
+    #[error("the store failed ({0}); nothing more is acknowledged until the broker is restarted")]
+    Failed(String),
+    /// A record cannot be read. `inboxd inbox purge` removes the inbox that holds it.
+    #[error("a record of inbox {inbox:?} is damaged ({why}); `inboxd inbox purge` removes that inbox")]
+    Damaged {
+        /// Whose inbox.
+        inbox: ClientId,
+        /// What is wrong with it.
+        why: String,
+    },
+}

@@ -1,0 +1,51 @@
+//! Where inboxes are kept.
+//!
+//! **Promise:** when [`Store::commit`] returns `Ok`, everything in the batch survives a killed process and a power cut, in
+//! every engine but the memory one. A batch is not promised to be atomic: after a crash in the middle of a commit any
+//! part of it may be there, and none of it has been acknowledged to anyone.
+//!
+//! All calls block; they belong on threads that may.
+
+mod acknowledged;
+mod blocks;
+mod checkpoint;
+mod chunk;
+mod convert;
+mod directory;
+mod engine;
+mod engines;
+mod envelope;
+mod error;
+#[cfg(any(test, feature = "testing"))]
+mod faulty;
+mod frame;
+mod index;
+mod key;
+mod log;
+mod manifest;
+mod memory;
+mod open;
+#[cfg(feature = "testing")]
+pub mod raw;
+mod record;
+mod store;
+mod tree;
+mod tree_store;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+#[cfg(test)]
+mod tests;
+
+pub use convert::{ConvertError, Converted, convert};
+pub use directory::OpenError;
+pub use engine::Engine;
+pub use engines::fjall::FjallOptions;
+pub use engines::sled::SledOptions;
+pub use error::StoreError;
+#[cfg(any(test, feature = "testing"))]
+pub use faulty::FaultyStore;
+pub use memory::{FaultPlan, MemoryStore};
+pub use open::{StoreOptions, open_store};
+pub use store::{Batch, InboxRecord, Page, PageLimit, Store};
+pub use tree_store::CheckpointOptions;

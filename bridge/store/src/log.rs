@@ -1,0 +1,263 @@
+//! The log: every commit as one record, appended to a file and synced.
+//!
+//! The log is a directory of segments, files that are named after their first commit. A checkpoint begins a new segment, and when it is
+//! done the segments before that are removed.
+//!
+//! **Promise:** a commit whose [`Log::append`] returned is read back whole after a killed process and a power cut. **What can be
+//! lost:** what was being appended then, which nobody acknowledged. A record that is damaged and not at the end is noticed; one at
+//! the end is taken for an interrupted append, and the number of the last acknowledged commit says whether it was.
+//!
+//! Its own files, and not keys of the engine: sled writes a value about three times before it rests, and a log is read
+//! only once, when a store is opened. For 200,000 messages of 256 bytes, sled wrote 161 MB, this 58 MB.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::frame;
+use crate::store::Batch;
+
+/// Its name in the engine's directory.
+pub(crate) const LOG: &str = "log";
+/// Begins every segment.
+const MAGIC: &[u8; 16] = b"inboxd log 1\n\0\0\0";
+/// Before every frame: its length, a checksum of what follows that, and the commit's number.
+const RECORD_HEADER_BYTES: usize = 4 + 4 + 8;
+
+/// The log of one open store, at its end.
+#[derive(Debug)]
+pub(crate) struct Log {
+    dir: PathBuf,
+    /// Older segments, in order.
+    older: VecDeque<Segment>,
+    current: Segment,
+    file: File,
+    record: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    /// The last commit in it; one before its first when there is none.
+    last: u64,
+    bytes: usize,
+}
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    /// What the operating system said.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// What is in it is damaged.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl Log {
+    /// Opens or makes the log in `dir`. Hands every commit after `after` to `apply`, in order, and removes what an interrupted
+    /// append or checkpoint left. All of this is durable when it returns.
+    pub(crate) fn open(dir: &Path, after: u64, mut apply: impl FnMut(Batch)) -> Result<Self, LogError> {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        let mut last = after;
+        let mut older = VecDeque::new();
+        let paths = segments(dir)?;
+        let newest = paths.last().map(|(first, _)| *first);
+        for (first, path) in paths {
+            let is_newest = newest == Some(first);
+            let segment = read_segment(&path, first, is_newest, |commit, frame| {
+                if commit <= after {
+                    return Ok(());
+                }
+                if commit != last + 1 {
+                    return Err(format!(
+                        "its log goes on to commit {commit}, and commit {} is missing",
+                        last + 1
+                    ));
+                }
+                apply(frame::decode(frame).map_err(|why| format!("commit {commit} in its log cannot be read: {why}"))?);
+                last = commit;
+                Ok(())
+            })?;
+            match segment {
+                Some(segment) if segment.last > after => older.push_back(segment),
+                // In the blocks as a whole, or begun and never used.
+                _ => fs::remove_file(&path)?,
+            }
+        }
+        let (current, file) = begin_segment(dir, last)?;
+        Ok(Log {
+            dir: dir.to_owned(),
+            older,
+            current,
+            file,
+            record: Vec::new(),
+        })
+    }
+
+    /// The number of the last commit.
+    pub(crate) fn last(&self) -> u64 {
+        self.current.last
+    }
+
+    /// Bytes of commits that are not cut off yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.older.iter().map(|segment| segment.bytes).sum::<usize>() + self.current.bytes
+    }
+
+    /// Makes the next commit durable. Returns its number.
+    pub(crate) fn append(&mut self, batch: &Batch) -> io::Result<u64> {
+        let commit = self.current.last + 1;
+        encode(commit, batch, &mut self.record);
+        self.file.write_all(&self.record)?;
+        self.file.sync_data()?;
+        self.current.last = commit;
+        self.current.bytes += self.record.len();
+        // A large commit's memory is not kept.
+        self.record.shrink_to(RECORD_BYTES_KEPT);
+        Ok(commit)
+    }
+
+    /// Begins a new segment, so that what is in the log now can be cut off as a whole. Returns the last commit in it; `None` when
+    /// there is none.
+    pub(crate) fn turn(&mut self) -> io::Result<Option<u64>> {
+        let last = self.current.last;
+        if self.current.bytes > 0 {
+            let (next, file) = begin_segment(&self.dir, last)?;
+            self.older.push_back(std::mem::replace(&mut self.current, next));
+            self.file = file;
+        }
+        Ok((!self.older.is_empty()).then_some(last))
+    }
+
+    /// Forgets the segments up to commit `last`, and returns the files to be removed. Should a crash bring one back, the next
+    /// opening removes it.
+    pub(crate) fn cut(&mut self, last: u64) -> Vec<PathBuf> {
+        let cut = self.older.iter().take_while(|segment| segment.last <= last).count();
+        self.older.drain(..cut).map(|segment| segment.path).collect()
+    }
+
+    /// Breaks every later append: a null device cannot be synced.
+    #[cfg(test)]
+    pub(crate) fn break_sync(&mut self) {
+        self.file = OpenOptions::new().write(true).open("/dev/null").unwrap();
+    }
+}
+
+/// How much memory for a record is kept from one commit to the next, in bytes.
+const RECORD_BYTES_KEPT: usize = 4 * 1024 * 1024;
+
+fn encode(commit: u64, batch: &Batch, record: &mut Vec<u8>) {
+    record.clear();
+    record.extend_from_slice(&[0; 8]);
+    record.extend_from_slice(&commit.to_be_bytes());
+    frame::encode_into(batch, record);
+    let length = u32::try_from(record.len() - RECORD_HEADER_BYTES);
+    let Ok(length) = length else {
+        unreachable!("a batch is limited to far less than 4 GiB")
+    };
+    let checksum = crc32fast::hash(record.get(8..).unwrap_or_default());
+    if let Some(header) = record.first_chunk_mut::<8>() {
+        let [a, b, c, d] = length.to_be_bytes();
+        let [e, f, g, h] = checksum.to_be_bytes();
+        *header = [a, b, c, d, e, f, g, h];
+    }
+}
+
+/// The first record in `bytes`: its commit, its frame and its length; `None` when there is none that is whole.
+pub(crate) fn first_record(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (checksum, rest) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_be_bytes(*length) as usize;
+    let checked = rest.get(..length.checked_add(8)?)?;
+    let (commit, frame) = checked.split_first_chunk::<8>()?;
+    (crc32fast::hash(checked) == u32::from_be_bytes(*checksum)).then_some((
+        u64::from_be_bytes(*commit),
+        frame,
+        RECORD_HEADER_BYTES + length,
+    ))
+}
+
+/// The segments in `dir`, each with its first commit, in order.
+fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match u64::from_str_radix(name, 16) {
+            Ok(first) if name == segment_name(first) => segments.push((first, path)),
+            _ => {
+                return Err(LogError::Damaged(format!(
+                    "{} is not a part of its log",
+                    path.display()
+                )));
+            }
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+fn segment_name(first: u64) -> String {
+    format!("{first:016x}")
+}
+
+/// Makes the segment that follows commit `last`.
+fn begin_segment(dir: &Path, last: u64) -> io::Result<(Segment, File)> {
+    let path = dir.join(segment_name(last + 1));
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    file.write_all(MAGIC)?;
+    file.sync_all()?;
+    File::open(dir)?.sync_all()?;
+    let segment = Segment { path, last, bytes: 0 };
+    Ok((segment, file))
+}
+
+/// Hands each record of a segment to `each`. Cuts off what an interrupted append left at the end of the newest. `None` when it was
+/// never used.
+fn read_segment(
+    path: &Path,
+    first: u64,
+    is_newest: bool,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), String>,
+) -> Result<Option<Segment>, LogError> {
+    let bytes = fs::read(path)?;
+    let damaged = |why: String| LogError::Damaged(format!("{}: {why}", path.display()));
+    let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
+        // The beginning of a segment is durable before anything else is written to it.
+        return match is_newest && MAGIC.starts_with(bytes.get(..MAGIC.len().min(bytes.len())).unwrap_or_default()) {
+            true => Ok(None),
+            false => Err(damaged("it does not begin as a part of a log does".to_owned())),
+        };
+    };
+    let mut last = first.saturating_sub(1);
+    while let Some((commit, frame, length)) = first_record(rest) {
+        if commit != last + 1 {
+            return Err(damaged(format!("commit {commit} follows commit {last}")));
+        }
+        each(commit, frame).map_err(damaged)?;
+        last = commit;
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    if !rest.is_empty() {
+        if !is_newest {
+            return Err(damaged(format!("what follows commit {last} is damaged")));
+        }
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len((bytes.len() - rest.len()) as u64)?;
+        file.sync_all()?;
+    }
+    let bytes = bytes.len() - rest.len() - MAGIC.len();
+    Ok((bytes > 0).then(|| Segment {
+        path: path.to_owned(),
+        last,
+        bytes,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

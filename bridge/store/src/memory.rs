@@ -1,0 +1,248 @@
+//! A store in memory: for tests, and for knowing what a crash leaves.
+//!
+//! It keeps two images, what was written and what is durable. They differ only where a [`FaultPlan`] says so, as the
+//! disk of a machine differs from what its processes see. [`MemoryStore::crash_image`] is the machine after the power
+//! came back.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use parking_lot::Mutex;
+
+use crate::error::StoreError;
+use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use inbox_types::{ClientId, Entry, Seq};
+
+/// What goes wrong, by the number of the commit, from 1. Nothing does by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FaultPlan {
+    /// This commit fails, and the store is poisoned.
+    pub fail_commit: Option<u64>,
+    /// How many operations of the failing commit, in the batch's order, become durable all the same.
+    pub kept_of_failed: usize,
+    /// Commits after this one succeed and are not durable: the power failed after sync n, and nobody knows yet.
+    pub freeze_after: Option<u64>,
+}
+
+/// A store that is gone with its process. See the module's text for its two images.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    // One lock: its users are tests, where simple beats fast.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    written: Image,
+    durable: Image,
+    commits: u64,
+    plan: FaultPlan,
+    poisoned: bool,
+    disk_free_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Image {
+    entries: BTreeMap<(ClientId, Seq), Entry>,
+    reserved: Seq,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        MemoryStore::default()
+    }
+
+    /// Sets what will go wrong. Commits are counted from the store's beginning.
+    pub fn set_plan(&self, plan: FaultPlan) {
+        self.state.lock().plan = plan;
+    }
+
+    /// Sets what [`Store::disk_free_bytes`] answers.
+    pub fn set_disk_free_bytes(&self, bytes: Option<u64>) {
+        self.state.lock().disk_free_bytes = bytes;
+    }
+
+    /// Commits so far, the failed one included.
+    pub fn commits(&self) -> u64 {
+        self.state.lock().commits
+    }
+
+    /// The store that a restart would find if the machine crashed now. It has no faults planned.
+    pub fn crash_image(&self) -> MemoryStore {
+        let durable = self.state.lock().durable.clone();
+        let state = State {
+            written: durable.clone(),
+            durable,
+            ..State::default()
+        };
+        MemoryStore {
+            state: Mutex::new(state),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        state.check()?;
+        state.commits += 1;
+        let (commit, plan) = (state.commits, state.plan);
+        if plan.fail_commit == Some(commit) {
+            state.poisoned = true;
+            state.durable.apply(batch, plan.kept_of_failed);
+            return state.check();
+        }
+        state.written.apply(batch, usize::MAX);
+        if plan.freeze_after.is_none_or(|last| commit <= last) {
+            state.durable.apply(batch, usize::MAX);
+        }
+        Ok(())
+    }
+
+    fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
+        let state = self.state.lock();
+        state.check()?;
+        let mut page = Page::default();
+        let mut bytes = 0;
+        for entry in state.written.inbox(inbox, after) {
+            bytes += entry.message.size();
+            let is_full = page.entries.len() >= limit.messages || bytes > limit.bytes;
+            if is_full && !page.entries.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.entries.push(entry.clone());
+        }
+        Ok(page)
+    }
+
+    fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError> {
+        let state = self.state.lock();
+        state.check()?;
+        let mut record = InboxRecord::default();
+        state
+            .written
+            .inbox(inbox, Seq::ZERO)
+            .for_each(|entry| record.add(entry.message.size()));
+        Ok((record.messages > 0).then_some(record))
+    }
+
+    fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError> {
+        let state = self.state.lock();
+        state.check()?;
+        let mut all: Vec<(ClientId, InboxRecord)> = Vec::new();
+        let from = after.map_or(Bound::Unbounded, |after| {
+            Bound::Excluded((after.clone(), Seq(u64::MAX)))
+        });
+        for ((inbox, _), entry) in state.written.entries.range((from, Bound::Unbounded)) {
+            let is_full = all.len() >= limit;
+            match all.last_mut() {
+                Some((last, record)) if last == inbox => record.add(entry.message.size()),
+                _ if is_full => break,
+                _ => {
+                    let mut record = InboxRecord::default();
+                    record.add(entry.message.size());
+                    all.push((inbox.clone(), record));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn reserved(&self) -> Result<Seq, StoreError> {
+        let state = self.state.lock();
+        state.check().map(|()| state.written.reserved)
+    }
+
+    fn disk_free_bytes(&self) -> Option<u64> {
+        self.state.lock().disk_free_bytes
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.state.lock().check()
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), StoreError> {
+        match self.poisoned {
+            true => Err(StoreError::Failed("a planned fault".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Image {
+    /// Applies the first `count` operations of `batch`.
+    fn apply(&mut self, batch: &Batch, count: usize) {
+        for (inbox, entry) in batch.puts.iter().take(count) {
+            self.entries.insert((inbox.clone(), entry.seq), entry.clone());
+        }
+        let count = count.saturating_sub(batch.puts.len());
+        for (inbox, seq) in batch.removals.iter().take(count) {
+            self.entries.remove(&(inbox.clone(), *seq));
+        }
+        if let Some(seq) = batch.reserve.filter(|_| count > batch.removals.len()) {
+            self.reserved = self.reserved.max(seq);
+        }
+    }
+
+    fn inbox<'a>(&'a self, inbox: &ClientId, after: Seq) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let from = Bound::Excluded((inbox.clone(), after));
+        let to = Bound::Included((inbox.clone(), Seq(u64::MAX)));
+        // A range from after the last seq to it would be empty, and BTreeMap panics on those it thinks reversed.
+        let range = (after < Seq(u64::MAX)).then(|| self.entries.range((from, to)));
+        range.into_iter().flatten().map(|(_, entry)| entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::contract::{self, batch_of, id, seqs};
+
+    /// Goal: the memory engine keeps the contract of every engine, and reopens as a process that was killed does.
+    #[test]
+    fn the_memory_store_keeps_the_contract() {
+        contract::run(|| {
+            let last = Mutex::new(Arc::new(MemoryStore::new()));
+            Box::new(move || {
+                let mut last = last.lock();
+                *last = Arc::new(last.crash_image());
+                last.clone()
+            })
+        });
+    }
+
+    /// Goal: a failed commit poisons the store, and only what the plan kept of it is there after the crash.
+    #[test]
+    fn a_planned_failure_poisons() {
+        let store = MemoryStore::new();
+        store.set_plan(FaultPlan {
+            fail_commit: Some(2),
+            kept_of_failed: 1,
+            ..FaultPlan::default()
+        });
+        store.commit(&batch_of("bob", 1..=2)).unwrap();
+        contract::poisoned_by_next_commit(&store, &batch_of("bob", 3..=5));
+        assert_eq!(seqs(&store.crash_image(), &id("bob")), [1, 2, 3]);
+    }
+
+    /// Goal: the crash image holds what was durable when the power failed, though later commits said yes.
+    #[test]
+    fn a_frozen_disk_forgets() {
+        let store = MemoryStore::new();
+        store.set_plan(FaultPlan {
+            freeze_after: Some(1),
+            ..FaultPlan::default()
+        });
+        store.commit(&batch_of("bob", 1..=2)).unwrap();
+        store.commit(&batch_of("bob", 3..=4)).unwrap();
+        assert_eq!(seqs(&store, &id("bob")), [1, 2, 3, 4]);
+        assert_eq!(seqs(&store.crash_image(), &id("bob")), [1, 2]);
+        assert_eq!(store.commits(), 2);
+    }
+}

@@ -1,0 +1,447 @@
+//! The store on disk: a log of commits, and the inboxes' own records, as keys and values of an ordered tree.
+//!
+//! A commit is one record of the log, because an engine's price is per key, and a commit has thousands of messages. What is still
+//! there after some seconds moves from the log to the blocks of its inbox; until then it is in memory, too.
+//!
+//! ```text
+//! commit ──▶ log ──durable──▶ index (memory) ──checkpoint──▶ blocks, by inbox ──durable──▶ log is cut
+//! ```
+//!
+//! **Promise:** as [`super`] says: a commit that returned `Ok` survives a killed process and a power cut. After one failed
+//! write or sync, or a panic of the engine, every call fails until the broker is restarted. **What can be lost or left:**
+//! a crash can leave a commit without its end, which nobody acknowledged; it can leave pieces of a long message without their
+//! beginning. The former is removed when the store is opened, the latter by the first checkpoint after a scan came by.
+
+mod checkpointer;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
+use crate::blocks::{self, Block, Fault, Placed, Unreadable};
+use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::error::StoreError;
+use crate::key;
+use crate::log::{LOG, Log, LogError};
+use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::tree::{Tree, panic_text};
+use checkpointer::{Bell, Recent};
+use inbox_types::{ClientId, Entry, Seq};
+
+/// Most messages whose left-over pieces are remembered until the next checkpoint.
+const STRAYS_MAX: usize = 1024;
+
+/// When messages move from the log to their inboxes' own records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointOptions {
+    /// This long after they came.
+    pub after: Duration,
+    /// Sooner, when those that wait for it take about half of this in memory, in bytes. When they take all of it, commits wait.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for CheckpointOptions {
+    fn default() -> Self {
+        CheckpointOptions {
+            after: Duration::from_secs(5),
+            memory_bytes_max: 128 * 1024 * 1024,
+        }
+    }
+}
+
+/// The store of one data directory, which it keeps locked until it is closed.
+#[derive(Debug)]
+pub(crate) struct TreeStore<T: Tree> {
+    shared: Arc<Shared<T>>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the checkpointing thread shares with everyone else.
+#[derive(Debug)]
+struct Shared<T: Tree> {
+    root: PathBuf,
+    options: CheckpointOptions,
+    // Readers, the committer and the checkpointing thread share it; closing takes the tree out of it.
+    open: RwLock<Option<Open<T>>>,
+    // Held through a commit: one at a time.
+    log: Mutex<Log>,
+    // What is in the log. Taken for moments, never while a file or the tree is used.
+    recent: Mutex<Recent>,
+    // Held by readers for a read, and by the checkpointing thread while it takes blocks apart.
+    reading: RwLock<()>,
+    // Keys of messages of which a scan saw pieces and no beginning. Short: taken for one push.
+    strays: Mutex<HashSet<Vec<u8>>>,
+    // Why nothing works any more.
+    failure: Mutex<Option<String>>,
+    bell: Bell,
+}
+
+/// Dropped in this order: the tree lets go of its files before the directory is unlocked.
+#[derive(Debug)]
+struct Open<T> {
+    tree: T,
+    acknowledged: Acknowledged,
+    _directory: DataDirectory,
+}
+
+impl<T: Tree> TreeStore<T> {
+    /// Opens the store that `tree` holds in `directory`, or makes one if it is new.
+    pub(crate) fn open(mut directory: DataDirectory, tree: T, options: CheckpointOptions) -> Result<Self, OpenError> {
+        // The engine may panic on the first page that it reads.
+        let begun = catch_unwind(AssertUnwindSafe(|| begin(&tree, &directory)));
+        let (acknowledged, log, recent) = begun.unwrap_or_else(|panic| Err(directory.damaged(panic_text(&*panic))))?;
+        if directory.is_new() {
+            directory.finish()?;
+        }
+        let shared = Arc::new(Shared {
+            root: directory.root().to_owned(),
+            options,
+            open: RwLock::new(Some(Open {
+                tree,
+                acknowledged,
+                _directory: directory,
+            })),
+            log: Mutex::new(log),
+            recent: Mutex::new(recent),
+            reading: RwLock::default(),
+            strays: Mutex::default(),
+            failure: Mutex::default(),
+            bell: Bell::default(),
+        });
+        let checkpointer = checkpointer::spawn(&shared).map_err(|why| OpenError::io(&shared.root, why))?;
+        Ok(TreeStore {
+            shared,
+            checkpointer: Mutex::new(Some(checkpointer)),
+        })
+    }
+
+    /// Breaks every later sync.
+    #[cfg(test)]
+    pub(crate) fn break_sync(&self) {
+        self.shared.open.write().as_mut().unwrap().tree.break_sync();
+        self.shared.log.lock().break_sync();
+    }
+
+    /// Moves everything that is in the log now to the blocks.
+    #[cfg(test)]
+    pub(crate) fn try_checkpoint(&self) -> Result<(), StoreError> {
+        self.shared.checkpoint()
+    }
+
+    /// The same, where it cannot fail.
+    #[cfg(test)]
+    pub(crate) fn checkpoint(&self) {
+        self.try_checkpoint().unwrap();
+    }
+
+    fn end_checkpointer(&self) {
+        self.shared.end();
+        if let Some(checkpointer) = self.checkpointer.lock().take() {
+            let _panicked = checkpointer.join();
+        }
+    }
+}
+
+impl<T: Tree> Drop for TreeStore<T> {
+    fn drop(&mut self) {
+        self.end_checkpointer();
+    }
+}
+
+impl<T: Tree> Shared<T> {
+    /// Runs `work` on what is open. Whatever the engine does in it, panics included, comes out as an error.
+    fn with<R>(&self, work: impl FnOnce(&Open<T>) -> Result<R, Fault>) -> Result<R, StoreError> {
+        let open = self.open.read();
+        if let Some(why) = self.failure.lock().clone() {
+            return Err(StoreError::Failed(why));
+        }
+        let Some(open) = open.as_ref() else {
+            return Err(StoreError::Failed("it was closed".to_owned()));
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| work(open)));
+        match done.unwrap_or_else(|panic| Err(Fault::Engine(panic_text(&*panic)))) {
+            Ok(value) => Ok(value),
+            Err(Fault::Damaged { inbox, why }) => Err(StoreError::Damaged { inbox, why }),
+            Err(Fault::Engine(why)) => Err(StoreError::Failed(self.fail(why))),
+        }
+    }
+
+    /// Ends every later call. The first reason is the one that explains the rest.
+    fn fail(&self, why: String) -> String {
+        let why = self.failure.lock().get_or_insert(why).clone();
+        self.wake();
+        why
+    }
+
+    fn stray(&self, message: &[u8]) {
+        let mut strays = self.strays.lock();
+        if strays.len() < STRAYS_MAX {
+            strays.insert(message.to_vec());
+        }
+    }
+
+    /// Hands every message of `inbox` above `after` to `each`, in order, until that breaks off. Of what is in the log there are at most
+    /// `limit` messages, so `each` must not want more than that.
+    fn visit(
+        &self,
+        tree: &T,
+        inbox: &ClientId,
+        after: Seq,
+        limit: usize,
+        mut each: impl FnMut(Found<'_, T>) -> Result<ControlFlow<()>, Fault>,
+    ) -> Result<(), Fault> {
+        let _reading = self.reading.read();
+        // Before the blocks: what a checkpoint moves meanwhile is then seen twice, and not missed.
+        let view = self.recent.lock().index.view(inbox, after, limit);
+        let mut logged = view.entries.iter().peekable();
+        let strays = |message: &[u8]| self.stray(message);
+        for block in blocks::of(tree, inbox, Seq(after.0.saturating_add(1)), &strays)? {
+            let block = block?;
+            for placed in block.messages() {
+                if placed.seq <= after || view.removals.binary_search(&placed.seq).is_ok() {
+                    continue;
+                }
+                while let Some(entry) = logged.next_if(|entry| entry.seq < placed.seq) {
+                    if each(Found::Logged(entry))?.is_break() {
+                        return Ok(());
+                    }
+                }
+                let is_logged_too = logged.peek().is_some_and(|entry| entry.seq == placed.seq);
+                if !is_logged_too && each(Found::Stored(&block, &placed))?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        for entry in logged {
+            if each(Found::Logged(entry))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, Fault> {
+        let mut record = InboxRecord::default();
+        self.visit(tree, inbox, Seq::ZERO, usize::MAX, |found| {
+            record.add(found.size());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(record)
+    }
+
+    fn page(&self, tree: &T, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, Fault> {
+        let (mut page, mut bytes) = (Page::default(), 0_usize);
+        self.visit(tree, inbox, after, limit.messages.saturating_add(1), |found| {
+            let is_first = page.entries.is_empty();
+            if !is_first && (page.entries.len() >= limit.messages || bytes + found.size() > limit.bytes) {
+                page.more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            match found.load(tree)? {
+                Ok(entry) => {
+                    bytes += entry.message.size();
+                    page.entries.push(entry);
+                }
+                Err(Unreadable::Removed) => {}
+                Err(Unreadable::Damaged(why)) if is_first => {
+                    return Err(Fault::Damaged {
+                        inbox: inbox.clone(),
+                        why: format!("seq {}: {why}", found.seq()),
+                    });
+                }
+                // What comes before the damage is good; the next page begins with the damage and says so.
+                Err(Unreadable::Damaged(_)) => {
+                    page.more = true;
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(page)
+    }
+
+    /// The first inbox after `after` that may hold something.
+    fn next_inbox(&self, tree: &T, after: Option<&ClientId>) -> Result<Option<ClientId>, Fault> {
+        // In this order, because inboxes move from the one to the other.
+        let logged = self.recent.lock().index.next_inbox(after);
+        let stored = blocks::next_inbox(tree, after, &|message| self.stray(message))?;
+        Ok(logged.into_iter().chain(stored).min())
+    }
+
+    fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), Fault> {
+        let commit = log
+            .append(batch)
+            .map_err(|why| Fault::Engine(format!("its log: {why}")))?;
+        // From here on the caller may believe it, so from here on its loss must be noticed.
+        open.acknowledged
+            .set(commit)
+            .map_err(|why| Fault::Engine(format!("file {ACKNOWLEDGED}: {why}")))?;
+        self.apply(batch, log.bytes());
+        Ok(())
+    }
+}
+
+/// A message of an inbox, wherever it is.
+enum Found<'a, T: Tree> {
+    Logged(&'a Entry),
+    Stored(&'a Block<T>, &'a Placed<'a>),
+}
+
+impl<T: Tree> Found<'_, T> {
+    fn seq(&self) -> Seq {
+        match self {
+            Found::Logged(entry) => entry.seq,
+            Found::Stored(_, placed) => placed.seq,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Found::Logged(entry) => entry.message.size(),
+            Found::Stored(_, placed) => placed.size,
+        }
+    }
+
+    fn load(&self, tree: &T) -> Result<Result<Entry, Unreadable>, Fault> {
+        match self {
+            Found::Logged(entry) => Ok(Ok((*entry).clone())),
+            Found::Stored(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
+                seq: placed.seq,
+                message: Arc::new(message),
+            })),
+        }
+    }
+}
+
+impl<T: Tree> Store for TreeStore<T> {
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.shared.wait_for_room();
+        let mut log = self.shared.log.lock();
+        self.shared.with(|open| match batch.is_empty() {
+            true => Ok(()),
+            false => self.shared.write(open, &mut log, batch),
+        })
+    }
+
+    fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
+        self.shared
+            .with(|Open { tree, .. }| self.shared.page(tree, inbox, after, limit))
+    }
+
+    fn seqs(&self, inbox: &ClientId, after: Seq, limit: usize) -> Result<Vec<Seq>, StoreError> {
+        let mut seqs = Vec::new();
+        self.shared.with(|Open { tree, .. }| {
+            self.shared.visit(tree, inbox, after, limit, |found| {
+                if seqs.len() < limit {
+                    seqs.push(found.seq());
+                }
+                Ok(match seqs.len() < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                })
+            })
+        })?;
+        Ok(seqs)
+    }
+
+    fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError> {
+        let record = self.shared.with(|Open { tree, .. }| self.shared.record(tree, inbox))?;
+        Ok((record.messages > 0).then_some(record))
+    }
+
+    fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError> {
+        self.shared.with(|Open { tree, .. }| {
+            let mut all: Vec<(ClientId, InboxRecord)> = Vec::new();
+            let mut last = after.cloned();
+            while all.len() < limit
+                && let Some(inbox) = self.shared.next_inbox(tree, last.as_ref())?
+            {
+                let record = self.shared.record(tree, &inbox)?;
+                if record.messages > 0 {
+                    all.push((inbox.clone(), record));
+                }
+                last = Some(inbox);
+            }
+            Ok(all)
+        })
+    }
+
+    fn reserved(&self) -> Result<Seq, StoreError> {
+        self.shared.with(|_| Ok(self.shared.recent.lock().reserved))
+    }
+
+    fn disk_free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.shared.root).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.end_checkpointer();
+        let synced = self.shared.with(|Open { tree, .. }| Ok(tree.sync()?));
+        let open = self.shared.open.write().take();
+        // sled writes once more when it is dropped, and panics if it cannot; everything promised is on the disk by now.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(open)));
+        match dropped {
+            Ok(()) => synced,
+            Err(panic) => synced.and(Err(StoreError::Failed(panic_text(&*panic)))),
+        }
+    }
+}
+
+/// Writes what every store holds from the first moment, or reads what the last use left, and checks that nothing acknowledged is
+/// missing.
+fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<(Acknowledged, Log, Recent), OpenError> {
+    let damaged = |fault| match fault {
+        Fault::Engine(why) | Fault::Damaged { why, .. } => directory.damaged(why),
+    };
+    if directory.is_new() {
+        let zero = 0_u64.to_be_bytes();
+        let numbers = [key::RESERVED, key::HIGHEST, key::COMMITS];
+        let written = numbers.into_iter().try_for_each(|key| tree.insert(key, &zero));
+        written
+            .and_then(|()| tree.sync())
+            .map_err(|error| damaged(error.into()))?;
+    }
+    let engine_dir = directory.engine_dir();
+    let (acknowledged, number) = Acknowledged::open(&engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
+    let read = |key| read_number(tree, key).map_err(damaged);
+    let (Some(reserved), Some(commits)) = (read(key::RESERVED)?, read(key::COMMITS)?) else {
+        return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
+    };
+    // Format 1 has no such number, and nothing above the reservation.
+    let highest = read(key::HIGHEST)?.unwrap_or(reserved);
+    let mut recent = Recent::new(Seq(highest), Seq(reserved));
+    let log_dir = engine_dir.join(LOG);
+    let log = Log::open(&log_dir, commits, |batch| recent.replay(&batch)).map_err(|error| match error {
+        LogError::Io(why) => OpenError::io(&log_dir, why),
+        LogError::Damaged(why) => directory.damaged(why),
+    })?;
+    sync_dir(&engine_dir)?;
+    if log.last() < number {
+        return Err(directory.damaged(format!(
+            "it ends with commit {}, and commit {number} was acknowledged; to go on without what is missing, remove {}",
+            log.last(),
+            engine_dir.join(ACKNOWLEDGED).display()
+        )));
+    }
+    Ok((acknowledged, log, recent))
+}
+
+fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, Fault> {
+    let Some(value) = tree.get(key)? else { return Ok(None) };
+    match <[u8; 8]>::try_from(value.as_ref()) {
+        Ok(bytes) => Ok(Some(u64::from_be_bytes(bytes))),
+        Err(_) => Err(Fault::Engine(format!(
+            "{} has {} bytes instead of 8",
+            key.escape_ascii(),
+            value.as_ref().len()
+        ))),
+    }
+}

@@ -1,0 +1,267 @@
+//! The thread that moves messages from the log to their inboxes' own records, and then cuts the log.
+//!
+//! ```text
+//! note how far the log goes ──▶ inbox after inbox ──▶ sync ──▶ note that the log begins there ──▶ sync ──▶ remove what is before
+//! ```
+//!
+//! A crash at any point leaves the log as it was, or cut as a whole; what a checkpoint did in vain is done again.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{CheckpointOptions, Shared};
+use crate::blocks::Fault;
+use crate::error::StoreError;
+use crate::index::Index;
+use crate::store::Batch;
+use crate::tree::{Tree, panic_text};
+use crate::{checkpoint, key};
+use inbox_types::Seq;
+
+/// How many bytes of log there may be for one of memory: removals leave the memory at once, and the log with the next checkpoint.
+const LOG_PER_MEMORY: usize = 4;
+
+/// What the log holds.
+#[derive(Debug)]
+pub(super) struct Recent {
+    /// Of every inbox.
+    pub(super) index: Index,
+    /// The largest reservation.
+    pub(super) reserved: Seq,
+    /// How long the log is.
+    logged_bytes: usize,
+    /// Whether the last use of the store left something in the log that is still there.
+    is_behind: bool,
+    /// When the first commit came that no checkpoint has begun with.
+    since: Option<Instant>,
+}
+
+impl Recent {
+    /// An empty log. No message in a block is above `in_blocks`.
+    pub(super) fn new(in_blocks: Seq, reserved: Seq) -> Self {
+        Recent {
+            index: Index::new(in_blocks),
+            reserved,
+            logged_bytes: 0,
+            is_behind: false,
+            since: None,
+        }
+    }
+
+    /// A commit that the last use of the store left in the log.
+    pub(super) fn replay(&mut self, batch: &Batch) {
+        self.is_behind = true;
+        self.apply(batch);
+    }
+
+    fn apply(&mut self, batch: &Batch) {
+        self.index.apply(batch);
+        self.reserved = self.reserved.max(batch.reserve.unwrap_or_default());
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether it takes more than `1 / part` of what it may.
+    fn fills(&self, options: &CheckpointOptions, part: usize) -> bool {
+        let max = options.memory_bytes_max / part;
+        self.index.weight() > max || self.logged_bytes > max.saturating_mul(LOG_PER_MEMORY)
+    }
+
+    /// When a checkpoint is due; `None` when there is nothing.
+    fn due(&self, options: &CheckpointOptions) -> Option<Instant> {
+        let since = self.since?;
+        match self.fills(options, 2) {
+            true => Some(since),
+            false => Some(since + options.after),
+        }
+    }
+}
+
+/// Wakes the checkpointing thread, and whoever waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    state: Mutex<Rung>,
+    checkpointer: Condvar,
+    /// Commits that wait for room; with the lock of [`Shared::recent`].
+    room: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Rung {
+    is_rung: bool,
+    is_ended: bool,
+}
+
+impl Bell {
+    /// Something is to be looked at.
+    fn ring(&self) {
+        self.state.lock().is_rung = true;
+        self.checkpointer.notify_one();
+        self.room.notify_all();
+    }
+
+    fn is_ended(&self) -> bool {
+        self.state.lock().is_ended
+    }
+
+    /// Waits until somebody rings, or it is `due`. Tells whether to go on.
+    fn wait(&self, due: Option<Instant>) -> bool {
+        let mut state = self.state.lock();
+        while !state.is_rung && !state.is_ended {
+            match due {
+                Some(due) => {
+                    if self.checkpointer.wait_until(&mut state, due).timed_out() {
+                        break;
+                    }
+                }
+                None => self.checkpointer.wait(&mut state),
+            }
+        }
+        state.is_rung = false;
+        !state.is_ended
+    }
+}
+
+/// Starts the thread.
+pub(super) fn spawn<T: Tree>(shared: &Arc<Shared<T>>) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    Builder::new().name("checkpoint".into()).spawn(move || {
+        // Without this thread commits would wait for ever, and nobody would know.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&shared))) {
+            shared.fail(panic_text(&*panic));
+        }
+    })
+}
+
+fn run<T: Tree>(shared: &Shared<T>) {
+    loop {
+        let due = shared.recent.lock().due(&shared.options);
+        if due.is_some_and(|due| due <= Instant::now()) {
+            if let Err(error) = shared.checkpoint() {
+                // The next commit tells everyone.
+                tracing::error!(%error, "messages cannot be moved from the log");
+                return;
+            }
+            if shared.bell.is_ended() {
+                return;
+            }
+        } else if !shared.bell.wait(due) {
+            return;
+        }
+    }
+}
+
+impl<T: Tree> Shared<T> {
+    /// A durable commit. The log has this many bytes now.
+    pub(super) fn apply(&self, batch: &Batch, logged_bytes: usize) {
+        let mut recent = self.recent.lock();
+        let due = recent.due(&self.options);
+        recent.apply(batch);
+        recent.logged_bytes = logged_bytes;
+        let is_sooner = recent.due(&self.options) != due;
+        drop(recent);
+        if is_sooner {
+            self.bell.ring();
+        }
+    }
+
+    /// Wakes everyone who waits for something that was changed before. Whoever looked before that change is waiting by the time that the
+    /// lock is free.
+    pub(super) fn wake(&self) {
+        drop(self.recent.lock());
+        self.bell.ring();
+    }
+
+    /// The thread is to end soon.
+    pub(super) fn end(&self) {
+        self.bell.state.lock().is_ended = true;
+        self.wake();
+    }
+
+    /// Waits while the log is full: then commits come as fast as checkpoints take them.
+    pub(super) fn wait_for_room(&self) {
+        let mut recent = self.recent.lock();
+        while recent.fills(&self.options, 1) && self.failure.lock().is_none() && !self.bell.is_ended() {
+            self.bell.room.wait(&mut recent);
+        }
+    }
+
+    /// Moves everything that is in the log now to the blocks, or part of it if the thread is to end.
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        let (last, reserved, before, highest) = {
+            let mut log = self.log.lock();
+            let turned = self.with(|_| log.turn().map_err(engine))?;
+            let mut recent = self.recent.lock();
+            recent.since = None;
+            let Some(last) = turned else { return Ok(()) };
+            let (before, highest) = recent.index.begin();
+            (last, recent.reserved, (!recent.is_behind).then_some(before), highest)
+        };
+        self.with(|open| {
+            // A bound for everything that is written below, so it must be there first.
+            open.tree.insert(key::HIGHEST, &highest.0.to_be_bytes())?;
+            open.tree.sync()?;
+            let strays = std::mem::take(&mut *self.strays.lock());
+            strays
+                .iter()
+                .try_for_each(|message| checkpoint::remove_stray(&open.tree, message))
+        })?;
+        if !self.checkpoint_inboxes(before)? {
+            return Ok(());
+        }
+        self.with(|open| {
+            open.tree.sync()?;
+            open.tree.insert(key::RESERVED, &reserved.0.to_be_bytes())?;
+            open.tree.insert(key::COMMITS, &last.to_be_bytes())?;
+            Ok(open.tree.sync()?)
+        })?;
+        self.cut(last)
+    }
+
+    /// Inbox after inbox. Tells whether it came to the last one.
+    fn checkpoint_inboxes(&self, before: Option<Seq>) -> Result<bool, StoreError> {
+        let strays = |message: &[u8]| self.stray(message);
+        let mut last = None;
+        loop {
+            let (inbox, todo) = {
+                let recent = self.recent.lock();
+                let Some(inbox) = recent.index.next_inbox(last.as_ref()) else {
+                    return Ok(true);
+                };
+                let todo = recent.index.pending(&inbox);
+                (inbox, todo)
+            };
+            if !todo.is_empty() {
+                self.with(|open| checkpoint::inbox(&open.tree, &inbox, &todo, before, &self.reading, &strays))?;
+                self.recent.lock().index.forget(&inbox, &todo);
+                self.bell.room.notify_all();
+            }
+            if self.bell.is_ended() {
+                return Ok(false);
+            }
+            last = Some(inbox);
+        }
+    }
+
+    /// Removes the log up to commit `last`.
+    fn cut(&self, last: u64) -> Result<(), StoreError> {
+        let (paths, bytes) = {
+            let mut log = self.log.lock();
+            (log.cut(last), log.bytes())
+        };
+        let mut recent = self.recent.lock();
+        recent.is_behind = false;
+        recent.logged_bytes = bytes;
+        drop(recent);
+        self.bell.room.notify_all();
+        self.with(|_| paths.iter().try_for_each(|path| fs::remove_file(path).map_err(engine)))
+    }
+}
+
+fn engine(why: std::io::Error) -> Fault {
+    Fault::Engine(format!("its log: {why}"))
+}

@@ -1,0 +1,165 @@
+//! Deliberate faults, and a look inside, for the simulator. Only with feature `testing`; without it, [`fault!`] is `false`.
+//!
+//! A test that cannot fail proves nothing. Each [`Fault`] breaks one rule of the contract in the code under test, and a test of the
+//! simulator shows that its oracle notices. They belong to the thread: a simulation runs on one, and many may run side by side.
+
+/// Whether this thread is to make that mistake.
+#[cfg(feature = "testing")]
+#[macro_export]
+#[doc(hidden)]
+macro_rules! fault {
+    ($fault:ident) => {
+        $crate::Fault::$fault.is_on()
+    };
+}
+
+/// Without feature `testing` no mistake is made on purpose.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+#[doc(hidden)]
+macro_rules! fault {
+    ($fault:ident) => {
+        false
+    };
+}
+
+#[cfg(feature = "testing")]
+pub use on::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};
+
+#[cfg(feature = "testing")]
+mod on {
+    use std::cell::{Cell, RefCell};
+    use std::sync::Arc;
+
+    use crate::client_id::ClientId;
+    use crate::limits::KEPT_MAX;
+    use crate::message::{Message, Seq};
+
+    macro_rules! faults {
+        ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+            /// A mistake to make on purpose. Each names the rule that it breaks.
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            pub enum Fault { $($(#[$doc])* $name,)* }
+
+            impl Fault {
+                /// Every fault.
+                pub const ALL: &[Fault] = &[$(Fault::$name,)*];
+            }
+        };
+    }
+
+    faults! {
+        /// Rule 3: PUBACK before the commit.
+        AckBeforeCommit,
+        /// Rule 3: PUBACK although the commit failed.
+        AckAfterFailedCommit,
+        /// Rule 3: a full inbox says yes and stores nothing.
+        FullSaysYes,
+        /// Rule 5: an acknowledged message is never removed from the store.
+        ForgetRemoval,
+        /// Rule 5: the removal happens on PUBREC already.
+        RemoveOnPubRec,
+        /// Rule 5: a message leaves unread and nobody is told.
+        LeaveSilently,
+        /// Rule 5: what is being removed is delivered again.
+        DeliverLeaving,
+        /// Rules 4 and 6: of two new messages the later one goes first.
+        OutOfOrder,
+        /// Rule 4: a replay leaves out its first message.
+        ReplaySkipsFirst,
+        /// Rule 4: mail comes before SUBACK.
+        MailBeforeSuback,
+        /// Rule 4: DUP is not set.
+        NoDup,
+        /// Rule 4: sent again without a reason.
+        SendTwice,
+        /// Rule 4: what a reader had not acknowledged is lost when it goes.
+        LoseOnDetach,
+        /// Rule 6: after a restart, seqs go on from the wall clock alone.
+        ReuseSeq,
+        /// Rule 2: another's inbox can be read.
+        ReadAnothers,
+        /// Rule 1: mail goes to somebody else.
+        WrongInbox,
+        /// Rule 7: a sender can say who it is.
+        ForgedFrom,
+        /// Rule 9: a QoS 0 message waits for a client that is away.
+        KeepQos0,
+        /// Rule 10: a repeated QoS 2 publish is stored again.
+        Qos2StoredTwice,
+        /// MQTT 5, section 4.9: the receive maximum is ignored.
+        IgnoreWindow,
+        /// MQTT-4.6.0-2: publishes are answered in another order.
+        SwapAnswers,
+        /// Bounded memory: QoS 0 messages pile up for a reader that does not read.
+        UnboundedQos0,
+    }
+
+    /// Sizes that are made small in a simulation, so that a short run reaches their limits.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Tuning {
+        /// Durable messages that stay in memory for a reader that keeps up.
+        pub kept_max: usize,
+    }
+
+    /// As without a simulation.
+    pub const TUNING_DEFAULT: Tuning = Tuning { kept_max: KEPT_MAX };
+
+    /// A seq was given to a message.
+    #[derive(Debug, Clone)]
+    pub struct Given {
+        /// To whom.
+        pub inbox: ClientId,
+        /// Its place.
+        pub seq: Seq,
+        /// The message.
+        pub message: Arc<Message>,
+    }
+
+    thread_local! {
+        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+        static TUNING: Cell<Tuning> = const { Cell::new(TUNING_DEFAULT) };
+        /// `None` until somebody asks: other tests must not fill it.
+        static GIVEN: RefCell<Option<Vec<Given>>> = const { RefCell::new(None) };
+    }
+
+    impl Fault {
+        /// Whether this thread makes it.
+        pub fn is_on(self) -> bool {
+            FAULT.get() == Some(self)
+        }
+    }
+
+    /// From now on this thread makes this mistake, or none.
+    pub fn set_fault(fault: Option<Fault>) {
+        FAULT.set(fault);
+    }
+
+    /// Sets the sizes for this thread.
+    pub fn set_tuning(tuning: Tuning) {
+        TUNING.set(tuning);
+    }
+
+    /// The seqs that were given on this thread since the last call; the first call begins the record.
+    pub fn take_given() -> Vec<Given> {
+        GIVEN.replace(Some(Vec::new())).unwrap_or_default()
+    }
+
+    /// The sizes that this thread is to use.
+    pub fn tuning() -> Tuning {
+        TUNING.get()
+    }
+
+    /// Notes for [`take_given`] that `inbox` gave `seq` to `message`.
+    pub fn given(inbox: &ClientId, seq: Seq, message: &Arc<Message>) {
+        GIVEN.with_borrow_mut(|given| {
+            if let Some(given) = given {
+                given.push(Given {
+                    inbox: inbox.clone(),
+                    seq,
+                    message: message.clone(),
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,67 @@
+//! Every limit of the inboxes, in one place.
+//!
+//! The constants are fixed; [`Limits`] holds what an operator can change, and its defaults.
+
+use std::time::Duration;
+
+/// Longest client ID in bytes. A store key is a client ID and nine bytes more.
+pub const CLIENT_ID_BYTES_MAX: usize = 1024;
+/// Most messages read from the store at once for one inbox.
+pub const PAGE_MESSAGES_MAX: usize = 512;
+/// Most payload bytes read from the store at once for one inbox (one message may exceed it).
+pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+/// Most messages in one commit.
+pub const BATCH_MESSAGES_MAX: usize = 4096;
+/// Most payload bytes in one commit (one message may exceed it).
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Durable messages of one inbox that stay in memory for a reader that keeps up, and most QoS 0 messages that wait for one that
+/// does not.
+pub const KEPT_MAX: usize = PAGE_MESSAGES_MAX;
+
+const _: () = assert!(PAGE_BYTES_MAX <= BATCH_BYTES_MAX);
+const _: () = assert!(PAGE_MESSAGES_MAX <= BATCH_MESSAGES_MAX);
+
+/// What happens to a message for a full inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The new message is refused (MQTT 5: PUBACK 0x97).
+    Refuse,
+    /// The oldest messages make room; each is counted, logged and published as an event.
+    DropOldest,
+}
+
+/// The limits that an operator can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages that one inbox holds.
+    pub inbox_messages_max: u64,
+    /// Payload bytes that one inbox holds.
+    pub inbox_bytes_max: u64,
+    /// What happens to a message for a full inbox.
+    pub when_full: WhenFull,
+    /// How long a message waits at most; a publisher may ask for less (MQTT 5 message expiry).
+    pub time_to_live: Duration,
+    /// How long a message that its online reader is about to acknowledge is held back from the disk.
+    pub commit_hold: Duration,
+    /// How long a durable removal may wait for company (contract rule 7).
+    pub ack_flush_interval: Duration,
+    /// Payload bytes accepted but not yet durable, over all inboxes, above which publishers are not read from.
+    pub uncommitted_bytes_max: usize,
+    /// New messages are refused while the disk of the store has fewer free bytes than this.
+    pub disk_free_bytes_min: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            inbox_messages_max: 100_000,
+            inbox_bytes_max: 256 * 1024 * 1024,
+            when_full: WhenFull::Refuse,
+            time_to_live: Duration::from_secs(30 * 24 * 3600),
+            commit_hold: Duration::from_millis(10),
+            ack_flush_interval: Duration::from_millis(200),
+            uncommitted_bytes_max: 256 * 1024 * 1024,
+            disk_free_bytes_min: 512 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! How the inboxes talk to the sessions: what a session hands in, and what comes back to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::message::{Message, Micros, Seq};
+
+/// A point in time. The inboxes never read a clock: they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// By the system clock, which may jump: for expiry and for what users see.
+    pub wall: Micros,
+    /// Since some fixed moment, never going back: for deadlines.
+    pub mono: Duration,
+}
+
+/// Where times come from.
+pub trait Clock: Send + Sync + 'static {
+    /// The time.
+    fn now(&self) -> Now;
+}
+
+/// The clocks of the machine.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: std::time::Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        SystemClock {
+            start: std::time::Instant::now(),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            wall: Micros(wall.as_micros() as u64),
+            mono: self.start.elapsed(),
+        }
+    }
+}
+
+/// A publisher's own number for a publish that awaits its [`Outcome`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Which attachment of a reader to an inbox; a later one replaces an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttachmentId(pub u64);
+
+/// One message for an attached reader.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its place in the inbox; the session acknowledges by it.
+    pub seq: Seq,
+    /// The message.
+    pub message: Arc<Message>,
+    /// It may have been sent to this client before (contract rule 4).
+    pub dup: bool,
+}
+
+/// A session's end of the line. Implementations only queue and wake: they are called with an inbox locked.
+pub trait Port: Send + Sync {
+    /// A message for the reader behind this port. At most the attachment's window of these is unacknowledged.
+    fn deliver(&self, attachment: AttachmentId, delivery: Delivery);
+    /// What became of a publish. Comes exactly once per ticket.
+    fn settle(&self, ticket: Ticket, outcome: Outcome);
+}
+
+/// What became of a publish with QoS 1 or 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It may be acknowledged.
+    Accepted(Proof),
+    /// It must not be acknowledged, and the publisher is told why.
+    Refused(Refusal),
+}
+
+/// That a message is durable, or acknowledged by its reader already. Nothing else releases a PUBACK (contract rule 3),
+/// so only the mailbox makes one: after a commit, or on the reader's acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    seq: Seq,
+}
+
+impl Proof {
+    /// For the mailbox alone: `clippy.toml` forbids everybody else to call it.
+    pub fn of(seq: Seq) -> Self {
+        Proof { seq }
+    }
+
+    /// The place that the message was given.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+}
+
+/// Why a publish was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The inbox holds as many messages or bytes as it may.
+    #[error("the inbox is full; send again when its owner has read some")]
+    InboxFull,
+    /// The disk watermark is reached.
+    #[error("the broker's disk is nearly full; it takes no new messages until space is free")]
+    DiskFull,
+    /// The store failed; nothing more is acknowledged.
+    #[error("the broker's store is failing; send again after it was restarted")]
+    StoreFailed,
+}
+
+/// Why a message left an inbox without being read (contract rule 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Left {
+    /// Its time was over.
+    Expired,
+    /// It was the oldest of a full inbox that drops the oldest.
+    Dropped,
+    /// An operator removed it.
+    Purged,
+}
+
+impl Left {
+    /// One word, as in logs, metrics and event topics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Left::Expired => "expired",
+            Left::Dropped => "dropped",
+            Left::Purged => "purged",
+        }
+    }
+}
