@@ -1,8 +1,5 @@
 //! `cargo xtask …`: everything in inboxd that is not one cargo command.
 
-mod bench;
-mod counts;
-mod crash;
 mod fuzz;
 mod power;
 mod programs;
@@ -16,6 +13,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+
+use programs::{BENCH, TESTS};
 
 /// Everything in inboxd that is not one cargo command.
 #[derive(Debug, Parser)]
@@ -34,31 +33,31 @@ enum Task {
     /// Look for inputs that break a rule: bytes, packets, records, filters, configurations.
     Fuzz(fuzz::Arguments),
     /// Compare a release broker with others on this machine, and write docs/benchmarks.md.
-    Bench(bench::Arguments),
+    #[command(disable_help_flag = true)]
+    Bench(Passed),
     /// Count the instructions that a message costs on the hot paths, and compare with the committed baseline.
-    Counts(counts::Arguments),
+    #[command(disable_help_flag = true)]
+    Counts(Passed),
     /// Run the broker in simulated worlds and check the delivery contract: `cargo xtask sim --seeds 2000`, or `--seed S` again.
-    Sim {
-        /// Arguments for the simulator; `--help` lists them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    #[command(disable_help_flag = true)]
+    Sim(Passed),
     /// Kill a broker with -9 again and again and check what it promised: `cargo xtask crash --kills 200`, or `--seed S` again.
-    Crash {
-        /// Arguments for the crash test; `--help` lists them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    #[command(disable_help_flag = true)]
+    Crash(Passed),
     /// Cut the power under the store and the broker, and check that what they acknowledged is there: `cargo xtask power --cuts 200`.
     Power(power::Arguments),
     /// Every test of reliability in turn, with new seeds each time, until the time is over.
     Soak(soak::Arguments),
-    /// Build the load generator in release mode and run it: `cargo xtask load -- p2p --port 1883`.
-    Load {
-        /// Arguments for the load generator; `--help` lists them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// Build the load generator in release mode and run it: `cargo xtask load p2p --port 1883`.
+    #[command(disable_help_flag = true)]
+    Load(Passed),
+}
+
+/// What goes to the program of a task as it is, `--help` included.
+#[derive(Debug, clap::Args)]
+struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -66,11 +65,11 @@ fn main() -> ExitCode {
         Task::Test => test::run(&workspace),
         Task::Tools => tools::ensure(&workspace),
         Task::Fuzz(arguments) => fuzz::fuzz(&workspace, &arguments),
-        Task::Bench(arguments) => bench::run(&workspace, &arguments),
-        Task::Counts(arguments) => counts::run(&workspace, &arguments),
-        Task::Load { arguments } => programs::run(&workspace, "load", &arguments),
-        Task::Sim { arguments } => programs::run(&workspace, "sim", &arguments),
-        Task::Crash { arguments } => crash::run(&workspace, &arguments),
+        Task::Bench(it) => bench(&workspace, &it.arguments),
+        Task::Counts(it) => programs::run(&workspace, BENCH, "counts", &it.arguments),
+        Task::Load(it) => programs::run(&workspace, BENCH, "load", &it.arguments),
+        Task::Sim(it) => programs::run(&workspace, TESTS, "sim", &it.arguments),
+        Task::Crash(it) => programs::crash(&workspace, &it.arguments),
         Task::Power(arguments) => power::run(&workspace, &arguments),
         Task::Soak(arguments) => soak::run(&workspace, &arguments),
     });
@@ -81,6 +80,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The comparison looks for the broker and the load generator beside itself.
+fn bench(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
+    programs::inboxd(workspace)?;
+    programs::release(workspace, BENCH, "load")?;
+    programs::run(workspace, BENCH, "bench", arguments)
 }
 
 /// Where things are.

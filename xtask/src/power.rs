@@ -20,23 +20,9 @@ pub(crate) struct Arguments {
 
 /// Builds the broker and runs the tests one after the other; each prints its figures at its end.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
-    let inboxd = programs::inboxd(workspace)?;
-    let mut cargo = programs::cargo(workspace);
-    cargo.envs(arguments.engine.iter().map(|engine| ("INBOX_POWER_ENGINE", engine)));
-    // Not nextest, which ends a test after a few minutes.
     steps::run(
-        cargo
-            .args([
-                "test",
-                "--locked",
-                "--release",
-                "--package",
-                "inbox-tests",
-                "--test",
-                "power",
-            ])
-            .args(["--", "--nocapture", "--test-threads", "1"])
-            .env("INBOX_TEST_BROKER", inboxd)
+        programs::release_test(workspace, "power", 1)?
+            .envs(arguments.engine.iter().map(|engine| ("INBOX_POWER_ENGINE", engine)))
             .env("INBOX_POWER_CUTS", arguments.cuts.to_string())
             .env("INBOX_POWER_SEED", arguments.seed.to_string()),
     )

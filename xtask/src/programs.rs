@@ -1,10 +1,15 @@
 //! Cargo, and the programs of the workspace built for release.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Workspace;
 use crate::steps;
+
+/// The crate of the black-box tests, the simulator and the crash test.
+pub(crate) const TESTS: &str = "inbox-tests";
+/// The crate of the benchmarks and the load generator.
+pub(crate) const BENCH: &str = "inbox-bench";
 
 /// Cargo, in the workspace.
 pub(crate) fn cargo(workspace: &Workspace) -> Command {
@@ -30,19 +35,27 @@ pub(crate) fn inboxd(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     release(workspace, "inboxd", "inboxd")
 }
 
-/// Builds a program of the tests, and runs it with `arguments`.
-pub(crate) fn run(workspace: &Workspace, program: &str, arguments: &[String]) -> anyhow::Result<()> {
-    let program = release(workspace, "inbox-tests", program)?;
+/// Builds a program of `package`, and runs it with `arguments`.
+pub(crate) fn run(workspace: &Workspace, package: &str, program: &str, arguments: &[String]) -> anyhow::Result<()> {
+    let program = release(workspace, package, program)?;
     steps::run(Command::new(program).args(arguments))
 }
 
-/// What a program says on standard output, without the end of the line. `None` if it fails.
-pub(crate) fn output(program: &str, arguments: &[&str], directory: &Path) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
+/// kill -9 again and again, against the release build.
+pub(crate) fn crash(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
+    let inboxd = inboxd(workspace)?;
+    let crash = release(workspace, TESTS, "crash")?;
+    steps::run(Command::new(crash).args(arguments).env("INBOX_TEST_BROKER", inboxd))
+}
+
+/// A test binary of the tests in release mode, against the release build of the broker. Not by nextest, which ends a test after a few
+/// minutes.
+pub(crate) fn release_test(workspace: &Workspace, binary: &str, threads: u32) -> anyhow::Result<Command> {
+    let inboxd = inboxd(workspace)?;
+    let mut command = cargo(workspace);
+    command
+        .args(["test", "--locked", "--release", "--package", TESTS, "--test", binary])
+        .args(["--", "--nocapture", "--test-threads", &threads.to_string()])
+        .env("INBOX_TEST_BROKER", inboxd);
+    Ok(command)
 }

@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::Workspace;
+use crate::programs::{self, TESTS};
 use crate::steps::Steps;
-use crate::{Workspace, crash, programs};
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -60,46 +61,24 @@ fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> an
     for engine in ENGINES {
         steps.run(&format!("{number}: kill -9 on {engine}, seed {seed}"), || {
             let arguments = ["--engine", engine, "--kills", &kills, "--seed", &seed];
-            crash::run(workspace, &strings(&arguments))
+            programs::crash(workspace, &strings(&arguments))
         })?;
     }
-    let inboxd = workspace.target.join("release").join("inboxd");
-    // Not by nextest, whose limits of time are for normal runs.
-    let hostile = [
-        "test",
-        "--locked",
-        "--release",
-        "--package",
-        "inbox-tests",
-        "--test",
-        "hostile",
-    ];
     steps.command(
         &format!("{number}: hostile clients"),
-        programs::cargo(workspace)
-            .args(hostile)
-            .args(["--", "--test-threads", "2"])
-            .env("INBOX_TEST_BROKER", &inboxd)
-            .env("INBOX_HOSTILE", "large"),
+        programs::release_test(workspace, "hostile", 2)?.env("INBOX_HOSTILE", "large"),
     )?;
     steps.run(&format!("{number}: simulated worlds, from seed {seed}"), || {
-        programs::run(workspace, "sim", &strings(&["--seeds", &worlds, "--from", &seed]))
+        programs::run(
+            workspace,
+            TESTS,
+            "sim",
+            &strings(&["--seeds", &worlds, "--from", &seed]),
+        )
     })?;
-    let power = [
-        "test",
-        "--locked",
-        "--release",
-        "--package",
-        "inbox-tests",
-        "--test",
-        "power",
-    ];
     steps.command(
         &format!("{number}: power cuts, from seed {seed}"),
-        programs::cargo(workspace)
-            .args(power)
-            .args(["--", "--test-threads", "2"])
-            .env("INBOX_TEST_BROKER", &inboxd)
+        programs::release_test(workspace, "power", 2)?
             .env("INBOX_POWER_CUTS", &cuts)
             .env("INBOX_POWER_SEED", &seed),
     )

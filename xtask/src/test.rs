@@ -4,8 +4,7 @@
 //! else is tested in the dev profile, with its assertions.
 
 use crate::Workspace;
-use crate::counts;
-use crate::programs::cargo;
+use crate::programs::{self, BENCH, cargo};
 use crate::steps::Steps;
 use crate::tools;
 
@@ -38,9 +37,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
             .env("INBOX_TEST_BROKER", inboxd)
             .env("INBOX_TEST_PYTHON", workspace.python()),
     )?;
-    steps.run("instruction counts", || {
-        counts::run(workspace, &counts::Arguments::default())
-    })?;
+    steps.run("instruction counts", || programs::run(workspace, BENCH, "counts", &[]))?;
     steps.command(
         "documentation tests",
         cargo(workspace).args(["test", "--locked", "--workspace", "--doc"]),

@@ -18,6 +18,7 @@ mod floods;
 mod service;
 mod sockets;
 
+use inbox_test_support::process::rss_kib;
 use inbox_tests::Broker;
 
 pub(crate) use service::Service;
@@ -32,9 +33,7 @@ pub(crate) fn size(normal: usize, large: usize) -> usize {
 
 /// Resident memory of the broker, in KiB.
 pub(crate) fn memory_kib(broker: &Broker) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    rss_kib(broker.pid()).unwrap() as usize
 }
 
 /// Fails when the broker took more than `mib` in addition to what it had.

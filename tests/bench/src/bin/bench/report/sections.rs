@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use super::Report;
-use crate::bench::chart::{self, Bar, Line};
-use crate::bench::growth::SERIES;
-use crate::bench::machine::date;
-use crate::bench::million;
-use crate::bench::results::{Part, Variant};
-use crate::bench::statistics::{count, number};
-use crate::bench::workloads::{Column, Workload};
+use crate::chart::{self, Bar, Line};
+use crate::growth::SERIES;
+use crate::machine::date;
+use crate::million;
+use crate::results::{Part, Variant};
+use crate::statistics::{count, number};
+use crate::workloads::{Column, Workload};
 
 /// When and where it was measured, with which programs.
 pub(super) fn circumstances(part: &Part) -> String {

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
 const INTRODUCTION: &str = "\
 # Instructions per message on the hot paths. `cargo xtask counts` compares with these, and with --accept writes them.
 ";
-const ENVIRONMENT: &str = "counted-with";
 
 /// Instructions per message, by benchmark.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Baseline {
     /// What made the program, and what it ran on.
+    #[serde(rename = "counted-with")]
     pub(super) environment: String,
+    #[serde(flatten)]
     counts: BTreeMap<String, u64>,
 }
 
@@ -32,30 +33,11 @@ impl Baseline {
 
     /// Reads what [`Baseline::to_text`] wrote.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut baseline = Baseline::new(String::new());
-        for line in text
-            .lines()
-            .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
-        {
-            let (name, value) = line
-                .split_once('=')
-                .with_context(|| format!("not `name = value`: {line}"))?;
-            match (name.trim(), value.trim()) {
-                (ENVIRONMENT, value) => value.trim_matches('"').clone_into(&mut baseline.environment),
-                (name, value) => baseline.set(name, value.parse().with_context(|| format!("not a number: {line}"))?),
-            }
-        }
-        Ok(baseline)
+        Ok(toml::from_str(text)?)
     }
 
-    /// A small part of TOML.
-    pub(super) fn to_text(&self) -> String {
-        let counts = self.counts.iter().map(|(name, count)| format!("{name} = {count}\n"));
-        let environment = format!("{ENVIRONMENT} = \"{}\"\n", self.environment);
-        [INTRODUCTION.to_owned(), environment]
-            .into_iter()
-            .chain(counts)
-            .collect()
+    pub(super) fn to_text(&self) -> anyhow::Result<String> {
+        Ok(format!("{INTRODUCTION}{}", toml::to_string(self)?))
     }
 
     pub(super) fn print(&self) {
@@ -117,9 +99,10 @@ mod tests {
         let mut baseline = Baseline::new("rustc 1.95.0 (x 2026-04-14), glibc 2.36, x86_64".to_owned());
         baseline.set("p2p-v5", 8089);
         baseline.set("offline", 8455);
-        assert_eq!(Baseline::parse(&baseline.to_text()).unwrap(), baseline);
+        assert_eq!(Baseline::parse(&baseline.to_text().unwrap()).unwrap(), baseline);
         assert!(Baseline::parse("p2p-v5 8089").is_err());
-        assert!(Baseline::parse("p2p-v5 = many").is_err());
+        assert!(Baseline::parse("counted-with = \"x\"\np2p-v5 = \"many\"").is_err());
+        assert!(Baseline::parse("p2p-v5 = 8089").is_err(), "nobody says what counted it");
     }
 
     #[test]

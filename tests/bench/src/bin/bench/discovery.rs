@@ -5,22 +5,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use super::peers::{self, Gaps, INBOXD, PEERS, Peer, Setting, fill};
-use super::process::{Scratch, free_ports};
-use super::results::Variant;
+use inbox_test_support::net::free_ports;
 
-/// Everything that is needed to start a variant again and again.
-#[derive(Debug, Clone)]
-pub(crate) struct Launch {
-    pub(crate) variant: Variant,
-    /// The command line, with gaps.
-    pub(crate) command: Vec<String>,
-    pub(crate) environment: Vec<(String, String)>,
-    pub(crate) program: String,
-    pub(crate) required: String,
-    /// To be run after it has ended, with gaps.
-    pub(crate) after: Vec<String>,
-}
+use crate::launch::{Gaps, Launch, Scratch, fill};
+use crate::peers::{INBOXD, PEERS, Peer, Setting};
+use crate::results::Variant;
 
 /// What was looked for.
 #[derive(Debug, Default)]
@@ -197,7 +186,7 @@ fn stranger(named: &Named) -> Launch {
 /// Whether the program says that it understands the configuration.
 fn accepts(peer: &Peer, launch: &Launch, scratch: &Scratch) -> anyhow::Result<bool> {
     let gaps = scratch.prepare(launch)?;
-    let words: Vec<String> = peer.check.iter().map(|word| peers::fill(word, &gaps)).collect();
+    let words: Vec<String> = peer.check.iter().map(|word| fill(word, &gaps)).collect();
     let Some((program, arguments)) = words.split_first() else {
         return Ok(true);
     };

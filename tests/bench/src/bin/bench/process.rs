@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::discovery::Launch;
-use super::peers::{Gaps, fill};
+use inbox_test_support::net::free_ports;
+use inbox_test_support::process::rss_kib;
+
+use crate::launch::{Gaps, Launch, Scratch, fill};
 
 /// A broker that does not listen after this long has failed.
 const START_MAX: Duration = Duration::from_secs(90);
@@ -24,10 +26,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Lines of a broker's output that are shown when it does not start.
 const SHOWN_LINES: usize = 5;
 
-/// A directory for brokers, emptied before each.
-#[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
-
 /// A running broker. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -36,47 +34,6 @@ pub(crate) struct Broker {
     pub(crate) pid: u32,
     pub(crate) port: u16,
     after: Vec<String>,
-}
-
-impl Scratch {
-    /// In `directory`, which must be for nothing else.
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Scratch(directory)
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Removes everything.
-    pub(crate) fn clear(&self) -> anyhow::Result<()> {
-        if self.0.exists() {
-            fs::remove_dir_all(&self.0).with_context(|| format!("{} could not be emptied", self.0.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Empties it and writes the configuration of `launch`, with free ports.
-    pub(crate) fn prepare(&self, launch: &Launch) -> anyhow::Result<Gaps> {
-        self.clear()?;
-        fs::create_dir_all(&self.0)?;
-        let files = &launch.variant.files;
-        let gaps = Gaps {
-            program: launch.program.clone(),
-            dir: self.0.to_string_lossy().into_owned(),
-            config: files
-                .first()
-                .map(|(name, _)| self.0.join(name).to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            required: launch.required.clone(),
-            ports: free_ports()?,
-        };
-        for (name, text) in files {
-            fs::write(self.0.join(name), fill(text, &gaps))?;
-        }
-        Ok(gaps)
-    }
 }
 
 impl Broker {
@@ -153,7 +110,7 @@ impl Broker {
     }
 
     /// Resident memory in KiB.
-    pub(crate) fn rss_kib(&self) -> Option<f64> {
+    pub(crate) fn rss_kib(&self) -> Option<u64> {
         rss_kib(self.pid)
     }
 
@@ -190,16 +147,6 @@ impl Drop for Broker {
     }
 }
 
-/// Lets brokers have as many open files as this user may have.
-pub(crate) fn raise_open_files() -> anyhow::Result<()> {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let limit = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    setrlimit(Resource::Nofile, limit).context("the limit of open files could not be raised")
-}
-
 fn command(launch: &Launch, gaps: &Gaps, cpus: Option<&str>) -> anyhow::Result<Command> {
     let pinned = cpus.map(|cpus| vec!["taskset".to_owned(), "-c".to_owned(), cpus.to_owned()]);
     let words = launch.command.iter().map(|word| fill(word, gaps));
@@ -211,17 +158,6 @@ fn command(launch: &Launch, gaps: &Gaps, cpus: Option<&str>) -> anyhow::Result<C
     Ok(command)
 }
 
-/// Ports that nobody uses now. All are taken before any is given back, so that they differ.
-pub(crate) fn free_ports() -> anyhow::Result<[u16; 3]> {
-    let listen = || TcpListener::bind(("127.0.0.1", 0));
-    let listeners = [listen()?, listen()?, listen()?];
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
-}
-
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // One that has ended already is as good as one that ends.
@@ -229,34 +165,22 @@ fn signal(pid: u32, signal: Signal) {
     }
 }
 
-fn rss_kib(pid: u32) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
-}
-
 /// The process among `root` and those it began that has the most memory: a start script has little.
 fn heaviest(root: u32) -> u32 {
-    let weight = |pid: u32| rss_kib(pid).unwrap_or(0.0);
     std::iter::once(root)
         .chain(descendants(root))
-        .max_by(|a, b| weight(*a).total_cmp(&weight(*b)))
+        .max_by_key(|&pid| rss_kib(pid).unwrap_or(0))
         .unwrap_or(root)
 }
 
 /// The processes that `root` began, and those they began; parents before children.
 fn descendants(root: u32) -> Vec<u32> {
-    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
+    // A process that ends meanwhile has no parent to tell.
+    let parents: Vec<(u32, u32)> = procfs::process::all_processes()
         .into_iter()
         .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            // The name, in brackets, may hold anything; the parent is the second field after it.
-            let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
-            Some((pid, parent))
-        })
+        .filter_map(|process| process.ok()?.stat().ok())
+        .filter_map(|stat| Some((stat.pid.try_into().ok()?, stat.ppid.try_into().ok()?)))
         .collect();
     let mut found = vec![root];
     let mut at = 0;
@@ -298,12 +222,5 @@ mod tests {
         signal(children[0], Signal::KILL);
         assert!(script.wait().unwrap().success());
         assert_eq!(descendants(script.id()), Vec::<u32>::new());
-    }
-
-    /// Goal: ports that are handed out differ.
-    #[test]
-    fn free_ports_differ() {
-        let [a, b, c] = free_ports().unwrap();
-        assert!(a != b && b != c && a != c);
     }
 }

@@ -1,14 +1,12 @@
 //! What the operating system knows: processor time, resident memory, the limit of open files. Linux only.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use inbox_test_support::process;
+use procfs::process::Stat;
 
 /// Files that this program needs besides its connections.
 const OTHER_FILES: u64 = 32;
-/// Microseconds in a tick of /proc/PID/stat: Linux reports 100 ticks a second on every architecture that runs brokers.
-const TICK_US: u64 = 10_000;
 
 /// The broker's process.
 #[derive(Debug, Clone, Copy)]
@@ -67,25 +65,26 @@ impl Process {
         process.rss_kib().map(|_| process).ok_or(SystemError::NoProcess(pid))
     }
 
+    fn open(self) -> Option<procfs::process::Process> {
+        procfs::process::Process::new(self.pid.try_into().ok()?).ok()
+    }
+
     fn cpu(self) -> Option<CpuTime> {
-        cpu_time(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)
+        Some(cpu_time(&self.open()?.stat().ok()?))
     }
 
     fn lone_threads_ns(self) -> BTreeMap<String, u64> {
-        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else {
-            return BTreeMap::new();
-        };
+        let threads = self.open().and_then(|process| process.tasks().ok());
         // A thread that ends meanwhile has no files any more.
-        lone(threads.flatten().filter_map(|thread| {
-            let name = fs::read_to_string(thread.path().join("comm")).ok()?;
-            let ns = scheduled_ns(&fs::read_to_string(thread.path().join("schedstat")).ok()?)?;
-            Some((name.trim().to_owned(), ns))
+        lone(threads.into_iter().flatten().filter_map(|thread| {
+            let thread = thread.ok()?;
+            Some((thread.stat().ok()?.comm, thread.schedstat().ok()?.sum_exec_runtime))
         }))
     }
 
-    /// Resident memory (VmRSS) in KiB.
+    /// Resident memory in KiB.
     pub(crate) fn rss_kib(self) -> Option<u64> {
-        rss_kib(&fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?)
+        process::rss_kib(self.pid)
     }
 }
 
@@ -117,37 +116,19 @@ impl Usage {
 /// Raises the soft limit of open files to the hard limit, which must be enough for `connections`.
 pub(crate) fn raise_open_files(connections: usize) -> Result<(), SystemError> {
     let needed = connections as u64 + OTHER_FILES;
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    if let Some(limit) = maximum.filter(|&limit| limit < needed) {
-        return Err(SystemError::TooFewFiles { needed, limit });
+    let limit = process::raise_open_files().map_err(SystemError::Raise)?;
+    match limit {
+        Some(limit) if limit < needed => Err(SystemError::TooFewFiles { needed, limit }),
+        _ => Ok(()),
     }
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    )
-    .map_err(|e| SystemError::Raise(e.into()))
 }
 
-/// utime and stime of /proc/PID/stat. The second field is a name in brackets that may itself hold brackets and spaces.
-fn cpu_time(stat: &str) -> Option<CpuTime> {
-    let mut ticks = stat
-        .rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .skip(11)
-        .map(|field| field.parse::<u64>().ok());
-    Some(CpuTime {
-        user_us: ticks.next()?? * TICK_US,
-        system_us: ticks.next()?? * TICK_US,
-    })
-}
-
-/// What the scheduler counted for a thread, the first field of its schedstat.
-fn scheduled_ns(schedstat: &str) -> Option<u64> {
-    schedstat.split_ascii_whitespace().next()?.parse().ok()
+fn cpu_time(stat: &Stat) -> CpuTime {
+    let us = |ticks: u64| ticks * 1_000_000 / procfs::ticks_per_second();
+    CpuTime {
+        user_us: us(stat.utime),
+        system_us: us(stat.stime),
+    }
 }
 
 /// The threads whose name no other has.
@@ -162,41 +143,15 @@ fn lone(threads: impl Iterator<Item = (String, u64)>) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn rss_kib(status: &str) -> Option<u64> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?
-        .split_ascii_whitespace()
-        .next()?
-        .parse()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Goal: the fields of /proc are found by their place, whatever the process calls itself (proc(5)).
-    #[test]
-    fn proc_files_are_read() {
-        let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 310 0 0 0 70 8 0 0 20 0 5 0 100 200 300";
-        assert_eq!(
-            cpu_time(stat),
-            Some(CpuTime {
-                user_us: 700_000,
-                system_us: 80_000
-            })
-        );
-        assert_eq!(rss_kib("Name:\tx\nVmRSS:\t  1234 kB\nThreads:\t1\n"), Some(1234));
-        assert_eq!((cpu_time("12 (a"), rss_kib("Name:\tx\n")), (None, None));
-    }
 
     /// Goal: only work that one thread does alone is reported as such; a pool's threads, which share a name, are not.
     #[test]
     fn threads_of_a_pool_are_not_alone() {
         let threads = [("commit", 7), ("worker", 5), ("worker", 6)].map(|(name, ns)| (name.to_owned(), ns));
         assert_eq!(lone(threads.into_iter()), BTreeMap::from([("commit".to_owned(), 7)]));
-        assert_eq!((scheduled_ns("1234 5 6\n"), scheduled_ns("")), (Some(1234), None));
     }
 
     /// Goal: this very process can be measured, and one that cannot exist is refused by a sentence.
@@ -205,6 +160,8 @@ mod tests {
         let own = Process::new(std::process::id()).unwrap();
         let usage = Usage::now(Some(own));
         assert!(usage.broker_rss_kib.unwrap() > 0 && usage.broker_cpu.is_some() && usage.own_cpu.is_some());
+        let threads = own.lone_threads_ns();
+        assert!(threads.values().any(|&ns| ns > 0), "{threads:?}");
         assert!(Process::new(u32::MAX).unwrap_err().to_string().contains("--pid"));
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Bench;
-use super::discovery::Launch;
 use super::generator::{Label, say};
+use super::launch::Launch;
 use super::process::Broker;
 use super::results::Measurement;
 
@@ -81,12 +81,12 @@ fn restart(label: &Label, launch: &Launch, bench: &Bench, broker: Broker) -> any
     let (broker, took) = Broker::restart_inboxd(launch, &bench.scratch)?;
     note("orderly_ready_s", took.as_secs_f64());
     std::thread::sleep(LATER);
-    note("orderly_rss_kib", broker.rss_kib().unwrap_or(f64::NAN));
+    note("orderly_rss_kib", broker.rss_kib().map_or(f64::NAN, |kib| kib as f64));
     drop(broker);
     let (broker, took) = Broker::restart_inboxd(launch, &bench.scratch)?;
     note("killed_ready_s", took.as_secs_f64());
     std::thread::sleep(LATER);
-    note("killed_rss_kib", broker.rss_kib().unwrap_or(f64::NAN));
+    note("killed_rss_kib", broker.rss_kib().map_or(f64::NAN, |kib| kib as f64));
     measurement.is_clean = true;
     Ok(measurement)
 }

@@ -210,7 +210,7 @@ fn row(part: &Part, target: &Target, variant: &Variant) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::Measurement;
+    use crate::results::Measurement;
 
     fn variant(peer: &str, setting: &str) -> Variant {
         Variant {

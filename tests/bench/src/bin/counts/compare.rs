@@ -1,33 +1,20 @@
-//! `cargo xtask counts`: how many instructions a message costs on the hot paths, counted by valgrind and compared with the committed
-//! baseline.
+//! Counting by valgrind, and comparing with the committed baseline.
 //!
-//! Unlike times, these figures do not depend on what else the machine does. Each benchmark of `tests/src/bin/counts/` runs with N and
-//! with 2N messages; the difference, divided by N, is the price of one message, without what comes before and after.
+//! Unlike times, these figures do not depend on what else the machine does. Each hot path runs with N and with 2N messages; the difference, divided by N, is the price of one message, without what comes before and after.
 //!
 //! Fewer instructions than the tolerance allows are a failure too: a baseline that is too high would hide the next loss.
 
-mod baseline;
-
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use crate::{Workspace, programs};
-use baseline::{Baseline, Verdict};
-
-/// What to do.
-#[derive(Debug, Default, clap::Args)]
-pub(crate) struct Arguments {
-    /// Write what is counted now into the baseline.
-    #[arg(long)]
-    accept: bool,
-}
+use crate::baseline::{Baseline, Verdict};
 
 /// One hot path.
 struct Benchmark {
-    /// As the program `counts` knows it.
+    /// As the command line knows it.
     name: &'static str,
     /// N.
     messages: u64,
@@ -57,25 +44,30 @@ const fn in_process(name: &'static str) -> Benchmark {
     }
 }
 
-const BASELINE: &str = "tests/counts.toml";
+const BASELINE: &str = "tests/bench/counts.toml";
 
 /// Counts, and compares or accepts.
 ///
 /// # Errors
 /// A count is out of tolerance although the same compiler and C library made the program; or something could not be run.
-pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
-    let program = programs::release(workspace, "inbox-tests", "counts")?;
-    let scratch = workspace.target.join("counts");
+pub(crate) fn run(accept: bool) -> anyhow::Result<()> {
+    let program = std::env::current_exe()?;
+    // target/PROFILE/counts
+    let target = program
+        .ancestors()
+        .nth(2)
+        .context("this program is in no target directory")?;
+    let scratch = target.join("counts");
     fs::create_dir_all(&scratch)?;
     let mut now = Baseline::new(environment()?);
     for benchmark in &BENCHMARKS {
         let count = instructions_per_message(&program, benchmark, &scratch)?;
         now.set(benchmark.name, count);
     }
-    let path = workspace.root.join(BASELINE);
-    if arguments.accept {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("counts.toml");
+    if accept {
         now.print();
-        fs::write(&path, now.to_text()).with_context(|| format!("cannot write {BASELINE}"))?;
+        fs::write(&path, now.to_text()?).with_context(|| format!("cannot write {BASELINE}"))?;
         eprintln!("    {BASELINE} holds these figures now; commit it with the reason");
         return Ok(());
     }
@@ -124,7 +116,7 @@ fn instructions_per_message(program: &Path, benchmark: &Benchmark, scratch: &Pat
 /// A run under callgrind. What it writes stays, for `callgrind_annotate`.
 struct Counting {
     valgrind: std::process::Child,
-    out: std::path::PathBuf,
+    out: PathBuf,
 }
 
 impl Counting {
@@ -134,7 +126,7 @@ impl Counting {
             .args(["--quiet", "--tool=callgrind"])
             .arg(format!("--callgrind-out-file={}", out.display()))
             .arg(program)
-            .args([name, &messages.to_string()])
+            .args(["run", name, &messages.to_string()])
             .stdin(Stdio::null())
             .spawn()
             .context("valgrind could not be started; `cargo xtask tools` installs it")?;

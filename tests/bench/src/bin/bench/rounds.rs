@@ -1,8 +1,8 @@
 //! The comparison: every workload against every broker, interleaved, so that what changes on the machine meanwhile meets all of them.
 
 use super::Bench;
-use super::discovery::Launch;
 use super::generator::Label;
+use super::launch::Launch;
 use super::process::Broker;
 use super::results::Measurement;
 use super::statistics::Summary;
@@ -94,7 +94,7 @@ fn split_halves(done: &mut Vec<Measurement>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::Variant;
+    use crate::results::Variant;
 
     fn launch(name: &str) -> Launch {
         Launch {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: inboxd against the other brokers of this machine, and how its costs grow. Writes docs/benchmarks.md.
+//! `bench`, for `cargo xtask bench`: inboxd against the other brokers of this machine, and how its costs grow. Writes docs/benchmarks.md.
 //!
 //! The load generator measures ([`generator`]); this decides what is run against what, and when ([`rounds`], [`million`], [`growth`]),
 //! keeps what was found ([`results`]) and makes a page of it ([`report`]).
@@ -7,6 +7,7 @@ mod chart;
 mod discovery;
 mod generator;
 mod growth;
+mod launch;
 mod machine;
 mod million;
 mod model;
@@ -20,21 +21,26 @@ mod targets;
 mod workloads;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{Workspace, programs};
-use discovery::{Launch, Named};
+use anyhow::Context;
+use clap::Parser;
+use inbox_test_support::process::raise_open_files;
+
+use discovery::Named;
 use generator::{Generator, unix_s};
+use launch::{Launch, Scratch};
 use machine::Machine;
 use peers::PEERS;
-use process::Scratch;
 use results::{Measurement, Part, Results};
 use workloads::{Size, WORKLOADS, Workload};
 
-/// What to do.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+/// Compare inboxd with other brokers on this machine, and write docs/benchmarks.md.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
     /// One round of short runs, to try it out; docs/benchmarks.md stays as it is
     #[arg(long)]
     quick: bool,
@@ -74,14 +80,51 @@ const MILLION: u64 = 1_000_000;
 const MILLION_QUICK: u64 = 10_000;
 const MILLION_NAME: &str = "million";
 
+/// Where things are.
+#[derive(Debug)]
+struct Places {
+    /// The directory of the workspace's `Cargo.toml`.
+    root: PathBuf,
+    /// Cargo's target directory.
+    target: PathBuf,
+    /// The programs that were built with this one.
+    programs: PathBuf,
+}
+
+impl Places {
+    fn find() -> anyhow::Result<Self> {
+        let programs = std::env::current_exe()?.parent().map(Path::to_owned);
+        let programs = programs.context("this program is in no directory")?;
+        Ok(Places {
+            root: Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?,
+            target: programs
+                .parent()
+                .context("this program is in no target directory")?
+                .to_owned(),
+            programs,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match Places::find().and_then(|places| run(&places, &arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Measures, keeps the results, and reports.
-pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
-    let directory = workspace.target.join("bench");
+fn run(places: &Places, arguments: &Arguments) -> anyhow::Result<()> {
+    let directory = places.target.join("bench");
     std::fs::create_dir_all(&directory)?;
     let is_whole = !arguments.quick && arguments.only.is_empty();
     let file = directory.join(if is_whole { "results.json" } else { "results-tried.json" });
     if !arguments.report {
-        measure(workspace, arguments, is_whole, &file)?;
+        measure(places, arguments, is_whole, &file)?;
     }
     if !is_whole {
         eprintln!(
@@ -95,13 +138,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Resul
         eprintln!("\ndocs/benchmarks.md stays as it is until the comparison is measured, too: `cargo xtask bench`");
         return Ok(());
     }
-    report::write(&results)?.save(&workspace.root.join("docs"))?;
+    report::write(&results)?.save(&places.root.join("docs"))?;
     eprintln!("\ndocs/benchmarks.md is written; the figures are in {}", file.display());
     Ok(())
 }
 
-fn measure(workspace: &Workspace, arguments: &Arguments, is_whole: bool, file: &Path) -> anyhow::Result<()> {
-    let bench = prepare(workspace, arguments)?;
+fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) -> anyhow::Result<()> {
+    let bench = prepare(places, arguments)?;
     let mut results = if is_whole {
         Results::load(file)?
     } else {
@@ -137,18 +180,25 @@ fn comparison(bench: &Bench, arguments: &Arguments, rounds: u32) -> Vec<Measurem
     measurements
 }
 
-/// Builds both programs and looks for the peers.
-fn prepare(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<Bench> {
+/// Looks for the programs and the peers.
+fn prepare(places: &Places, arguments: &Arguments) -> anyhow::Result<Bench> {
     for name in &arguments.peers {
         let is_known = PEERS.iter().any(|peer| peer.name == name);
         let names: Vec<&str> = PEERS.iter().map(|peer| peer.name).collect();
         anyhow::ensure!(is_known, "there is no peer {name:?}; there are {}", names.join(", "));
     }
-    let inboxd = programs::inboxd(workspace)?;
-    let program = programs::release(workspace, "inbox-tests", "load")?;
-    process::raise_open_files()?;
-    let scratch = Scratch::new(workspace.target.join("bench/scratch"));
-    let peers_bin = workspace.target.join("peers/bin");
+    let [inboxd, program] = ["inboxd", "load"].map(|name| places.programs.join(name));
+    for program in [&inboxd, &program] {
+        let is_built = program.is_file();
+        anyhow::ensure!(
+            is_built,
+            "{} is missing: `cargo xtask bench` builds it",
+            program.display()
+        );
+    }
+    raise_open_files().context("the limit of open files could not be raised")?;
+    let scratch = Scratch::new(places.target.join("bench/scratch"));
+    let peers_bin = places.target.join("peers/bin");
     let found = discovery::discover(&inboxd, &peers_bin, &arguments.peer, &arguments.peers, &scratch)?;
     eprintln!("\n==> brokers");
     for launch in &found.launches {
@@ -157,14 +207,25 @@ fn prepare(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<Bench
     for (name, get) in &found.missing {
         eprintln!("    {name}: not found ({get})");
     }
-    let git = programs::output("git", &["describe", "--always", "--dirty"], &workspace.root);
     Ok(Bench {
         launches: found.launches,
         missing: found.missing,
         scratch,
         generator: Generator { program },
-        commit: git.unwrap_or_else(|| "not known".to_owned()),
+        commit: commit(&places.root).unwrap_or_else(|| "not known".to_owned()),
     })
+}
+
+/// The commit of the working tree, as git describes it.
+fn commit(root: &Path) -> Option<String> {
+    let mut git = Command::new("git");
+    let output = git
+        .args(["describe", "--always", "--dirty"])
+        .current_dir(root)
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
 }
 
 /// What `measure` finds, with its circumstances.

@@ -30,7 +30,7 @@ Figures are the machine's as much as the brokers'. Those of one table come from 
 different runs must not be compared. Everything is on one machine: broker and load generator share its processors and talk over
 loopback, and the broker's data is on the machine's disk. Each run of a workload has a freshly started broker with an empty directory.
 
-The load generator (`cargo xtask load -- --help`) speaks MQTT 3.1.1 with QoS 1, and every connection has its own client ID. It keeps an
+The load generator (`cargo xtask load --help`) speaks MQTT 3.1.1 with QoS 1, and every connection has its own client ID. It keeps an
 account of every message; where one was lost, out of order or not delivered, the table says so. Processor time and memory are those of
 the broker's process, from `/proc`. All brokers may have 100 messages in flight to a reader, where they have such a setting.
 
