@@ -168,7 +168,7 @@ fn entries_come_back_whole_and_in_order(place: &Place) {
         expiry_is_publishers: true,
         qos: Qos::ExactlyOnce,
         properties: Some(Box::new(Properties {
-            payload_is_utf8: true,
+            payload_format: Some(inbox_types::PayloadFormat::Bytes),
             content_type: Some("text/plain".into()),
             response_topic: Some("alice".into()),
             correlation_data: Some(Bytes::from_static(&[0, 255])),

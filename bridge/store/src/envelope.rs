@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use inbox_types::{ClientId, ClientIdError, Message, Micros, Properties, Qos};
+use inbox_types::{ClientId, ClientIdError, Message, Micros, PayloadFormat, Properties, Qos};
 
 /// The version byte of what [`encode_into`] writes.
 pub(crate) const ENVELOPE_VERSION: u8 = 1;
@@ -115,12 +115,55 @@ struct Wire<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct WireProperties<'a> {
-    payload_is_utf8: bool,
+    #[serde(with = "payload_format")]
+    payload_format: Option<PayloadFormat>,
     content_type: Option<&'a str>,
     response_topic: Option<&'a str>,
     #[serde(borrow)]
     correlation_data: Option<Bin<'a>>,
     user: Vec<(&'a str, &'a str)>,
+}
+
+/// The payload format: `false` for none and `true` for UTF-8, as builds that knew only these wrote it, and the integer 0 for
+/// the indicator 0.
+mod payload_format {
+    use serde::de::{Deserializer, Error, Unexpected, Visitor};
+    use serde::ser::Serializer;
+
+    use inbox_types::PayloadFormat;
+
+    pub(super) fn serialize<S: Serializer>(format: &Option<PayloadFormat>, serializer: S) -> Result<S::Ok, S::Error> {
+        match format {
+            None => serializer.serialize_bool(false),
+            Some(PayloadFormat::Utf8) => serializer.serialize_bool(true),
+            Some(PayloadFormat::Bytes) => serializer.serialize_u8(0),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PayloadFormat>, D::Error> {
+        deserializer.deserialize_any(Said)
+    }
+
+    struct Said;
+
+    impl Visitor<'_> for Said {
+        type Value = Option<PayloadFormat>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("false, true or 0")
+        }
+
+        fn visit_bool<E: Error>(self, is_utf8: bool) -> Result<Self::Value, E> {
+            Ok(is_utf8.then_some(PayloadFormat::Utf8))
+        }
+
+        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+            match value {
+                0 => Ok(Some(PayloadFormat::Bytes)),
+                _ => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
+            }
+        }
+    }
 }
 
 /// Bytes as MessagePack's `bin`; serde alone would write an array of integers.
@@ -148,7 +191,7 @@ impl<'a> From<&'a Message> for Wire<'a> {
             expiry_is_publishers: message.expiry_is_publishers,
             qos: message.qos as u8,
             properties: message.properties.as_deref().map(|p| WireProperties {
-                payload_is_utf8: p.payload_is_utf8,
+                payload_format: p.payload_format,
                 content_type: p.content_type.as_deref(),
                 response_topic: p.response_topic.as_deref(),
                 correlation_data: p.correlation_data.as_deref().map(Bin),
@@ -173,7 +216,7 @@ impl TryFrom<Wire<'_>> for Message {
             payload: Bytes::copy_from_slice(wire.payload.0),
             properties: wire.properties.map(|p| {
                 Box::new(Properties {
-                    payload_is_utf8: p.payload_is_utf8,
+                    payload_format: p.payload_format,
                     content_type: p.content_type.map(Into::into),
                     response_topic: p.response_topic.map(Into::into),
                     correlation_data: p.correlation_data.map(|data| Bytes::copy_from_slice(data.0)),
@@ -215,14 +258,14 @@ mod tests {
 
     prop_compose! {
         fn any_properties()(
-            payload_is_utf8: bool,
+            payload_format in proptest::option::of(prop_oneof![Just(PayloadFormat::Bytes), Just(PayloadFormat::Utf8)]),
             content_type in proptest::option::of("[a-zä]{0,20}"),
             response_topic in proptest::option::of("[a-z/]{0,20}"),
             correlation_data in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
             user in proptest::collection::vec((".{0,20}", ".{0,300}"), 0..20),
         ) -> Properties {
             Properties {
-                payload_is_utf8,
+                payload_format,
                 content_type: content_type.map(Into::into),
                 response_topic: response_topic.map(Into::into),
                 correlation_data: correlation_data.map(Into::into),
@@ -288,6 +331,32 @@ mod tests {
         expected.extend_from_slice(b"alice");
         expected.extend_from_slice(&[0xc0, 1, 2, 0xc2, 1, 0xc0, 0xc4, 2, b'h', b'i']);
         assert_eq!(bytes_of(&plain(b"hi")), expected);
+    }
+
+    /// Goal: a payload format indicator of 0 is kept apart from none (MQTT-3.3.2-4), and what earlier builds wrote is read as
+    /// they meant it.
+    #[test]
+    fn each_payload_format_has_its_byte() {
+        for (payload_format, byte) in [
+            (None, 0xc2),
+            (Some(PayloadFormat::Utf8), 0xc3),
+            (Some(PayloadFormat::Bytes), 0),
+        ] {
+            let message = Message {
+                properties: Some(Box::new(Properties {
+                    payload_format,
+                    ..Properties::default()
+                })),
+                ..plain(b"hi")
+            };
+            let mut expected = vec![1, 0, 0, 0, 2, 0x98, 0xa5];
+            expected.extend_from_slice(b"alice");
+            expected.extend_from_slice(&[
+                0xc0, 1, 2, 0xc2, 1, 0x95, byte, 0xc0, 0xc0, 0xc0, 0x90, 0xc4, 2, b'h', b'i',
+            ]);
+            assert_eq!(bytes_of(&message), expected);
+            assert_eq!(decode(&expected).unwrap(), message);
+        }
     }
 
     /// Goal: each kind of damage is named.

@@ -53,11 +53,32 @@ impl Qos {
     }
 }
 
+/// The payload format indicator (MQTT 5, section 3.3.2.3.2, property 0x01).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PayloadFormat {
+    /// Bytes of no stated kind. It means what silence means, and is passed on nevertheless (MQTT-3.3.2-4).
+    Bytes = 0,
+    /// UTF-8 text.
+    Utf8 = 1,
+}
+
+impl PayloadFormat {
+    /// The value that MQTT writes as 0 or 1.
+    pub fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(PayloadFormat::Bytes),
+            1 => Some(PayloadFormat::Utf8),
+            _ => None,
+        }
+    }
+}
+
 /// What a publisher says about its payload (MQTT 5, section 3.3.2.3); an MQTT 3.1.1 publisher says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Properties {
-    /// The payload is UTF-8 (property 0x01 with value 1).
-    pub payload_is_utf8: bool,
+    /// Property 0x01.
+    pub payload_format: Option<PayloadFormat>,
     /// Property 0x03.
     pub content_type: Option<Box<str>>,
     /// Property 0x08.

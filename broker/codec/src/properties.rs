@@ -2,6 +2,8 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
+use inbox_bridge::PayloadFormat;
+
 use super::DecodeError;
 use super::topic::topic_name_fault;
 use super::wire::Reader;
@@ -9,8 +11,8 @@ use super::wire::Reader;
 /// What a publisher says about its payload (MQTT 5, section 3.3.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MessageProperties<'a> {
-    /// Property 0x01 with value 1.
-    pub payload_is_utf8: bool,
+    /// Property 0x01.
+    pub payload_format: Option<PayloadFormat>,
     /// In seconds. Property 0x02.
     pub message_expiry: Option<u32>,
     /// Property 0x03.
@@ -58,7 +60,7 @@ impl<'a> MessageProperties<'a> {
     /// Takes `property` if it describes a message; says whether it did.
     pub(super) fn take(&mut self, property: Property<'a>, block: &'a [u8]) -> Result<bool, DecodeError> {
         match property {
-            Property::PayloadFormat(is_utf8) => self.payload_is_utf8 = is_utf8,
+            Property::PayloadFormat(format) => self.payload_format = Some(format),
             Property::MessageExpiry(seconds) => self.message_expiry = Some(seconds),
             Property::ContentType(text) => self.content_type = Some(text),
             Property::ResponseTopic(topic) => {
@@ -79,7 +81,7 @@ impl<'a> MessageProperties<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Property<'a> {
     /// 0x01.
-    PayloadFormat(bool),
+    PayloadFormat(PayloadFormat),
     /// 0x02.
     MessageExpiry(u32),
     /// 0x03.
@@ -169,7 +171,10 @@ pub(super) const NOT_ALLOWED_HERE: DecodeError =
 
 fn read_property<'a>(reader: &mut Reader<'a>) -> Result<Property<'a>, DecodeError> {
     Ok(match reader.variable_byte_integer()? {
-        0x01 => Property::PayloadFormat(flag(reader)?),
+        0x01 => Property::PayloadFormat(match flag(reader)? {
+            true => PayloadFormat::Utf8,
+            false => PayloadFormat::Bytes,
+        }),
         0x02 => Property::MessageExpiry(reader.u32()?),
         0x03 => Property::ContentType(reader.string()?),
         0x08 => Property::ResponseTopic(reader.string()?),

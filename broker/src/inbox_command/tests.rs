@@ -231,7 +231,7 @@ fn json_carries_whole_payloads_and_properties() {
     Arc::make_mut(&mut binary.message).id = Some("order-7".into());
     let mut text = entry(2, "ü".repeat(200).as_bytes());
     Arc::make_mut(&mut text.message).properties = Some(Box::new(Properties {
-        payload_is_utf8: true,
+        payload_format: Some(inbox_bridge::PayloadFormat::Utf8),
         content_type: Some("text/plain".into()),
         response_topic: Some("alice".into()),
         correlation_data: Some(vec![1, 2].into()),

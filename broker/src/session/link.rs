@@ -177,7 +177,7 @@ pub(super) fn own_properties(said: &MessageProperties<'_>) -> Option<Box<Propert
         return None;
     }
     let properties = Properties {
-        payload_is_utf8: said.payload_is_utf8,
+        payload_format: said.payload_format,
         content_type: said.content_type.map(Box::from),
         response_topic: said.response_topic.map(Box::from),
         correlation_data: said.correlation_data.map(Bytes::copy_from_slice),

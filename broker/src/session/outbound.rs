@@ -389,7 +389,7 @@ fn publish_out<'a>(
         topic_alias: None,
         subscription_ids: &[],
         message_expiry: None,
-        payload_is_utf8: properties.is_some_and(|said| said.payload_is_utf8),
+        payload_format: properties.and_then(|said| said.payload_format),
         content_type: properties.and_then(|said| said.content_type.as_deref()),
         response_topic: properties.and_then(|said| said.response_topic.as_deref()),
         correlation_data: properties.and_then(|said| said.correlation_data.as_deref()),

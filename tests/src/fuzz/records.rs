@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
-use inbox_bridge::{Batch, ClientId, Entry, Message, Micros, Properties, Qos, Seq, raw};
+use inbox_bridge::{Batch, ClientId, Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, raw};
 
 /// The first byte says what the others are.
 pub fn records(data: &[u8]) {
@@ -118,7 +118,7 @@ struct Written<'a> {
 
 #[derive(Debug, Arbitrary)]
 struct WrittenProperties<'a> {
-    payload_is_utf8: bool,
+    payload_is_utf8: Option<bool>,
     content_type: Option<&'a str>,
     response_topic: Option<&'a str>,
     correlation_data: Option<&'a [u8]>,
@@ -131,7 +131,10 @@ fn round_trip(written: &Written<'_>) {
     };
     let properties = written.properties.as_ref().map(|said| {
         Box::new(Properties {
-            payload_is_utf8: said.payload_is_utf8,
+            payload_format: said.payload_is_utf8.map(|is_utf8| match is_utf8 {
+                true => PayloadFormat::Utf8,
+                false => PayloadFormat::Bytes,
+            }),
             content_type: said.content_type.map(Into::into),
             response_topic: said.response_topic.map(Into::into),
             correlation_data: said.correlation_data.map(bytes::Bytes::copy_from_slice),

@@ -46,7 +46,7 @@ fn contents() -> Vec<(&'static str, Vec<Entry>)> {
     rich.expiry_is_publishers = true;
     rich.qos = Qos::ExactlyOnce;
     rich.properties = Some(Box::new(Properties {
-        payload_is_utf8: true,
+        payload_format: Some(inbox_types::PayloadFormat::Utf8),
         content_type: Some("application/json".into()),
         response_topic: Some("alice".into()),
         correlation_data: Some(Bytes::from_static(&[0, 1, 255])),

@@ -1,7 +1,7 @@
 //! PUBLISH for a client (MQTT 5, section 3.3): the packet that a broker sends most, so it is measured once, reserved once
 //! and written in place.
 
-use inbox_bridge::Qos;
+use inbox_bridge::{PayloadFormat, Qos};
 
 use super::write::{
     binary_len, put_binary, put_u16, put_user, put_variable_byte_integer, user_len, variable_byte_integer_len,
@@ -28,8 +28,8 @@ pub struct PublishOut<'a> {
     pub subscription_ids: &'a [u32],
     /// What is left of it, in seconds. Property 0x02.
     pub message_expiry: Option<u32>,
-    /// Property 0x01, sent when true.
-    pub payload_is_utf8: bool,
+    /// Property 0x01.
+    pub payload_format: Option<PayloadFormat>,
     /// Property 0x03.
     pub content_type: Option<&'a str>,
     /// Property 0x08.
@@ -122,7 +122,7 @@ fn first_byte(publish: &PublishOut<'_>) -> u8 {
 
 fn properties_len(publish: &PublishOut<'_>) -> usize {
     let mut length = 0;
-    if publish.payload_is_utf8 {
+    if publish.payload_format.is_some() {
         length += 2;
     }
     if publish.message_expiry.is_some() {
@@ -155,8 +155,8 @@ fn properties_len(publish: &PublishOut<'_>) -> usize {
 
 /// Appends what [`properties_len`] measured.
 fn put_properties(out: &mut Vec<u8>, publish: &PublishOut<'_>) {
-    if publish.payload_is_utf8 {
-        out.extend_from_slice(&[0x01, 1]);
+    if let Some(format) = publish.payload_format {
+        out.extend_from_slice(&[0x01, format as u8]);
     }
     if let Some(seconds) = publish.message_expiry {
         out.push(0x02);

@@ -85,8 +85,8 @@ fn every_field_of_a_full_connect_is_read() {
     let will = connect.will.unwrap();
     assert_eq!((will.topic, will.payload, will.delay), ("last/will", &[0, 1][..], 5));
     assert_eq!(
-        (will.qos, will.retain, will.properties.payload_is_utf8),
-        (Qos::ExactlyOnce, true, true)
+        (will.qos, will.retain, will.properties.payload_format),
+        (Qos::ExactlyOnce, true, Some(inbox_bridge::PayloadFormat::Utf8))
     );
     assert_eq!(will.properties.user.iter().collect::<Vec<_>>(), [("x", "y")]);
     assert_eq!((connect.username, connect.password), (Some("me"), Some(&[0xFE][..])));

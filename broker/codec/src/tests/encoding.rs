@@ -2,7 +2,7 @@
 
 use crate::encode::{ack, connack, disconnect, pingresp, publish, publish_len, suback, unsuback};
 use crate::{AckKind, ConnAck, PacketId, PublishOut, Version};
-use inbox_bridge::Qos;
+use inbox_bridge::{PayloadFormat, Qos};
 
 const V311: Version = Version::V311;
 const V5: Version = Version::V5;
@@ -104,7 +104,7 @@ fn publish_is_written_as_measured() {
         topic_alias: Some(3),
         subscription_ids: &[1, 200],
         message_expiry: Some(9),
-        payload_is_utf8: true,
+        payload_format: Some(PayloadFormat::Utf8),
         content_type: Some("c"),
         response_topic: Some("r"),
         correlation_data: Some(&[7]),

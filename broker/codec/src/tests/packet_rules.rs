@@ -4,7 +4,7 @@ use super::{BOTH, accept, block, packet, property, refuse, text, user};
 use crate::{
     Ack, Auth, Disconnect, MessageProperties, Packet, PacketId, Publish, RetainHandling, SubscriptionOptions, Version,
 };
-use inbox_bridge::Qos;
+use inbox_bridge::{PayloadFormat, Qos};
 use std::num::{NonZeroU16, NonZeroU32};
 
 const V311: Version = Version::V311;
@@ -68,7 +68,7 @@ fn every_property_of_a_publish_is_read() {
     let publish = publish(&bytes);
     assert_eq!(publish.topic_alias, NonZeroU16::new(9));
     let properties = publish.properties;
-    assert!(properties.payload_is_utf8);
+    assert_eq!(properties.payload_format, Some(PayloadFormat::Utf8));
     assert_eq!(properties.message_expiry, Some(256));
     assert_eq!(properties.response_topic, Some("answers/here"));
     assert_eq!(properties.correlation_data, Some(&[0, 0xFF][..]));

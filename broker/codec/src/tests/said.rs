@@ -23,7 +23,7 @@ pub(super) struct Said {
 /// The properties of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct About {
-    pub utf8: bool,
+    pub utf8: Option<bool>,
     pub expiry: Option<u32>,
     pub content_type: Option<String>,
     pub response_topic: Option<String>,
@@ -48,7 +48,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
 
 prop_compose! {
     fn about()(
-        utf8 in any::<bool>(),
+        utf8 in option::of(any::<bool>()),
         expiry in option::of(any::<u32>()),
         content_type in option::of(word()),
         response_topic in option::of(topic()),
@@ -81,7 +81,7 @@ impl About {
         let mut about = About::default();
         for property in properties {
             match property {
-                Property::PayloadFormatIndicator(p) => about.utf8 = p.val() == 1,
+                Property::PayloadFormatIndicator(p) => about.utf8 = Some(p.val() == 1),
                 Property::MessageExpiryInterval(p) => about.expiry = Some(p.val()),
                 Property::ContentType(p) => about.content_type = Some(p.val().into()),
                 Property::ResponseTopic(p) => about.response_topic = Some(p.val().into()),
@@ -100,9 +100,14 @@ impl About {
         let user = |(name, value): &(String, String)| core::UserProperty::new(name, value).unwrap().into();
         // One user property first, to have something else between them.
         properties.extend(self.user.first().map(user));
-        if self.utf8 {
-            properties.push(core::PayloadFormatIndicator::new(PayloadFormat::String).unwrap().into());
-        }
+        properties.extend(self.utf8.map(|utf8| {
+            let format = if utf8 {
+                PayloadFormat::String
+            } else {
+                PayloadFormat::Binary
+            };
+            core::PayloadFormatIndicator::new(format).unwrap().into()
+        }));
         properties.extend(self.expiry.map(|v| core::MessageExpiryInterval::new(v).unwrap().into()));
         properties.extend(self.alias.map(|v| core::TopicAlias::new(v).unwrap().into()));
         properties.extend(
@@ -136,7 +141,9 @@ impl Said {
             packet_id: publish.packet_id.map_or(0, PacketId::get),
             payload: publish.payload.into(),
             about: About {
-                utf8: properties.payload_is_utf8,
+                utf8: properties
+                    .payload_format
+                    .map(|format| format == inbox_bridge::PayloadFormat::Utf8),
                 expiry: properties.message_expiry,
                 content_type: properties.content_type.map(Into::into),
                 response_topic: properties.response_topic.map(Into::into),
@@ -197,7 +204,9 @@ impl Said {
             topic_alias: about.alias,
             subscription_ids: &about.subscription_ids,
             message_expiry: about.expiry,
-            payload_is_utf8: about.utf8,
+            payload_format: about
+                .utf8
+                .map(|utf8| inbox_bridge::PayloadFormat::from_u8(utf8.into()).unwrap()),
             content_type: about.content_type.as_deref(),
             response_topic: about.response_topic.as_deref(),
             correlation_data: about.correlation.as_deref(),
