@@ -4,10 +4,11 @@ use std::mem;
 
 use inbox_bridge::{Delivery, Message, Micros, Now, Properties, Qos};
 
+use super::aliases::TopicOut;
 use super::digits;
 use super::in_flight::{Ordinary, Sent, What};
 use super::subscribe::Subscription;
-use super::{Ending, OUT_BYTES_MAX, Session};
+use super::{Ending, Link, OUT_BYTES_MAX, Session};
 use crate::router;
 use mqtt_codec::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
 
@@ -270,7 +271,6 @@ impl Session {
                 ("at", digits::decimal(message.at.0, &mut at)),
             ];
         }
-        let alias = self.link.aliases.topic_out(topic);
         let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
         let publish = PublishOut {
             own_user: if is_v5 { &own_user } else { &[] },
@@ -278,8 +278,6 @@ impl Session {
             message_expiry: message
                 .expiry_is_publishers
                 .then(|| seconds_left(message.expires_at, wall)),
-            topic: alias.topic,
-            topic_alias: alias.alias,
             ..publish_out(
                 message.properties.as_deref(),
                 dup,
@@ -289,12 +287,7 @@ impl Session {
                 &message.payload,
             )
         };
-        if !fits(&self.link, &publish) {
-            return false;
-        }
-        encode::publish(&mut self.out, self.link.version, &publish);
-        self.link.aliases.sent(topic, &alias);
-        true
+        write_fitting(&mut self.out, &mut self.link, topic, publish)
     }
 
     /// Sends ordinary messages that wait, at most `most`. Gives how many were taken.
@@ -336,12 +329,9 @@ impl Session {
     /// Encodes an ordinary message. What does not fit the client's Maximum Packet Size is not sent (MQTT-3.1.2-25).
     fn write_ordinary(&mut self, ordinary: &Ordinary, packet_id: Option<PacketId>, dup: bool, wall: Micros) -> bool {
         let message = &ordinary.message;
-        let alias = self.link.aliases.topic_out(&message.topic);
         let publish = PublishOut {
             subscription_ids: ordinary.subscription_id.as_slice(),
             message_expiry: message.expires_at.map(|expires_at| seconds_left(expires_at, wall)),
-            topic: alias.topic,
-            topic_alias: alias.alias,
             ..publish_out(
                 message.properties.as_deref(),
                 dup,
@@ -351,13 +341,11 @@ impl Session {
                 &message.payload,
             )
         };
-        if !fits(&self.link, &publish) {
+        let fits = write_fitting(&mut self.out, &mut self.link, &message.topic, publish);
+        if !fits {
             self.shared.metrics.too_large_for_reader.add(1);
-            return false;
         }
-        encode::publish(&mut self.out, self.link.version, &publish);
-        self.link.aliases.sent(&message.topic, &alias);
-        true
+        fits
     }
 }
 
@@ -399,7 +387,26 @@ fn publish_out<'a>(
     }
 }
 
-fn fits(link: &super::Link, publish: &PublishOut<'_>) -> bool {
+/// Encodes `publish` about `topic`: with a topic alias, or, where only that fits the client's Maximum Packet Size, with the topic alone
+/// (MQTT-3.1.2-24). Tells whether either fits. A new alias makes a packet larger, and so does a known one for a very short topic.
+fn write_fitting(out: &mut Vec<u8>, link: &mut Link, topic: &str, publish: PublishOut<'_>) -> bool {
+    let forms = [link.aliases.topic_out(topic), TopicOut { topic, alias: None }];
+    for form in forms {
+        let publish = PublishOut {
+            topic: form.topic,
+            topic_alias: form.alias,
+            ..publish
+        };
+        if fits(link, &publish) {
+            encode::publish(out, link.version, &publish);
+            link.aliases.sent(topic, &form);
+            return true;
+        }
+    }
+    false
+}
+
+fn fits(link: &Link, publish: &PublishOut<'_>) -> bool {
     link.packet_bytes_max == u32::MAX || encode::publish_len(link.version, publish) <= link.packet_bytes_max as usize
 }
 
