@@ -118,6 +118,18 @@ impl Link {
         why.len() + codes + BESIDE_REASON_STRING_BYTES <= self.packet_bytes_max as usize
     }
 
+    /// Whether the answer to a SUBSCRIBE or UNSUBSCRIBE of `filters` fits the client's Maximum Packet Size. To be asked before
+    /// anything is done: what cannot be answered is not done, either.
+    pub(super) fn check_codes(&self, filters: usize) -> Result<(), Ending> {
+        if encode::codes_len(filters) <= self.packet_bytes_max as usize {
+            return Ok(());
+        }
+        Err(Ending::closed(
+            reason::PACKET_TOO_LARGE,
+            "the answer to so many topic filters is larger than the client's Maximum Packet Size (MQTT-3.1.2-24)",
+        ))
+    }
+
     /// Whether CONNACK fits the client's Maximum Packet Size (MQTT-3.1.2-24).
     pub(crate) fn fits_connack(&self, assigned_client_id: Option<&str>, shared: &Shared) -> bool {
         let mut connack = Vec::new();

@@ -128,6 +128,7 @@ impl SubscribeCall {
 
 impl Session {
     pub(super) fn subscribe(&mut self, subscribe: &Subscribe<'_>) -> Result<(), Ending> {
+        self.link.check_codes(subscribe.filters.iter().count())?;
         let mut call = SubscribeCall {
             packet_id: subscribe.packet_id,
             codes: Vec::new(),
@@ -196,6 +197,7 @@ impl Session {
     }
 
     pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) -> Result<(), Ending> {
+        self.link.check_codes(unsubscribe.filters.iter().count())?;
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
             let existed = match self.names_inbox(filter) {

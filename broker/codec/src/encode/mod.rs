@@ -9,7 +9,9 @@ mod write;
 pub use publish::{PublishOut, publish, publish_len};
 
 use super::{PacketId, Version, reason};
-use write::{Property, block_len, properties_len, put_properties, put_u16, put_variable_byte_integer};
+use write::{
+    Property, block_len, properties_len, put_properties, put_u16, put_variable_byte_integer, variable_byte_integer_len,
+};
 
 /// CONNACK (MQTT 5, section 3.2). What is `None` or 0 is not sent. Everything but the first two is for MQTT 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,6 +147,12 @@ pub fn unsuback(out: &mut Vec<u8>, version: Version, packet_id: PacketId, codes:
             out.extend_from_slice(codes);
         }
     }
+}
+
+/// The bytes of a SUBACK or UNSUBACK of MQTT 5 with `codes` reason codes and no reason string.
+pub fn codes_len(codes: usize) -> usize {
+    let remaining = 3 + codes;
+    1 + variable_byte_integer_len(remaining) + remaining
 }
 
 /// Appends a PINGRESP.
