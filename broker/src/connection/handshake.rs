@@ -168,7 +168,8 @@ async fn refuse_malformed(stream: &mut TcpStream, packet: &[u8], error: DecodeEr
     Refused::Malformed(error)
 }
 
-/// Says no, with the reason string if it fits (MQTT-3.2.2-19).
+/// Says no, with the reason string if it fits (MQTT-3.2.2-19). A client whose Maximum Packet Size not even the shortest CONNACK fits
+/// is told nothing (MQTT-3.1.2-24).
 async fn answer(stream: &mut TcpStream, version: Version, reason: u8, why: &str, packet_bytes_max: u32) {
     let mut out = Vec::new();
     for reason_string in [Some(why), None] {
@@ -183,9 +184,9 @@ async fn answer(stream: &mut TcpStream, version: Version, reason: u8, why: &str,
             },
         );
         if out.len() <= packet_bytes_max as usize {
-            break;
+            // The client may be gone; the refusal is logged anyway.
+            let _gone = stream.write_all(&out).await;
+            return;
         }
     }
-    // The client may be gone; the refusal is logged anyway.
-    let _gone = stream.write_all(&out).await;
 }
