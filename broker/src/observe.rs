@@ -14,7 +14,7 @@ use inbox_bridge::{ClientId, Left, Observer, Qos, Seq, StoreError};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
-use crate::router::{OrdinaryMessage, Router};
+use crate::router::{OrdinaryMessage, PublishError, Router};
 use crate::session::Shared;
 
 const METRICS_EVERY: Duration = Duration::from_secs(10);
@@ -116,7 +116,17 @@ async fn publish(router: &Router, name: String, payload: String, retain: bool) {
         payload: Bytes::from(payload),
         properties: None,
     };
-    if let Err(error) = router.publish(message).await {
+    let mut published = router.publish(message.clone()).await;
+    if published == Err(PublishError::RetainedFull) {
+        // Whoever is subscribed sees it nevertheless.
+        published = router
+            .publish(OrdinaryMessage {
+                retain: false,
+                ..message
+            })
+            .await;
+    }
+    if let Err(error) = published {
         tracing::debug!(%error, name, "a $SYS message was not published");
     }
 }

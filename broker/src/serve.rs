@@ -147,6 +147,7 @@ async fn run(
         names: InboxNames::new(&config.inbox.prefix),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
+        retains: config.router.retains(),
         metrics: Metrics::default(),
     });
     let (close, closing) = watch::channel(false);

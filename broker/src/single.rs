@@ -73,6 +73,7 @@ impl Single {
             names: InboxNames::new(""),
             mqtt,
             packet_bytes_max,
+            retains: true,
             metrics: Metrics::default(),
         });
         Ok(Single {

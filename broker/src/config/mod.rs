@@ -121,6 +121,13 @@ pub struct RouterConfig {
     pub retained_bytes_max: usize,
 }
 
+impl RouterConfig {
+    /// Whether messages can be retained at all.
+    pub fn retains(&self) -> bool {
+        self.retained_messages_max > 0 && self.retained_bytes_max > 0
+    }
+}
+
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {

@@ -109,6 +109,14 @@ pub(crate) fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId,
                 format!("the will cannot be published: {why}"),
             );
         }
+        if will.retain && !shared.retains && !will_is_mail(connect.version, shared.names.destination(will.topic)) {
+            return declined(
+                reason::RETAIN_NOT_SUPPORTED,
+                "the will is to be retained, and this broker retains nothing: router.retained_messages_max or \
+                 router.retained_bytes_max is 0 (MQTT-3.2.2-13)"
+                    .into(),
+            );
+        }
         if will.payload.len() > shared.mqtt.message_bytes_max {
             let max = shared.mqtt.message_bytes_max;
             return declined(
@@ -126,6 +134,12 @@ pub(crate) fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId,
         );
     }
     Ok(id)
+}
+
+/// Whether the RETAIN flag of a will means nothing, as on any message to an inbox (contract rule 1). An MQTT 5 client is told that it
+/// must not set it at all.
+fn will_is_mail(version: Version, destination: Destination) -> bool {
+    version == Version::V311 && matches!(destination, Destination::Inbox(_))
 }
 
 fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Refused> {

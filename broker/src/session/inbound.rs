@@ -34,6 +34,12 @@ impl Session {
                 ),
             ));
         }
+        if publish.retain && !self.shared.retains && self.link.version == Version::V5 {
+            return Err(Ending::closed(
+                reason::RETAIN_NOT_SUPPORTED,
+                "a message to retain came although CONNACK said that retained messages are not available (MQTT-3.2.2-14)",
+            ));
+        }
         let Some(packet_id) = publish.packet_id else {
             return self.publish_qos0(publish, now);
         };

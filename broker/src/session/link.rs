@@ -150,6 +150,7 @@ impl Link {
             session_expiry: self.changed_session_expiry.then_some(self.session_expiry),
             receive_maximum: Some(shared.mqtt.unacknowledged_publishes_max),
             maximum_packet_size: u32::try_from(shared.packet_bytes_max).ok(),
+            retain_available: (!shared.retains).then_some(false),
             assigned_client_id,
             topic_alias_maximum: shared.mqtt.topic_alias_max,
             reason_string: None,

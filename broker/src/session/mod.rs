@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) names: InboxNames,
     pub(crate) mqtt: MqttConfig,
     pub(crate) packet_bytes_max: usize,
+    /// Whether messages can be retained at all (MQTT 5, section 3.2.2.3.5).
+    pub(crate) retains: bool,
     pub(crate) metrics: Metrics,
 }
 

@@ -78,6 +78,7 @@ impl World {
             hub: Arc::new(hub),
             names: InboxNames::new(""),
             packet_bytes_max: mqtt.message_bytes_max + 4096,
+            retains: true,
             mqtt,
             metrics: Metrics::default(),
         };

@@ -32,6 +32,7 @@ fn shared() -> Arc<Shared> {
         hub: Arc::new(opened.unwrap().0),
         names: InboxNames::new(""),
         packet_bytes_max: mqtt.message_bytes_max,
+        retains: true,
         mqtt,
         metrics: Metrics::default(),
     })

@@ -26,6 +26,8 @@ pub struct ConnAck<'a> {
     pub receive_maximum: Option<u16>,
     /// In bytes, not 0. Property 0x27.
     pub maximum_packet_size: Option<u32>,
+    /// False says that nothing can be retained. Property 0x25.
+    pub retain_available: Option<bool>,
     /// Property 0x12.
     pub assigned_client_id: Option<&'a str>,
     /// Property 0x22.
@@ -66,6 +68,9 @@ pub fn connack(out: &mut Vec<u8>, version: Version, connack: &ConnAck<'_>) {
                 connack.session_expiry.map(|seconds| Property::U32(0x11, seconds)),
                 connack.receive_maximum.map(|maximum| Property::U16(0x21, maximum)),
                 connack.maximum_packet_size.map(|bytes| Property::U32(0x27, bytes)),
+                connack
+                    .retain_available
+                    .map(|is_available| Property::U8(0x25, is_available.into())),
                 connack.assigned_client_id.map(|id| Property::Text(0x12, id)),
                 alias_maximum.map(|maximum| Property::U16(0x22, maximum)),
                 connack.reason_string.map(|text| Property::Text(0x1F, text)),

@@ -5,6 +5,8 @@ use crate::wire::VARIABLE_BYTE_INTEGER_MAX;
 /// A property to send. The first field is its identifier, below 128.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Property<'a> {
+    /// A byte.
+    U8(u8, u8),
     /// A two byte integer.
     U16(u8, u16),
     /// A four byte integer.
@@ -18,6 +20,7 @@ pub(super) enum Property<'a> {
 impl Property<'_> {
     fn len(self) -> usize {
         match self {
+            Property::U8(..) => 2,
             Property::U16(..) => 3,
             Property::U32(..) => 5,
             Property::Text(_, text) => 1 + binary_len(text.as_bytes()),
@@ -27,6 +30,7 @@ impl Property<'_> {
 
     fn put(self, out: &mut Vec<u8>) {
         match self {
+            Property::U8(identifier, value) => out.extend_from_slice(&[identifier, value]),
             Property::U16(identifier, value) => {
                 out.push(identifier);
                 put_u16(out, value);
