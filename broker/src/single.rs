@@ -48,7 +48,7 @@ enum Connection {
     Open {
         session: Box<Session>,
         keep_alive: Option<Duration>,
-        last_received: Duration,
+        last_packet: Duration,
     },
 }
 
@@ -112,10 +112,13 @@ impl Single {
             None => Ok(0),
             Some(Connection::New { .. }) => return self.connect_packet(conn, input),
             Some(Connection::Open {
-                session, last_received, ..
+                session, last_packet, ..
             }) => {
-                *last_received = now.mono;
-                session.receive(input, now)
+                let received = session.receive(input, now);
+                if received.as_ref().is_ok_and(|used| *used > 0) {
+                    *last_packet = now.mono;
+                }
+                received
             }
         };
         received.map_err(|ending| self.end(conn, &ending))
@@ -130,12 +133,12 @@ impl Single {
         let Some(Connection::Open {
             session,
             keep_alive,
-            last_received,
+            last_packet,
         }) = self.connections.get_mut(&conn)
         else {
             return Ok(());
         };
-        let silent = keep_alive.is_some_and(|keep_alive| *last_received + keep_alive <= now.mono);
+        let silent = keep_alive.is_some_and(|keep_alive| *last_packet + keep_alive <= now.mono);
         let turned = match session.outbox().take_order() {
             Some(order) => Err(ordered(order)),
             None if silent => Err(Ending::closed(reason::KEEP_ALIVE_TIMEOUT, "keep alive")),
@@ -253,7 +256,7 @@ impl Single {
                 let open = Connection::Open {
                     session,
                     keep_alive: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1500)),
-                    last_received: self.shared.hub.now().mono,
+                    last_packet: self.shared.hub.now().mono,
                 };
                 self.connections.insert(conn, open);
                 Ok(length)

@@ -119,7 +119,8 @@ struct Connection {
     session: Box<Session>,
     /// Received, and not yet a whole packet, or not yet wanted.
     partial: Vec<u8>,
-    last_received: Instant,
+    /// When the client last completed a packet: bytes of one that never ends are no sign of life (MQTT-3.1.2-22).
+    last_packet: Instant,
     last_written: Instant,
     last_active: Instant,
     is_small: bool,
@@ -141,7 +142,7 @@ impl Connection {
             stream,
             session,
             partial: rest,
-            last_received: now,
+            last_packet: now,
             last_written: now,
             last_active: now,
             is_small: false,
@@ -197,7 +198,15 @@ impl Connection {
         }
         let used = self.session.receive(&self.partial, now)?;
         self.partial.drain(..used);
+        self.received(used);
         Ok(used)
+    }
+
+    /// The client completed packets of so many bytes.
+    fn received(&mut self, used: usize) {
+        if used > 0 {
+            self.last_packet = Instant::now();
+        }
     }
 
     /// Ready when there is something to do.
@@ -207,7 +216,11 @@ impl Connection {
             ready |= lost(self.stream.poll_write_ready(cx))?.is_ready();
         }
         let is_congested = broker.shared.hub.is_congested();
-        self.reads = self.session.takes_packets() && !is_congested;
+        let read_before = std::mem::replace(&mut self.reads, self.session.takes_packets() && !is_congested);
+        if self.reads && !read_before {
+            // What waits in the socket may be half a packet whose other half could not be sent meanwhile.
+            self.last_packet = Instant::now();
+        }
         if self.reads {
             ready |= self.poll_receive(broker, cx)?.is_ready();
         }
@@ -233,16 +246,18 @@ impl Connection {
             if received.is_empty() {
                 return Err(Ending::Lost);
             }
-            self.last_received = Instant::now();
             let now = broker.shared.hub.now();
-            if self.partial.is_empty() {
+            let used = if self.partial.is_empty() {
                 let used = self.session.receive(received, now)?;
                 self.partial.extend_from_slice(received.get(used..).unwrap_or_default());
+                used
             } else {
                 self.partial.extend_from_slice(received);
                 let used = self.session.receive(&self.partial, now)?;
                 self.partial.drain(..used);
-            }
+                used
+            };
+            self.received(used);
             Ok(Poll::Ready(()))
         })
     }
@@ -265,7 +280,7 @@ impl Connection {
 
     fn set_timer(&mut self, now: Instant, is_congested: bool) {
         let congestion = is_congested.then(|| now + CONGESTION_PAUSE);
-        let keep_alive = self.keep_alive.map(|keep_alive| self.last_received + keep_alive);
+        let keep_alive = self.keep_alive.map(|keep_alive| self.last_packet + keep_alive);
         let shrink = (!self.is_small).then(|| self.last_active + SHRINK_AFTER);
         let deadline = [congestion, keep_alive, shrink]
             .into_iter()
@@ -281,18 +296,18 @@ impl Connection {
     fn on_timer(&mut self, now: Instant) -> Result<(), Ending> {
         if let Some(keep_alive) = self
             .keep_alive
-            .filter(|keep_alive| self.last_received + *keep_alive <= now)
+            .filter(|keep_alive| self.last_packet + *keep_alive <= now)
         {
             // What the client sent may lie in the socket because it is us who do not read. Then it is alive as long as it takes what
             // it is sent.
             let is_waiting = self.session.out().is_empty() || self.last_written + keep_alive > now;
             if !self.reads && is_waiting {
-                self.last_received = now;
+                self.last_packet = now;
                 return Ok(());
             }
             return Err(Ending::closed(
                 reason::KEEP_ALIVE_TIMEOUT,
-                "nothing came for one and a half times the keep alive time (MQTT-3.1.2-22)",
+                self.session.link().why_silence_ends(),
             ));
         }
         if !self.is_small && self.last_active + SHRINK_AFTER <= now {

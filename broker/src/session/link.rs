@@ -80,8 +80,9 @@ impl Link {
             mqtt.keep_alive_max.is_some() && (connect.keep_alive == 0 || connect.keep_alive > keep_alive_max);
         Link {
             version: connect.version,
-            // Only MQTT 5 clients can be told of another keep alive than the one they chose.
-            keep_alive: if changed_keep_alive && connect.version == Version::V5 {
+            // MQTT 3.1.1 cannot tell its clients of another keep alive than the one they chose. It holds for them nevertheless: a server
+            // may end a silent connection at any time (3.1.1, section 3.1.2.10), and whoever set a maximum wants to know who is there.
+            keep_alive: if changed_keep_alive {
                 keep_alive_max
             } else {
                 connect.keep_alive
@@ -104,6 +105,16 @@ impl Link {
             wants_reasons: properties.request_problem_information,
             changed_keep_alive,
             changed_session_expiry: wanted_expiry > expiry_max,
+        }
+    }
+
+    /// Why the connection ends when its client was silent for too long.
+    pub(crate) fn why_silence_ends(&self) -> &'static str {
+        if self.changed_keep_alive && self.version == Version::V311 {
+            "no packet came for one and a half times mqtt.keep_alive_max, which is less than the keep alive that this MQTT 3.1.1 client \
+             chose: give the client a shorter one, or raise the setting"
+        } else {
+            "no packet came for one and a half times the keep alive time (MQTT-3.1.2-22)"
         }
     }
 
