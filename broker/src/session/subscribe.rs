@@ -210,10 +210,11 @@ impl Session {
                     None => false,
                 },
             };
-            codes.push(if existed {
-                reason::SUCCESS
-            } else {
-                reason::NO_SUBSCRIPTION_EXISTED
+            codes.push(match existed {
+                true => reason::SUCCESS,
+                // As SUBSCRIBE answers it: filter by filter, so that the client learns which one it was.
+                false if TopicFilter::parse(filter).is_err() => reason::TOPIC_FILTER_INVALID,
+                false => reason::NO_SUBSCRIPTION_EXISTED,
             });
         }
         encode::unsuback(&mut self.out, self.link.version, unsubscribe.packet_id, &codes);
