@@ -3,7 +3,7 @@
 use inbox_bridge::ClientId;
 
 use crate::address::{Destination, InboxNames};
-use crate::router;
+
 use mqtt_codec::{TopicFilter, topic_name_fault};
 
 /// What a valid topic filter says about itself.
@@ -36,7 +36,7 @@ impl Filter {
 
     /// Whether it matches `topic`, as the router and its retained messages see it.
     pub fn matches_in_router(&self, topic: &str) -> bool {
-        router::matches(topic, self.0.filter())
+        pubsub::matches(topic, self.0.filter())
     }
 }
 

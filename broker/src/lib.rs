@@ -14,7 +14,6 @@ pub mod inbox_command;
 pub mod logging;
 mod metrics;
 mod observe;
-mod router;
 pub mod serve;
 mod session;
 mod session_table;

@@ -14,8 +14,8 @@ use inbox_bridge::{ClientId, Left, Observer, Qos, Seq, StoreError};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
-use crate::router::{OrdinaryMessage, PublishError, Router};
 use crate::session::Shared;
+use pubsub::{OrdinaryMessage, PublishError, Router};
 
 const METRICS_EVERY: Duration = Duration::from_secs(10);
 /// Events that wait to be published. Beyond, they are only logged and counted.

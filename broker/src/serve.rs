@@ -23,9 +23,9 @@ use crate::connection::{self, Broker};
 use crate::exit::Exit;
 use crate::metrics::Metrics;
 use crate::observe::{self, Watcher};
-use crate::router::{Router, RouterOptions};
 use crate::session::{Order, Shared};
 use crate::session_table::SessionTable;
+use pubsub::{Router, RouterOptions};
 
 /// Connections that the system may hold for us before we accept them.
 const BACKLOG: u32 = 4096;

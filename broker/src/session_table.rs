@@ -15,9 +15,9 @@ use inbox_bridge::ClientId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::router::{Router, SessionKey};
 use crate::session::{Ending, Order, Outbox, Session, Shared, Will};
 use crate::will;
+use pubsub::{Router, SessionKey};
 
 /// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.
 const REAP_EVERY: Duration = Duration::from_millis(200);

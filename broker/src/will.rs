@@ -5,8 +5,8 @@ use std::sync::Arc;
 use inbox_bridge::{ClientId, Message, Micros, Qos};
 
 use crate::address::Destination;
-use crate::router::{OrdinaryMessage, Router};
 use crate::session::{Shared, Will, as_mail, expiry};
+use pubsub::{OrdinaryMessage, Router};
 
 /// Publishes `will` as the message of client `from`. Nobody awaits an acknowledgement, so a refusal is only logged.
 pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, will: Will) {

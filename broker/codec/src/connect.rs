@@ -1,6 +1,6 @@
 //! CONNECT (MQTT 5, section 3.1).
 
-use inbox_bridge::Qos;
+use inbox_types::Qos;
 
 use super::properties::{MessageProperties, NOT_ALLOWED_HERE, Property, PropertyBlock};
 use super::topic::topic_name_fault;

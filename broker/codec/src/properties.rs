@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
-use inbox_bridge::PayloadFormat;
+use inbox_types::PayloadFormat;
 
 use super::DecodeError;
 use super::topic::topic_name_fault;

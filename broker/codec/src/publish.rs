@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use inbox_bridge::Qos;
+use inbox_types::Qos;
 
 use super::properties::{MessageProperties, NOT_ALLOWED_HERE, Property, PropertyBlock};
 use super::topic::topic_name_fault;

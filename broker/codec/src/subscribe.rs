@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use inbox_bridge::Qos;
+use inbox_types::Qos;
 
 use super::properties::{NOT_ALLOWED_HERE, Property, PropertyBlock};
 use super::topic::SHARE_PREFIX;

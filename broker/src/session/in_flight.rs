@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use inbox_bridge::{AttachmentId, Delivery, Qos, Seq};
 
-use crate::router::{self, OrdinaryMessage};
 use mqtt_codec::{AckKind, PacketId};
+use pubsub::OrdinaryMessage;
 
 /// QoS 1 and 2 messages that the client has not finished with.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Outgoing {
     /// Ordinary messages go first this time: neither they nor mail can keep the other waiting for ever.
     pub(super) ordinary_first: bool,
     pub(super) mail: Vec<(AttachmentId, Delivery)>,
-    pub(super) ordinary: Vec<router::Delivery>,
+    pub(super) ordinary: Vec<pubsub::Delivery>,
 }
 
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use super::incoming::Answer;
 use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
-use crate::router::{OrdinaryMessage, PublishError};
 use mqtt_codec::{Ack, AckKind, PacketId, Publish, Version, encode, reason};
+use pubsub::{OrdinaryMessage, PublishError};
 
 /// The result of a publish to an ordinary topic.
 pub(crate) type RouteResult = Result<(), PublishError>;

@@ -45,10 +45,10 @@ pub(crate) use subscribe::SubscribeCall;
 use crate::address::InboxNames;
 use crate::config::MqttConfig;
 use crate::metrics::Metrics;
-use crate::router::{OrdinaryMessage, SessionKey};
 use in_flight::Outgoing;
 use incoming::Incoming;
 use mqtt_codec::{DecodeError, Packet, Version, encode, reason};
+use pubsub::{OrdinaryMessage, SessionKey};
 use subscribe::{InboxSubscription, Subscriptions};
 
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.

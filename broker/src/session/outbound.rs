@@ -9,7 +9,6 @@ use super::digits;
 use super::in_flight::{Ordinary, Sent, What};
 use super::subscribe::Subscription;
 use super::{Ending, Link, OUT_BYTES_MAX, Session};
-use crate::router;
 use mqtt_codec::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
 
 /// Most messages taken from the outbox at once.
@@ -306,7 +305,7 @@ impl Session {
         taken
     }
 
-    fn send_ordinary(&mut self, delivery: &router::Delivery, wall: Micros) {
+    fn send_ordinary(&mut self, delivery: &pubsub::Delivery, wall: Micros) {
         let Some(subscription) = self.subscriptions.get(delivery.subscription) else {
             return;
         };
@@ -349,7 +348,7 @@ impl Session {
     }
 }
 
-fn as_subscribed(subscription: &Subscription, delivery: &router::Delivery) -> Ordinary {
+fn as_subscribed(subscription: &Subscription, delivery: &pubsub::Delivery) -> Ordinary {
     let message = &delivery.message;
     Ordinary {
         message: message.clone(),

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use inbox_bridge::{AttachmentId, Delivery, Outcome, Port, Qos, Seq, Ticket};
 use parking_lot::Mutex;
 
-use crate::router::{self, Sink};
+use pubsub::Sink;
 
 /// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
 /// overlapping filters get theirs whole, and there to stop a client that subscribes again and again without reading.
@@ -40,7 +40,7 @@ struct Waiting {
     mail: VecDeque<(AttachmentId, Delivery)>,
     /// Those of `mail` with QoS 0.
     mail_qos0: usize,
-    ordinary: VecDeque<router::Delivery>,
+    ordinary: VecDeque<pubsub::Delivery>,
     /// Those of `ordinary` that come from the retained messages.
     retained: usize,
     outcomes: Vec<(Ticket, Outcome)>,
@@ -158,7 +158,7 @@ impl Outbox {
     }
 
     /// The next ordinary messages, likewise, and how many had to be dropped since the last call.
-    pub(crate) fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<router::Delivery>) -> u64 {
+    pub(crate) fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<pubsub::Delivery>) -> u64 {
         let mut state = self.state.lock();
         take(
             &mut state.ordinary,
@@ -217,7 +217,7 @@ impl Port for Outbox {
 }
 
 impl Sink for Outbox {
-    fn deliver(&self, batch: &mut Vec<router::Delivery>) {
+    fn deliver(&self, batch: &mut Vec<pubsub::Delivery>) {
         let online = self.online();
         self.wake(|state| {
             // A subscription gets its retained messages whole: their number is limited where they are kept.

@@ -3,9 +3,9 @@
 use inbox_bridge::{AttachmentId, Port, Qos};
 
 use super::{Ending, RouterCall, Session};
-use crate::router::{self, SubscribeError};
 use mqtt_codec::TopicFilter;
 use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
+use pubsub::SubscribeError;
 
 /// The low bits of a subscription's number are its QoS.
 const QOS_BITS: u32 = 2;
@@ -78,7 +78,7 @@ impl Subscriptions {
 }
 
 /// Whether a message waits for a client that is away: those with QoS 0 do not, on either side (MQTT 5, section 4.1).
-pub(super) fn outlives_connection(delivery: &router::Delivery) -> bool {
+pub(super) fn outlives_connection(delivery: &pubsub::Delivery) -> bool {
     delivery.subscription & ((1 << QOS_BITS) - 1) != 0 && delivery.message.qos != Qos::AtMostOnce
 }
 

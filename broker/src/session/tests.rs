@@ -23,8 +23,8 @@ use super::{Ending, Link, RouterCall, Session, Shared};
 use crate::address::InboxNames;
 use crate::config::{Config, MqttConfig};
 use crate::metrics::Metrics;
-use crate::router::{self, OrdinaryMessage, PublishError, SessionKey, Sink};
 use mqtt_codec::{Connect, ConnectProperties, Version};
+use pubsub::{OrdinaryMessage, PublishError, SessionKey, Sink};
 use said::{Said, said};
 
 const V311: Version = Version::V311;
@@ -250,7 +250,7 @@ impl Client<'_> {
     /// The router delivers `message` to the newest subscription.
     fn deliver(&self, message: OrdinaryMessage, retained: bool) {
         let subscription = self.subscriptions.last().unwrap().0;
-        let mut batch = vec![router::Delivery {
+        let mut batch = vec![pubsub::Delivery {
             subscription,
             message: Arc::new(message),
             retained,

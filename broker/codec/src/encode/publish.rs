@@ -1,7 +1,7 @@
 //! PUBLISH for a client (MQTT 5, section 3.3): the packet that a broker sends most, so it is measured once, reserved once
 //! and written in place.
 
-use inbox_bridge::{PayloadFormat, Qos};
+use inbox_types::{PayloadFormat, Qos};
 
 use super::write::{
     binary_len, put_binary, put_u16, put_user, put_variable_byte_integer, user_len, variable_byte_integer_len,

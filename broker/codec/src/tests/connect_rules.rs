@@ -2,7 +2,7 @@
 
 use super::{block, packet, property, refuse_connect, text, user};
 use crate::{ConnectProperties, Version, decode_connect, peek_version};
-use inbox_bridge::Qos;
+use inbox_types::Qos;
 
 const V311: &[u8] = b"\0\x04MQTT\x04";
 const V5: &[u8] = b"\0\x04MQTT\x05";
@@ -86,7 +86,7 @@ fn every_field_of_a_full_connect_is_read() {
     assert_eq!((will.topic, will.payload, will.delay), ("last/will", &[0, 1][..], 5));
     assert_eq!(
         (will.qos, will.retain, will.properties.payload_format),
-        (Qos::ExactlyOnce, true, Some(inbox_bridge::PayloadFormat::Utf8))
+        (Qos::ExactlyOnce, true, Some(inbox_types::PayloadFormat::Utf8))
     );
     assert_eq!(will.properties.user.iter().collect::<Vec<_>>(), [("x", "y")]);
     assert_eq!((connect.username, connect.password), (Some("me"), Some(&[0xFE][..])));

@@ -2,7 +2,7 @@
 
 use crate::encode::{ack, connack, disconnect, pingresp, publish, publish_len, suback, unsuback};
 use crate::{AckKind, ConnAck, PacketId, PublishOut, Version};
-use inbox_bridge::{PayloadFormat, Qos};
+use inbox_types::{PayloadFormat, Qos};
 
 const V311: Version = Version::V311;
 const V5: Version = Version::V5;

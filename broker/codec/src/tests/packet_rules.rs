@@ -4,7 +4,7 @@ use super::{BOTH, accept, block, packet, property, refuse, text, user};
 use crate::{
     Ack, Auth, Disconnect, MessageProperties, Packet, PacketId, Publish, RetainHandling, SubscriptionOptions, Version,
 };
-use inbox_bridge::{PayloadFormat, Qos};
+use inbox_types::{PayloadFormat, Qos};
 use std::num::{NonZeroU16, NonZeroU32};
 
 const V311: Version = Version::V311;

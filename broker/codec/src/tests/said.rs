@@ -1,6 +1,6 @@
 //! Messages to compare codecs with: made up by proptest, written by either side, read from either side.
 
-use inbox_bridge::Qos;
+use inbox_types::Qos;
 use mqtt_protocol_core::mqtt::packet::{self as core, PayloadFormat, Property, v3_1_1, v5_0};
 use proptest::collection::vec;
 use proptest::option;
@@ -143,7 +143,7 @@ impl Said {
             about: About {
                 utf8: properties
                     .payload_format
-                    .map(|format| format == inbox_bridge::PayloadFormat::Utf8),
+                    .map(|format| format == inbox_types::PayloadFormat::Utf8),
                 expiry: properties.message_expiry,
                 content_type: properties.content_type.map(Into::into),
                 response_topic: properties.response_topic.map(Into::into),
@@ -206,7 +206,7 @@ impl Said {
             message_expiry: about.expiry,
             payload_format: about
                 .utf8
-                .map(|utf8| inbox_bridge::PayloadFormat::from_u8(utf8.into()).unwrap()),
+                .map(|utf8| inbox_types::PayloadFormat::from_u8(utf8.into()).unwrap()),
             content_type: about.content_type.as_deref(),
             response_topic: about.response_topic.as_deref(),
             correlation_data: about.correlation.as_deref(),

@@ -1,6 +1,6 @@
 //! Ordinary publish/subscribe: topics with a slash, wildcards, shared subscriptions, retained messages.
 //!
-//! This folder is the only one that names rumqttd. Its router does what it does well: it says which filters a topic
+//! This crate is the only one that names rumqttd. Its router does what it does well: it says which filters a topic
 //! matches, and fans out. Everything in which it is inexact stays on our side of the door:
 //!
 //! ```text
@@ -33,50 +33,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use inbox_bridge::{ClientId, Micros, Properties, Qos};
+use inbox_types::{ClientId, Micros, Properties, Qos};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use adapter::Adapter;
 
-/// Whether the router, and the retained messages with it, take the topic filter `filter` to match `topic`.
-#[cfg(feature = "testing")]
-pub(crate) fn matches(name: &str, filter: &str) -> bool {
+/// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
+pub fn matches(name: &str, filter: &str) -> bool {
     topic::matches(&topic::router_name(name), &topic::router_name(filter))
 }
 
 /// A message on an ordinary topic, as its publisher sent it. It does not change, so it is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OrdinaryMessage {
+pub struct OrdinaryMessage {
     /// The real topic name; valid, without wildcards.
-    pub(crate) topic: Arc<str>,
+    pub topic: Arc<str>,
     /// The publisher's RETAIN flag (MQTT 5, section 3.3.1.3).
-    pub(crate) retain: bool,
+    pub retain: bool,
     /// The publisher's QoS.
-    pub(crate) qos: Qos,
+    pub qos: Qos,
     /// The authenticated client ID of the publisher.
-    pub(crate) from: ClientId,
+    pub from: ClientId,
     /// When the message expires (MQTT 5 property 0x02, as an absolute time).
-    pub(crate) expires_at: Option<Micros>,
+    pub expires_at: Option<Micros>,
     /// The application's bytes: a copy that shares no buffer with anything else.
-    pub(crate) payload: Bytes,
+    pub payload: Bytes,
     /// Boxed because most messages have none.
-    pub(crate) properties: Option<Box<Properties>>,
+    pub properties: Option<Box<Properties>>,
 }
 
 /// One message for one subscription of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Delivery {
+pub struct Delivery {
     /// The number that the session gave to [`Router::subscribe`].
-    pub(crate) subscription: u32,
+    pub subscription: u32,
     /// The message.
-    pub(crate) message: Arc<OrdinaryMessage>,
+    pub message: Arc<OrdinaryMessage>,
     /// It comes from the retained messages, because of a subscription, and is not a live one.
-    pub(crate) retained: bool,
+    pub retained: bool,
 }
 
 /// Where the deliveries of a session go. It is called on the adapter's thread, so it must return at once: it must not
 /// block or panic, and must not wait for anything that waits for the router.
-pub(crate) trait Sink: Send + Sync {
+pub trait Sink: Send + Sync {
     /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped. A batch with retained messages
     /// may be as long as [`RouterOptions::retained_messages_max`].
     fn deliver(&self, batch: &mut Vec<Delivery>);
@@ -90,24 +89,24 @@ pub(crate) trait Sink: Send + Sync {
 
 /// Names a session; unique among all sessions of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionKey(pub(crate) u64);
+pub struct SessionKey(pub u64);
 
 /// The limits of ordinary publish/subscribe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RouterOptions {
+pub struct RouterOptions {
     /// Distinct filters subscribed to at the same time. Each costs the router some 7 KB, and the first publish to each
     /// topic looks at all of them.
-    pub(crate) filters_max: usize,
+    pub filters_max: usize,
     /// Retained messages.
-    pub(crate) retained_messages_max: usize,
+    pub retained_messages_max: usize,
     /// The sum of [`OrdinaryMessage::size`] of the retained messages, in bytes.
-    pub(crate) retained_bytes_max: usize,
+    pub retained_bytes_max: usize,
     /// Calls that wait for the adapter, before [`Router::publish`] and its siblings wait.
-    pub(crate) queue_commands_max: usize,
+    pub queue_commands_max: usize,
     /// Bytes of accepted messages that are not yet with the sinks, before [`Router::publish`] waits.
-    pub(crate) queue_bytes_max: usize,
+    pub queue_bytes_max: usize,
     /// Distinct topics that the router remembers before it is replaced by a fresh one (nobody notices).
-    pub(crate) topics_max: usize,
+    pub topics_max: usize,
 }
 
 impl Default for RouterOptions {
@@ -125,7 +124,7 @@ impl Default for RouterOptions {
 
 /// Why a message was not published. Nobody gets it, then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PublishError {
+pub enum PublishError {
     /// MQTT 5 reason code 0x97.
     #[error(
         "the broker holds as many retained messages as it may; clear one with an empty retained payload, or raise \
@@ -139,7 +138,7 @@ pub(crate) enum PublishError {
 
 /// Why a subscription was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SubscribeError {
+pub enum SubscribeError {
     /// MQTT 5 reason code 0x97.
     #[error("the broker holds as many different topic filters as it may ({0}); raise router.filters_max")]
     FiltersFull(usize),
@@ -150,7 +149,7 @@ pub(crate) enum SubscribeError {
 
 /// A handle to the ordinary topics; clones share one router. When the last handle goes, the router ends.
 #[derive(Clone)]
-pub(crate) struct Router {
+pub struct Router {
     commands: mpsc::Sender<Command>,
     /// Free room in the queue, in KiB: its permits travel with the messages.
     room: Arc<Semaphore>,
@@ -204,7 +203,7 @@ impl Router {
     ///
     /// # Errors
     /// The operating system gave no thread.
-    pub(crate) fn start(options: RouterOptions, now: fn() -> Micros) -> std::io::Result<Router> {
+    pub fn start(options: RouterOptions, now: fn() -> Micros) -> std::io::Result<Router> {
         let (commands, queue) = mpsc::channel(options.queue_commands_max.max(1));
         let room_kib = u32::try_from(options.queue_bytes_max / 1024)
             .unwrap_or(u32::MAX)
@@ -228,7 +227,7 @@ impl Router {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub(crate) async fn publish(&self, message: OrdinaryMessage) -> Result<(), PublishError> {
+    pub async fn publish(&self, message: OrdinaryMessage) -> Result<(), PublishError> {
         let kib = u32::try_from(message.size() / 1024 + 1)
             .unwrap_or(u32::MAX)
             .min(self.room_kib);
@@ -262,7 +261,7 @@ impl Router {
     ///
     /// # Errors
     /// See [`SubscribeError`]; the session's subscriptions are as before, then.
-    pub(crate) async fn subscribe(
+    pub async fn subscribe(
         &self,
         session: SessionKey,
         sink: Arc<dyn Sink>,
@@ -291,17 +290,17 @@ impl Router {
     }
 
     /// Ends a subscription: what is published after this returned is not delivered. Unknown ones are ignored.
-    pub(crate) async fn unsubscribe(&self, session: SessionKey, subscription: u32) {
+    pub async fn unsubscribe(&self, session: SessionKey, subscription: u32) {
         self.tell(Command::Unsubscribe { session, subscription }).await;
     }
 
     /// Ends all subscriptions of `session` and lets go of its sink. Unknown sessions are ignored.
-    pub(crate) async fn close(&self, session: SessionKey) {
+    pub async fn close(&self, session: SessionKey) {
         self.tell(Command::Close { session }).await;
     }
 
     /// Delivers what was published before, ends both threads, and makes every later call fail.
-    pub(crate) async fn shutdown(&self) {
+    pub async fn shutdown(&self) {
         let (done, ended) = oneshot::channel();
         self.tell(Command::Shutdown { done }).await;
         // An error means that it had ended before.
@@ -309,17 +308,17 @@ impl Router {
     }
 
     /// How often rumqttd's router failed and was replaced.
-    pub(crate) fn restarts(&self) -> u64 {
+    pub fn restarts(&self) -> u64 {
         self.counters.restarts.load(Ordering::Relaxed)
     }
 
     /// How often a healthy router was replaced to free what it never forgets.
-    pub(crate) fn refreshes(&self) -> u64 {
+    pub fn refreshes(&self) -> u64 {
         self.counters.refreshes.load(Ordering::Relaxed)
     }
 
     /// Messages lost inside the router, summed over filters; anything but 0 is a defect.
-    pub(crate) fn lost(&self) -> u64 {
+    pub fn lost(&self) -> u64 {
         self.counters.lost.load(Ordering::Relaxed)
     }
 
@@ -331,7 +330,7 @@ impl Router {
 
 impl OrdinaryMessage {
     /// What this message counts towards byte limits: topic, payload and properties, in bytes.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         let properties = self.properties.as_ref().map_or(0, |p| {
             p.content_type.as_ref().map_or(0, |s| s.len())
                 + p.response_topic.as_ref().map_or(0, |s| s.len())
@@ -342,7 +341,7 @@ impl OrdinaryMessage {
     }
 
     /// Whether its time is over at `now`.
-    pub(crate) fn is_expired(&self, now: Micros) -> bool {
+    pub fn is_expired(&self, now: Micros) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 }

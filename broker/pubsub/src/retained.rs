@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use inbox_bridge::Micros;
+use inbox_types::Micros;
 
 use super::topic::{has_wildcard, matches, router_name};
 use super::{OrdinaryMessage, PublishError};
