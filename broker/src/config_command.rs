@@ -9,7 +9,7 @@ use crate::config::Config;
 /// # Errors
 /// When `out` cannot be written to. A reader that went away (`| head`) is none.
 pub fn check(config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let listen = config.mqtt.listen;
+    let listen = config.listener.listen;
     let data_dir = config.data_dir.display();
     answer(
         out,

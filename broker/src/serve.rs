@@ -139,7 +139,7 @@ async fn run(
 ) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
-    let listener = listen(config.mqtt.listen)?;
+    let listener = listen(config.listener.listen)?;
     let address = listener.local_addr().map_err(ServeError::System)?;
     let router = Router::start(router_options(config), wall_clock).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
@@ -156,6 +156,7 @@ async fn run(
         shared: shared.clone(),
         table,
         router: router.clone(),
+        connections_max: config.listener.connections_max,
         closing,
     });
     let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
@@ -208,7 +209,7 @@ async fn accept(listener: &TcpListener, broker: &Arc<Broker>, alive: &mpsc::Send
             }
         };
         let open = broker.shared.metrics.connections.enter();
-        if open > broker.shared.mqtt.connections_max as u64 {
+        if open > broker.connections_max as u64 {
             broker.shared.metrics.connections.leave();
             broker.shared.metrics.connects_refused.add(1);
             tracing::warn!(%peer, "a connection was closed: mqtt.connections_max are open");

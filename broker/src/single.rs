@@ -12,10 +12,9 @@ use inbox_bridge::{Clock, Entry, Hub, Limits, Observer, Page, PendingCommit, Rea
 use tokio::sync::oneshot;
 
 use crate::address::InboxNames;
-use crate::config::MqttConfig;
 use crate::connection::{admit, ordered};
 use crate::metrics::Metrics;
-use crate::session::{Ending, Link, RouterCall, Session, Shared};
+use crate::session::{Ending, Link, MqttLimits, RouterCall, Session, Shared};
 use crate::session_table::{Remains, Sessions, wills};
 use crate::will;
 use mqtt_codec::reason;
@@ -60,14 +59,12 @@ impl Single {
     pub fn open(
         store: &dyn Store,
         limits: Limits,
-        mqtt: MqttConfig,
+        mqtt: MqttLimits,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StoreError> {
         let (hub, reads) = Hub::open(store, limits, clock, observer)?;
-        let packet_bytes_max = mqtt
-            .message_bytes_max
-            .saturating_add(crate::config::PACKET_OVERHEAD_BYTES_MAX);
+        let packet_bytes_max = mqtt.packet_bytes_max();
         let shared = Arc::new(Shared {
             hub: Arc::new(hub),
             names: InboxNames::new(""),

@@ -101,10 +101,15 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
 }
 
 fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
+    let listener = &mut c.listener;
+    v.key(LISTEN, &mut listener.listen, Address)?;
+    v.key("mqtt.allow_anonymous", &mut listener.allow_anonymous, Truth)?;
+    v.key(
+        "mqtt.connections_max",
+        &mut listener.connections_max,
+        Count(1..=10_000_000),
+    )?;
     let mqtt = &mut c.mqtt;
-    v.key(LISTEN, &mut mqtt.listen, Address)?;
-    v.key("mqtt.allow_anonymous", &mut mqtt.allow_anonymous, Truth)?;
-    v.key("mqtt.connections_max", &mut mqtt.connections_max, Count(1..=10_000_000))?;
     v.key(
         "mqtt.connect_timeout",
         &mut mqtt.connect_timeout,

@@ -192,8 +192,8 @@ impl Layers {
                 other,
             })));
         }
-        let listen = config.mqtt.listen;
-        if !listen.ip().to_canonical().is_loopback() && !config.mqtt.allow_anonymous {
+        let listen = config.listener.listen;
+        if !listen.ip().to_canonical().is_loopback() && !config.listener.allow_anonymous {
             return Err(ConfigError::OpenToTheNetwork {
                 listen,
                 origin: self.origin(keys::LISTEN),

@@ -19,12 +19,10 @@ use std::time::Duration;
 
 use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
 
+pub use crate::session::MqttLimits;
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
 pub use load::Overrides;
-
-/// What an MQTT packet may have beyond its application payload, in bytes: topic, properties, headers.
-pub const PACKET_OVERHEAD_BYTES_MAX: usize = 128 * 1024;
 
 /// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +31,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long an orderly shutdown may take.
     pub shutdown_timeout: Duration,
-    /// Section `[mqtt]`: the listener and its sessions.
-    pub mqtt: MqttConfig,
+    /// Section `[mqtt]`: the listener.
+    pub listener: ListenerConfig,
+    /// Section `[mqtt]`: what one client may take.
+    pub mqtt: MqttLimits,
     /// Section `[inbox]`: the durable inboxes.
     pub inbox: InboxConfig,
     /// Section `[store]`: the disk.
@@ -45,35 +45,15 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Section `[mqtt]`.
+/// Where clients come in: the keys of `[mqtt]` that no session needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MqttConfig {
+pub struct ListenerConfig {
     /// Where to listen for MQTT 3.1.1 and MQTT 5 over TCP; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Clients need not say who they are; required for an address that is not loopback.
     pub allow_anonymous: bool,
     /// Connections at a time.
     pub connections_max: usize,
-    /// How long a new connection may take until its CONNECT is complete.
-    pub connect_timeout: Duration,
-    /// Application payload of one message, in bytes. [`Config::packet_bytes_max`] is the limit of a packet.
-    pub message_bytes_max: usize,
-    /// Unacknowledged QoS 1 and 2 messages sent to one client at a time; its own Receive Maximum may be smaller.
-    pub in_flight_max: u16,
-    /// Unacknowledged QoS 1 and 2 publishes taken from one client: the Receive Maximum in CONNACK (MQTT 5, 3.2.2.3.3).
-    pub unacknowledged_publishes_max: u16,
-    /// Topic aliases that one client may set (MQTT 5, 3.2.2.3.8); 0 allows none.
-    pub topic_alias_max: u16,
-    /// Longest session expiry that a client is granted, in whole seconds (MQTT 5, 3.2.2.3.2).
-    pub session_expiry_max: Duration,
-    /// Sessions kept for clients that are offline.
-    pub sessions_max: usize,
-    /// Longest keep alive that a client is granted, in whole seconds up to 65,535 (MQTT 5, 3.2.2.3.14); `None` is no limit.
-    pub keep_alive_max: Option<Duration>,
-    /// Messages of ordinary topics that wait for one session.
-    pub queue_messages_max: usize,
-    /// Subscriptions that one session holds.
-    pub subscriptions_per_session_max: usize,
 }
 
 /// Section `[inbox]`.
@@ -149,7 +129,7 @@ pub enum LogFormat {
 impl Config {
     /// Longest MQTT packet that is taken, in bytes: the Maximum Packet Size in CONNACK (MQTT 5, 3.2.2.3.6).
     pub fn packet_bytes_max(&self) -> usize {
-        self.mqtt.message_bytes_max.saturating_add(PACKET_OVERHEAD_BYTES_MAX)
+        self.mqtt.packet_bytes_max()
     }
 
     /// The limits of the inboxes.
@@ -174,21 +154,12 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("./data"),
             shutdown_timeout: Duration::from_secs(10),
-            mqtt: MqttConfig {
+            listener: ListenerConfig {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
                 allow_anonymous: false,
                 connections_max: 50_000,
-                connect_timeout: Duration::from_secs(10),
-                message_bytes_max: 1024 * 1024,
-                in_flight_max: 100,
-                unacknowledged_publishes_max: 1000,
-                topic_alias_max: 32,
-                session_expiry_max: Duration::from_secs(7 * 24 * 3600),
-                sessions_max: 100_000,
-                keep_alive_max: None,
-                queue_messages_max: 1000,
-                subscriptions_per_session_max: 100,
             },
+            mqtt: MqttLimits::default(),
             inbox: InboxConfig {
                 prefix: String::new(),
                 messages_max: limits.inbox_messages_max,

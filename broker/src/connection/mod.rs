@@ -50,6 +50,8 @@ pub(crate) struct Broker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) table: SessionTable,
     pub(crate) router: Router,
+    /// Connections at a time.
+    pub(crate) connections_max: usize,
     /// Turns true when the broker shuts down.
     pub(crate) closing: watch::Receiver<bool>,
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use inbox_bridge::{Outcome, Refusal, Ticket};
 
-use crate::config::MqttConfig;
+use crate::session::MqttLimits;
 use mqtt_codec::{AckKind, PacketId, reason};
 
 /// Publishes that are not finished.
@@ -76,7 +76,7 @@ impl From<&Outcome> for Answer {
 
 impl Incoming {
     /// Whether the client has as many publishes open as it may.
-    pub(super) fn is_full(&self, mqtt: &MqttConfig) -> bool {
+    pub(super) fn is_full(&self, mqtt: &MqttLimits) -> bool {
         self.pending.len() >= usize::from(mqtt.unacknowledged_publishes_max)
     }
 
@@ -216,7 +216,7 @@ impl Incoming {
     }
 
     /// Whether as many publishes are open as the receive maximum allows.
-    pub(super) fn is_exhausted(&self, mqtt: &MqttConfig) -> bool {
+    pub(super) fn is_exhausted(&self, mqtt: &MqttLimits) -> bool {
         self.open >= usize::from(mqtt.unacknowledged_publishes_max)
     }
 }

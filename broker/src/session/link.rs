@@ -5,7 +5,7 @@ use inbox_bridge::{Properties, Qos};
 
 use super::aliases::Aliases;
 use super::{Ending, Shared};
-use crate::config::MqttConfig;
+use crate::session::MqttLimits;
 use mqtt_codec::{Connect, Disconnect, MessageProperties, Version, encode, reason};
 
 /// What a packet with a reason string holds beside it, in bytes: headers, lengths, packet identifier, reason code.
@@ -64,7 +64,7 @@ impl Default for Link {
 
 impl Link {
     /// Grants what `connect` asks for, within the limits.
-    pub(crate) fn new(connect: &Connect<'_>, mqtt: &MqttConfig) -> Self {
+    pub(crate) fn new(connect: &Connect<'_>, mqtt: &MqttLimits) -> Self {
         let properties = &connect.properties;
         let wanted_expiry = match connect.version {
             // MQTT 3.1.1 sessions that are not clean have no end (3.1.1, section 3.1.2.4); here, the longest there is.
@@ -171,7 +171,7 @@ impl Link {
     }
 
     /// The client says DISCONNECT.
-    pub(super) fn disconnect(&mut self, disconnect: Disconnect, mqtt: &MqttConfig) -> Ending {
+    pub(super) fn disconnect(&mut self, disconnect: Disconnect, mqtt: &MqttLimits) -> Ending {
         if let Some(expiry) = disconnect.session_expiry {
             if self.session_expiry == 0 && expiry != 0 {
                 return Ending::closed(

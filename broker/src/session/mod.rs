@@ -24,6 +24,7 @@ mod digits;
 mod in_flight;
 mod inbound;
 mod incoming;
+mod limits;
 mod link;
 mod outbound;
 mod outbox;
@@ -38,12 +39,12 @@ use std::sync::Arc;
 use inbox_bridge::{ClientId, Hub, Message, Now, Outcome, Seq, Ticket};
 
 pub(crate) use inbound::{as_mail, expiry};
+pub use limits::MqttLimits;
 pub(crate) use link::{Link, Will};
 pub(crate) use outbox::{Order, Outbox};
 pub(crate) use subscribe::SubscribeCall;
 
 use crate::address::InboxNames;
-use crate::config::MqttConfig;
 use crate::metrics::Metrics;
 use in_flight::Outgoing;
 use incoming::Incoming;
@@ -58,7 +59,7 @@ const OUT_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) names: InboxNames,
-    pub(crate) mqtt: MqttConfig,
+    pub(crate) mqtt: MqttLimits,
     pub(crate) packet_bytes_max: usize,
     /// Whether messages can be retained at all (MQTT 5, section 3.2.2.3.5).
     pub(crate) retains: bool,

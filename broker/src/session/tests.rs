@@ -21,8 +21,8 @@ use inbox_bridge::{
 
 use super::{Ending, Link, RouterCall, Session, Shared};
 use crate::address::InboxNames;
-use crate::config::{Config, MqttConfig};
 use crate::metrics::Metrics;
+use crate::session::MqttLimits;
 use mqtt_codec::{Connect, ConnectProperties, Version};
 use pubsub::{OrdinaryMessage, PublishError, SessionKey, Sink};
 use said::{Said, said};
@@ -69,10 +69,10 @@ impl World {
         World::with(Limits::default(), |_| {})
     }
 
-    fn with(limits: Limits, set: impl FnOnce(&mut MqttConfig)) -> Self {
+    fn with(limits: Limits, set: impl FnOnce(&mut MqttLimits)) -> Self {
         let (store, clock) = (MemoryStore::new(), Arc::new(Hands::default()));
         let (hub, reads) = Hub::open(&store, limits, clock.clone(), Arc::new(Nobody)).unwrap();
-        let mut mqtt = Config::default().mqtt;
+        let mut mqtt = MqttLimits::default();
         set(&mut mqtt);
         let shared = Shared {
             hub: Arc::new(hub),

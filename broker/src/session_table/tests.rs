@@ -4,9 +4,8 @@ use inbox_bridge::{Hub, Left, Limits, MemoryStore, Observer, Seq, StoreError, Sy
 
 use super::*;
 use crate::address::InboxNames;
-use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::session::Link;
+use crate::session::{Link, MqttLimits};
 use mqtt_codec::{Connect, ConnectProperties, Version};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +26,7 @@ fn shared() -> Arc<Shared> {
         Arc::new(SystemClock::default()),
         Arc::new(Nobody),
     );
-    let mqtt = Config::default().mqtt;
+    let mqtt = MqttLimits::default();
     Arc::new(Shared {
         hub: Arc::new(opened.unwrap().0),
         names: InboxNames::new(""),

@@ -60,7 +60,7 @@ fn load(text: &[u8], environment: Vec<(OsString, OsString)>) -> Result<Config, S
 
 /// A configuration that exists is valid, and is printed as one that means the same.
 fn consistent(config: &Config) {
-    assert!(config.mqtt.listen.ip().to_canonical().is_loopback() || config.mqtt.allow_anonymous);
+    assert!(config.listener.listen.ip().to_canonical().is_loopback() || config.listener.allow_anonymous);
     assert!(config.mqtt.message_bytes_max as u64 <= config.inbox.bytes_max);
     assert!(config.mqtt.in_flight_max > 0 && config.mqtt.unacknowledged_publishes_max > 0);
     assert!(config.inbox.prefix.is_empty() || config.inbox.prefix.ends_with('/'));

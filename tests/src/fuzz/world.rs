@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inbox_bridge::{Clock, Left, Limits, MemoryStore, Micros, Now, Observer, Seq, StoreError};
-use inboxd::config::{Config, MqttConfig};
+use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Ended, Single};
 
 use crate::{Packet, Version};
@@ -64,24 +64,24 @@ pub(super) struct World {
     pub(super) told: Arc<Told>,
     pub(super) single: Single,
     limits: Limits,
-    mqtt: MqttConfig,
+    mqtt: MqttLimits,
 }
 
 /// Small limits, which a short input reaches.
-pub(super) fn small_mqtt() -> MqttConfig {
-    MqttConfig {
+pub(super) fn small_mqtt() -> MqttLimits {
+    MqttLimits {
         message_bytes_max: 4096,
         in_flight_max: 4,
         unacknowledged_publishes_max: 16,
         topic_alias_max: 4,
         queue_messages_max: 8,
         subscriptions_per_session_max: 4,
-        ..Config::default().mqtt
+        ..MqttLimits::default()
     }
 }
 
 impl World {
-    pub(super) fn new(limits: Limits, mqtt: MqttConfig) -> Self {
+    pub(super) fn new(limits: Limits, mqtt: MqttLimits) -> Self {
         let (store, time, told) = (MemoryStore::new(), Arc::<Time>::default(), Arc::<Told>::default());
         let single = Single::open(&store, limits.clone(), mqtt.clone(), time.clone(), told.clone()).unwrap();
         World {

@@ -13,7 +13,7 @@ use inbox_bridge::{
     ClientId, Left, Limits, Observer, Page, PageLimit, PendingCommit, ReadRequest, Seq, Store, StoreError,
 };
 use inbox_bridge::{Tuning, WhenFull, set_tuning, take_given};
-use inboxd::config::{Config, MqttConfig};
+use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Single};
 
 use super::Check;
@@ -37,7 +37,7 @@ pub(super) struct World {
     disk: Disk,
     watcher: Arc<Watcher>,
     limits: Limits,
-    mqtt: MqttConfig,
+    mqtt: MqttLimits,
     names: Vec<String>,
     broker: Option<Single>,
     /// Steps until the process of a broker whose disk failed has ended.
@@ -103,11 +103,11 @@ impl World {
             ack_flush_interval: Duration::from_millis(random.pick(&[0, 200, 200]) as u64),
             ..Limits::default()
         };
-        let mqtt = MqttConfig {
+        let mqtt = MqttLimits {
             in_flight_max: random.pick(&[1, 3, 100]) as u16,
             unacknowledged_publishes_max: random.pick(&[1, 4, 1000]) as u16,
             queue_messages_max: random.pick(&[1, 1000]),
-            ..Config::default().mqtt
+            ..MqttLimits::default()
         };
         set_tuning(Tuning {
             kept_max: random.pick(&[1, 3, 512]),

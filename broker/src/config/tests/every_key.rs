@@ -187,11 +187,14 @@ fn every_key_reaches_its_place() {
     assert_eq!(config.data_dir, Path::new("/srv/ü \"quoted\"/data"));
     assert_eq!(config.shutdown_timeout, Duration::from_millis(1500));
     assert_eq!(
-        (mqtt.listen.to_string().as_str(), mqtt.allow_anonymous),
+        (
+            config.listener.listen.to_string().as_str(),
+            config.listener.allow_anonymous
+        ),
         ("[::]:0", true)
     );
     assert_eq!(
-        (mqtt.connections_max, mqtt.connect_timeout),
+        (config.listener.connections_max, mqtt.connect_timeout),
         (7, Duration::from_secs(3))
     );
     assert_eq!(

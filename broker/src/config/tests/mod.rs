@@ -70,7 +70,7 @@ fn later_layers_win_key_by_key() {
     let config = load_with(file, &environment, &flags).unwrap();
     assert_eq!(
         (
-            config.mqtt.listen.port(),
+            config.listener.listen.port(),
             config.mqtt.in_flight_max,
             config.mqtt.topic_alias_max
         ),
@@ -80,7 +80,10 @@ fn later_layers_win_key_by_key() {
         (config.data_dir.as_path(), config.log.format),
         (Path::new("flagged"), LogFormat::Pretty)
     );
-    assert_eq!(config.mqtt.connections_max, Config::default().mqtt.connections_max);
+    assert_eq!(
+        config.listener.connections_max,
+        Config::default().listener.connections_max
+    );
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn the_environment_is_read_as_text_of_any_kind() {
         ("INBOXD_DATA_DIR", "123"),
     ])
     .unwrap();
-    assert!(config.mqtt.allow_anonymous && config.inbox.prefix.is_empty());
+    assert!(config.listener.allow_anonymous && config.inbox.prefix.is_empty());
     assert_eq!(
         (config.mqtt.message_bytes_max, config.data_dir.as_path()),
         (4096, Path::new("123"))

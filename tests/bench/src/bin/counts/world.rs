@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use inbox_bridge::{ClientId, Clock, Left, Limits, MemoryStore, Micros, Now, Observer, Seq, Store, StoreError};
 use inbox_tests::{Connect, Props, Version, subscribe};
-use inboxd::config::Config;
+use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Single};
 
 /// A Monday in 2026, in microseconds since the Unix epoch.
@@ -57,7 +57,7 @@ impl World {
     /// A broker with default settings on what `store` holds.
     pub(crate) fn new(store: MemoryStore) -> Self {
         let time = Arc::<Time>::default();
-        let mqtt = Config::default().mqtt;
+        let mqtt = MqttLimits::default();
         let single = Single::open(&store, Limits::default(), mqtt, time.clone(), Arc::new(Strict)).unwrap();
         World { single, store, time }
     }

@@ -1,0 +1,55 @@
+//! What one client may take of the broker: limits that sessions keep.
+
+use std::time::Duration;
+
+/// What an MQTT packet may have beyond its application payload, in bytes: topic, properties, headers.
+const PACKET_OVERHEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// The limits of sessions and their connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttLimits {
+    /// How long a new connection may take until its CONNECT is complete.
+    pub connect_timeout: Duration,
+    /// Application payload of one message, in bytes. [`MqttLimits::packet_bytes_max`] is the limit of a packet.
+    pub message_bytes_max: usize,
+    /// Unacknowledged QoS 1 and 2 messages sent to one client at a time; its own Receive Maximum may be smaller.
+    pub in_flight_max: u16,
+    /// Unacknowledged QoS 1 and 2 publishes taken from one client: the Receive Maximum in CONNACK (MQTT 5, 3.2.2.3.3).
+    pub unacknowledged_publishes_max: u16,
+    /// Topic aliases that one client may set (MQTT 5, 3.2.2.3.8); 0 allows none.
+    pub topic_alias_max: u16,
+    /// Longest session expiry that a client is granted, in whole seconds (MQTT 5, 3.2.2.3.2).
+    pub session_expiry_max: Duration,
+    /// Sessions kept for clients that are offline.
+    pub sessions_max: usize,
+    /// Longest keep alive that a client is granted, in whole seconds up to 65,535 (MQTT 5, 3.2.2.3.14); `None` is no limit.
+    pub keep_alive_max: Option<Duration>,
+    /// Messages of ordinary topics that wait for one session.
+    pub queue_messages_max: usize,
+    /// Subscriptions that one session holds.
+    pub subscriptions_per_session_max: usize,
+}
+
+impl MqttLimits {
+    /// Longest MQTT packet that is taken, in bytes: the Maximum Packet Size in CONNACK (MQTT 5, 3.2.2.3.6).
+    pub fn packet_bytes_max(&self) -> usize {
+        self.message_bytes_max.saturating_add(PACKET_OVERHEAD_BYTES_MAX)
+    }
+}
+
+impl Default for MqttLimits {
+    fn default() -> Self {
+        MqttLimits {
+            connect_timeout: Duration::from_secs(10),
+            message_bytes_max: 1024 * 1024,
+            in_flight_max: 100,
+            unacknowledged_publishes_max: 1000,
+            topic_alias_max: 32,
+            session_expiry_max: Duration::from_secs(7 * 24 * 3600),
+            sessions_max: 100_000,
+            keep_alive_max: None,
+            queue_messages_max: 1000,
+            subscriptions_per_session_max: 100,
+        }
+    }
+}
