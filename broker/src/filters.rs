@@ -2,7 +2,7 @@
 
 use inbox_bridge::ClientId;
 
-use crate::address::{Destination, InboxNames};
+use mqtt_session::{Destination, InboxNames};
 
 use mqtt_codec::{TopicFilter, topic_name_fault};
 

@@ -2,7 +2,6 @@
 //!
 //! The library is thin: what the binary needs, and what tests drive. `ARCHITECTURE.md` has the map.
 
-mod address;
 pub mod cli;
 pub mod config;
 pub mod config_command;
@@ -12,12 +11,8 @@ pub mod exit;
 pub mod filters;
 pub mod inbox_command;
 pub mod logging;
-mod metrics;
 mod observe;
 pub mod serve;
-mod session;
-mod session_table;
 #[cfg(feature = "testing")]
 pub mod single;
 pub mod store_command;
-mod will;

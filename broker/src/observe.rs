@@ -14,7 +14,7 @@ use inbox_bridge::{ClientId, Left, Observer, Qos, Seq, StoreError};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
-use crate::session::Shared;
+use mqtt_session::Shared;
 use pubsub::{OrdinaryMessage, PublishError, Router};
 
 const METRICS_EVERY: Duration = Duration::from_secs(10);

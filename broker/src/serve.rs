@@ -17,14 +17,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::address::InboxNames;
 use crate::config::Config;
 use crate::connection::{self, Broker};
 use crate::exit::Exit;
-use crate::metrics::Metrics;
 use crate::observe::{self, Watcher};
-use crate::session::{Order, Shared};
-use crate::session_table::SessionTable;
+use mqtt_session::InboxNames;
+use mqtt_session::Metrics;
+use mqtt_session::SessionTable;
+use mqtt_session::{Order, Shared};
 use pubsub::{Router, RouterOptions};
 
 /// Connections that the system may hold for us before we accept them.

@@ -11,13 +11,13 @@ use std::time::Duration;
 use inbox_bridge::{Clock, Entry, Hub, Limits, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError};
 use tokio::sync::oneshot;
 
-use crate::address::InboxNames;
 use crate::connection::{admit, ordered};
-use crate::metrics::Metrics;
-use crate::session::{Ending, Link, MqttLimits, RouterCall, Session, Shared};
-use crate::session_table::{Remains, Sessions, wills};
-use crate::will;
 use mqtt_codec::reason;
+use mqtt_session::InboxNames;
+use mqtt_session::Metrics;
+use mqtt_session::deliver;
+use mqtt_session::{Ending, Link, MqttLimits, RouterCall, Session, Shared};
+use mqtt_session::{Remains, Sessions, wills};
 
 /// Names a connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -309,7 +309,7 @@ impl Single {
 
     fn bury(&self, remains: Remains) {
         if let Some((id, will)) = remains.will {
-            let _ordinary = will::deliver(&self.shared, id, *will);
+            let _ordinary = deliver(&self.shared, id, *will);
         }
     }
 }

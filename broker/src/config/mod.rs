@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
 
-pub use crate::session::MqttLimits;
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
 pub use load::Overrides;
+pub use mqtt_session::MqttLimits;
 
 /// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

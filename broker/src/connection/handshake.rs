@@ -9,9 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Broker;
-use crate::address::Destination;
-use crate::session::{Link, Shared};
 use mqtt_codec::{Connect, DecodeError, Version, encode, reason};
+use mqtt_session::Destination;
+use mqtt_session::{Link, Shared};
 
 /// The first bytes of a connection are read in steps of this size.
 const READ_BYTES: usize = 1024;

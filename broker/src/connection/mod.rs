@@ -20,12 +20,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::session::{Ending, Order, Outbox, RouterCall, Session, Shared};
-use crate::session_table::SessionTable;
 #[cfg(feature = "testing")]
 pub(crate) use handshake::admit;
 use handshake::{Admitted, Refused, shake_hands};
 use mqtt_codec::reason;
+use mqtt_session::SessionTable;
+use mqtt_session::{Ending, Order, Outbox, RouterCall, Session, Shared};
 use pubsub::Router;
 
 /// What one read takes from a socket at most.

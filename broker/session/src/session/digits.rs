@@ -31,7 +31,7 @@ fn digits<const BASE: u64>(mut value: u64, least: usize, room: &mut Room) -> &st
 
 #[cfg(test)]
 mod tests {
-    use inbox_bridge::{Seq, message_id};
+    use inbox_types::{Seq, message_id};
 
     use super::*;
 

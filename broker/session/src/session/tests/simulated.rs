@@ -1,6 +1,6 @@
 //! What the simulator found, made small.
 
-use inbox_bridge::Limits;
+use inbox_types::Limits;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! An MQTT session: a synchronous state machine. Packets and deliveries go in, packets come out.
 //!
-//! **Promise:** a PUBACK or PUBREC with success is written only for an [`inbox_bridge::Proof`] (a publish to an inbox), or after
+//! **Promise:** a PUBACK or PUBREC with success is written only for an [`inbox_types::Proof`] (a publish to an inbox), or after
 //! the router took the message (an ordinary topic); and they are written in the order of the publishes (MQTT-4.6.0-2).
 //!
 //! It does no I/O. Its task reads bytes and gives them to [`Session::receive`], carries out [`Session::next_call`] against the
@@ -36,13 +36,14 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use inbox_bridge::{ClientId, Hub, Message, Now, Outcome, Seq, Ticket};
+use inbox_bridge::Hub;
+use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub(crate) use inbound::{as_mail, expiry};
 pub use limits::MqttLimits;
-pub(crate) use link::{Link, Will};
-pub(crate) use outbox::{Order, Outbox};
-pub(crate) use subscribe::SubscribeCall;
+pub use link::{Link, Will};
+pub use outbox::{Order, Outbox};
+pub use subscribe::SubscribeCall;
 
 use crate::address::InboxNames;
 use crate::metrics::Metrics;
@@ -56,19 +57,24 @@ use subscribe::{InboxSubscription, Subscriptions};
 const OUT_BYTES_MAX: usize = 256 * 1024;
 
 /// What every session of a broker uses.
-pub(crate) struct Shared {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) names: InboxNames,
-    pub(crate) mqtt: MqttLimits,
-    pub(crate) packet_bytes_max: usize,
+pub struct Shared {
+    /// The inboxes.
+    pub hub: Arc<Hub>,
+    /// Which topics are inboxes.
+    pub names: InboxNames,
+    /// What one client may take.
+    pub mqtt: MqttLimits,
+    /// Longest packet that is taken, in bytes.
+    pub packet_bytes_max: usize,
     /// Whether messages can be retained at all (MQTT 5, section 3.2.2.3.5).
-    pub(crate) retains: bool,
-    pub(crate) metrics: Metrics,
+    pub retains: bool,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Why a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// The client said DISCONNECT.
     Left {
         /// It wants its will published nevertheless (reason code 0x04).
@@ -86,7 +92,8 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    pub(crate) fn closed(reason: u8, why: impl Into<Cow<'static, str>>) -> Self {
+    /// The broker ends it for `reason`, and says `why`.
+    pub fn closed(reason: u8, why: impl Into<Cow<'static, str>>) -> Self {
         Ending::Closed {
             reason,
             why: why.into(),
@@ -101,7 +108,7 @@ impl From<DecodeError> for Ending {
 }
 
 /// What the session asks of the router. Its task carries these out in order, before anything else.
-pub(crate) enum RouterCall {
+pub enum RouterCall {
     /// Publish; the result goes to [`Session::routed`], unless nobody waits for it (QoS 0).
     Publish(OrdinaryMessage, Option<Ticket>),
     /// Subscribe; then call [`Session::subscribed`].
@@ -111,7 +118,7 @@ pub(crate) enum RouterCall {
 }
 
 /// See the module's documentation.
-pub(crate) struct Session {
+pub struct Session {
     id: ClientId,
     key: SessionKey,
     shared: Arc<Shared>,
@@ -144,7 +151,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session that has no past.
-    pub(crate) fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
+    pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
         let outbox = Arc::new(Outbox::new(shared.mqtt.queue_messages_max));
         Session {
             inbox_topic: shared.names.topic_of(&id),
@@ -170,39 +177,43 @@ impl Session {
         }
     }
 
-    pub(crate) fn id(&self) -> &ClientId {
+    /// Whose session it is.
+    pub fn id(&self) -> &ClientId {
         &self.id
     }
 
-    pub(crate) fn key(&self) -> SessionKey {
+    /// The name by which the router knows it.
+    pub fn key(&self) -> SessionKey {
         self.key
     }
 
-    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+    /// What waits for it.
+    pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    pub(crate) fn link(&self) -> &Link {
+    /// The terms of the present connection, or of the last one.
+    pub fn link(&self) -> &Link {
         &self.link
     }
 
     /// Whether the router knows this session.
-    pub(crate) fn uses_router(&self) -> bool {
+    pub fn uses_router(&self) -> bool {
         !self.subscriptions.is_empty()
     }
 
     /// Takes the will of the present connection.
-    pub(crate) fn take_will(&mut self) -> Option<Box<Will>> {
+    pub fn take_will(&mut self) -> Option<Box<Will>> {
         self.link.will.take()
     }
 
     /// What is encoded and not written, for a connection that ends.
-    pub(crate) fn take_out(&mut self) -> Vec<u8> {
+    pub fn take_out(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
     /// A connection begins to serve this session: CONNACK is written to `out`, and if the session has a past, it goes on.
-    pub(crate) fn connected(&mut self, link: Link, session_present: bool, assigned_id: bool) {
+    pub fn connected(&mut self, link: Link, session_present: bool, assigned_id: bool) {
         self.outbox.set_online(true);
         self.link = link;
         self.link.write_connack(
@@ -219,7 +230,7 @@ impl Session {
 
     /// The connection ended, and its calls are carried out. Mail in flight goes back to the inbox; the rest of the session is kept
     /// as it is.
-    pub(crate) fn disconnected(&mut self) {
+    pub fn disconnected(&mut self) {
         if let Some(attachment) = self.inbox.as_mut().and_then(|inbox| inbox.attachment.take()) {
             self.shared.hub.detach(&self.id, attachment);
         }
@@ -232,7 +243,7 @@ impl Session {
 
     /// Takes the whole packets at the start of `input` and acts on them. Gives the bytes that were used; the rest is the beginning
     /// of a packet, or waits until the client may send more.
-    pub(crate) fn receive(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
+    pub fn receive(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
         let received = self.receive_packets(input, now);
         // What came before a packet that ends the connection counts.
         self.hand_in(now);
@@ -270,31 +281,31 @@ impl Session {
 
     /// Whether bytes from the client are wanted: not while it does not read its answers, nor while too much of what it sent is
     /// unanswered (MQTT 3.1.1 has no receive maximum).
-    pub(crate) fn takes_packets(&self) -> bool {
+    pub fn takes_packets(&self) -> bool {
         self.out.len() < OUT_BYTES_MAX
             && !self.is_subscribing
             && !(self.link.version == Version::V311 && self.incoming.is_full(&self.shared.mqtt))
     }
 
     /// Encodes what waits: answers to publishes, then mail, then ordinary messages, as far as the client takes them.
-    pub(crate) fn drain(&mut self, now: Now) -> Result<(), Ending> {
+    pub fn drain(&mut self, now: Now) -> Result<(), Ending> {
         self.settle_outcomes()?;
         self.send_waiting(now);
         Ok(())
     }
 
     /// Whether messages for the client could be encoded now.
-    pub(crate) fn can_send(&self) -> bool {
+    pub fn can_send(&self) -> bool {
         self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.passes_full_window())
     }
 
     /// What is to be written to the socket.
-    pub(crate) fn out(&self) -> &[u8] {
+    pub fn out(&self) -> &[u8] {
         &self.out
     }
 
     /// The first `n` bytes of [`Session::out`] are written.
-    pub(crate) fn written(&mut self, n: usize) {
+    pub fn written(&mut self, n: usize) {
         self.bytes_written += n as u64;
         if n < self.out.len() {
             self.out.drain(..n);
@@ -320,12 +331,12 @@ impl Session {
 
     /// The call to carry out next. All of them are to be carried out, also when the connection ends meanwhile: they come from packets
     /// that were received before it did.
-    pub(crate) fn next_call(&mut self) -> Option<RouterCall> {
+    pub fn next_call(&mut self) -> Option<RouterCall> {
         self.calls.pop_front()
     }
 
     /// Encodes the DISCONNECT that goes with `ending`, if the client is to get one.
-    pub(crate) fn say_goodbye(&mut self, ending: &Ending) {
+    pub fn say_goodbye(&mut self, ending: &Ending) {
         if let Ending::Closed { reason, why } = ending {
             let why = self.link.fits_reason(why, 0).then_some(&**why);
             encode::disconnect(&mut self.out, self.link.version, *reason, why);
@@ -333,7 +344,7 @@ impl Session {
     }
 
     /// Gives back memory that an idle connection does not need.
-    pub(crate) fn shrink(&mut self) {
+    pub fn shrink(&mut self) {
         if self.out.is_empty() {
             self.out = Vec::new();
         }

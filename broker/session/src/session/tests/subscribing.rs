@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use inbox_bridge::Limits;
+use inbox_types::Limits;
 
 use super::*;
 

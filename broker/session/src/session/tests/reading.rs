@@ -1,6 +1,6 @@
 //! Reading the own inbox.
 
-use inbox_bridge::Limits;
+use inbox_types::Limits;
 
 use super::*;
 

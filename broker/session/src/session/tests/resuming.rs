@@ -1,6 +1,6 @@
 //! Sessions that outlive a connection.
 
-use inbox_bridge::Limits;
+use inbox_types::Limits;
 
 use super::*;
 

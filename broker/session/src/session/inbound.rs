@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_bridge::{ClientId, Message, Micros, Now, Port, Properties, Qos, Ticket};
+use inbox_types::{ClientId, Message, Micros, Now, Port, Properties, Qos, Ticket};
 
 use super::incoming::Answer;
 use super::link::own_properties;
@@ -13,7 +13,7 @@ use mqtt_codec::{Ack, AckKind, PacketId, Publish, Version, encode, reason};
 use pubsub::{OrdinaryMessage, PublishError};
 
 /// The result of a publish to an ordinary topic.
-pub(crate) type RouteResult = Result<(), PublishError>;
+pub(super) type RouteResult = Result<(), PublishError>;
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.
 const HAND_IN_MAX: usize = 64;
@@ -52,7 +52,7 @@ impl Session {
                 "more publishes are unacknowledged than CONNACK's receive maximum allows (MQTT-3.3.4-9)",
             ));
         }
-        if known.is_some() && !inbox_bridge::fault!(Qos2StoredTwice) {
+        if known.is_some() && !inbox_types::fault!(Qos2StoredTwice) {
             // The client repeats itself (MQTT-4.3.3-10). A topic alias that comes with it still counts.
             self.topic(publish)?;
             self.incoming.begin_again(packet_id);
@@ -119,7 +119,7 @@ impl Session {
     }
 
     /// The router took an ordinary message, or did not.
-    pub(crate) fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
+    pub fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
         let answer = match result {
             Ok(()) => Answer::SUCCESS,
             Err(error @ PublishError::RetainedFull) => Answer::refused(reason::QUOTA_EXCEEDED, &error.to_string()),
@@ -132,7 +132,7 @@ impl Session {
     }
 
     /// A publish was refused that gets no answer.
-    pub(crate) fn count_refused(&self) {
+    pub fn count_refused(&self) {
         self.shared.metrics.publishes_refused.add(1);
     }
 
@@ -287,7 +287,7 @@ pub(crate) fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>,
         .map(|(_, value)| value.clone());
     properties
         .user
-        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_bridge::fault!(ForgedFrom));
+        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_types::fault!(ForgedFrom));
     (id, Some(properties).filter(|rest| !rest.is_empty()))
 }
 

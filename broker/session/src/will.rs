@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inbox_bridge::{ClientId, Message, Micros, Qos};
+use inbox_types::{ClientId, Message, Micros, Qos};
 
 use crate::address::Destination;
 use crate::session::{Shared, Will, as_mail, expiry};
@@ -20,7 +20,7 @@ pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, wi
 }
 
 /// Publishes a will to an inbox; gives the message if it is for the router.
-pub(crate) fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMessage> {
+pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMessage> {
     shared.metrics.wills_published.add(1);
     let at = shared.hub.now().wall;
     match shared.names.destination(&will.topic) {

@@ -1,6 +1,7 @@
 //! Tests of the table without a router and without tasks.
 
-use inbox_bridge::{Hub, Left, Limits, MemoryStore, Observer, Seq, StoreError, SystemClock};
+use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
+use inbox_types::{Left, Limits, Seq, SystemClock};
 
 use super::*;
 use crate::address::InboxNames;
@@ -62,7 +63,7 @@ fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Ses
 }
 
 fn will(delay: u32) -> Option<Box<Will>> {
-    let qos = inbox_bridge::Qos::AtLeastOnce;
+    let qos = inbox_types::Qos::AtLeastOnce;
     let (payload, properties) = (bytes::Bytes::new(), None);
     Some(Box::new(Will {
         topic: "w/x".into(),

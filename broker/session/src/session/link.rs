@@ -1,7 +1,7 @@
 //! What one connection negotiated in CONNECT and CONNACK.
 
 use bytes::Bytes;
-use inbox_bridge::{Properties, Qos};
+use inbox_types::{Properties, Qos};
 
 use super::aliases::Aliases;
 use super::{Ending, Shared};
@@ -13,27 +13,34 @@ const BESIDE_REASON_STRING_BYTES: usize = 16;
 
 /// A will message (MQTT 5, section 3.1.2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Will {
-    pub(crate) topic: Box<str>,
-    pub(crate) qos: Qos,
-    pub(crate) retain: bool,
+pub struct Will {
+    /// Where it goes: a valid topic name.
+    pub topic: Box<str>,
+    /// With which QoS it is published.
+    pub qos: Qos,
+    /// Whether it is to be retained.
+    pub retain: bool,
     /// In seconds.
-    pub(crate) delay: u32,
+    pub delay: u32,
     /// In seconds.
-    pub(crate) message_expiry: Option<u32>,
-    pub(crate) payload: Bytes,
-    pub(crate) properties: Option<Box<Properties>>,
+    pub message_expiry: Option<u32>,
+    /// The application's bytes.
+    pub payload: Bytes,
+    /// Boxed because most wills have none.
+    pub properties: Option<Box<Properties>>,
 }
 
 /// The terms of a connection.
 #[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) version: Version,
+pub struct Link {
+    /// The protocol version that both speak.
+    pub version: Version,
     /// In seconds, as granted; 0 is none.
-    pub(crate) keep_alive: u16,
+    pub keep_alive: u16,
     /// In seconds, as granted; `u32::MAX` is for ever.
-    pub(crate) session_expiry: u32,
-    pub(crate) will: Option<Box<Will>>,
+    pub session_expiry: u32,
+    /// What is published when the client disappears.
+    pub will: Option<Box<Will>>,
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(super) receive_maximum: u16,
     /// In bytes.
@@ -64,7 +71,7 @@ impl Default for Link {
 
 impl Link {
     /// Grants what `connect` asks for, within the limits.
-    pub(crate) fn new(connect: &Connect<'_>, mqtt: &MqttLimits) -> Self {
+    pub fn new(connect: &Connect<'_>, mqtt: &MqttLimits) -> Self {
         let properties = &connect.properties;
         let wanted_expiry = match connect.version {
             // MQTT 3.1.1 sessions that are not clean have no end (3.1.1, section 3.1.2.4); here, the longest there is.
@@ -109,7 +116,7 @@ impl Link {
     }
 
     /// Why the connection ends when its client was silent for too long.
-    pub(crate) fn why_silence_ends(&self) -> &'static str {
+    pub fn why_silence_ends(&self) -> &'static str {
         if self.changed_keep_alive && self.version == Version::V311 {
             "no packet came for one and a half times mqtt.keep_alive_max, which is less than the keep alive that this MQTT 3.1.1 client \
              chose: give the client a shorter one, or raise the setting"
@@ -142,7 +149,7 @@ impl Link {
     }
 
     /// Whether CONNACK fits the client's Maximum Packet Size (MQTT-3.1.2-24).
-    pub(crate) fn fits_connack(&self, assigned_client_id: Option<&str>, shared: &Shared) -> bool {
+    pub fn fits_connack(&self, assigned_client_id: Option<&str>, shared: &Shared) -> bool {
         let mut connack = Vec::new();
         self.write_connack(&mut connack, false, assigned_client_id, shared);
         connack.len() <= self.packet_bytes_max as usize

@@ -1,6 +1,6 @@
 //! What a client publishes, and when it is answered.
 
-use inbox_bridge::Limits;
+use inbox_types::Limits;
 
 use super::*;
 

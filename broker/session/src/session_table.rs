@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use inbox_bridge::ClientId;
+use inbox_types::ClientId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -23,7 +23,7 @@ use pubsub::{Router, SessionKey};
 const REAP_EVERY: Duration = Duration::from_millis(200);
 
 /// See the module's documentation.
-pub(crate) struct SessionTable {
+pub struct SessionTable {
     shared: Arc<Shared>,
     router: Router,
     state: Mutex<Sessions>,
@@ -31,7 +31,7 @@ pub(crate) struct SessionTable {
 
 /// The sessions themselves, without a lock and without waiting. Times are the hub's monotonic clock.
 #[derive(Default)]
-pub(crate) struct Sessions {
+pub struct Sessions {
     slots: HashMap<ClientId, Slot>,
     /// When to look at a kept session: its will is due, or it expires.
     due: BTreeSet<(Duration, ClientId)>,
@@ -62,9 +62,11 @@ impl Kept {
 
 /// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
 #[derive(Default)]
-pub(crate) struct Remains {
-    pub(crate) session: Option<Box<Session>>,
-    pub(crate) will: Option<(ClientId, Box<Will>)>,
+pub struct Remains {
+    /// What the router must forget.
+    pub session: Option<Box<Session>>,
+    /// What must be published, and from whom.
+    pub will: Option<(ClientId, Box<Will>)>,
 }
 
 impl Remains {
@@ -77,11 +79,7 @@ impl Remains {
 }
 
 /// Of a session whose connection has ended, the will that is due at once, and the one that is due later (MQTT 5, section 3.1.2.5).
-pub(crate) fn wills(
-    session: &Session,
-    will: Option<Box<Will>>,
-    ending: &Ending,
-) -> (Option<Box<Will>>, Option<Box<Will>>) {
+pub fn wills(session: &Session, will: Option<Box<Will>>, ending: &Ending) -> (Option<Box<Will>>, Option<Box<Will>>) {
     match will {
         Some(_) if *ending == (Ending::Left { with_will: false }) => (None, None),
         Some(will) if will.delay > 0 && session.link().session_expiry > 0 => (None, Some(will)),
@@ -90,7 +88,8 @@ pub(crate) fn wills(
 }
 
 impl SessionTable {
-    pub(crate) fn new(shared: Arc<Shared>, router: Router) -> Self {
+    /// An empty table.
+    pub fn new(shared: Arc<Shared>, router: Router) -> Self {
         SessionTable {
             shared,
             router,
@@ -99,7 +98,7 @@ impl SessionTable {
     }
 
     /// The session for a client that connects, and whether it has a past. Ends the connection that has it now, if there is one.
-    pub(crate) async fn open(&self, id: &ClientId, clean_start: bool) -> (Box<Session>, bool) {
+    pub async fn open(&self, id: &ClientId, clean_start: bool) -> (Box<Session>, bool) {
         loop {
             let now = self.shared.hub.now().mono;
             let opened = self.state.lock().open(id, clean_start, &self.shared, now);
@@ -118,7 +117,7 @@ impl SessionTable {
     }
 
     /// A connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
-    pub(crate) async fn close(&self, mut session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
+    pub async fn close(&self, mut session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
         session.disconnected();
         let (now_due, later) = wills(&session, will, ending);
         if let Some(will) = now_due {
@@ -131,12 +130,12 @@ impl SessionTable {
     }
 
     /// See [`Sessions::abandon`].
-    pub(crate) fn abandon(&self, id: &ClientId, outbox: &Arc<Outbox>) {
+    pub fn abandon(&self, id: &ClientId, outbox: &Arc<Outbox>) {
         self.state.lock().abandon(id, outbox);
     }
 
     /// Ends every connection.
-    pub(crate) fn order_all(&self, order: Order) {
+    pub fn order_all(&self, order: Order) {
         for slot in self.state.lock().slots.values() {
             if let Slot::Connected { outbox, .. } = slot {
                 outbox.order(order);
@@ -145,7 +144,7 @@ impl SessionTable {
     }
 
     /// Ends sessions that expire and publishes wills that are due, for ever.
-    pub(crate) async fn reap(&self) {
+    pub async fn reap(&self) {
         let mut ticks = tokio::time::interval(REAP_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -186,7 +185,7 @@ impl SessionTable {
 impl Sessions {
     /// Gives the session for `id`, whether it has a past, and what is left of that past; or, if it has a connection, orders that to
     /// end, and gives what tells when it has.
-    pub(crate) fn open(
+    pub fn open(
         &mut self,
         id: &ClientId,
         clean_start: bool,
@@ -235,7 +234,7 @@ impl Sessions {
     }
 
     /// A connection has ended: keeps its session as long as was agreed, and lets in who waits for it. `will` is due later.
-    pub(crate) fn close(&mut self, session: Box<Session>, will: Option<Box<Will>>, now: Duration) -> Remains {
+    pub fn close(&mut self, session: Box<Session>, will: Option<Box<Will>>, now: Duration) -> Remains {
         let id = session.id().clone();
         let expiry = session.link().session_expiry;
         let waiting = match self.slots.remove(&id) {
@@ -260,7 +259,7 @@ impl Sessions {
 
     /// The task of the connection with `outbox` ended without giving its session back: it panicked. The session is lost; its mail is
     /// in the inbox.
-    pub(crate) fn abandon(&mut self, id: &ClientId, outbox: &Arc<Outbox>) {
+    pub fn abandon(&mut self, id: &ClientId, outbox: &Arc<Outbox>) {
         if matches!(self.slots.get(id), Some(Slot::Connected { outbox: theirs, .. }) if Arc::ptr_eq(theirs, outbox)) {
             // Whoever waits for it is let in when its end of the line is dropped.
             self.slots.remove(id);
@@ -282,7 +281,7 @@ impl Sessions {
     }
 
     /// The next session that is due: its will is taken, and when it has expired, it ends.
-    pub(crate) fn reap_one(&mut self, now: Duration) -> Option<Remains> {
+    pub fn reap_one(&mut self, now: Duration) -> Option<Remains> {
         let (due, id) = self.due.first().filter(|(due, _)| *due <= now)?.clone();
         self.due.remove(&(due, id.clone()));
         let Some(Slot::Kept(kept)) = self.slots.get_mut(&id) else {

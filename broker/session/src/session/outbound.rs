@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use inbox_bridge::{Delivery, Message, Micros, Now, Properties, Qos};
+use inbox_types::{Delivery, Message, Micros, Now, Properties, Qos};
 
 use super::aliases::TopicOut;
 use super::digits;
@@ -18,7 +18,7 @@ impl Session {
     /// How many more messages with QoS 1 or 2 the client takes now (MQTT 5, section 4.9).
     pub(super) fn room(&self) -> usize {
         let window = self.link.receive_maximum.min(self.shared.mqtt.in_flight_max);
-        let window = if inbox_bridge::fault!(IgnoreWindow) {
+        let window = if inbox_types::fault!(IgnoreWindow) {
             u16::MAX
         } else {
             window
@@ -137,7 +137,7 @@ impl Session {
             }
             Some(sent) => {
                 sent.awaits = AckKind::PubComp;
-                if let (true, What::Mail(seq)) = (inbox_bridge::fault!(RemoveOnPubRec), &sent.what) {
+                if let (true, What::Mail(seq)) = (inbox_types::fault!(RemoveOnPubRec), &sent.what) {
                     self.acknowledged.push(*seq);
                 }
                 reason::SUCCESS

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inbox_bridge::Limits;
+use inbox_types::Limits;
 
 use super::*;
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use inbox_bridge::{AttachmentId, Delivery, Outcome, Port, Qos, Seq, Ticket};
+use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Seq, Ticket};
 use parking_lot::Mutex;
 
 use pubsub::Sink;
@@ -20,7 +20,7 @@ const RETAINED_BEFORE_MAX: usize = 32 * 1024;
 
 /// Why a session's connection must end now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     /// Another connection took the session over (MQTT-3.1.4-3).
     TakenOver,
     /// The broker shuts down.
@@ -29,7 +29,7 @@ pub(crate) enum Order {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     state: Mutex<Waiting>,
     online: AtomicBool,
     queue_messages_max: usize,
@@ -60,7 +60,7 @@ impl Outbox {
     }
 
     /// Whether a connection serves this session.
-    pub(crate) fn set_online(&self, online: bool) {
+    pub fn set_online(&self, online: bool) {
         self.online.store(online, Ordering::Release);
         if !online {
             let mut state = self.state.lock();
@@ -73,24 +73,24 @@ impl Outbox {
 
     /// A new connection serves this session: what was ordered of the one before it is not for it. To be called under the lock under
     /// which orders are given, or one for the new connection might be lost.
-    pub(crate) fn forget_order(&self) {
+    pub fn forget_order(&self) {
         self.state.lock().order = None;
     }
 
     /// The inbox starts over: what waits of it will come again.
-    pub(crate) fn forget_mail(&self) {
+    pub fn forget_mail(&self) {
         let mut state = self.state.lock();
         state.mail.clear();
         state.mail_qos0 = 0;
     }
 
     /// Ends the connection.
-    pub(crate) fn order(&self, order: Order) {
+    pub fn order(&self, order: Order) {
         self.wake(|state| state.order = Some(order));
     }
 
     /// Ready when anything waits that the session can use: messages only when it `can_send`.
-    pub(crate) fn poll_any(&self, can_send: bool, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_any(&self, can_send: bool, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         let messages = can_send && !(state.mail.is_empty() && state.ordinary.is_empty());
         if messages || !state.outcomes.is_empty() || state.order.is_some() {
@@ -103,19 +103,20 @@ impl Outbox {
         Poll::Pending
     }
 
-    pub(crate) fn take_order(&self) -> Option<Order> {
+    /// How the connection must end, if it must.
+    pub fn take_order(&self) -> Option<Order> {
         self.state.lock().order
     }
 
     /// The outcomes that came; `into` gives its room in exchange.
-    pub(crate) fn take_outcomes(&self, into: &mut Vec<(Ticket, Outcome)>) {
+    pub fn take_outcomes(&self, into: &mut Vec<(Ticket, Outcome)>) {
         into.clear();
         std::mem::swap(&mut self.state.lock().outcomes, into);
     }
 
     /// The next pieces of mail, at most `most` and not many more than `bytes`, and how many with QoS 0 had to be dropped since the
     /// last call.
-    pub(crate) fn take_mail(&self, most: usize, bytes: usize, into: &mut Vec<(AttachmentId, Delivery)>) -> u64 {
+    pub fn take_mail(&self, most: usize, bytes: usize, into: &mut Vec<(AttachmentId, Delivery)>) -> u64 {
         let mut state = self.state.lock();
         take(
             &mut state.mail,
@@ -129,7 +130,7 @@ impl Outbox {
     }
 
     /// The next piece of mail for `attachment`. What is left of earlier attachments is dropped: the inbox started over.
-    pub(crate) fn next_mail(&self, attachment: AttachmentId) -> Option<(Seq, Qos)> {
+    pub fn next_mail(&self, attachment: AttachmentId) -> Option<(Seq, Qos)> {
         let mut state = self.state.lock();
         while let Some((theirs, delivery)) = state.mail.front() {
             if *theirs == attachment {
@@ -143,7 +144,7 @@ impl Outbox {
     }
 
     /// Whether the next ordinary message is sent with QoS 0.
-    pub(crate) fn next_ordinary_is_qos0(&self) -> bool {
+    pub fn next_ordinary_is_qos0(&self) -> bool {
         let state = self.state.lock();
         state
             .ordinary
@@ -152,13 +153,13 @@ impl Outbox {
     }
 
     /// The client has this piece of mail: it need not be sent.
-    pub(crate) fn withdraw(&self, seq: Seq) {
+    pub fn withdraw(&self, seq: Seq) {
         // Not one with QoS 0, which nobody acknowledges.
         self.state.lock().mail.retain(|(_, delivery)| delivery.seq != seq);
     }
 
     /// The next ordinary messages, likewise, and how many had to be dropped since the last call.
-    pub(crate) fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<pubsub::Delivery>) -> u64 {
+    pub fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<pubsub::Delivery>) -> u64 {
         let mut state = self.state.lock();
         take(
             &mut state.ordinary,
@@ -172,7 +173,7 @@ impl Outbox {
     }
 
     /// Gives back memory that an idle connection does not need.
-    pub(crate) fn shrink(&self) {
+    pub fn shrink(&self) {
         let mut state = self.state.lock();
         state.mail.shrink_to(8);
         state.ordinary.shrink_to(8);
@@ -181,7 +182,7 @@ impl Outbox {
 
     /// Mail that the session has not taken yet.
     #[cfg(feature = "testing")]
-    pub(crate) fn mail_waiting(&self) -> usize {
+    pub fn mail_waiting(&self) -> usize {
         self.state.lock().mail.len()
     }
 
@@ -201,7 +202,7 @@ impl Port for Outbox {
     fn deliver(&self, attachment: AttachmentId, delivery: Delivery) {
         self.wake(|state| {
             if is_qos0(&delivery) {
-                if state.mail_qos0 >= self.queue_messages_max && !inbox_bridge::fault!(UnboundedQos0) {
+                if state.mail_qos0 >= self.queue_messages_max && !inbox_types::fault!(UnboundedQos0) {
                     state.mail_overflowed += 1;
                     return;
                 }

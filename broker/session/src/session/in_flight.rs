@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use inbox_bridge::{AttachmentId, Delivery, Qos, Seq};
+use inbox_types::{AttachmentId, Delivery, Qos, Seq};
 
 use mqtt_codec::{AckKind, PacketId};
 use pubsub::OrdinaryMessage;

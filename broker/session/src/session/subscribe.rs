@@ -1,6 +1,6 @@
 //! Subscriptions: the session's own inbox, and ordinary filters.
 
-use inbox_bridge::{AttachmentId, Port, Qos};
+use inbox_types::{AttachmentId, Port, Qos};
 
 use super::{Ending, RouterCall, Session};
 use mqtt_codec::TopicFilter;
@@ -83,7 +83,7 @@ pub(super) fn outlives_connection(delivery: &pubsub::Delivery) -> bool {
 }
 
 /// A SUBSCRIBE that awaits the router. Its task makes the subscriptions, notes errors in `codes`, and hands it back.
-pub(crate) struct SubscribeCall {
+pub struct SubscribeCall {
     packet_id: PacketId,
     codes: Vec<u8>,
     why: Option<String>,
@@ -100,7 +100,7 @@ struct Request {
 
 impl SubscribeCall {
     /// What to ask the router for: a number, a filter, a share name, whether retained messages are wanted.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = (usize, u32, &str, Option<&str>, bool)> {
+    pub fn requests(&self) -> impl Iterator<Item = (usize, u32, &str, Option<&str>, bool)> {
         self.requests.iter().enumerate().map(|(at, request)| {
             let Subscription { number, filter, .. } = &request.subscription;
             (
@@ -114,7 +114,7 @@ impl SubscribeCall {
     }
 
     /// The router refused the request at this place.
-    pub(crate) fn refused(&mut self, at: usize, error: SubscribeError) {
+    pub fn refused(&mut self, at: usize, error: SubscribeError) {
         let reason = match error {
             SubscribeError::FiltersFull(_) => reason::QUOTA_EXCEEDED,
             SubscribeError::Stopped => reason::IMPLEMENTATION_SPECIFIC_ERROR,
@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// A SUBSCRIBE is done: SUBACK, then the mail (contract rule 4).
-    pub(crate) fn subscribed(&mut self, call: SubscribeCall) {
+    pub fn subscribed(&mut self, call: SubscribeCall) {
         self.is_subscribing = false;
         for request in call.requests {
             let refused = call
@@ -182,7 +182,7 @@ impl Session {
             self.subscriptions.all.push(request.subscription);
         }
         #[cfg(feature = "testing")]
-        if inbox_bridge::fault!(MailBeforeSuback) && call.attach {
+        if inbox_types::fault!(MailBeforeSuback) && call.attach {
             self.attach();
             self.send_waiting(self.shared.hub.now());
         }
@@ -243,7 +243,7 @@ impl Session {
             .filter(|(share, _)| !share.is_empty() && !share.contains(['+', '#']))
             .map(|(_, filter)| filter);
         let name = self.shared.names.inbox_name(unshared.unwrap_or(filter))?;
-        Some(unshared.is_none() && (name == self.id.as_str() || inbox_bridge::fault!(ReadAnothers)))
+        Some(unshared.is_none() && (name == self.id.as_str() || inbox_types::fault!(ReadAnothers)))
     }
 
     fn subscribe_inbox(&mut self, options: SubscriptionOptions, subscription_id: Option<u32>) {

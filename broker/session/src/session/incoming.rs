@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use inbox_bridge::{Outcome, Refusal, Ticket};
+use inbox_types::{Outcome, Refusal, Ticket};
 
 use crate::session::MqttLimits;
 use mqtt_codec::{AckKind, PacketId, reason};
@@ -195,7 +195,7 @@ impl Incoming {
     /// The next answer that may be written: in the order of the publishes, as soon as it is known (MQTT-4.6.0-2).
     pub(super) fn next_answer(&mut self) -> Option<(AckKind, PacketId, Answer)> {
         #[cfg(feature = "testing")]
-        if inbox_bridge::fault!(SwapAnswers) && self.pending.get(1).is_some_and(|second| second.kind == AckKind::PubAck)
+        if inbox_types::fault!(SwapAnswers) && self.pending.get(1).is_some_and(|second| second.kind == AckKind::PubAck)
         {
             self.pending.swap(0, 1);
         }

@@ -1,10 +1,10 @@
 //! Which topics are inboxes, and whose (contract rule 1).
 
-use inbox_bridge::ClientId;
+use inbox_types::ClientId;
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Destination {
+pub enum Destination {
     /// Somebody's inbox.
     Inbox(ClientId),
     /// Publish/subscribe.
@@ -15,18 +15,18 @@ pub(crate) enum Destination {
 
 /// The names of inboxes: a prefix and a client ID without a slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InboxNames {
+pub struct InboxNames {
     prefix: Box<str>,
 }
 
 impl InboxNames {
     /// Inboxes are the topics of one level more than `prefix`, which is empty or ends with a slash.
-    pub(crate) fn new(prefix: &str) -> Self {
+    pub fn new(prefix: &str) -> Self {
         InboxNames { prefix: prefix.into() }
     }
 
     /// Where a message on `topic`, a valid topic name, goes.
-    pub(crate) fn destination(&self, topic: &str) -> Destination {
+    pub fn destination(&self, topic: &str) -> Destination {
         if topic.starts_with('$') {
             return Destination::Forbidden("topics that begin with $ belong to the broker (MQTT-4.7.2-1)");
         }
@@ -41,19 +41,19 @@ impl InboxNames {
 
     /// The name in `topic`, if it is an inbox by its form. Of a topic filter this says the same: only one that names an inbox
     /// literally is an inbox, as wildcards never match inboxes.
-    pub(crate) fn inbox_name<'t>(&self, topic: &'t str) -> Option<&'t str> {
+    pub fn inbox_name<'t>(&self, topic: &'t str) -> Option<&'t str> {
         let name = topic.strip_prefix(&*self.prefix)?;
         let is_inbox = !name.is_empty() && !name.contains(['/', '+', '#']) && !topic.starts_with('$');
         is_inbox.then_some(name)
     }
 
     /// Whether `topic` names the inbox of `id`, which has one.
-    pub(crate) fn is_inbox_of(&self, topic: &str, id: &ClientId) -> bool {
+    pub fn is_inbox_of(&self, topic: &str, id: &ClientId) -> bool {
         topic.strip_prefix(&*self.prefix) == Some(id.as_str())
     }
 
     /// The topic of the inbox of `id`; `None` when it has none, because its ID is not one topic level.
-    pub(crate) fn topic_of(&self, id: &ClientId) -> Option<Box<str>> {
+    pub fn topic_of(&self, id: &ClientId) -> Option<Box<str>> {
         let topic = format!("{}{id}", self.prefix);
         self.inbox_name(&topic)?;
         Some(topic.into())

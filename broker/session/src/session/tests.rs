@@ -14,10 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use inbox_bridge::{
-    ClientId, Clock, Hub, Left, Limits, MemoryStore, Micros, Now, Observer, PageLimit, Qos, ReadRequest, Seq, Store,
-    StoreError,
-};
+use inbox_bridge::{Hub, MemoryStore, Observer, PageLimit, ReadRequest, Store, StoreError};
+use inbox_types::{ClientId, Clock, Left, Limits, Micros, Now, Qos, Seq};
 
 use super::{Ending, Link, RouterCall, Session, Shared};
 use crate::address::InboxNames;

@@ -1,0 +1,15 @@
+//! MQTT sessions: synchronous state machines, and the table of who is connected and whose session is kept.
+//!
+//! No sockets here. `ARCHITECTURE.md` has the map.
+
+mod address;
+mod metrics;
+mod session;
+mod session_table;
+mod will;
+
+pub use address::{Destination, InboxNames};
+pub use metrics::{Gauge, Metrics};
+pub use session::{Ending, Link, MqttLimits, Order, Outbox, RouterCall, Session, Shared, SubscribeCall, Will};
+pub use session_table::{Remains, SessionTable, Sessions, wills};
+pub use will::deliver;
