@@ -151,7 +151,7 @@ async fn run(
         metrics: Metrics::default(),
     });
     let (close, closing) = watch::channel(false);
-    let table = SessionTable::new(shared.clone(), router.clone());
+    let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
     let broker = Arc::new(Broker {
         shared: shared.clone(),
         table,
@@ -187,6 +187,7 @@ async fn run(
             }
         }
         reaper.abort();
+        broker.table.reap_due().await;
         reporter.abort();
         router.shutdown().await;
     });
@@ -208,21 +209,19 @@ async fn accept(listener: &TcpListener, broker: &Arc<Broker>, alive: &mpsc::Send
                 continue;
             }
         };
-        let open = broker.shared.metrics.connections.enter();
-        if open > broker.connections_max as u64 {
-            broker.shared.metrics.connections.leave();
+        let Some(slot) = broker.shared.metrics.connections.enter(broker.connections_max as u64) else {
             broker.shared.metrics.connects_refused.add(1);
             tracing::warn!(%peer, "a connection was closed: mqtt.connections_max are open");
             continue;
-        }
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "a connection was gone at once");
         }
         let (broker, alive) = (broker.clone(), alive.clone());
         tokio::spawn(async move {
-            connection::serve(stream, peer, broker.clone()).await;
-            broker.shared.metrics.connections.leave();
-            drop(alive);
+            // Dropped at the end, and also when the task panics.
+            let _held = (slot, alive);
+            connection::serve(stream, peer, broker).await;
         });
     }
 }

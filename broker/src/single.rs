@@ -287,10 +287,7 @@ impl Single {
             session.disconnected();
             let (now_due, later) = wills(&session, will, ending);
             let id = session.id().clone();
-            self.bury(Remains {
-                session: None,
-                will: now_due.map(|will| (id, will)),
-            });
+            self.bury(Remains::of_will(now_due.map(|will| (id, will))));
             let remains = self.sessions.close(session, later, self.shared.hub.now().mono);
             self.bury(remains);
         }

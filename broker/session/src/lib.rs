@@ -9,7 +9,7 @@ mod session_table;
 mod will;
 
 pub use address::{Destination, InboxNames};
-pub use metrics::{Gauge, Metrics};
+pub use metrics::{Counted, Gauge, Metrics};
 pub use session::{Ending, Link, MqttLimits, Order, Outbox, RouterCall, Session, Shared, SubscribeCall, Will};
-pub use session_table::{Remains, SessionTable, Sessions, wills};
+pub use session_table::{Place, Remains, SessionTable, Sessions, wills};
 pub use will::deliver;

@@ -1,5 +1,6 @@
 //! What the broker counts, beside what the inboxes count themselves.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use inbox_types::Counter;
@@ -29,22 +30,30 @@ pub struct Metrics {
 
 /// A number that goes up and down.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
+pub struct Gauge(Arc<AtomicU64>);
+
+/// One that counts in a [`Gauge`] until it is dropped.
+#[derive(Debug)]
+pub struct Counted(Arc<AtomicU64>);
 
 impl Gauge {
-    /// One more, until the guard is dropped. Gives also the new number.
-    pub fn enter(&self) -> u64 {
-        self.0.fetch_add(1, Relaxed) + 1
-    }
-
-    /// One less.
-    pub fn leave(&self) {
-        self.0.fetch_sub(1, Relaxed);
+    /// One more, until what is given is dropped; nothing when there are `most` already.
+    pub fn enter(&self, most: u64) -> Option<Counted> {
+        self.0
+            .fetch_update(Relaxed, Relaxed, |number| (number < most).then(|| number + 1))
+            .is_ok()
+            .then(|| Counted(self.0.clone()))
     }
 
     /// The number now.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -36,6 +36,19 @@ pub struct Sessions {
     /// When to look at a kept session: its will is due, or it expires.
     due: BTreeSet<(Duration, ClientId)>,
     last_key: u64,
+    /// What connections left that ended without a word.
+    abandoned: Vec<Remains>,
+}
+
+/// A client's place in the table, which its connection holds. Dropped without [`Place::close`], because the connection's task
+/// panicked or was given up, it is free again, and the rest is seen to like that of a network connection that is gone.
+pub struct Place {
+    table: Arc<SessionTable>,
+    id: ClientId,
+    key: SessionKey,
+    outbox: Arc<Outbox>,
+    will: Option<Box<Will>>,
+    is_closed: bool,
 }
 
 enum Slot {
@@ -63,17 +76,36 @@ impl Kept {
 /// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
 #[derive(Default)]
 pub struct Remains {
-    /// What the router must forget.
-    pub session: Option<Box<Session>>,
+    session: Option<Ended>,
     /// What must be published, and from whom.
     pub will: Option<(ClientId, Box<Will>)>,
 }
 
+/// A session that is no more.
+struct Ended {
+    key: SessionKey,
+    uses_router: bool,
+}
+
 impl Remains {
+    /// Nothing but a will, if there is one.
+    pub fn of_will(will: Option<(ClientId, Box<Will>)>) -> Self {
+        Remains { session: None, will }
+    }
+
     fn of(id: &ClientId, kept: Kept) -> Self {
         Remains {
-            session: Some(kept.session),
+            session: Some(Ended::of(&kept.session)),
             will: kept.will.map(|(will, _)| (id.clone(), will)),
+        }
+    }
+}
+
+impl Ended {
+    fn of(session: &Session) -> Self {
+        Ended {
+            key: session.key(),
+            uses_router: session.uses_router(),
         }
     }
 }
@@ -97,15 +129,29 @@ impl SessionTable {
         }
     }
 
-    /// The session for a client that connects, and whether it has a past. Ends the connection that has it now, if there is one.
-    pub async fn open(&self, id: &ClientId, clean_start: bool) -> (Box<Session>, bool) {
+    /// The session for a client that connects, its place, and whether it has a past. Ends the connection that has it now, if there
+    /// is one. The will is published unless the connection ends with a goodbye.
+    pub async fn open(
+        self: &Arc<Self>,
+        id: &ClientId,
+        clean_start: bool,
+        will: Option<Box<Will>>,
+    ) -> (Place, Box<Session>, bool) {
         loop {
             let now = self.shared.hub.now().mono;
             let opened = self.state.lock().open(id, clean_start, &self.shared, now);
             match opened {
                 Ok((session, present, remains)) => {
+                    let place = Place {
+                        table: self.clone(),
+                        id: id.clone(),
+                        key: session.key(),
+                        outbox: session.outbox().clone(),
+                        will,
+                        is_closed: false,
+                    };
                     self.bury(remains).await;
-                    return (session, present);
+                    return (place, session, present);
                 }
                 Err(gone) => {
                     self.shared.metrics.takeovers.add(1);
@@ -114,24 +160,6 @@ impl SessionTable {
                 }
             }
         }
-    }
-
-    /// A connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
-    pub async fn close(&self, mut session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
-        session.disconnected();
-        let (now_due, later) = wills(&session, will, ending);
-        if let Some(will) = now_due {
-            // Before anybody is let in with this ID: what the next connection publishes comes after it.
-            will::publish(&self.shared, &self.router, session.id().clone(), *will).await;
-        }
-        let remains = self.state.lock().close(session, later, self.shared.hub.now().mono);
-        self.bury(remains).await;
-        self.make_room().await;
-    }
-
-    /// See [`Sessions::abandon`].
-    pub fn abandon(&self, id: &ClientId, outbox: &Arc<Outbox>) {
-        self.state.lock().abandon(id, outbox);
     }
 
     /// Ends every connection.
@@ -149,13 +177,18 @@ impl SessionTable {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let now = self.shared.hub.now().mono;
-            loop {
-                let Some(remains) = self.state.lock().reap_one(now) else {
-                    break;
-                };
-                self.bury(remains).await;
-            }
+            self.reap_due().await;
+        }
+    }
+
+    /// Sees to everything that is due now.
+    pub async fn reap_due(&self) {
+        let now = self.shared.hub.now().mono;
+        loop {
+            let Some(remains) = self.state.lock().reap_one(now) else {
+                return;
+            };
+            self.bury(remains).await;
         }
     }
 
@@ -176,9 +209,42 @@ impl SessionTable {
         if let Some((id, will)) = remains.will {
             will::publish(&self.shared, &self.router, id, *will).await;
         }
-        if let Some(session) = remains.session.filter(|session| session.uses_router()) {
-            self.router.close(session.key()).await;
+        if let Some(ended) = remains.session.filter(|ended| ended.uses_router) {
+            self.router.close(ended.key).await;
         }
+    }
+}
+
+impl Place {
+    /// The connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
+    pub async fn close(mut self, mut session: Box<Session>, ending: &Ending) {
+        session.disconnected();
+        let table = self.table.clone();
+        let (now_due, later) = wills(&session, self.will.take(), ending);
+        if let Some(will) = now_due {
+            // Before anybody is let in with this ID: what the next connection publishes comes after it.
+            will::publish(&table.shared, &table.router, self.id.clone(), *will).await;
+        }
+        let remains = table.state.lock().close(session, later, table.shared.hub.now().mono);
+        self.is_closed = true;
+        table.bury(remains).await;
+        table.make_room().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_closed {
+            return;
+        }
+        let remains = Remains {
+            session: Some(Ended {
+                key: self.key,
+                uses_router: true,
+            }),
+            will: self.will.take().map(|will| (self.id.clone(), will)),
+        };
+        self.table.state.lock().abandon(&self.id, &self.outbox, remains);
     }
 }
 
@@ -212,7 +278,7 @@ impl Sessions {
                     .will
                     .filter(|(_, due)| *due <= now)
                     .map(|(will, _)| (id.clone(), will));
-                (kept.session, true, Remains { session: None, will })
+                (kept.session, true, Remains::of_will(will))
             }
             old => {
                 self.last_key += 1;
@@ -243,7 +309,7 @@ impl Sessions {
         };
         let remains = if expiry == 0 {
             Remains {
-                session: Some(session),
+                session: Some(Ended::of(&session)),
                 will: will.map(|will| (id, will)),
             }
         } else {
@@ -257,13 +323,14 @@ impl Sessions {
         remains
     }
 
-    /// The task of the connection with `outbox` ended without giving its session back: it panicked. The session is lost; its mail is
-    /// in the inbox.
-    pub fn abandon(&mut self, id: &ClientId, outbox: &Arc<Outbox>) {
+    /// The connection with `outbox` ended without giving its session back. The session is lost; its mail is in the inbox. What
+    /// `remains` is given to whoever reaps.
+    fn abandon(&mut self, id: &ClientId, outbox: &Arc<Outbox>, remains: Remains) {
         if matches!(self.slots.get(id), Some(Slot::Connected { outbox: theirs, .. }) if Arc::ptr_eq(theirs, outbox)) {
             // Whoever waits for it is let in when its end of the line is dropped.
             self.slots.remove(id);
         }
+        self.abandoned.push(remains);
     }
 
     /// Keeps a session for `expiry` seconds.
@@ -280,8 +347,11 @@ impl Sessions {
         self.slots.insert(id, Slot::Kept(kept));
     }
 
-    /// The next session that is due: its will is taken, and when it has expired, it ends.
+    /// What an abandoned connection left, or else the next session that is due: its will is taken, and when it has expired, it ends.
     pub fn reap_one(&mut self, now: Duration) -> Option<Remains> {
+        if let Some(remains) = self.abandoned.pop() {
+            return Some(remains);
+        }
         let (due, id) = self.due.first().filter(|(due, _)| *due <= now)?.clone();
         self.due.remove(&(due, id.clone()));
         let Some(Slot::Kept(kept)) = self.slots.get_mut(&id) else {
@@ -294,7 +364,7 @@ impl Sessions {
         if let Some(due) = kept.due() {
             self.due.insert((due, id));
         }
-        Some(Remains { session: None, will })
+        Some(Remains::of_will(will))
     }
 
     /// Ends the kept session that is due first, if more than `most` are due some time.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use inbox_bridge::{ClientId, Now};
+use inbox_bridge::Now;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -24,8 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 pub(crate) use handshake::admit;
 use handshake::{Admitted, Refused, shake_hands};
 use mqtt_codec::reason;
-use mqtt_session::SessionTable;
-use mqtt_session::{Ending, Order, Outbox, RouterCall, Session, Shared};
+use mqtt_session::{Ending, Order, Place, RouterCall, Session, SessionTable, Shared};
 use pubsub::Router;
 
 /// What one read takes from a socket at most.
@@ -48,7 +47,7 @@ thread_local! {
 /// What all connections share.
 pub(crate) struct Broker {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) table: SessionTable,
+    pub(crate) table: Arc<SessionTable>,
     pub(crate) router: Router,
     /// Connections at a time.
     pub(crate) connections_max: usize,
@@ -68,7 +67,7 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, broker: Arc<B
         id,
         id_is_assigned,
         clean_start,
-        link,
+        mut link,
         rest,
     } = match shaken {
         Ok(Ok(accepted)) => accepted,
@@ -87,33 +86,13 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, broker: Arc<B
         }
     };
     // From here on nothing is given up half-way: a session that was opened must be closed, or nobody else could open it.
-    let (mut session, present) = broker.table.open(&id, clean_start).await;
-    let presence = Presence {
-        broker: &broker,
-        outbox: session.outbox().clone(),
-        id,
-    };
+    let (place, mut session, present) = broker.table.open(&id, clean_start, link.will.take()).await;
     session.connected(link, present, id_is_assigned);
     metrics.connects_accepted.add(1);
     tracing::debug!(%peer, client = %session.id(), "connected");
     let mut connection = Connection::new(stream, session, rest);
     let ending = connection.run(&broker).await;
-    connection.end(&broker, &ending, peer, presence).await;
-}
-
-/// The table of sessions says that a client is connected. Should the connection's task panic, this takes it back.
-struct Presence<'b> {
-    broker: &'b Broker,
-    id: ClientId,
-    outbox: Arc<Outbox>,
-}
-
-impl Drop for Presence<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.broker.table.abandon(&self.id, &self.outbox);
-        }
-    }
+    connection.end(&broker, &ending, peer, place).await;
 }
 
 struct Connection {
@@ -321,7 +300,7 @@ impl Connection {
     }
 
     /// Gives the session back, and tells the client why.
-    async fn end(self, broker: &Broker, ending: &Ending, peer: SocketAddr, presence: Presence<'_>) {
+    async fn end(self, broker: &Broker, ending: &Ending, peer: SocketAddr, place: Place) {
         let Connection {
             mut stream,
             mut session,
@@ -340,9 +319,7 @@ impl Connection {
         }
         session.say_goodbye(ending);
         let out = session.take_out();
-        let will = session.take_will();
-        broker.table.close(session, will, ending).await;
-        drop(presence);
+        place.close(session, ending).await;
         if *ending != Ending::Lost {
             hang_up(&mut stream, &out).await;
         }

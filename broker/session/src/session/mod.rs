@@ -231,14 +231,19 @@ impl Session {
     /// The connection ended, and its calls are carried out. Mail in flight goes back to the inbox; the rest of the session is kept
     /// as it is.
     pub fn disconnected(&mut self) {
-        if let Some(attachment) = self.inbox.as_mut().and_then(|inbox| inbox.attachment.take()) {
-            self.shared.hub.detach(&self.id, attachment);
-        }
-        self.outbox.set_online(false);
+        self.leave();
         self.incoming.disconnected();
         self.out = Vec::new();
         self.acknowledge_when_written = VecDeque::new();
         self.link.forget_aliases();
+    }
+
+    /// Nobody serves the session any more: neither its inbox nor a shared subscription waits for it.
+    fn leave(&mut self) {
+        if let Some(attachment) = self.inbox.as_mut().and_then(|inbox| inbox.attachment.take()) {
+            self.shared.hub.detach(&self.id, attachment);
+        }
+        self.outbox.set_online(false);
     }
 
     /// Takes the whole packets at the start of `input` and acts on them. Gives the bytes that were used; the rest is the beginning
@@ -384,5 +389,12 @@ impl Session {
                 format!("{kind:?} came, which a connected client must not send (MQTT-3.1.0-2)"),
             )),
         }
+    }
+}
+
+/// A session that goes with its connection's task, because that panicked, gives back what others hold for it.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

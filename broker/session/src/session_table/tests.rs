@@ -1,13 +1,14 @@
 //! Tests of the table without a router and without tasks.
 
 use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{Left, Limits, Seq, SystemClock};
+use inbox_types::{Clock, Left, Limits, Seq, SystemClock};
 
 use super::*;
 use crate::address::InboxNames;
-use crate::metrics::Metrics;
+use crate::metrics::{Gauge, Metrics};
 use crate::session::{Link, MqttLimits};
 use mqtt_codec::{Connect, ConnectProperties, Version};
+use pubsub::Sink;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -200,8 +201,13 @@ fn kept_sessions_beyond_the_limit_end_early() {
         session.disconnected();
         sessions.close(session, None, Duration::ZERO);
     }
-    let ended = sessions.end_beyond(2).and_then(|remains| remains.session);
-    assert_eq!(ended.unwrap().id().as_str(), "b");
+    assert!(sessions.end_beyond(2).is_some());
+    for (id, is_there) in [("a", true), ("b", false), ("c", true)] {
+        let opened = sessions.open(&ClientId::new(id).unwrap(), false, &shared, Duration::ZERO);
+        let (session, present, _) = opened.unwrap();
+        assert_eq!(present, is_there, "{id}");
+        sessions.close(session, None, Duration::ZERO);
+    }
     assert!(sessions.end_beyond(2).is_none());
 }
 
@@ -211,9 +217,70 @@ fn a_connection_that_panicked_does_not_lock_its_client_out() {
     let (shared, mut sessions) = (shared(), Sessions::default());
     let (session, _, _) = sessions.open(&bob(), false, &shared, Duration::ZERO).unwrap();
     let mut gone = sessions.open(&bob(), false, &shared, Duration::ZERO).err().unwrap();
-    sessions.abandon(&bob(), &Arc::new(Outbox::new(1)));
+    sessions.abandon(&bob(), &Arc::new(Outbox::new(1)), Remains::default());
     assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-    sessions.abandon(&bob(), session.outbox());
+    sessions.abandon(&bob(), session.outbox(), Remains::default());
     assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     assert!(sessions.open(&bob(), false, &shared, Duration::ZERO).is_ok());
+}
+
+/// A connection's task as it is when it panics: it holds a slot, a place, and a session that reads its inbox and is subscribed.
+async fn panics(table: Arc<SessionTable>, shared: Arc<Shared>, router: Router, told: oneshot::Sender<Arc<Outbox>>) {
+    let _slot = shared.metrics.connections.enter(1).unwrap();
+    let (_place, session, _) = table.open(&bob(), true, will(0)).await;
+    let mut session = connected(session, &shared, 60);
+    let subscribe = [0x82, 9, 0, 1, 0, 0, 3, b'b', b'o', b'b', 1];
+    assert_eq!(session.receive(&subscribe, shared.hub.now()), Ok(subscribe.len()));
+    let sink = session.outbox().clone();
+    let subscribed = router.subscribe(session.key(), sink, 1, "w/#", Some("group"), false);
+    subscribed.await.unwrap();
+    told.send(session.outbox().clone()).unwrap();
+    panic!("on purpose");
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_gives_everything_back() {
+    // Goal: the slot, the place in the table, the inbox and the subscriptions of a connection whose task panics are free again, it is
+    // offline to shared subscriptions at once, and its will is published (MQTT-3.1.2-8).
+    let shared = shared();
+    let router = Router::start(pubsub::RouterOptions::default(), || SystemClock::default().now().wall).unwrap();
+    let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
+    let (told, outbox) = oneshot::channel();
+    let task = tokio::spawn(panics(table.clone(), shared.clone(), router.clone(), told));
+    let outbox = outbox.await.unwrap();
+    assert!(task.await.unwrap_err().is_panic());
+    assert_eq!(shared.metrics.connections.get(), 0);
+    assert!(!outbox.online());
+
+    let opened = tokio::time::timeout(SECOND, table.open(&bob(), false, None)).await;
+    let (_place, _session, present) = opened.expect("the place is free");
+    assert!(!present);
+    table.reap_due().await;
+    assert_eq!(
+        shared
+            .metrics
+            .snapshot()
+            .iter()
+            .find(|(name, _)| *name == "wills_published"),
+        Some(&("wills_published", 1))
+    );
+    // The router lets go of a sink when it has carried out what it was told.
+    router.shutdown().await;
+    assert_eq!(
+        Arc::strong_count(&outbox),
+        1,
+        "nobody holds the end of the line any more"
+    );
+}
+
+#[test]
+fn a_slot_is_free_again_when_its_holder_is_gone() {
+    // Goal: a gauge never counts more than it may, nor one that is gone.
+    let gauge = Gauge::default();
+    let first = gauge.enter(1);
+    assert!(first.is_some() && gauge.enter(1).is_none());
+    assert_eq!(gauge.get(), 1);
+    drop(first);
+    assert_eq!(gauge.get(), 0);
+    assert!(gauge.enter(1).is_some());
 }
