@@ -21,6 +21,7 @@ use rustix::io::Errno;
 
 use crate::engine::Engine;
 use crate::manifest::{CONVERTIBLE, CURRENT, FORMAT, MANIFEST, MANIFEST_NEW, Manifest, ManifestError};
+use crate::modes;
 
 /// The file whose lock says that a process has the directory open. It stays empty.
 const LOCK: &str = "lock";
@@ -190,7 +191,13 @@ impl DataDirectory {
             }
             Found::Ready => {}
         }
+        modes::close_to_others(root);
         Ok(directory)
+    }
+
+    /// Looks at `root` as [`open`](Self::open) does, and changes nothing. Tells whether there is a store.
+    pub(crate) fn check(root: &Path, engine: &'static str) -> Result<bool, OpenError> {
+        Ok(look(root, engine)? == Found::Ready)
     }
 
     /// Checks and locks `root`, which is to be read from, whatever engine and convertible format it is of. Tells its engine, too.
@@ -213,6 +220,7 @@ impl DataDirectory {
         let lock = lock(root)?;
         // Whoever held the lock until now may have changed what there is.
         let engine = engine()?;
+        modes::close_to_others(root);
         let directory = DataDirectory {
             root: root.to_owned(),
             engine: engine.name(),
@@ -393,6 +401,6 @@ fn create_dir_durably(dir: &Path) -> Result<(), OpenError> {
     };
     let absolute = std::path::absolute(dir).map_err(unwritable)?;
     let missing = absolute.ancestors().take_while(|path| !path.exists()).count();
-    fs::create_dir_all(&absolute).map_err(unwritable)?;
+    modes::create_dir_all(&absolute).map_err(unwritable)?;
     absolute.ancestors().skip(1).take(missing).try_for_each(sync_dir)
 }

@@ -24,6 +24,7 @@ mod key;
 mod log;
 mod manifest;
 mod memory;
+mod modes;
 mod open;
 #[cfg(feature = "testing")]
 pub mod raw;
@@ -46,6 +47,6 @@ pub use error::StoreError;
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};
-pub use open::{StoreOptions, open_store};
+pub use open::{StoreOptions, check_data_directory, open_existing_store, open_store};
 pub use store::{Batch, InboxRecord, Page, PageLimit, Store};
 pub use tree_store::CheckpointOptions;

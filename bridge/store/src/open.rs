@@ -32,6 +32,25 @@ pub fn open_store(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Store>, 
     open_tree(DataDirectory::open(dir, options.engine.name())?, options)
 }
 
+/// As [`open_store`], and a directory without a store is refused instead of made into one.
+///
+/// # Errors
+/// As [`open_store`], and [`OpenError::Missing`].
+pub fn open_existing_store(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
+    match check_data_directory(dir, options.engine)? {
+        true => open_store(dir, options),
+        false => Err(OpenError::Missing { dir: dir.to_owned() }),
+    }
+}
+
+/// Whether there is a store in `dir` that `engine` could open. Nothing is changed, and nobody is kept from using it.
+///
+/// # Errors
+/// A directory that [`open_store`] would refuse for what is in it.
+pub fn check_data_directory(dir: &Path, engine: Engine) -> Result<bool, OpenError> {
+    DataDirectory::check(dir, engine.name())
+}
+
 /// Opens the store in `directory`, which is of that engine.
 pub(crate) fn open_tree(directory: DataDirectory, options: &StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
     match options.engine {
