@@ -1,13 +1,24 @@
 //! The command line of `inboxd`.
 
 use std::env;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use inbox_bridge::{ClientId, ClientIdError, Engine};
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
+
+/// What is wrong with the value of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum UsageError {
+    #[error(
+        "it is an IP address or a host name, and a port, like 127.0.0.1:1884, [::1]:1884 or localhost:1884; for the port alone there \
+         is --port"
+    )]
+    Listen,
+    #[error("it is {}", Engine::ALL.map(Engine::name).join(" or "))]
+    Engine,
+}
 
 /// What follows the options in `inboxd --help`.
 const AFTER_HELP: &str = "\
@@ -46,14 +57,20 @@ pub enum Command {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct ServeArgs {
     /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Keep the store in this directory [default: ./data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Listen on this IP address and port; port 0 takes a free one [default: 127.0.0.1:1883]
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Option<SocketAddr>,
+    /// Listen on this IP address or host name, and port; port 0 takes a free one [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
+    pub listen: Option<String>,
+    /// Listen on this port; the address stays what the configuration says
+    #[arg(short, long, value_name = "PORT", conflicts_with = "listen")]
+    pub port: Option<u16>,
+    /// Log what the broker does in detail, as log.level = "debug" does
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Write the log, on standard error, in this form [default: pretty]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
@@ -63,7 +80,7 @@ pub struct ServeArgs {
 #[derive(Debug, Clone, Args)]
 pub struct InboxArgs {
     /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(short, long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// The data directory of the stopped broker [default: ./data]
     #[arg(long, value_name = "DIR", global = true)]
@@ -145,7 +162,9 @@ impl ServeArgs {
     pub fn load(&self) -> Result<Config, ConfigError> {
         let overrides = Overrides {
             data_dir: self.data.clone(),
-            listen: self.listen,
+            listen: self.listen.clone(),
+            port: self.port,
+            verbose: self.verbose,
             log_format: self.log_format,
         };
         Config::load(self.config.as_deref(), env::vars_os(), &overrides)
@@ -166,9 +185,17 @@ impl InboxArgs {
     }
 }
 
-fn engine(text: &str) -> Result<Engine, String> {
-    let names = Engine::ALL.map(Engine::name).join(" or ");
-    Engine::from_name(text).ok_or_else(|| format!("it is {names}"))
+/// The form of an address is checked here, so that a slip of the pen is told with the usage; what it stands for is the configuration's.
+fn listen(text: &str) -> Result<String, UsageError> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err(UsageError::Listen),
+    }
+}
+
+fn engine(text: &str) -> Result<Engine, UsageError> {
+    Engine::from_name(text).ok_or(UsageError::Engine)
 }
 
 fn client_id(text: &str) -> Result<ClientId, ClientIdError> {
@@ -202,10 +229,33 @@ mod tests {
             };
             assert_eq!(args.config, Some(PathBuf::from("a.toml")));
             assert_eq!(args.data, Some(PathBuf::from("d")));
-            assert_eq!(args.listen, Some(SocketAddr::from(([127, 0, 0, 1], 0))));
+            assert_eq!(args.listen.as_deref(), Some("127.0.0.1:0"));
             assert_eq!(args.log_format, Some(LogFormat::Json));
         }
         assert!(matches!(parse("inboxd"), Ok(Command::Serve(args)) if args == ServeArgs::default()));
+    }
+
+    #[test]
+    fn options_are_understood_as_users_of_mosquitto_type_them() {
+        // Goal: `mosquitto -c FILE -p PORT -v` has the same meaning here.
+        let Ok(Command::Serve(args)) = parse("inboxd -c a.toml -p 1884 -v") else {
+            panic!("they are options of serve")
+        };
+        assert_eq!(
+            (args.config, args.port, args.verbose),
+            (Some(PathBuf::from("a.toml")), Some(1884), true)
+        );
+        assert!(
+            parse("inboxd -p 1884 --listen 127.0.0.1:1885").is_err(),
+            "which of them is meant?"
+        );
+        for good in ["localhost:1884", "[::1]:1884", "broker.example:0"] {
+            assert!(parse(&format!("inboxd --listen {good}")).is_ok(), "{good}");
+        }
+        for bad in ["1884", ":1884", "localhost", "localhost:", "localhost:mqtt"] {
+            let error = parse(&format!("inboxd --listen {bad}")).unwrap_err();
+            assert!(error.to_string().contains("--port"), "{error}");
+        }
     }
 
     #[test]

@@ -1,54 +1,72 @@
 //! The `inboxd` command.
 
-use std::io;
 use std::process::ExitCode;
+use std::{env, io};
 
 use clap::Parser;
-use inbox_bridge::open_store;
+use inbox_bridge::open_existing_store;
 use inboxd::cli::{Cli, Command, InboxArgs, ServeArgs, StoreAction};
-use inboxd::config::{Config, ConfigError};
+use inboxd::config::{Config, ConfigError, LogFormat, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::{config_command, logging, serve, store_command};
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 fn main() -> ExitCode {
+    // Whatever this process writes, and the libraries that keep its data, is for its owner alone.
+    umask(Mode::RWXG | Mode::RWXO);
     let outcome = match Cli::parse().into_command() {
         Command::Serve(args) => run_broker(&args),
-        Command::CheckConfig(args) => {
-            with_config(args.load(), |config| config_command::check(config, &mut io::stdout()))
-        }
-        Command::PrintConfig(args) => {
-            with_config(args.load(), |config| config_command::print(config, &mut io::stdout()))
-        }
+        Command::CheckConfig(args) => check_config(&args),
+        Command::PrintConfig(args) => print_config(&args),
         Command::Inbox(args) => look_into_inboxes(&args),
         Command::Store(args) => work_on_store(&args.action),
     };
-    match outcome {
-        Ok(()) => Exit::Ok.into(),
+    let exit = match outcome {
+        Ok(()) => Exit::Ok,
         Err((exit, error)) => {
-            eprintln!("inboxd: {error}");
-            exit.into()
+            logging::say(&error.to_string());
+            exit
         }
-    }
+    };
+    logging::flush();
+    exit.into()
 }
 
 type Outcome = Result<(), (Exit, anyhow::Error)>;
 
 fn run_broker(args: &ServeArgs) -> Outcome {
     let config = configured(args.load())?;
-    logging::init(config.log.format, &config.log.level).map_err(|error| (Exit::BadConfiguration, error.into()))?;
+    start_log(config.log.format, &config.log.level)?;
+    if let Some(note) = note_on_variables() {
+        tracing::info!("{note}");
+    }
     serve::serve(&config).map_err(|error| (error.exit(), error.into()))
 }
 
-fn with_config(config: Result<Config, ConfigError>, answer: impl FnOnce(&Config) -> io::Result<()>) -> Outcome {
-    answer(&configured(config)?).map_err(|error| (Exit::Failed, error.into()))
+/// Looks at everything that the broker looks at before it serves.
+fn check_config(args: &ServeArgs) -> Outcome {
+    let config = configured(args.load())?;
+    logging::filter(&config.log.level).map_err(|error| (Exit::BadConfiguration, error.into()))?;
+    serve::check(&config).map_err(|error| (error.exit(), error.into()))?;
+    if let Some(note) = note_on_variables() {
+        logging::say(&note);
+    }
+    config_command::check(&config, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
+}
+
+fn print_config(args: &ServeArgs) -> Outcome {
+    let config = configured(args.load())?;
+    config_command::print(&config, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {
     let config = configured(args.load())?;
-    let store = open_store(&config.data_dir, &serve::store_options(&config))
+    start_log(config.log.format, &config.log.level)?;
+    let store = open_existing_store(&config.data_dir, &serve::store_options(&config))
         .map_err(|error| (serve::open_exit(&error), error.into()))?;
-    let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr().lock());
+    let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr());
     let streams = Streams {
         input: &mut input,
         out: &mut out,
@@ -60,11 +78,27 @@ fn look_into_inboxes(args: &InboxArgs) -> Outcome {
 }
 
 fn work_on_store(action: &StoreAction) -> Outcome {
+    start_log(LogFormat::Pretty, "warn")?;
     let StoreAction::Convert { from, to, engine } = action;
-    let (mut out, mut notes) = (io::stdout().lock(), io::stderr().lock());
+    let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     store_command::run(from, to, *engine, &mut out, &mut notes).map_err(|error| (error.exit(), error.into()))
 }
 
 fn configured(config: Result<Config, ConfigError>) -> Result<Config, (Exit, anyhow::Error)> {
     config.map_err(|error| (Exit::BadConfiguration, error.into()))
+}
+
+fn start_log(format: LogFormat, level: &str) -> Outcome {
+    logging::init(format, level).map_err(|error| (Exit::BadConfiguration, error.into()))
+}
+
+/// A remark on the variables that are passed over, if there are any.
+fn note_on_variables() -> Option<String> {
+    let names = ignored_variables(env::vars_os());
+    (!names.is_empty()).then(|| {
+        format!(
+            "environment variables that Kubernetes makes for a Service are no settings and are passed over: {}",
+            names.join(", ")
+        )
+    })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use inbox_bridge::{
     Bridge, CheckpointOptions, Clock, FjallOptions, OpenError, SledOptions, StartError, StoreError, StoreOptions,
-    SystemClock, open_store,
+    SystemClock, check_data_directory, open_store,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,9 +44,7 @@ pub enum ServeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The address cannot be listened on.
-    #[error(
-        "cannot listen on {address} ({why}); is another broker running there? Choose another address with --listen"
-    )]
+    #[error("cannot listen on {address} ({why}); {}", listen_advice(.why.kind()))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -81,6 +79,19 @@ impl ServeError {
     }
 }
 
+/// What to do when the system does not let us listen.
+fn listen_advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "is another broker running there? Choose another address with --listen",
+        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine: choose one that is, with --listen",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a permission: choose a higher one with --port, or give it with AmbientCapabilities=CAP_NET_BIND_SERVICE \
+             in the systemd unit, or with `setcap cap_net_bind_service=+ep` on the binary"
+        }
+        _ => "choose another address with --listen",
+    }
+}
+
 /// How the process ends when the data directory cannot be opened.
 pub fn open_exit(error: &OpenError) -> Exit {
     match error {
@@ -104,19 +115,38 @@ pub fn store_options(config: &Config) -> StoreOptions {
     }
 }
 
+/// Looks at what [`serve`] would need, without taking or changing any of it.
+///
+/// # Errors
+/// What [`serve`] would say about the address or the data directory. An address or a directory that is in use is none: it may be in
+/// use by the broker whose configuration this is.
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    check_data_directory(&config.data_dir, config.store.engine)?;
+    let address = config.listener.listen;
+    // UDP, so that no client of a broker that is about to start can meet this socket. The rules for addresses and ports are the same.
+    match std::net::UdpSocket::bind(address) {
+        Err(why) if why.kind() != io::ErrorKind::AddrInUse => Err(ServeError::Listen { address, why }),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the broker until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub fn serve(config: &Config) -> Result<(), ServeError> {
     let (watcher, events, store_failed) = Watcher::new();
-    let store = open_store(&config.data_dir, &store_options(config))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(ServeError::System)?;
+    // Before the store is opened, which can take a while.
+    runtime
+        .block_on(async { ignore_hangups() })
+        .map_err(ServeError::System)?;
+    let store = open_store(&config.data_dir, &store_options(config))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {
         run(config, &bridge, events, store_failed).await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
@@ -164,7 +194,19 @@ async fn run(
         let broker = broker.clone();
         async move { broker.table.reap().await }
     });
-    say_ready(address).map_err(ServeError::System)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        mqtt = %address,
+        data_dir = %config.data_dir.display(),
+        engine = config.store.engine.name(),
+        "the broker is ready"
+    );
+    // Whoever should read it may be gone, or stuck; clients can be served all the same.
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = say_ready(address) {
+            tracing::warn!(%error, "the line that says that the broker is ready could not be written to standard output");
+        }
+    });
 
     // Every connection's task holds a sender; when the last one is gone, receiving ends.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -196,6 +238,18 @@ async fn run(
         (Ok(()), false) => Ok(()),
         (Err(_elapsed), false) => Err(ServeError::Timeout(config.shutdown_timeout)),
     }
+}
+
+/// SIGHUP is what a terminal sends when it is closed, and what asks a service to read its configuration again. The broker does not do
+/// that yet, and must not end by it.
+fn ignore_hangups() -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP is ignored: a changed configuration takes effect when the broker is started again");
+        }
+    });
+    Ok(())
 }
 
 /// Accepts connections for ever.
@@ -258,4 +312,30 @@ fn router_options(config: &Config) -> RouterOptions {
 
 fn wall_clock() -> inbox_bridge::Micros {
     SystemClock::default().now().wall
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_it_from_listening_is_told_by_its_cause() {
+        // Goal: a port that needs a permission is no reason to look for another broker.
+        let said = |kind: io::ErrorKind| {
+            let address = SocketAddr::from(([127, 0, 0, 1], 883));
+            ServeError::Listen {
+                address,
+                why: kind.into(),
+            }
+            .to_string()
+        };
+        let forbidden = said(io::ErrorKind::PermissionDenied);
+        assert!(
+            forbidden.contains("below 1024") && forbidden.contains("setcap"),
+            "{forbidden}"
+        );
+        assert!(!forbidden.contains("another broker"), "{forbidden}");
+        assert!(said(io::ErrorKind::AddrInUse).contains("another broker"));
+        assert!(said(io::ErrorKind::AddrNotAvailable).contains("not an address of this machine"));
+    }
 }

@@ -30,6 +30,7 @@ pub(super) const LISTEN: &str = "mqtt.listen";
 pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
 pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
 pub(super) const DATA_DIR: &str = "data_dir";
+pub(super) const LOG_LEVEL: &str = "log.level";
 pub(super) const LOG_FORMAT: &str = "log.format";
 
 /// The names of [`LogFormat`].
@@ -96,7 +97,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         Count(0..=10_000_000),
     )?;
     v.key("router.retained_bytes_max", &mut c.router.retained_bytes_max, memory(0))?;
-    v.key("log.level", &mut c.log.level, Directives)?;
+    v.key(LOG_LEVEL, &mut c.log.level, Directives)?;
     v.key(LOG_FORMAT, &mut c.log.format, Choice(LOG_FORMATS))
 }
 

@@ -1,6 +1,6 @@
 //! The kinds of values that keys take: how each is read, what it says when it cannot be, and how it is written.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(super) struct Seconds(pub(super) RangeInclusive<Duration>);
 /// As [`Seconds`], where `"0s"` means none.
 pub(super) struct OptionalSeconds(pub(super) RangeInclusive<Duration>);
 
-/// An IP address and a port.
+/// An IP address and a port, or a host name and a port.
 pub(super) struct Address;
 
 /// A directory.
@@ -188,10 +188,19 @@ impl Kind<Option<Duration>> for OptionalSeconds {
 
 impl Kind<SocketAddr> for Address {
     fn read(&self, raw: &Raw) -> Result<SocketAddr, String> {
-        raw.text().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-            "it is an IP address and a port, like \"127.0.0.1:1883\" or \"[::1]:1883\"; a host name is not taken"
-                .to_owned()
-        })
+        let text = raw.text().map(str::trim).unwrap_or_default();
+        if let Ok(address) = text.parse() {
+            return Ok(address);
+        }
+        let port = text
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty() && !host.contains(':'));
+        if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(
+                "it is an IP address or a host name, and a port, like \"127.0.0.1:1883\", \"[::1]:1883\" or \"localhost:1883\"".to_owned(),
+            );
+        }
+        resolve(text)
     }
 
     fn write(&self, value: &SocketAddr) -> toml::Value {
@@ -244,7 +253,7 @@ impl Kind<String> for Prefix {
 impl Kind<String> for Directives {
     fn read(&self, raw: &Raw) -> Result<String, String> {
         let text = raw.text().ok_or("it is text, like \"info\" or \"info,inboxd=debug\"")?;
-        crate::logging::parse_directives(text).map_err(|error| error.to_string())?;
+        super::directives::parse_directives(text).map_err(|error| error.to_string())?;
         Ok(text.to_owned())
     }
 
@@ -271,6 +280,19 @@ impl<T: Copy + PartialEq> Kind<T> for Choice<T> {
             .find(|(_, known)| known == value)
             .map_or("", |(name, _)| name);
         toml::Value::String(name.to_owned())
+    }
+}
+
+/// The address of a host name with a port. A name can have several; clients that are given the same name try IPv4 as well as IPv6,
+/// and things that know only one know IPv4.
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    match text.to_socket_addrs() {
+        Ok(addresses) => addresses
+            .min_by_key(SocketAddr::is_ipv6)
+            .ok_or_else(|| "this host name has no address; write the IP address".to_owned()),
+        Err(why) => Err(format!(
+            "this host name cannot be resolved here ({why}); write the IP address"
+        )),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
@@ -11,6 +10,7 @@ use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use super::error::{Misfit, Setting};
 use super::kind::{Kind, Raw};
 use super::quantity::format_size;
+use super::service_variables::is_service_variable;
 use super::{Config, ConfigError, LogFormat, Origin, keys};
 
 /// What all our environment variables begin with.
@@ -24,7 +24,11 @@ pub struct Overrides {
     /// `--data`: key `data_dir`.
     pub data_dir: Option<PathBuf>,
     /// `--listen`: key `mqtt.listen`.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<String>,
+    /// `--port`: the port of key `mqtt.listen`.
+    pub port: Option<u16>,
+    /// `--verbose`: key `log.level` is `debug`.
+    pub verbose: bool,
     /// `--log-format`: key `log.format`.
     pub log_format: Option<LogFormat>,
 }
@@ -55,6 +59,9 @@ impl Config {
 
         let mut config = Config::default();
         keys::visit(&mut config, &mut layers)?;
+        if let Some(port) = overrides.port {
+            config.listener.listen.set_port(port);
+        }
         layers.check_relations(&config)?;
         Ok(config)
     }
@@ -93,6 +100,7 @@ impl Layers {
                 continue;
             }
             match (name.to_str(), value.into_string()) {
+                (Some(name), Ok(value)) if is_service_variable(name, &value) => continue,
                 (Some(name), Ok(value)) => ours.insert(upper_only(name)?.to_owned(), value),
                 _ => {
                     return Err(ConfigError::NotUtf8 {
@@ -123,8 +131,11 @@ impl Layers {
             })?;
             self.set(keys::DATA_DIR, text.to_owned(), "--data");
         }
-        if let Some(listen) = overrides.listen {
-            self.set(keys::LISTEN, listen.to_string(), "--listen");
+        if let Some(listen) = &overrides.listen {
+            self.set(keys::LISTEN, listen.clone(), "--listen");
+        }
+        if overrides.verbose {
+            self.set(keys::LOG_LEVEL, "debug".to_owned(), "--verbose");
         }
         let format = overrides
             .log_format

@@ -4,12 +4,14 @@
 //! fit together. Four layers, the later one wins key by key: the defaults below, a TOML file, the environment (`INBOXD_…`
 //! with `__` between levels), and the flags of the command line. `inboxd.example.toml` lists every key.
 
+mod directives;
 mod error;
 mod keys;
 mod kind;
 mod load;
 mod print;
 mod quantity;
+mod service_variables;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +21,13 @@ use std::time::Duration;
 
 use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
 
+pub use directives::DirectivesError;
+pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
 pub use load::Overrides;
 pub use mqtt_session::MqttLimits;
+pub use service_variables::ignored_variables;
 
 /// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,8 @@ use std::fmt::Write;
 use inbox_bridge::{ClientId, Entry, InboxRecord, Micros, message_id};
 use serde_json::{Map, Value, json};
 
+use crate::logging::json_in_one_line;
+
 /// Most characters of a payload in a line for people.
 const PREVIEW_CHARS_MAX: usize = 60;
 
@@ -19,7 +21,9 @@ pub(super) fn list(client: &ClientId, record: &InboxRecord) -> String {
 }
 
 pub(super) fn list_json(client: &ClientId, record: &InboxRecord) -> String {
-    json!({ "inbox": client.as_str(), "messages": record.messages, "bytes": record.bytes }).to_string()
+    json_in_one_line(
+        &json!({ "inbox": client.as_str(), "messages": record.messages, "bytes": record.bytes }).to_string(),
+    )
 }
 
 pub(super) fn show(entry: &Entry) -> String {
@@ -66,7 +70,7 @@ pub(super) fn show_json(entry: &Entry) -> String {
             put("user_properties", json!(properties.user));
         }
     }
-    Value::Object(fields).to_string()
+    json_in_one_line(&Value::Object(fields).to_string())
 }
 
 /// The `id` that the recipient will see (contract rule 7).

@@ -84,7 +84,7 @@ fn list(store: &dyn Store, json: bool, out: &mut dyn Write, notes: &mut dyn Writ
         let inboxes = store.inboxes(after.as_ref(), LIST_PAGE_INBOXES)?;
         if after.is_none() {
             match (inboxes.is_empty(), json) {
-                (true, _) => writeln!(notes, "no inbox holds anything")?,
+                (true, _) => remark(notes, "no inbox holds anything"),
                 (false, false) => writeln!(out, "{}", line::list_header())?,
                 (false, true) => {}
             }
@@ -117,7 +117,7 @@ fn show(
     while left > 0 {
         let Page { entries, more } = read_page(store, client, after, left)?;
         if after == Seq::ZERO && entries.is_empty() {
-            writeln!(notes, "inbox {client:?} holds nothing")?;
+            remark(notes, &format!("inbox {client:?} holds nothing"));
         }
         for entry in &entries {
             let text = if json {
@@ -134,6 +134,11 @@ fn show(
         }
     }
     Ok(())
+}
+
+/// Says something that is not the answer. Nobody needs to hear it.
+fn remark(notes: &mut dyn Write, text: &str) {
+    let _unheard = writeln!(notes, "{text}");
 }
 
 /// Asks whether the inbox is really to be emptied. An inbox that cannot be counted can still be purged.

@@ -11,7 +11,10 @@
 
 mod bad_input;
 mod client_crate;
+mod command_line;
 mod engines;
+mod file_modes;
+mod logging;
 mod mqtt;
 mod operating;
 mod restart;

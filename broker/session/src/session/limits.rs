@@ -49,7 +49,7 @@ impl Default for MqttLimits {
             sessions_max: 100_000,
             keep_alive_max: None,
             queue_messages_max: 1000,
-            subscriptions_per_session_max: 100,
+            subscriptions_per_session_max: 10_000,
         }
     }
 }

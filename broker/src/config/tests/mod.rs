@@ -64,8 +64,9 @@ fn later_layers_win_key_by_key() {
     ];
     let flags = Overrides {
         data_dir: Some(PathBuf::from("flagged")),
-        listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 3))),
+        listen: Some("127.0.0.1:3".to_owned()),
         log_format: Some(LogFormat::Pretty),
+        ..Overrides::default()
     };
     let config = load_with(file, &environment, &flags).unwrap();
     assert_eq!(
@@ -202,10 +203,16 @@ fn a_wrong_value_names_key_value_source_and_what_is_allowed() {
             &["= \"1MB\"", "from 1B to 255MiB", "KiB, MiB"],
         ),
         (
-            "[mqtt]\nlisten = \"localhost:1883\"\n",
-            &["= \"localhost:1883\"", "127.0.0.1:1883", "host name"],
+            "[mqtt]\nlisten = \"no-such-host.invalid:1883\"\n",
+            &["= \"no-such-host.invalid:1883\"", "cannot be resolved", "IP address"],
         ),
-        ("[mqtt]\nlisten = 1883\n", &["= 1883", "IP address and a port"]),
+        ("[mqtt]\nlisten = \"1883\"\n", &["= \"1883\"", "localhost:1883"]),
+        ("[mqtt]\nlisten = \":1883\"\n", &["= \":1883\"", "localhost:1883"]),
+        (
+            "[mqtt]\nlisten = \"localhost:70000\"\n",
+            &["= \"localhost:70000\"", "127.0.0.1:1883", "host name"],
+        ),
+        ("[mqtt]\nlisten = 1883\n", &["= 1883", "IP address or a host name"]),
         ("data_dir = \"\"\n", &["data_dir = \"\"", "path of a directory"]),
         (
             "[inbox]\nwhen_full = \"drop\"\n",
@@ -273,13 +280,49 @@ fn only_loopback_is_listened_on_unless_anonymous_clients_are_meant() {
         );
     }
     let flags = Overrides {
-        listen: Some(SocketAddr::from(([0, 0, 0, 0], 1883))),
+        listen: Some("0.0.0.0:1883".to_owned()),
         ..Overrides::default()
     };
     assert_says(
         load_with("", &[], &flags),
         &["flag --listen: mqtt.listen = \"0.0.0.0:1883\""],
     );
+}
+
+#[test]
+fn a_host_name_and_a_port_alone_are_understood() {
+    // Goal: `--listen localhost:1884`, `-p 1884` and `-v` do what their users expect; a name is resolved to an address.
+    let named = Overrides {
+        listen: Some("localhost:1884".to_owned()),
+        ..Overrides::default()
+    };
+    let listen = load_with("", &[], &named).unwrap().listener.listen;
+    assert!(listen.ip().is_loopback() && listen.port() == 1884, "{listen}");
+
+    let flags = Overrides {
+        port: Some(1884),
+        verbose: true,
+        ..Overrides::default()
+    };
+    let config = load_with(
+        "[mqtt]\nlisten = \"127.0.0.9:1883\"\n[log]\nlevel = \"warn\"\n",
+        &[],
+        &flags,
+    )
+    .unwrap();
+    assert_eq!(config.listener.listen.to_string(), "127.0.0.9:1884");
+    assert_eq!(config.log.level, "debug");
+}
+
+#[test]
+fn variables_of_a_service_are_passed_over() {
+    // Goal: a Kubernetes Service called inboxd does not keep the broker from starting; a misspelt setting still does.
+    let service = [
+        ("INBOXD_PORT", "tcp://10.96.0.7:1883"),
+        ("INBOXD_SERVICE_HOST", "10.96.0.7"),
+    ];
+    assert_eq!(load_env(&service).unwrap(), Config::default());
+    assert_says(load_env(&[("INBOXD_PORT", "1884")]), &["INBOXD_PORT"]);
 }
 
 #[test]
