@@ -1,11 +1,10 @@
 //! Messages out of the own inbox.
 
+use std::fmt::Debug;
 use std::sync::Weak;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-
-use crate::connection::Link;
 
 /// The messages of the own inbox, in order.
 #[derive(Debug)]
@@ -44,10 +43,16 @@ pub struct Message {
     pub(crate) ack: Acknowledgement,
 }
 
+/// Where acknowledgements go.
+pub(crate) trait Acknowledge: Debug + Send + Sync {
+    /// Acknowledges a delivery, if its connection is the present one.
+    fn acknowledge(&self, connection: u64, packet_id: u16) -> Result<(), AckError>;
+}
+
 /// What an acknowledgement needs.
 #[derive(Debug)]
 pub(crate) struct Acknowledgement {
-    pub(crate) link: Weak<Link>,
+    pub(crate) link: Weak<dyn Acknowledge>,
     /// Packet identifiers mean something in the connection that used them only.
     pub(crate) connection: u64,
     pub(crate) packet_id: u16,

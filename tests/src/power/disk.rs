@@ -9,13 +9,15 @@
 //! A cut disk goes on to work, so that the program on it can be ended at leisure. What it acknowledged is to be found in the
 //! image exactly if it was acknowledged while [`Disk::is_cut`] was still false; so first take the acknowledgement, then look.
 
-use std::collections::{BTreeMap, HashMap};
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::image::{Image, Tree};
-use super::loss::Loss;
-use super::node::{DirNode, FileNode, Ino, Node, OpNumber};
+use super::image::Image;
+use super::loss::{Loss, OpNumber};
+use super::node::{DirNode, FileNode, Ino, Node};
+use state::State;
 
 /// The root directory, here and in FUSE.
 pub(super) const ROOT: Ino = 1;
@@ -56,26 +58,6 @@ pub enum DiskError {
 #[derive(Debug, Clone)]
 pub struct Disk(Arc<Mutex<State>>);
 
-#[derive(Debug)]
-struct State {
-    nodes: HashMap<Ino, Node>,
-    last_ino: Ino,
-    last_op: OpNumber,
-    planned: Option<(OpNumber, u64)>,
-    image: Option<Arc<Image>>,
-    faults: Faults,
-}
-
-/// What is wrong with the disk.
-#[derive(Debug, Default)]
-struct Faults {
-    /// Syncs until the one that fails, which is at 1, and the seed of what it keeps.
-    failing_sync: Option<(u64, u64)>,
-    bytes_left: Option<u64>,
-    sync_delay: Duration,
-    is_read_only: bool,
-}
-
 /// What `stat` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -98,17 +80,7 @@ impl Disk {
 
     /// A disk that begins with what a cut left, all of it durable.
     pub fn from_image(image: &Image) -> Self {
-        let mut state = State {
-            nodes: HashMap::new(),
-            last_ino: ROOT,
-            last_op: 0,
-            planned: None,
-            image: None,
-            faults: Faults::default(),
-        };
-        let root = state.load(&image.root);
-        state.nodes.insert(ROOT, Node::Dir(root));
-        Disk(Arc::new(Mutex::new(state)))
+        Disk(Arc::new(Mutex::new(State::durable(image))))
     }
 
     /// Cuts the power now, unless that has happened already, and tells what is left. The seed decides what that is.
@@ -316,99 +288,5 @@ impl Disk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn load(&mut self, names: &BTreeMap<String, Tree>) -> DirNode {
-        let mut inos = BTreeMap::new();
-        for (name, tree) in names {
-            let node = match tree {
-                Tree::File(content) => Node::File(FileNode::durable(content)),
-                Tree::Dir(names) => Node::Dir(self.load(names)),
-            };
-            self.last_ino += 1;
-            self.nodes.insert(self.last_ino, node);
-            inos.insert(name.clone(), self.last_ino);
-        }
-        DirNode::durable(inos)
-    }
-
-    /// One more operation was done.
-    fn count(&mut self) {
-        self.last_op += 1;
-        match self.planned {
-            Some((at, seed)) if at == self.last_op => _ = self.cut(seed),
-            _ => {}
-        }
-    }
-
-    fn cut(&mut self, seed: u64) -> Arc<Image> {
-        if let Some(image) = &self.image {
-            return image.clone();
-        }
-        let mut loss = Loss::new(seed, self.last_op);
-        let root = self.tree(ROOT, &mut loss);
-        let Tree::Dir(root) = root else {
-            unreachable!("the root is a directory");
-        };
-        let image = Arc::new(Image { root });
-        self.image = Some(image.clone());
-        image
-    }
-
-    fn tree(&self, ino: Ino, loss: &mut Loss) -> Tree {
-        match &self.nodes[&ino] {
-            Node::File(file) => Tree::File(file.after_cut(loss)),
-            Node::Dir(dir) => {
-                let names = dir.after_cut(loss).into_iter();
-                Tree::Dir(names.map(|(name, ino)| (name, self.tree(ino, loss))).collect())
-            }
-        }
-    }
-
-    fn stat(&self, ino: Ino) -> Result<Stat, DiskError> {
-        let (is_dir, bytes) = match self.nodes.get(&ino).ok_or(DiskError::NotFound)? {
-            Node::File(file) => (false, file.current.len() as u64),
-            Node::Dir(_) => (true, 0),
-        };
-        Ok(Stat { ino, is_dir, bytes })
-    }
-
-    fn name(&self, dir: Ino, name: &str) -> Result<Ino, DiskError> {
-        let names = &self.dir(dir)?.current;
-        names.get(name).copied().ok_or(DiskError::NotFound)
-    }
-
-    fn node_mut(&mut self, ino: Ino) -> Result<&mut Node, DiskError> {
-        self.nodes.get_mut(&ino).ok_or(DiskError::NotFound)
-    }
-
-    fn file(&self, ino: Ino) -> Result<&FileNode, DiskError> {
-        match self.nodes.get(&ino).ok_or(DiskError::NotFound)? {
-            Node::File(file) => Ok(file),
-            Node::Dir(_) => Err(DiskError::IsADirectory),
-        }
-    }
-
-    fn file_mut(&mut self, ino: Ino) -> Result<&mut FileNode, DiskError> {
-        match self.node_mut(ino)? {
-            Node::File(file) => Ok(file),
-            Node::Dir(_) => Err(DiskError::IsADirectory),
-        }
-    }
-
-    fn dir(&self, ino: Ino) -> Result<&DirNode, DiskError> {
-        match self.nodes.get(&ino).ok_or(DiskError::NotFound)? {
-            Node::Dir(dir) => Ok(dir),
-            Node::File(_) => Err(DiskError::NotADirectory),
-        }
-    }
-
-    fn dir_mut(&mut self, ino: Ino) -> Result<&mut DirNode, DiskError> {
-        match self.node_mut(ino)? {
-            Node::Dir(dir) => Ok(dir),
-            Node::File(_) => Err(DiskError::NotADirectory),
-        }
     }
 }

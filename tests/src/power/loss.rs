@@ -3,7 +3,8 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::node::OpNumber;
+/// Counts everything that changes a disk, syncs included, from 1.
+pub(super) type OpNumber = u64;
 
 /// Bytes that a disk writes whole or not at all.
 pub(super) const SECTOR_BYTES: usize = 512;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::loss::{Fate, Loss, SECTOR_BYTES};
+use super::loss::{Fate, Loss, OpNumber, SECTOR_BYTES};
 
-/// Counts everything that changes a disk, syncs included, from 1.
-pub(super) type OpNumber = u64;
 /// Names a node of one disk.
 pub(super) type Ino = u64;
 

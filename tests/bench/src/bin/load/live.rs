@@ -4,6 +4,9 @@
 //! throughput. *Open loop* (a rate): message k is due at k / rate, whatever the broker does. One that cannot be sent
 //! then, because the window is full, keeps its due time, and latencies count from it.
 
+mod plan;
+mod traffic;
+
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,36 +14,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::ledger::Ledger;
-use crate::options::Pace;
 use crate::report::{Latencies, Report};
 use crate::run::{Run, RunError, Shared};
 use crate::system::Usage;
-use crate::traffic::Traffic;
+pub(crate) use plan::Plan;
+use plan::{SECOND_NS, Schedule};
+use traffic::Traffic;
 
-const SECOND_NS: u64 = 1_000_000_000;
 /// How long what was sent may take to arrive after the last message was due.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
-
-/// What to drive.
-#[derive(Debug)]
-pub(crate) struct Plan<'a> {
-    pub(crate) name: &'static str,
-    /// Publisher p writes to inbox p modulo the readers.
-    pub(crate) publishers: usize,
-    pub(crate) readers: usize,
-    pub(crate) pace: &'a Pace,
-}
-
-/// When things happen, in nanoseconds of the run's clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Schedule {
-    /// Publishing begins.
-    begin: u64,
-    /// Messages due from now on count in the latencies.
-    measure_from: u64,
-    /// Nothing is due any more.
-    pub(crate) measure_to: u64,
-}
 
 /// Drives `plan` and reports.
 pub(crate) fn drive(run: &Run, plan: &Plan<'_>, options: Value) -> Result<Report, RunError> {
@@ -134,39 +116,4 @@ fn watch(run: &Run, plan: &Plan<'_>, shared: &Shared, schedule: &OnceLock<Schedu
         measured: [from, to],
         not_acknowledged,
     })
-}
-
-impl Schedule {
-    /// Whether what is due then counts in the latencies.
-    pub(crate) fn measures(&self, due_ns: u64) -> bool {
-        (self.measure_from..self.measure_to).contains(&due_ns)
-    }
-
-    /// When message `number` of publisher `index` is due at `rate` messages/s: the publishers take turns.
-    pub(crate) fn due_ns(&self, publishers: usize, rate: u64, index: usize, number: u64) -> u64 {
-        let place = u128::from(number) * publishers as u128 + index as u128;
-        let after_ns = place * u128::from(SECOND_NS) / u128::from(rate);
-        self.begin.saturating_add(u64::try_from(after_ns).unwrap_or(u64::MAX))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Goal: the open loop sends exactly at its rate, whosever turn it is, from the beginning of the schedule.
-    #[test]
-    fn the_schedule_keeps_its_rate() {
-        let schedule = Schedule {
-            begin: 500,
-            measure_from: 1000,
-            measure_to: 2000,
-        };
-        let due: Vec<u64> = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1)]
-            .map(|(index, number)| schedule.due_ns(3, 1000, index, number) - 500)
-            .to_vec();
-        assert_eq!(due, [0, 1_000_000, 2_000_000, 3_000_000, 4_000_000]);
-        assert_eq!(schedule.due_ns(3, 10_000_000, 0, u64::MAX), u64::MAX);
-        assert!(schedule.measures(1000) && schedule.measures(1999) && !schedule.measures(2000));
-    }
 }

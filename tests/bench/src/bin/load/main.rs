@@ -4,7 +4,6 @@
 //! One thread drives all connections ([`reactor`]), a workload is a [`run::Worker`] on top of it, and a [`ledger`]
 //! keeps account of every message: a fast broker that loses messages is not fast.
 
-mod drain;
 mod gather;
 mod idle;
 mod ledger;
@@ -16,10 +15,8 @@ mod publisher;
 mod reactor;
 mod report;
 mod run;
-mod store;
 mod subscribe;
 mod system;
-mod traffic;
 
 use std::io::Write;
 use std::net::SocketAddr;

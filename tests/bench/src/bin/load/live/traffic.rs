@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::gather::Gather;
 use crate::ledger::Ledger;
-use crate::live::{Plan, Schedule};
 use crate::packet::{self, Incoming};
 use crate::publisher::{Publisher, Stamp};
 use crate::reactor::{Handler, LinkError, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
+
+use super::plan::{Plan, Schedule};
 
 /// A worker looks up at least this often.
 const WAIT_MAX: Duration = Duration::from_millis(5);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::gather::Gather;
 use crate::ledger::Ledger;
-use crate::mail::Plan;
 use crate::packet::{self, Incoming};
 use crate::publisher::{Publisher, Stamp};
 use crate::reactor::{Handler, LinkError, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
+
+use super::plan::Plan;
 
 const WAIT: Duration = Duration::from_millis(5);
 

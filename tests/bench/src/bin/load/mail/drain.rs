@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::ledger::Ledger;
-use crate::mail::Plan;
 use crate::packet::{self, Incoming};
 use crate::publisher::Stamp;
 use crate::reactor::{Handler, LinkError, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, Run, RunError, Shared, Worker};
+
+use super::plan::Plan;
 
 const WAIT: Duration = Duration::from_millis(5);
 /// How often stalled readers are looked for, in nanoseconds.
