@@ -7,15 +7,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::Context;
 
 use crate::Workspace;
 use crate::steps::{Steps, run};
-
-const CARGO_FUZZ: [&str; 5] = ["install", "--locked", "--version", "0.13.2", "cargo-fuzz"];
+use crate::tools;
 
 /// Name and longest input in bytes. A record of several pieces has more than 16 KiB.
 const TARGETS: [(&str, usize); 5] = [
@@ -48,7 +47,7 @@ pub(crate) struct Arguments {
 
 /// Runs one target, or each in turn.
 pub(crate) fn fuzz(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<()> {
-    install()?;
+    tools::cargo_tool(tools::CARGO_FUZZ)?;
     let mut steps = Steps::new();
     let wanted = |name: &str| arguments.target.as_deref().is_none_or(|target| target == name);
     for (name, length) in TARGETS.into_iter().filter(|(name, _)| wanted(name)) {
@@ -149,16 +148,4 @@ fn inputs(corpus: &Path) -> anyhow::Result<Vec<(PathBuf, SystemTime)>> {
             .collect()
     };
     list().with_context(|| format!("the inputs in {} cannot be listed", corpus.display()))
-}
-
-fn install() -> anyhow::Result<()> {
-    let mut probe = Command::new("cargo");
-    probe
-        .args(["fuzz", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if probe.status().is_ok_and(|status| status.success()) {
-        return Ok(());
-    }
-    run(Command::new("cargo").args(CARGO_FUZZ))
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: everything in inboxd that is not one cargo command.
 
 mod fuzz;
+mod mutants;
 mod power;
 mod programs;
 mod soak;
@@ -44,6 +45,11 @@ enum Task {
     /// Kill a broker with -9 again and again and check what it promised: `cargo xtask crash --kills 200`, or `--seed S` again.
     #[command(disable_help_flag = true)]
     Crash(Passed),
+    /// Show who imports whom, and fail on circles of imports and on long files.
+    #[command(disable_help_flag = true)]
+    House(Passed),
+    /// Look for changes of the inboxes' and sessions' code that no test notices, with cargo-mutants. It takes hours: `--shard 3/20` is a part.
+    Mutants(mutants::Arguments),
     /// Cut the power under the store and the broker, and check that what they acknowledged is there: `cargo xtask power --cuts 200`.
     Power(power::Arguments),
     /// Every test of reliability in turn, with new seeds each time, until the time is over.
@@ -70,6 +76,8 @@ fn main() -> ExitCode {
         Task::Load(it) => programs::run(&workspace, BENCH, "load", &it.arguments),
         Task::Sim(it) => programs::run(&workspace, TESTS, "sim", &it.arguments),
         Task::Crash(it) => programs::crash(&workspace, &it.arguments),
+        Task::House(it) => programs::house(&workspace, &it.arguments),
+        Task::Mutants(arguments) => mutants::run(&workspace, &arguments),
         Task::Power(arguments) => power::run(&workspace, &arguments),
         Task::Soak(arguments) => soak::run(&workspace, &arguments),
     });

@@ -41,6 +41,12 @@ pub(crate) fn run(workspace: &Workspace, package: &str, program: &str, arguments
     steps::run(Command::new(program).args(arguments))
 }
 
+/// The checks on the structure. They read files and are done in a moment, so they are not built for release.
+pub(crate) fn house(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
+    let run = ["run", "--quiet", "--locked", "--package", "inbox-house", "--"];
+    steps::run(cargo(workspace).args(run).args(arguments))
+}
+
 /// kill -9 again and again, against the release build.
 pub(crate) fn crash(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     let inboxd = inboxd(workspace)?;

@@ -19,19 +19,47 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("valgrind", "valgrind"),
 ];
 
-/// Cargo's tools: name, version to install, and features that make the build short.
-const CARGO_TOOLS: [(&str, &str, &[&str]); 2] = [
-    ("cargo-nextest", "0.9.143", &["default-no-update"]),
-    ("cargo-deny", "0.20.2", &[]),
+/// One of cargo's tools.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CargoTool {
+    name: &'static str,
+    version: &'static str,
+    /// Features that make the build short.
+    features: &'static [&'static str],
+}
+
+const CARGO_TOOLS: [CargoTool; 2] = [
+    CargoTool {
+        name: "cargo-nextest",
+        version: "0.9.143",
+        features: &["default-no-update"],
+    },
+    CargoTool {
+        name: "cargo-deny",
+        version: "0.20.2",
+        features: &[],
+    },
 ];
+/// Only `cargo xtask fuzz` needs it.
+pub(crate) const CARGO_FUZZ: CargoTool = CargoTool {
+    name: "cargo-fuzz",
+    version: "0.13.2",
+    features: &[],
+};
+/// Only `cargo xtask mutants` needs it.
+pub(crate) const CARGO_MUTANTS: CargoTool = CargoTool {
+    name: "cargo-mutants",
+    version: "27.1.0",
+    features: &[],
+};
 
 const PAHO: &str = "paho-mqtt==2.1.0";
 
 /// Looks for every tool and installs what is missing; an error lists what it could not.
 pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<()> {
     debian_packages()?;
-    for (name, version, features) in CARGO_TOOLS {
-        cargo_tool(name, version, features)?;
+    for tool in CARGO_TOOLS {
+        cargo_tool(tool)?;
     }
     paho(workspace)
 }
@@ -66,8 +94,13 @@ fn debian_packages() -> anyhow::Result<()> {
         .args(&packages))
 }
 
-/// The dev profile, because these tools are run a few times and built once.
-fn cargo_tool(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
+/// Installs one of cargo's tools if it is missing; in the dev profile, because they are run a few times and built once.
+pub(crate) fn cargo_tool(tool: CargoTool) -> anyhow::Result<()> {
+    let CargoTool {
+        name,
+        version,
+        features,
+    } = tool;
     let subcommand = name.strip_prefix("cargo-").unwrap_or(name);
     let probe = Command::new("cargo")
         .args([subcommand, "--version"])
