@@ -135,6 +135,24 @@ pub fn peek_version(packet: &[u8]) -> Option<Version> {
     protocol(&mut reader).ok()
 }
 
+/// The Maximum Packet Size that a broken CONNECT of MQTT 5 states, so that its refusal can keep to it (MQTT-3.1.2-24); `None` when
+/// it states none, or not where it can be read.
+pub fn peek_maximum_packet_size(packet: &[u8]) -> Option<u32> {
+    let (_, _, mut reader) = frame::split(packet).ok()?;
+    if protocol(&mut reader).ok()? != Version::V5 {
+        return None;
+    }
+    let (_flags, _keep_alive) = (reader.u8().ok()?, reader.u16().ok()?);
+    let mut block = PropertyBlock::read(&mut reader).ok()?;
+    let mut stated = None;
+    while let Ok(Some(property)) = block.next() {
+        if let Property::MaximumPacketSize(bytes) = property {
+            stated = Some(bytes);
+        }
+    }
+    stated
+}
+
 /// What the connect flags say (MQTT 5, section 3.1.2.3).
 struct Flags {
     clean_start: bool,

@@ -33,7 +33,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 pub use ack::{Ack, Auth, Disconnect};
-pub use connect::{Connect, ConnectProperties, Will, decode_connect, peek_version};
+pub use connect::{Connect, ConnectProperties, Will, decode_connect, peek_maximum_packet_size, peek_version};
 pub use decode::decode;
 pub use encode::{AckKind, ConnAck, PublishOut};
 pub use error::DecodeError;

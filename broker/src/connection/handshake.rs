@@ -177,7 +177,15 @@ async fn refuse_malformed(stream: &mut TcpStream, packet: &[u8], error: DecodeEr
         _ => mqtt_codec::peek_version(packet),
     };
     if let Some(version) = version {
-        answer(stream, version, error.reason_code(), &error.to_string(), u32::MAX).await;
+        let packet_bytes_max = mqtt_codec::peek_maximum_packet_size(packet).unwrap_or(u32::MAX);
+        answer(
+            stream,
+            version,
+            error.reason_code(),
+            &error.to_string(),
+            packet_bytes_max,
+        )
+        .await;
     }
     Refused::Malformed(error)
 }

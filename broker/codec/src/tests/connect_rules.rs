@@ -1,7 +1,7 @@
 //! CONNECT, rule by rule.
 
 use super::{block, packet, property, refuse_connect, text, user};
-use crate::{ConnectProperties, Version, decode_connect, peek_version};
+use crate::{ConnectProperties, Version, decode_connect, peek_maximum_packet_size, peek_version};
 use inbox_types::Qos;
 
 const V311: &[u8] = b"\0\x04MQTT\x04";
@@ -144,6 +144,21 @@ fn the_version_of_a_broken_connect_is_known() {
     assert_eq!(peek_version(&packet(0x10, &[V311])), Some(Version::V311));
     assert_eq!(peek_version(&broken[..8]), None);
     assert_eq!(peek_version(&[]), None);
+}
+
+#[test]
+fn the_packet_size_that_a_broken_connect_states_is_known() {
+    // Goal: MQTT-3.1.2-24: a refusal keeps to it, whatever is wrong behind it, and nothing is made up.
+    let size: &[u8] = &[0x27, 0, 0, 0, 9];
+    let bad: &[u8] = &[0x21, 0, 0];
+    for (properties, known) in [(&[size, bad][..], Some(9)), (&[size], Some(9)), (&[], None)] {
+        let block = block(properties);
+        let broken = packet(0x10, &[V5, &[0x06], KEEP_ALIVE, &block, &text("c")]);
+        assert!([0x81, 0x82].contains(&refuse_connect(&broken)));
+        assert_eq!(peek_maximum_packet_size(&broken), known);
+    }
+    assert_eq!(peek_maximum_packet_size(&packet(0x10, &[V311, &[0x03]])), None);
+    assert_eq!(peek_maximum_packet_size(&[]), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{BOTH, packet};
 use crate::topic::TopicFilter;
-use crate::{Connect, Packet, decode, decode_connect, frame, peek_version};
+use crate::{Connect, Packet, decode, decode_connect, frame, peek_maximum_packet_size, peek_version};
 
 /// Goes through everything that is read lazily.
 fn walk(packet: &Packet<'_>) -> usize {
@@ -23,6 +23,7 @@ fn walk_will(connect: &Connect<'_>) -> usize {
 
 fn try_everything(bytes: &[u8]) {
     let _ = peek_version(bytes);
+    let _ = peek_maximum_packet_size(bytes);
     if let Ok(connect) = decode_connect(bytes) {
         walk_will(&connect);
     }
