@@ -18,6 +18,7 @@ use mqtt_session::Metrics;
 use mqtt_session::deliver;
 use mqtt_session::{Ending, Link, MqttLimits, RouterCall, Session, Shared};
 use mqtt_session::{Remains, Sessions, wills};
+use pubsub::Reach;
 
 /// Names a connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -327,7 +328,7 @@ fn turn(session: &mut Session, now: inbox_bridge::Now) -> Result<(), Ending> {
 
 fn route(session: &mut Session, call: RouterCall) -> Result<(), Ending> {
     match call {
-        RouterCall::Publish(_, Some(ticket)) => session.routed(ticket, Ok(()))?,
+        RouterCall::Publish(_, Some(ticket)) => session.routed(ticket, Ok(Reach::Somebody))?,
         RouterCall::Subscribe(call) => session.subscribed(*call),
         RouterCall::Publish(_, None) | RouterCall::Unsubscribe(_) => {}
     }

@@ -11,6 +11,7 @@ use inbox_types::Micros;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, error, warn};
 
+use super::audience::Audience;
 use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Found, batch_cost};
 use super::retained::Retained;
 use super::subscriptions::Subscriptions;
@@ -60,6 +61,11 @@ impl Adapter {
             window_cost: 0,
             found: Found::default(),
         }
+    }
+
+    /// What publishers may ask.
+    pub(super) fn audience(&self) -> Arc<Audience> {
+        Arc::clone(self.subscriptions.audience())
     }
 
     /// Runs until shutdown, until every handle is gone, or until no router can be started. Then the queue closes, and
@@ -155,6 +161,7 @@ impl Adapter {
             filter,
             share,
             send_retained,
+            coming,
             reply,
         } = subscribe;
         let added = self
@@ -169,6 +176,8 @@ impl Adapter {
             let messages = self.retained.matching(&filter, (self.now)());
             self.subscriptions.deliver_retained(session, subscription, messages);
         }
+        // Before the answer: what is published after it must find the subscription.
+        drop(coming);
         // A session that does not wait any more will close itself.
         let _ = reply.send(added.map(|_| ()));
         Ok(())

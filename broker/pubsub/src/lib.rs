@@ -21,6 +21,7 @@
 //! messages, so it never holds a payload, and an empty payload or a RETAIN flag means nothing to it.
 
 mod adapter;
+mod audience;
 mod engine;
 mod retained;
 mod subscriptions;
@@ -37,6 +38,8 @@ use inbox_types::{ClientId, Micros, Properties, Qos};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use adapter::Adapter;
+pub use audience::Reach;
+use audience::{Audience, Coming};
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
 pub fn matches(name: &str, filter: &str) -> bool {
@@ -155,6 +158,7 @@ pub struct Router {
     room: Arc<Semaphore>,
     room_kib: u32,
     counters: Arc<Counters>,
+    audience: Arc<Audience>,
 }
 
 /// What happened since the start.
@@ -195,6 +199,8 @@ struct Subscribe {
     filter: Arc<str>,
     share: Option<Box<str>>,
     send_retained: bool,
+    /// Until the adapter is done with it, nobody is told that a message reaches nobody.
+    coming: Coming,
     reply: oneshot::Sender<Result<(), SubscribeError>>,
 }
 
@@ -210,6 +216,7 @@ impl Router {
             .clamp(1, 1 << 24);
         let counters = Arc::new(Counters::default());
         let adapter = Adapter::new(queue, options, now, Arc::clone(&counters));
+        let audience = adapter.audience();
         std::thread::Builder::new()
             .name("ordinary-topics".into())
             .spawn(move || adapter.run())?;
@@ -218,6 +225,7 @@ impl Router {
             room: Arc::new(Semaphore::new(room_kib as usize)),
             room_kib,
             counters,
+            audience,
         })
     }
 
@@ -280,6 +288,7 @@ impl Router {
             filter,
             share,
             send_retained,
+            coming: self.audience.coming(),
             reply,
         };
         self.commands
@@ -287,6 +296,11 @@ impl Router {
             .await
             .map_err(|_| SubscribeError::Stopped)?;
         answer.await.unwrap_or(Err(SubscribeError::Stopped))
+    }
+
+    /// Who a message on `topic` that [`Router::publish`] took before can reach (MQTT 5, section 3.4.2.1).
+    pub fn reach(&self, topic: &str) -> Reach {
+        self.audience.reach(topic)
     }
 
     /// Ends a subscription: what is published after this returned is not delivered. Unknown ones are ignored.

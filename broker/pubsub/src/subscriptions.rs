@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::audience::Audience;
 use super::{Delivery, OrdinaryMessage, SessionKey, Sink, SubscribeError};
 
 /// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a window meets very many
@@ -28,6 +29,8 @@ pub(super) struct Subscriptions {
     /// Filters that somebody uses.
     live: usize,
     live_max: usize,
+    /// The names of those that are live.
+    audience: Arc<Audience>,
     sessions: Vec<Option<Session>>,
     by_key: HashMap<SessionKey, Slot>,
     free: Vec<Slot>,
@@ -82,6 +85,7 @@ impl Subscriptions {
             by_name: HashMap::new(),
             live: 0,
             live_max,
+            audience: Arc::default(),
             sessions: Vec::new(),
             by_key: HashMap::new(),
             free: Vec::new(),
@@ -105,6 +109,11 @@ impl Subscriptions {
     /// Filters that somebody uses.
     pub(super) fn live(&self) -> usize {
         self.live
+    }
+
+    /// The filters that somebody uses, for publishers.
+    pub(super) fn audience(&self) -> &Arc<Audience> {
+        &self.audience
     }
 
     /// Matches of filters that nobody uses, since the last [`Subscriptions::compact`].
@@ -146,7 +155,10 @@ impl Subscriptions {
         };
         let was_live = entry.is_live();
         let replaced = entry.join(Member { slot, subscription }, share);
-        self.live += usize::from(!was_live);
+        if !was_live {
+            self.live += 1;
+            self.audience.begins(filter);
+        }
         if let Some(number) = replaced.filter(|number| *number != subscription)
             && let Some(session) = self.session_mut(slot)
         {
@@ -333,6 +345,7 @@ impl Subscriptions {
         entry.part(slot, place.share.as_deref());
         if was_live && !entry.is_live() {
             self.live -= 1;
+            self.audience.ends(&place.filter);
         }
     }
 }

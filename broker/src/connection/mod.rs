@@ -329,9 +329,10 @@ impl Connection {
 async fn route(session: &mut Session, call: RouterCall, router: &Router) -> Result<(), Ending> {
     match call {
         RouterCall::Publish(message, ticket) => {
+            let topic = message.topic.clone();
             let routed = router.publish(message).await;
             match ticket {
-                Some(ticket) => session.routed(ticket, routed)?,
+                Some(ticket) => session.routed(ticket, routed.map(|()| router.reach(&topic)))?,
                 None => {
                     if let Err(error) = routed {
                         session.count_refused();

@@ -10,10 +10,10 @@ use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
 use mqtt_codec::{Ack, AckKind, PacketId, Publish, Version, encode, reason};
-use pubsub::{OrdinaryMessage, PublishError};
+use pubsub::{OrdinaryMessage, PublishError, Reach};
 
 /// The result of a publish to an ordinary topic.
-pub(super) type RouteResult = Result<(), PublishError>;
+pub(super) type RouteResult = Result<Reach, PublishError>;
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.
 const HAND_IN_MAX: usize = 64;
@@ -121,7 +121,12 @@ impl Session {
     /// The router took an ordinary message, or did not.
     pub fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
         let answer = match result {
-            Ok(()) => Answer::SUCCESS,
+            Ok(Reach::Somebody) => Answer::SUCCESS,
+            // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
+            Ok(Reach::Nobody) => Answer {
+                reason: reason::NO_MATCHING_SUBSCRIBERS,
+                why: None,
+            },
             Err(error @ PublishError::RetainedFull) => Answer::refused(reason::QUOTA_EXCEEDED, &error.to_string()),
             Err(error @ PublishError::Stopped) => {
                 Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &error.to_string())
@@ -172,7 +177,7 @@ impl Session {
     }
 
     fn answer(&mut self, ticket: Ticket, answer: &Answer) {
-        if answer.reason != reason::SUCCESS {
+        if answer.is_refusal() {
             self.shared.metrics.publishes_refused.add(1);
             tracing::warn!(client = %self.id, reason = answer.reason, why = answer.why.as_deref(), "a publish was refused");
         }
@@ -182,7 +187,7 @@ impl Session {
     /// Writes the answers that are due.
     fn flush_answers(&mut self) -> Result<(), Ending> {
         while let Some((kind, packet_id, answer)) = self.incoming.next_answer() {
-            if answer.reason != reason::SUCCESS && self.link.version == Version::V311 {
+            if answer.is_refusal() && self.link.version == Version::V311 {
                 // MQTT 3.1.1 has no answer that says no (contract rule 3). Later publishes are not answered either: their answers
                 // would be out of order (MQTT-4.6.0-2).
                 self.incoming.disconnected();

@@ -52,6 +52,11 @@ impl Answer {
         why: None,
     };
 
+    /// Whether the publish was not accepted; below 0x80 it was.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.reason >= reason::UNSPECIFIED_ERROR
+    }
+
     pub(super) fn refused(reason: u8, why: &str) -> Self {
         Answer {
             reason,
@@ -153,7 +158,7 @@ impl Incoming {
         let known = self.exactly_once.get_mut(&packet_id)?;
         known.waits_for = None;
         let place = known.place;
-        if answer.reason != reason::SUCCESS {
+        if answer.is_refusal() {
             self.exactly_once.remove(&packet_id);
         }
         Some(place)
@@ -202,7 +207,7 @@ impl Incoming {
         let answer = self.pending.front_mut()?.answer.take()?;
         let Pending { packet_id, kind, .. } = self.pending.pop_front()?;
         self.first_ticket += 1;
-        if kind == AckKind::PubAck || answer.reason != reason::SUCCESS {
+        if kind == AckKind::PubAck || answer.is_refusal() {
             self.open -= 1;
         }
         Some((kind, packet_id, answer))

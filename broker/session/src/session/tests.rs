@@ -22,7 +22,7 @@ use crate::address::InboxNames;
 use crate::metrics::Metrics;
 use crate::session::MqttLimits;
 use mqtt_codec::{Connect, ConnectProperties, Version};
-use pubsub::{OrdinaryMessage, PublishError, SessionKey, Sink};
+use pubsub::{OrdinaryMessage, PublishError, Reach, SessionKey, Sink};
 use said::{Said, said};
 
 const V311: Version = Version::V311;
@@ -143,7 +143,7 @@ impl World {
             world: self,
             routed: Vec::new(),
             subscriptions: Vec::new(),
-            router_says: Ok(()),
+            router_says: Ok(Reach::Somebody),
         };
         client.connected(connect, false);
         client
@@ -159,7 +159,7 @@ struct Client<'w> {
     routed: Vec<OrdinaryMessage>,
     /// The numbers and filters that the router was asked for.
     subscriptions: Vec<(u32, String, bool)>,
-    router_says: Result<(), PublishError>,
+    router_says: Result<Reach, PublishError>,
 }
 
 impl Client<'_> {

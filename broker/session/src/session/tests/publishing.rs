@@ -4,7 +4,7 @@ use inbox_types::Limits;
 
 use super::*;
 
-const RETAINED_FULL: Result<(), PublishError> = Err(PublishError::RetainedFull);
+const RETAINED_FULL: Result<Reach, PublishError> = Err(PublishError::RetainedFull);
 
 #[test]
 fn rule_03_puback_comes_after_the_commit() {
@@ -388,4 +388,31 @@ fn a_full_retained_store_is_a_quota() {
         closed(bob.try_send(publish_with(V311, 0b0011, 1, "a/b", &[], "retained"))),
         0x97
     );
+}
+
+#[test]
+fn a_publish_that_reaches_nobody_is_accepted() {
+    // Goal: MQTT 5, section 3.4.2.1: 0x10 in PUBACK and PUBREC is a success: it is no refusal to count, a QoS 2 exchange goes on, its
+    // place in the window is held until PUBCOMP, and MQTT 3.1.1 sees an answer like any other.
+    let world = World::with(Limits::default(), |mqtt| mqtt.unacknowledged_publishes_max = 1);
+    for version in BOTH {
+        let mut alice = world.client(version, "alice");
+        alice.router_says = Ok(Reach::Nobody);
+        alice.send(publish(version, 1, 1, "a/b", "x"));
+        let told = |first, id| Said::Ack {
+            first,
+            id,
+            reason: if version == V5 { 0x10 } else { 0 },
+            why: None,
+        };
+        assert_eq!(alice.said(), [told(0x40, 1)]);
+        alice.send(publish(version, 2, 2, "a/b", "x"));
+        assert_eq!(alice.said(), [told(0x50, 2)]);
+        alice.send(publish(version, 2, 2, "a/b", "x"));
+        assert_eq!(alice.said(), [Said::ack(0x50, 2)]);
+        alice.send(ack(0x62, 2));
+        assert_eq!(alice.said(), [Said::ack(0x70, 2)]);
+        assert_eq!(alice.routed.len(), 2);
+    }
+    assert_eq!(world.shared.metrics.publishes_refused.get(), 0);
 }
