@@ -36,12 +36,16 @@ pub mod property {
     pub const ASSIGNED_CLIENT_ID: u8 = 0x12;
     pub const SERVER_KEEP_ALIVE: u8 = 0x13;
     pub const AUTHENTICATION_METHOD: u8 = 0x15;
+    pub const AUTHENTICATION_DATA: u8 = 0x16;
     pub const REQUEST_PROBLEM: u8 = 0x17;
+    pub const REQUEST_RESPONSE: u8 = 0x19;
+    pub const RESPONSE_INFORMATION: u8 = 0x1a;
     pub const WILL_DELAY: u8 = 0x18;
     pub const REASON_STRING: u8 = 0x1f;
     pub const RECEIVE_MAXIMUM: u8 = 0x21;
     pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
     pub const TOPIC_ALIAS: u8 = 0x23;
+    pub const RETAIN_AVAILABLE: u8 = 0x25;
     pub const USER: u8 = 0x26;
     pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
 }

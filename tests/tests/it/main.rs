@@ -12,6 +12,7 @@
 mod bad_input;
 mod client_crate;
 mod command_line;
+mod conformance;
 mod engines;
 mod file_modes;
 mod logging;
