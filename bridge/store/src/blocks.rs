@@ -119,6 +119,13 @@ impl<T: Tree> Block<T> {
         seq >= self.from && self.until.is_none_or(|until| seq < until)
     }
 
+    /// Whether it cannot be read as a whole, so that what it holds is not known.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.messages()
+            .iter()
+            .any(|placed| matches!(placed.body, Body::Damaged(_)))
+    }
+
     /// How many pieces follow it.
     pub(crate) fn pieces(&self) -> u32 {
         match chunk::is_chunk(self.value.as_ref()) {
@@ -260,14 +267,26 @@ pub(crate) fn next_inbox<T: Tree>(
     strays: Strays<'_>,
 ) -> Result<Option<ClientId>, Fault> {
     let from = after.map_or(key::FIRST.to_vec(), key::end);
+    let first = tree.range(Bound::Included(from.clone()), Bound::Unbounded).next();
+    if let Some(pair) = first {
+        let (key, _) = pair?;
+        if let Some(name) = key::parse_totals(key.as_ref()) {
+            return named(name, key.as_ref()).map(Some);
+        }
+    }
+    // Totals are behind it, or there are none: a format without them, or pieces that are left over.
     let range = tree.range(Bound::Included(from), Bound::Unbounded);
     let Some(head) = heads::<T>(range, strays).next() else {
         return Ok(None);
     };
     let (key, ..) = head?;
     let name = key::parse(key.as_ref()).map_or(&[][..], |parsed| parsed.inbox);
-    let name = std::str::from_utf8(name).map_err(|_| foreign_key(key.as_ref()))?;
-    Ok(Some(ClientId::new(name).map_err(|_| foreign_key(key.as_ref()))?))
+    named(name, key.as_ref()).map(Some)
+}
+
+fn named(name: &[u8], key: &[u8]) -> Result<ClientId, Fault> {
+    let name = std::str::from_utf8(name).map_err(|_| foreign_key(key))?;
+    ClientId::new(name).map_err(|_| foreign_key(key))
 }
 
 type Found<T> = (<T as Tree>::Slice, Seq, <T as Tree>::Slice);
@@ -285,6 +304,9 @@ fn heads<'a, T: Tree>(
                 Err(error) => return Some(Err(error.into())),
             };
             let bytes = key.as_ref();
+            if key::parse_totals(bytes).is_some() {
+                continue;
+            }
             let Some(parsed) = key::parse(bytes) else {
                 return Some(Err(foreign_key(bytes)));
             };

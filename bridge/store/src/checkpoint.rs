@@ -11,6 +11,8 @@ use parking_lot::RwLock;
 use crate::blocks::{self, Block, Envelope, Fault, Placed, Strays};
 use crate::index::Pending;
 use crate::record::PIECE_BYTES;
+use crate::store::InboxRecord;
+use crate::totals::{self, Said};
 use crate::tree::Tree;
 use crate::{chunk, envelope, key, record};
 use inbox_types::{ClientId, Entry, Seq};
@@ -29,18 +31,42 @@ pub(crate) fn inbox(
     reading: &RwLock<()>,
     strays: Strays<'_>,
 ) -> Result<(), Fault> {
-    if before.is_none() {
-        trim(tree, inbox, strays)?;
-    }
+    let said = match before {
+        Some(_) => totals::read(tree, inbox)?,
+        None => {
+            trim(tree, inbox, strays)?;
+            // It may be from before the blocks that the crash met.
+            Said::Damaged
+        }
+    };
     let before = before.unwrap_or(Seq(u64::MAX));
-    match todo.puts.first() {
+    let added = match todo.puts.first() {
         Some(first) if first.seq <= before => {
             let _alone = reading.write();
-            merge(tree, inbox, first.seq, &todo.puts, strays)?;
+            merge(tree, inbox, first.seq, &todo.puts, strays)?
         }
-        _ => _ = write_groups(tree, inbox, &encoded(&todo.puts))?,
-    }
-    remove(tree, inbox, &todo.removals, strays)
+        _ => {
+            write_groups(tree, inbox, &encoded(&todo.puts))?;
+            Some(in_total(&todo.puts))
+        }
+    };
+    let removed = remove(tree, inbox, &todo.removals, strays)?;
+    let record = match (said, added, removed) {
+        (Said::Nothing, Some(added), Some(removed)) => added.minus(removed),
+        (Said::Total(total), Some(added), Some(removed)) => total.plus(added).minus(removed),
+        _ => None,
+    };
+    let record = match record {
+        Some(record) => record,
+        None => totals::count(tree, inbox, strays)?,
+    };
+    totals::write(tree, inbox, record)
+}
+
+fn in_total<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> InboxRecord {
+    let mut record = InboxRecord::default();
+    entries.into_iter().for_each(|entry| record.add(entry.message.size()));
+    record
 }
 
 /// Removes the pieces of `message`, unless it has a first value after all.
@@ -101,7 +127,14 @@ fn encode_chunk(inbox: &ClientId, key: Seq, items: &[(Seq, &[u8])], value: &mut 
 }
 
 /// Writes messages that may lie among those that are there, or be there already: every block from `first` on is written anew.
-fn merge(tree: &impl Tree, inbox: &ClientId, first: Seq, puts: &[Entry], strays: Strays<'_>) -> Result<(), Fault> {
+/// Returns what the inbox holds more now; `None` when something damaged is in the way.
+fn merge(
+    tree: &impl Tree,
+    inbox: &ClientId,
+    first: Seq,
+    puts: &[Entry],
+    strays: Strays<'_>,
+) -> Result<Option<InboxRecord>, Fault> {
     let mut items = BTreeMap::new();
     let (mut old, mut damaged) = (Vec::new(), Vec::new());
     for block in blocks::of(tree, inbox, first, strays)? {
@@ -114,6 +147,8 @@ fn merge(tree: &impl Tree, inbox: &ClientId, first: Seq, puts: &[Entry], strays:
             None => damaged.push(block.from),
         }
     }
+    let is_whole = damaged.is_empty();
+    let added = in_total(puts.iter().filter(|entry| !items.contains_key(&entry.seq)));
     items.extend(encoded(puts));
     // A damaged block stays where it is, to be purged by an operator, and what lies behind it stays behind it.
     damaged.retain(|seq| !items.contains_key(seq));
@@ -123,7 +158,8 @@ fn merge(tree: &impl Tree, inbox: &ClientId, first: Seq, puts: &[Entry], strays:
         new.extend(write_groups(tree, inbox, &behind)?);
     }
     old.retain(|block| !new.contains(&block.from));
-    old.iter().try_for_each(|block| remove_block(tree, block))
+    old.iter().try_for_each(|block| remove_block(tree, block))?;
+    Ok(is_whole.then_some(added))
 }
 
 /// The envelopes of a block; `None` when one of them cannot be read.
@@ -140,28 +176,38 @@ fn envelopes<T: Tree>(tree: &T, block: &Block<T>) -> Result<Option<Vec<Item>>, F
     Ok(Some(items))
 }
 
-/// Takes messages out of the blocks that hold them, where there are any. `removals` are in order.
-fn remove(tree: &impl Tree, inbox: &ClientId, removals: &[Seq], strays: Strays<'_>) -> Result<(), Fault> {
+/// Takes messages out of the blocks that hold them, where there are any. `removals` are in order. Returns what was there;
+/// `None` when something damaged was among it.
+fn remove(
+    tree: &impl Tree,
+    inbox: &ClientId,
+    removals: &[Seq],
+    strays: Strays<'_>,
+) -> Result<Option<InboxRecord>, Fault> {
+    let mut removed = InboxRecord::default();
     let (Some(first), Some(last)) = (removals.first(), removals.last()) else {
-        return Ok(());
+        return Ok(Some(removed));
     };
+    let mut is_whole = true;
     let mut value = Vec::new();
     for block in blocks::of(tree, inbox, *first, strays)? {
         let block = block?;
         if block.from > *last {
             break;
         }
+        is_whole &= !block.is_damaged();
         let messages = block.messages();
         let (gone, kept): (Vec<_>, Vec<_>) = messages
             .iter()
             .partition(|placed| removals.binary_search(&placed.seq).is_ok());
+        gone.iter().for_each(|placed| removed.add(placed.size));
         if kept.is_empty() {
             remove_block(tree, &block)?;
         } else if !gone.is_empty() {
             rewrite(tree, inbox, &block, kept.into_iter(), &mut value)?;
         }
     }
-    Ok(())
+    Ok(is_whole.then_some(removed))
 }
 
 /// Takes out of every block what belongs to the next one: it would come back when that one goes.

@@ -5,15 +5,20 @@
 //! for a value is alone, and cut as [`crate::record`] says.
 
 use crate::envelope::{self, EnvelopeError};
+use crate::frame::INLINE;
 use crate::record::PIECE_BYTES;
 use inbox_types::Seq;
 
 /// Begins a chunk; no envelope version has this value.
-const CHUNK: u8 = 0x80;
+const CHUNK: u8 = 0x81;
+/// Began one in format 2, without the source of a message.
+const CHUNK_2: u8 = 0x80;
 /// [`CHUNK`] and the number of messages.
 const HEADER_BYTES: usize = 5;
-/// What the directory says of a message: seq, size and the length of its envelope.
-const ITEM_BYTES: usize = 8 + 4 + 4;
+/// What the directory says of a message: its source, seq, size and the length of its envelope.
+const ITEM_BYTES: usize = 1 + ITEM_2_BYTES;
+/// What it said in format 2.
+const ITEM_2_BYTES: usize = 8 + 4 + 4;
 
 /// A message in a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +33,27 @@ pub(crate) struct Item<'a> {
 
 /// Whether a value is a chunk, and not an envelope.
 pub(crate) fn is_chunk(value: &[u8]) -> bool {
-    value.first() == Some(&CHUNK)
+    matches!(value.first(), Some(&(CHUNK | CHUNK_2)))
 }
 
 /// The messages in a chunk, in order; `None` when it is damaged.
 pub(crate) fn parse(value: &[u8]) -> Option<Vec<Item<'_>>> {
-    let (&[CHUNK, a, b, c, d], rest) = value.split_first_chunk::<HEADER_BYTES>()? else {
-        return None;
+    let (&[kind, a, b, c, d], rest) = value.split_first_chunk::<HEADER_BYTES>()?;
+    let item_bytes = match kind {
+        CHUNK => ITEM_BYTES,
+        CHUNK_2 => ITEM_2_BYTES,
+        _ => return None,
     };
     let count = u32::from_be_bytes([a, b, c, d]) as usize;
-    let (directory, mut envelopes) = rest.split_at_checked(count.checked_mul(ITEM_BYTES)?)?;
+    let (directory, mut envelopes) = rest.split_at_checked(count.checked_mul(item_bytes)?)?;
     let mut items = Vec::with_capacity(count);
     let mut last = None;
-    for item in directory.chunks_exact(ITEM_BYTES) {
+    for item in directory.chunks_exact(item_bytes) {
+        let item = match item.split_first() {
+            Some((&INLINE, item)) if kind == CHUNK => item,
+            _ if kind == CHUNK_2 => item,
+            _ => return None,
+        };
         let (seq, rest) = item.split_first_chunk::<8>()?;
         let (size, length) = rest.split_first_chunk::<4>()?;
         let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
@@ -75,6 +88,7 @@ pub(crate) fn encode(key: Seq, items: &[(Seq, &[u8])], out: &mut Vec<u8>) -> Res
     out.push(CHUNK);
     push(out, items.len());
     for (seq, envelope) in items {
+        out.push(INLINE);
         out.extend_from_slice(&seq.0.to_be_bytes());
         push(out, envelope::size(envelope)?);
         push(out, envelope.len());
@@ -147,6 +161,24 @@ mod tests {
         assert_eq!(parse(&value).unwrap()[0].seq, Seq(10), "not its own key");
     }
 
+    /// Goal: a chunk of format 2 is read, and one with a source that this build does not know is refused.
+    #[test]
+    fn sources_are_strict() {
+        let all = envelopes(&[3, 0]);
+        let mut value = Vec::new();
+        encode(Seq(9), &borrowed(&all), &mut value).unwrap();
+        let mut older = vec![CHUNK_2];
+        older.extend_from_slice(&value[1..HEADER_BYTES]);
+        for item in value[HEADER_BYTES..].chunks(ITEM_BYTES).take(2) {
+            older.extend_from_slice(&item[1..]);
+        }
+        older.extend_from_slice(&value[HEADER_BYTES + 2 * ITEM_BYTES..]);
+        assert_eq!(parse(&older), parse(&value));
+        assert!(is_chunk(&older) && parse(&older).is_some());
+        value[HEADER_BYTES] = 1;
+        assert_eq!(parse(&value), None);
+    }
+
     /// Goal: a chunk that is cut off, goes on, or is out of order is refused.
     #[test]
     fn a_damaged_chunk_is_refused() {
@@ -167,7 +199,7 @@ mod tests {
     /// Goal: every group fits into a value, as few as in order can be, and what is too long is alone.
     #[test]
     fn groups_fit_into_values() {
-        let lengths = [100, 16_000, 400, 16_384, 20_000, 5, 5, 16_321, 1];
+        let lengths = [100, 16_000, 400, 16_384, 20_000, 5, 5, 16_318, 1];
         let groups = groups(lengths.into_iter());
         assert_eq!(groups, [2, 1, 1, 1, 3, 1]);
         let mut rest = &lengths[..];

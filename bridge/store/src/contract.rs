@@ -8,6 +8,8 @@
     reason = "a suite of assertions, run by tests only"
 )]
 
+mod tables;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use bytes::Bytes;
 use crate::error::StoreError;
 use crate::store::{Batch, InboxRecord, PageLimit, Store};
 use inbox_types::{CLIENT_ID_BYTES_MAX, ClientId, Entry, Message, Micros, Properties, Qos, Seq};
+
+pub use tables::{change, key, table};
 
 /// Opens the store that lives in one place.
 pub type Place = Box<dyn Fn() -> Arc<dyn Store>>;
@@ -36,7 +40,7 @@ pub fn run(make: impl Fn() -> Place) {
         a_reader_beside_the_committer_sees_whole_messages_in_order,
         reopening_keeps_everything,
     ];
-    for check in checks {
+    for check in checks.iter().chain(tables::CHECKS) {
         check(&make());
     }
 }

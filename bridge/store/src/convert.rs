@@ -16,7 +16,9 @@ use crate::error::StoreError;
 use crate::open::open_tree;
 use crate::open::{StoreOptions, open_store};
 use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::table::{Table, TableChange, TableKey, TablePage};
 use crate::tree_store::CheckpointOptions;
+use bytes::Bytes;
 use inbox_types::{ClientId, Entry, Seq};
 
 /// Ends the name of a target that is not finished.
@@ -177,8 +179,13 @@ impl<'a> Side<'a> {
         self.store.read(inbox, after, PAGE).map_err(|why| self.failed(why))
     }
 
-    fn reserved(&self) -> Result<Seq, ConvertError> {
-        self.store.reserved().map_err(|why| self.failed(why))
+    fn reserved(&self) -> Result<(Seq, Duration), ConvertError> {
+        let reserved = self.store.reserved().and_then(|seq| Ok((seq, self.store.age()?)));
+        reserved.map_err(|why| self.failed(why))
+    }
+
+    fn scan(&self, table: Table, after: Option<&TableKey>) -> Result<TablePage, ConvertError> {
+        self.store.scan(table, &[], after, PAGE).map_err(|why| self.failed(why))
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), ConvertError> {
@@ -205,8 +212,10 @@ fn copy(source: &Side<'_>, target: &Side<'_>, progress: &mut dyn FnMut(Converted
         }
         inboxes = source.inboxes(Some(last))?;
     }
-    let reserved = source.reserved()?;
+    Table::all().try_for_each(|table| copy_table(source, table, &mut writer))?;
+    let (reserved, age) = source.reserved()?;
     writer.batch.reserve = (reserved > Seq::ZERO).then_some(reserved);
+    writer.batch.age = (age > Duration::ZERO).then_some(age);
     writer.commit()?;
     Ok(writer.done)
 }
@@ -219,6 +228,20 @@ fn copy_inbox(source: &Side<'_>, inbox: &ClientId, writer: &mut Writer<'_>) -> R
         after = page.entries.last().map_or(after, |last| last.seq);
         for entry in page.entries {
             writer.put(inbox, entry)?;
+        }
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+fn copy_table(source: &Side<'_>, table: Table, writer: &mut Writer<'_>) -> Result<(), ConvertError> {
+    let mut after = None;
+    loop {
+        let page = source.scan(table, after.as_ref())?;
+        after = page.entries.last().map(|(key, _)| key.clone());
+        for (key, value) in page.entries {
+            writer.change(table, key, value)?;
         }
         if !page.more {
             return Ok(());
@@ -242,7 +265,19 @@ impl Writer<'_> {
         self.done.bytes += size as u64;
         self.batch_bytes += size;
         self.batch.puts.push((inbox.clone(), entry));
-        match self.batch.puts.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
+        self.commit_if_full()
+    }
+
+    fn change(&mut self, table: Table, key: TableKey, value: Bytes) -> Result<(), ConvertError> {
+        self.batch_bytes += value.len();
+        let value = Some(value);
+        self.batch.tables.push(TableChange { table, key, value });
+        self.commit_if_full()
+    }
+
+    fn commit_if_full(&mut self) -> Result<(), ConvertError> {
+        let entries = self.batch.puts.len() + self.batch.tables.len();
+        match entries >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
             true => self.commit(),
             false => Ok(()),
         }
@@ -257,7 +292,7 @@ impl Writer<'_> {
     }
 }
 
-/// Checks that both stores have the same inboxes, with as many messages and bytes in each, and the same reservation.
+/// Checks that both stores have the same inboxes, with as many messages and bytes in each, the same tables and the same reservation.
 fn compare(source: &Side<'_>, target: &Side<'_>) -> Result<(), ConvertError> {
     let different = |inbox: Option<&ClientId>| ConvertError::Different {
         inbox: inbox.map_or_else(String::new, |inbox| format!(": inbox {inbox:?}")),
@@ -275,8 +310,24 @@ fn compare(source: &Side<'_>, target: &Side<'_>) -> Result<(), ConvertError> {
         }
         match ours.last() {
             Some((inbox, _)) => last = Some(inbox.clone()),
-            None if source.reserved()? == target.reserved()? => return Ok(()),
-            None => return Err(different(None)),
+            None => break,
         }
+    }
+    for table in Table::all() {
+        let mut after = None;
+        loop {
+            let (ours, theirs) = (source.scan(table, after.as_ref())?, target.scan(table, after.as_ref())?);
+            if ours != theirs {
+                return Err(different(None));
+            }
+            if !ours.more {
+                break;
+            }
+            after = ours.entries.last().map(|(key, _)| key.clone());
+        }
+    }
+    match source.reserved()? == target.reserved()? {
+        true => Ok(()),
+        false => Err(different(None)),
     }
 }

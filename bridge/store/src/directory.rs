@@ -49,7 +49,7 @@ pub enum OpenError {
     #[error(
         "{} has storage format {found}, and this build runs on format {FORMAT}; {}",
         .dir.display(),
-        other_format_advice(*found)
+        other_format_advice(*found, .dir)
     )]
     OtherFormat {
         /// The path that was given.
@@ -130,10 +130,13 @@ impl OpenError {
     }
 }
 
-fn other_format_advice(found: u64) -> &'static str {
+fn other_format_advice(found: u64, dir: &Path) -> String {
     match CONVERTIBLE.contains(&found) {
-        true => "move its messages to a new directory with `inboxd store convert`, and start the broker on that",
-        false => "start the version of inboxd that wrote it, or give another directory",
+        true => format!(
+            "move its messages to a new directory with `inboxd store convert --from {0} --to {0}.new`, and start the broker on that",
+            dir.display()
+        ),
+        false => "start the version of inboxd that wrote it, or give another directory".to_owned(),
     }
 }
 

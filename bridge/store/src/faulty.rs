@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::error::StoreError;
 use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::table::{Table, TableKey, TablePage};
 use inbox_types::{ClientId, Seq};
 
 /// Called before a commit or a read, to delay it or to look at the world in the middle of it.
@@ -109,6 +112,31 @@ impl Store for FaultyStore {
     fn reserved(&self) -> Result<Seq, StoreError> {
         self.check()?;
         self.inner.reserved()
+    }
+
+    fn age(&self) -> Result<Duration, StoreError> {
+        self.check()?;
+        self.inner.age()
+    }
+
+    fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
+        self.reading()?;
+        self.inner.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&TableKey>,
+        limit: PageLimit,
+    ) -> Result<TablePage, StoreError> {
+        self.reading()?;
+        self.inner.scan(table, prefix, after, limit)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.inner.memory_bytes()
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {

@@ -1,25 +1,39 @@
 //! One commit as bytes: what a record of the log holds.
 //!
-//! A frame is a header, the messages that were put, and the places that were removed; `docs/storage-format.md` has it to the
-//! byte. Decoding is strict, like that of envelopes.
+//! A frame is a header, the messages that were put, the places that were removed, and the changes of tables;
+//! `docs/storage-format.md` has it to the byte. Decoding is strict, like that of envelopes.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::envelope;
 use crate::store::Batch;
+use crate::table::{TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey};
 use inbox_types::{ClientId, Entry, Seq};
 
 /// The version byte of what [`encode_into`] writes.
-const FRAME_VERSION: u8 = 1;
+const FRAME_VERSION: u8 = 2;
+/// That of format 2: without an age, sources and tables.
+const FRAME_VERSION_1: u8 = 1;
+/// The source of a message that is where it is named. Other sources are for messages that are kept elsewhere.
+pub(crate) const INLINE: u8 = 0;
+/// What a frame says of a key in a table.
+const REMOVED: u8 = 0;
+const PUT: u8 = 1;
 
 /// Appends the frame of `batch` to `out`.
 pub(crate) fn encode_into(batch: &Batch, out: &mut Vec<u8>) {
     out.push(FRAME_VERSION);
     out.extend_from_slice(&batch.reserve.map_or(0, |seq| seq.0).to_be_bytes());
+    out.extend_from_slice(&batch.age.map_or(0, micros).to_be_bytes());
     push_length(out, batch.puts.len());
     push_length(out, batch.removals.len());
+    push_length(out, batch.tables.len());
     for (inbox, entry) in &batch.puts {
         push_place(out, inbox, entry.seq);
+        out.push(INLINE);
         let at = out.len();
         push_length(out, 0);
         envelope::encode_into(&entry.message, out);
@@ -28,6 +42,29 @@ pub(crate) fn encode_into(batch: &Batch, out: &mut Vec<u8>) {
     }
     for (inbox, seq) in &batch.removals {
         push_place(out, inbox, *seq);
+    }
+    for change in &batch.tables {
+        push_change(out, change);
+    }
+}
+
+/// An age as it is kept.
+pub(crate) fn micros(age: Duration) -> u64 {
+    u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn push_change(out: &mut Vec<u8>, change: &TableChange) {
+    let key = change.key.as_bytes();
+    let Ok(length) = u16::try_from(key.len()) else {
+        unreachable!("a key in a table is limited to far less than 64 KiB")
+    };
+    out.extend_from_slice(&[change.table.id(), change.value.as_ref().map_or(REMOVED, |_| PUT)]);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(key);
+    if let Some(value) = &change.value {
+        assert!(value.len() <= TABLE_VALUE_BYTES_MAX, "a value in a table has a limit");
+        push_length(out, value.len());
+        out.extend_from_slice(value);
     }
 }
 
@@ -38,33 +75,33 @@ pub(crate) fn encode_into(batch: &Batch, out: &mut Vec<u8>) {
 pub(crate) fn decode(frame: &[u8]) -> Result<Batch, String> {
     let mut rest = Rest(frame);
     let [version] = rest.array()?;
-    if version != FRAME_VERSION {
+    let is_older = version == FRAME_VERSION_1;
+    if !is_older && version != FRAME_VERSION {
         return Err(format!(
-            "its version byte is {version}, and this build reads {FRAME_VERSION}; a newer build may read it"
+            "its version byte is {version}, and this build reads up to {FRAME_VERSION}; a newer build may read it"
         ));
     }
     let reserve = u64::from_be_bytes(rest.array()?);
+    let age = if is_older { 0 } else { u64::from_be_bytes(rest.array()?) };
     let (puts, removals) = (rest.length()?, rest.length()?);
+    let tables = if is_older { 0 } else { rest.length()? };
     let mut batch = Batch {
         reserve: (reserve > 0).then_some(Seq(reserve)),
+        age: (age > 0).then_some(Duration::from_micros(age)),
         ..Batch::default()
     };
     for _ in 0..puts {
-        let (inbox, seq) = rest.place()?;
-        let length = rest.length()?;
-        let message = envelope::decode(rest.take(length)?).map_err(|why| format!("a message for {inbox:?}: {why}"))?;
-        let entry = Entry {
-            seq,
-            message: Arc::new(message),
-        };
-        batch.puts.push((inbox, entry));
+        batch.puts.push(rest.put(is_older)?);
     }
     for _ in 0..removals {
         batch.removals.push(rest.place()?);
     }
+    for _ in 0..tables {
+        batch.tables.push(rest.change()?);
+    }
     match rest.0 {
         [] => Ok(batch),
-        more => Err(format!("{} bytes follow its last removal", more.len())),
+        more => Err(format!("{} bytes follow its last entry", more.len())),
     }
 }
 
@@ -116,6 +153,44 @@ impl<'a> Rest<'a> {
         Ok(u32::from_be_bytes(self.array()?) as usize)
     }
 
+    fn put(&mut self, is_older: bool) -> Result<(ClientId, Entry), String> {
+        let (inbox, seq) = self.place()?;
+        if !is_older {
+            match self.array()? {
+                [INLINE] => {}
+                [source] => {
+                    return Err(format!(
+                        "a message for {inbox:?} has the source {source}; a newer build may know it"
+                    ));
+                }
+            }
+        }
+        let length = self.length()?;
+        let message = envelope::decode(self.take(length)?).map_err(|why| format!("a message for {inbox:?}: {why}"))?;
+        let message = Arc::new(message);
+        Ok((inbox, Entry { seq, message }))
+    }
+
+    fn change(&mut self) -> Result<TableChange, String> {
+        let [id, kind] = self.array()?;
+        let table = Table::from_id(id).ok_or("there is no table 0")?;
+        let length = usize::from(u16::from_be_bytes(self.array()?));
+        let key = TableKey::new(Bytes::copy_from_slice(self.take(length)?)).map_err(|why| why.to_string())?;
+        let value = match kind {
+            REMOVED => None,
+            PUT => {
+                let length = self.length()?;
+                Some(Bytes::copy_from_slice(self.take(length)?))
+            }
+            other => {
+                return Err(format!(
+                    "a change of a table is of kind {other}, and there are {REMOVED} and {PUT}"
+                ));
+            }
+        };
+        Ok(TableChange { table, key, value })
+    }
+
     fn place(&mut self) -> Result<(ClientId, Seq), String> {
         let length = usize::from(u16::from_be_bytes(self.array()?));
         let inbox = std::str::from_utf8(self.take(length)?).map_err(|why| format!("an inbox: {why}"))?;
@@ -137,7 +212,21 @@ mod tests {
                 (id("bob"), entry(9, 0)),
             ],
             removals: vec![(id("bob"), Seq(1)), (id("ß"), Seq(u64::MAX))],
+            tables: vec![
+                change(Table::DEDUPE, b"alice", Some(b"17")),
+                change(Table::RETAINED, &[0; 9], Some(b"")),
+                change(Table::DEDUPE, b"alice", None),
+            ],
             reserve: Some(Seq(100)),
+            age: Some(Duration::from_micros(1_234_567)),
+        }
+    }
+
+    fn change(table: Table, key: &[u8], value: Option<&'static [u8]>) -> TableChange {
+        TableChange {
+            table,
+            key: TableKey::new(key.to_vec()).unwrap(),
+            value: value.map(Bytes::from_static),
         }
     }
 
@@ -149,8 +238,38 @@ mod tests {
             encode_into(&written, &mut frame);
             let read = decode(&frame).unwrap();
             assert_eq!((read.puts, read.removals), (written.puts, written.removals));
-            assert_eq!(read.reserve, written.reserve);
+            assert_eq!((read.reserve, read.age), (written.reserve, written.age));
+            assert_eq!(read.tables, written.tables);
         }
+    }
+
+    /// Goal: a frame of format 2 is read, and one with a source that this build does not know is refused.
+    #[test]
+    fn versions_and_sources_are_strict() {
+        let mut older = vec![FRAME_VERSION_1];
+        older.extend_from_slice(&100_u64.to_be_bytes());
+        push_length(&mut older, 1);
+        push_length(&mut older, 1);
+        push_place(&mut older, &id("bob"), Seq(7));
+        let mut envelope = Vec::new();
+        envelope::encode_into(&entry(7, 10).message, &mut envelope);
+        push_length(&mut older, envelope.len());
+        older.extend_from_slice(&envelope);
+        push_place(&mut older, &id("bob"), Seq(1));
+        let read = decode(&older).unwrap();
+        assert_eq!(read.puts, [(id("bob"), entry(7, 10))]);
+        assert_eq!(
+            (read.removals, read.reserve, read.age),
+            (vec![(id("bob"), Seq(1))], Some(Seq(100)), None)
+        );
+
+        let mut frame = Vec::new();
+        encode_into(&batch(), &mut frame);
+        // After the header: the length of "bob", "bob", and the seq.
+        let source = 1 + 8 + 8 + 12 + 2 + 3 + 8;
+        assert_eq!(frame[source], INLINE);
+        frame[source] = 1;
+        assert!(decode(&frame).unwrap_err().contains("source 1"));
     }
 
     /// Goal: a frame that ends early, goes on, or is of another version is refused, whatever byte is missing.

@@ -4,16 +4,21 @@
 //! same. **Why it is right:** a message is here, or in a block, or both; both is no harm, because equal seqs of one inbox are the same
 //! message. A removal stays here for as long as a block may hold what it removes.
 
+pub(crate) mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::store::Batch;
+use crate::store::{Batch, InboxRecord};
+use changes::Changes;
 use inbox_types::{ClientId, Entry, Message, Seq};
 
 /// What a message costs in memory beyond its [`Message::size`], and what a removal costs, in bytes: roughly, from the sizes of types.
 const MESSAGE_BYTES: usize = 300;
 const REMOVAL_BYTES: usize = 40;
+/// What an inbox costs beyond its name: its place among the others, and the first node of each of its maps.
+const INBOX_BYTES: usize = 400;
 
 /// All inboxes that have something in the log.
 #[derive(Debug, Default)]
@@ -24,11 +29,14 @@ pub(crate) struct Index {
     /// The highest seq that was put.
     highest: Seq,
     weight: usize,
+    tables: Changes,
 }
 
 #[derive(Debug, Default)]
 struct InboxIndex {
     puts: BTreeMap<Seq, Arc<Message>>,
+    /// The sum of their sizes.
+    bytes: u64,
     /// Removed, and perhaps in a block.
     removals: BTreeSet<Seq>,
 }
@@ -74,37 +82,71 @@ impl Index {
             self.highest = self.highest.max(entry.seq);
             let logged = match self.inboxes.get_mut(inbox) {
                 Some(logged) => logged,
-                None => self.inboxes.entry(inbox.clone()).or_default(),
+                None => {
+                    self.weight += inbox_weight(inbox);
+                    self.inboxes.entry(inbox.clone()).or_default()
+                }
             };
-            let replaced = logged.puts.insert(entry.seq, entry.message.clone());
+            let replaced = logged.put(entry);
             self.weight += weight(&entry.message);
             self.weight -= replaced.map_or(0, |message| weight(&message));
         }
         for (inbox, seq) in &batch.removals {
             self.remove(inbox, *seq);
         }
+        self.tables.apply(&batch.tables);
     }
 
     fn remove(&mut self, inbox: &ClientId, seq: Seq) {
         let may_be_in_block = seq <= self.in_blocks;
         let logged = match self.inboxes.get_mut(inbox) {
             Some(logged) => logged,
-            None if may_be_in_block => self.inboxes.entry(inbox.clone()).or_default(),
+            None if may_be_in_block => {
+                self.weight += inbox_weight(inbox);
+                self.inboxes.entry(inbox.clone()).or_default()
+            }
             None => return,
         };
-        let put = logged.puts.remove(&seq);
+        let put = logged.take(seq);
         self.weight -= put.map_or(0, |message| weight(&message));
         if may_be_in_block && logged.removals.insert(seq) {
             self.weight += REMOVAL_BYTES;
         }
         if logged.is_empty() {
+            self.weight -= inbox_weight(inbox);
             self.inboxes.remove(inbox);
         }
     }
 
     /// Roughly what all this takes in memory, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        self.weight
+        self.weight + self.tables.weight()
+    }
+
+    /// The tables.
+    pub(crate) fn tables(&self) -> &Changes {
+        &self.tables
+    }
+
+    /// The tables, of which something is in the tree now.
+    pub(crate) fn tables_mut(&mut self) -> &mut Changes {
+        &mut self.tables
+    }
+
+    /// Whether something of `inbox` is here.
+    pub(crate) fn has(&self, inbox: &ClientId) -> bool {
+        self.inboxes.contains_key(inbox)
+    }
+
+    /// What is here of `inbox`, in total, beside what is in blocks; `None` when something is removed that may be in a block.
+    pub(crate) fn totals(&self, inbox: &ClientId) -> Option<InboxRecord> {
+        let Some(logged) = self.inboxes.get(inbox) else {
+            return Some(InboxRecord::default());
+        };
+        logged.removals.is_empty().then_some(InboxRecord {
+            messages: logged.puts.len() as u64,
+            bytes: logged.bytes,
+        })
     }
 
     /// At most `limit` messages of `inbox` above `after`, and every removal above it.
@@ -163,7 +205,7 @@ impl Index {
             return;
         };
         for entry in &done.puts {
-            let put = logged.puts.remove(&entry.seq);
+            let put = logged.take(entry.seq);
             self.weight -= put.map_or(0, |message| weight(&message));
         }
         for seq in &done.removals {
@@ -172,15 +214,34 @@ impl Index {
             }
         }
         if logged.is_empty() {
+            self.weight -= inbox_weight(inbox);
             self.inboxes.remove(inbox);
         }
     }
 }
 
 impl InboxIndex {
+    /// Returns the message that was in its place.
+    fn put(&mut self, entry: &Entry) -> Option<Arc<Message>> {
+        self.bytes += entry.message.size() as u64;
+        let replaced = self.puts.insert(entry.seq, entry.message.clone());
+        self.bytes -= replaced.as_ref().map_or(0, |message| message.size() as u64);
+        replaced
+    }
+
+    fn take(&mut self, seq: Seq) -> Option<Arc<Message>> {
+        let taken = self.puts.remove(&seq);
+        self.bytes -= taken.as_ref().map_or(0, |message| message.size() as u64);
+        taken
+    }
+
     fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.removals.is_empty()
     }
+}
+
+fn inbox_weight(inbox: &ClientId) -> usize {
+    inbox.as_str().len() + INBOX_BYTES
 }
 
 fn weight(message: &Message) -> usize {

@@ -1,8 +1,8 @@
 //! Where inboxes are kept.
 //!
 //! **Promise:** when [`Store::commit`] returns `Ok`, everything in the batch survives a killed process and a power cut, in
-//! every engine but the memory one. A batch is not promised to be atomic: after a crash in the middle of a commit any
-//! part of it may be there, and none of it has been acknowledged to anyone.
+//! every engine but the memory one. A batch is atomic: after a crash in the middle of a commit all of it is there, or none of it,
+//! and a reader sees all of it, or none.
 //!
 //! All calls block; they belong on threads that may.
 
@@ -30,6 +30,9 @@ mod open;
 pub mod raw;
 mod record;
 mod store;
+mod table;
+mod tables;
+mod totals;
 mod tree;
 mod tree_store;
 
@@ -49,4 +52,5 @@ pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{StoreOptions, check_data_directory, open_existing_store, open_store};
 pub use store::{Batch, InboxRecord, Page, PageLimit, Store};
+pub use table::{TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey, TableKeyError, TablePage};
 pub use tree_store::CheckpointOptions;

@@ -7,7 +7,7 @@ pub(crate) const MANIFEST: &str = "inboxd-store.toml";
 /// Its name while it is written, and the sign of a directory whose creation was interrupted.
 pub(crate) const MANIFEST_NEW: &str = "inboxd-store.toml.new";
 /// The version of everything in the directory that this build writes.
-pub(crate) const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 3;
 /// What a broker of this build runs on.
 pub(crate) const CURRENT: RangeInclusive<u64> = FORMAT..=FORMAT;
 /// What can be read by [`crate::convert`]. In format 1 there is no log: every message is under a key of its own.
@@ -82,7 +82,7 @@ mod tests {
         };
         let text = ours.text();
         assert_eq!(Manifest::parse(&text, &CURRENT), Ok(ours.clone()));
-        let older = text.replace("format = 2", "format = 1");
+        let older = text.replace("format = 3", "format = 1");
         assert_eq!(Manifest::parse(&older, &CURRENT), Err(ManifestError::Format(1)));
         assert_eq!(Manifest::parse(&older, &CONVERTIBLE), Ok(ours));
         let parse = |from: &str, to: &str| Manifest::parse(&text.replace(from, to), &CONVERTIBLE).unwrap_err();
@@ -90,9 +90,9 @@ mod tests {
             parse("\"inboxd\"", "\"other\""),
             ManifestError::Program("other".to_owned())
         );
-        assert_eq!(parse("format = 2", "format = 3"), ManifestError::Format(3));
+        assert_eq!(parse("format = 3", "format = 4"), ManifestError::Format(4));
         assert!(matches!(
-            parse("format = 2", "format = one"),
+            parse("format = 3", "format = one"),
             ManifestError::Unreadable(_)
         ));
         assert!(matches!(parse("engine", "motor"), ManifestError::Unreadable(_)));

@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::error::StoreError;
 use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::table::{Table, TableChange, TableKey, TablePage};
 use inbox_types::{ClientId, Entry, Seq};
 
 /// What goes wrong, by the number of the commit, from 1. Nothing does by default.
@@ -18,8 +21,8 @@ use inbox_types::{ClientId, Entry, Seq};
 pub struct FaultPlan {
     /// This commit fails, and the store is poisoned.
     pub fail_commit: Option<u64>,
-    /// How many operations of the failing commit, in the batch's order, become durable all the same.
-    pub kept_of_failed: usize,
+    /// Whether the failing commit becomes durable all the same: as a whole, as a batch is atomic.
+    pub keeps_failed: bool,
     /// Commits after this one succeed and are not durable: the power failed after sync n, and nobody knows yet.
     pub freeze_after: Option<u64>,
 }
@@ -44,7 +47,9 @@ struct State {
 #[derive(Debug, Clone, Default)]
 struct Image {
     entries: BTreeMap<(ClientId, Seq), Entry>,
+    tables: BTreeMap<(Table, TableKey), Bytes>,
     reserved: Seq,
+    age: Duration,
 }
 
 impl MemoryStore {
@@ -90,12 +95,14 @@ impl Store for MemoryStore {
         let (commit, plan) = (state.commits, state.plan);
         if plan.fail_commit == Some(commit) {
             state.poisoned = true;
-            state.durable.apply(batch, plan.kept_of_failed);
+            if plan.keeps_failed {
+                state.durable.apply(batch);
+            }
             return state.check();
         }
-        state.written.apply(batch, usize::MAX);
+        state.written.apply(batch);
         if plan.freeze_after.is_none_or(|last| commit <= last) {
-            state.durable.apply(batch, usize::MAX);
+            state.durable.apply(batch);
         }
         Ok(())
     }
@@ -155,6 +162,39 @@ impl Store for MemoryStore {
         state.check().map(|()| state.written.reserved)
     }
 
+    fn age(&self) -> Result<Duration, StoreError> {
+        let state = self.state.lock();
+        state.check().map(|()| state.written.age)
+    }
+
+    fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
+        let state = self.state.lock();
+        state.check()?;
+        Ok(state.written.tables.get(&(table, key.clone())).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&TableKey>,
+        limit: PageLimit,
+    ) -> Result<TablePage, StoreError> {
+        let state = self.state.lock();
+        state.check()?;
+        let (mut page, mut bytes) = (TablePage::default(), 0);
+        for (key, value) in state.written.table(table, prefix, after) {
+            bytes += value.len();
+            let is_full = page.entries.len() >= limit.messages || bytes > limit.bytes;
+            if is_full && !page.entries.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.entries.push((key.clone(), value.clone()));
+        }
+        Ok(page)
+    }
+
     fn disk_free_bytes(&self) -> Option<u64> {
         self.state.lock().disk_free_bytes
     }
@@ -174,18 +214,38 @@ impl State {
 }
 
 impl Image {
-    /// Applies the first `count` operations of `batch`.
-    fn apply(&mut self, batch: &Batch, count: usize) {
-        for (inbox, entry) in batch.puts.iter().take(count) {
+    fn apply(&mut self, batch: &Batch) {
+        for (inbox, entry) in &batch.puts {
             self.entries.insert((inbox.clone(), entry.seq), entry.clone());
         }
-        let count = count.saturating_sub(batch.puts.len());
-        for (inbox, seq) in batch.removals.iter().take(count) {
+        for (inbox, seq) in &batch.removals {
             self.entries.remove(&(inbox.clone(), *seq));
         }
-        if let Some(seq) = batch.reserve.filter(|_| count > batch.removals.len()) {
-            self.reserved = self.reserved.max(seq);
+        for TableChange { table, key, value } in &batch.tables {
+            let place = (*table, key.clone());
+            match value {
+                Some(value) => _ = self.tables.insert(place, value.clone()),
+                None => _ = self.tables.remove(&place),
+            }
         }
+        self.reserved = self.reserved.max(batch.reserve.unwrap_or_default());
+        self.age = self.age.max(batch.age.unwrap_or_default());
+    }
+
+    fn table<'a>(
+        &'a self,
+        table: Table,
+        prefix: &'a [u8],
+        after: Option<&TableKey>,
+    ) -> impl Iterator<Item = (&'a TableKey, &'a Bytes)> + use<'a> {
+        let from = match after.filter(|after| after.as_bytes() >= prefix) {
+            Some(after) => Bound::Excluded((table, after.clone())),
+            None => Bound::Included((table, TableKey::bound(prefix))),
+        };
+        let range = self.tables.range((from, Bound::Unbounded));
+        range
+            .take_while(move |((in_table, key), _)| *in_table == table && key.as_bytes().starts_with(prefix))
+            .map(|((_, key), value)| (key, value))
     }
 
     fn inbox<'a>(&'a self, inbox: &ClientId, after: Seq) -> impl Iterator<Item = &'a Entry> + use<'a> {
@@ -217,18 +277,20 @@ mod tests {
         });
     }
 
-    /// Goal: a failed commit poisons the store, and only what the plan kept of it is there after the crash.
+    /// Goal: a failed commit poisons the store, and all of it or nothing is there after the crash, as the plan says.
     #[test]
     fn a_planned_failure_poisons() {
-        let store = MemoryStore::new();
-        store.set_plan(FaultPlan {
-            fail_commit: Some(2),
-            kept_of_failed: 1,
-            ..FaultPlan::default()
-        });
-        store.commit(&batch_of("bob", 1..=2)).unwrap();
-        contract::poisoned_by_next_commit(&store, &batch_of("bob", 3..=5));
-        assert_eq!(seqs(&store.crash_image(), &id("bob")), [1, 2, 3]);
+        for (keeps_failed, found) in [(false, vec![1, 2]), (true, vec![1, 2, 3, 4, 5])] {
+            let store = MemoryStore::new();
+            store.set_plan(FaultPlan {
+                fail_commit: Some(2),
+                keeps_failed,
+                ..FaultPlan::default()
+            });
+            store.commit(&batch_of("bob", 1..=2)).unwrap();
+            contract::poisoned_by_next_commit(&store, &batch_of("bob", 3..=5));
+            assert_eq!(seqs(&store.crash_image(), &id("bob")), found);
+        }
     }
 
     /// Goal: the crash image holds what was durable when the power failed, though later commits said yes.

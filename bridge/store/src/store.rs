@@ -1,24 +1,37 @@
 //! What a store is asked, and what it answers.
 
-use inbox_types::{ClientId, Entry, Seq};
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::error::StoreError;
+use crate::table::{Table, TableChange, TableKey, TablePage};
+use inbox_types::{ClientId, Entry, Seq};
 
-/// What one commit makes durable, in this order: puts, then removals, then the reservation.
+/// What one commit makes durable: all of it, or after a crash none of it. Puts have effect before removals, and changes of
+/// tables in their order.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// New messages. A key appears at most once, and never again after it was removed.
     pub puts: Vec<(ClientId, Entry)>,
     /// Messages that leave their inbox. Removing what is not there is no error.
     pub removals: Vec<(ClientId, Seq)>,
+    /// Changes of tables.
+    pub tables: Vec<TableChange>,
     /// No seq above this has been given to anyone (contract rule 6). It never goes down.
     pub reserve: Option<Seq>,
+    /// How long this store has been in use, whatever the system clock said, in whole microseconds. It never goes down.
+    pub age: Option<Duration>,
 }
 
 impl Batch {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.removals.is_empty() && self.reserve.is_none()
+        self.puts.is_empty()
+            && self.removals.is_empty()
+            && self.tables.is_empty()
+            && self.reserve.is_none()
+            && self.age.is_none()
     }
 }
 
@@ -36,6 +49,22 @@ impl InboxRecord {
     pub(crate) fn add(&mut self, size: usize) {
         self.messages += 1;
         self.bytes += size as u64;
+    }
+
+    /// What both hold.
+    pub(crate) fn plus(self, other: InboxRecord) -> InboxRecord {
+        InboxRecord {
+            messages: self.messages.saturating_add(other.messages),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    /// What is left without the other; `None` when the other holds more.
+    pub(crate) fn minus(self, other: InboxRecord) -> Option<InboxRecord> {
+        Some(InboxRecord {
+            messages: self.messages.checked_sub(other.messages)?,
+            bytes: self.bytes.checked_sub(other.bytes)?,
+        })
     }
 }
 
@@ -67,12 +96,30 @@ pub trait Store: Send + Sync + 'static {
         )?;
         Ok(page.entries.iter().map(|entry| entry.seq).take(limit).collect())
     }
-    /// What `inbox` holds, counted from its messages; `None` when it holds nothing. A damaged message counts too.
+    /// What `inbox` holds; `None` when it holds nothing. A damaged message counts too. The store keeps totals, so no message of an
+    /// inbox is read for this that rests (one that is just being emptied is counted).
     fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError>;
     /// Inboxes that hold something, after `after` in byte order, at most `limit`.
     fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError>;
     /// The largest reservation that was committed.
     fn reserved(&self) -> Result<Seq, StoreError>;
+    /// The largest age that was committed.
+    fn age(&self) -> Result<Duration, StoreError>;
+    /// The value of a key in a table.
+    fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError>;
+    /// Entries of a table whose keys begin with `prefix` and are above `after`, in order; `limit` counts entries, and the bytes of
+    /// their values. It sees whole commits only.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&TableKey>,
+        limit: PageLimit,
+    ) -> Result<TablePage, StoreError>;
+    /// Bytes of memory, roughly, that the store takes beside its engine's caches. They come down with the next checkpoint.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
     /// Bytes that the file system of the store has left; `None` where that means nothing.
     fn disk_free_bytes(&self) -> Option<u64>;
     /// Closes the store; everything committed stays. Later calls may fail.

@@ -13,6 +13,8 @@
 //! beginning. The former is removed when the store is opened, the latter by the first checkpoint after a scan came by.
 
 mod checkpointer;
+mod opening;
+mod reading;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -22,21 +24,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
-use crate::blocks::{self, Block, Fault, Placed, Unreadable};
-use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::blocks::Fault;
+use crate::directory::{DataDirectory, OpenError};
 use crate::error::StoreError;
-use crate::key;
-use crate::log::{LOG, Log, LogError};
+use crate::log::Log;
 use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::table::{Table, TableKey, TablePage};
 use crate::tree::{Tree, panic_text};
 use checkpointer::{Bell, Recent};
-use inbox_types::{ClientId, Entry, Seq};
-
-/// Most messages whose left-over pieces are remembered until the next checkpoint.
-const STRAYS_MAX: usize = 1024;
+use inbox_types::{ClientId, Seq};
+use opening::begin;
 
 /// When messages move from the log to their inboxes' own records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,9 @@ struct Shared<T: Tree> {
     log: Mutex<Log>,
     // What is in the log. Taken for moments, never while a file or the tree is used.
     recent: Mutex<Recent>,
-    // Held by readers for a read, and by the checkpointing thread while it takes blocks apart.
+    // Whether the format of the directory has totals of inboxes. What is converted may be of one that has not.
+    keeps_totals: bool,
+    // Held by readers for a read, and by the checkpointing thread while it takes blocks apart and writes tables.
     reading: RwLock<()>,
     // Keys of messages of which a scan saw pieces and no beginning. Short: taken for one push.
     strays: Mutex<HashSet<Vec<u8>>>,
@@ -96,7 +99,7 @@ impl<T: Tree> TreeStore<T> {
     pub(crate) fn open(mut directory: DataDirectory, tree: T, options: CheckpointOptions) -> Result<Self, OpenError> {
         // The engine may panic on the first page that it reads.
         let begun = catch_unwind(AssertUnwindSafe(|| begin(&tree, &directory)));
-        let (acknowledged, log, recent) = begun.unwrap_or_else(|panic| Err(directory.damaged(panic_text(&*panic))))?;
+        let begun = begun.unwrap_or_else(|panic| Err(directory.damaged(panic_text(&*panic))))?;
         if directory.is_new() {
             directory.finish()?;
         }
@@ -105,11 +108,12 @@ impl<T: Tree> TreeStore<T> {
             options,
             open: RwLock::new(Some(Open {
                 tree,
-                acknowledged,
+                acknowledged: begun.acknowledged,
                 _directory: directory,
             })),
-            log: Mutex::new(log),
-            recent: Mutex::new(recent),
+            log: Mutex::new(begun.log),
+            recent: Mutex::new(begun.recent),
+            keeps_totals: begun.keeps_totals,
             reading: RwLock::default(),
             strays: Mutex::default(),
             failure: Mutex::default(),
@@ -180,101 +184,6 @@ impl<T: Tree> Shared<T> {
         why
     }
 
-    fn stray(&self, message: &[u8]) {
-        let mut strays = self.strays.lock();
-        if strays.len() < STRAYS_MAX {
-            strays.insert(message.to_vec());
-        }
-    }
-
-    /// Hands every message of `inbox` above `after` to `each`, in order, until that breaks off. Of what is in the log there are at most
-    /// `limit` messages, so `each` must not want more than that.
-    fn visit(
-        &self,
-        tree: &T,
-        inbox: &ClientId,
-        after: Seq,
-        limit: usize,
-        mut each: impl FnMut(Found<'_, T>) -> Result<ControlFlow<()>, Fault>,
-    ) -> Result<(), Fault> {
-        let _reading = self.reading.read();
-        // Before the blocks: what a checkpoint moves meanwhile is then seen twice, and not missed.
-        let view = self.recent.lock().index.view(inbox, after, limit);
-        let mut logged = view.entries.iter().peekable();
-        let strays = |message: &[u8]| self.stray(message);
-        for block in blocks::of(tree, inbox, Seq(after.0.saturating_add(1)), &strays)? {
-            let block = block?;
-            for placed in block.messages() {
-                if placed.seq <= after || view.removals.binary_search(&placed.seq).is_ok() {
-                    continue;
-                }
-                while let Some(entry) = logged.next_if(|entry| entry.seq < placed.seq) {
-                    if each(Found::Logged(entry))?.is_break() {
-                        return Ok(());
-                    }
-                }
-                let is_logged_too = logged.peek().is_some_and(|entry| entry.seq == placed.seq);
-                if !is_logged_too && each(Found::Stored(&block, &placed))?.is_break() {
-                    return Ok(());
-                }
-            }
-        }
-        for entry in logged {
-            if each(Found::Logged(entry))?.is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn record(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, Fault> {
-        let mut record = InboxRecord::default();
-        self.visit(tree, inbox, Seq::ZERO, usize::MAX, |found| {
-            record.add(found.size());
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(record)
-    }
-
-    fn page(&self, tree: &T, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, Fault> {
-        let (mut page, mut bytes) = (Page::default(), 0_usize);
-        self.visit(tree, inbox, after, limit.messages.saturating_add(1), |found| {
-            let is_first = page.entries.is_empty();
-            if !is_first && (page.entries.len() >= limit.messages || bytes + found.size() > limit.bytes) {
-                page.more = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            match found.load(tree)? {
-                Ok(entry) => {
-                    bytes += entry.message.size();
-                    page.entries.push(entry);
-                }
-                Err(Unreadable::Removed) => {}
-                Err(Unreadable::Damaged(why)) if is_first => {
-                    return Err(Fault::Damaged {
-                        inbox: inbox.clone(),
-                        why: format!("seq {}: {why}", found.seq()),
-                    });
-                }
-                // What comes before the damage is good; the next page begins with the damage and says so.
-                Err(Unreadable::Damaged(_)) => {
-                    page.more = true;
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(page)
-    }
-
-    /// The first inbox after `after` that may hold something.
-    fn next_inbox(&self, tree: &T, after: Option<&ClientId>) -> Result<Option<ClientId>, Fault> {
-        // In this order, because inboxes move from the one to the other.
-        let logged = self.recent.lock().index.next_inbox(after);
-        let stored = blocks::next_inbox(tree, after, &|message| self.stray(message))?;
-        Ok(logged.into_iter().chain(stored).min())
-    }
-
     fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), Fault> {
         let commit = log
             .append(batch)
@@ -285,38 +194,6 @@ impl<T: Tree> Shared<T> {
             .map_err(|why| Fault::Engine(format!("file {ACKNOWLEDGED}: {why}")))?;
         self.apply(batch, log.bytes());
         Ok(())
-    }
-}
-
-/// A message of an inbox, wherever it is.
-enum Found<'a, T: Tree> {
-    Logged(&'a Entry),
-    Stored(&'a Block<T>, &'a Placed<'a>),
-}
-
-impl<T: Tree> Found<'_, T> {
-    fn seq(&self) -> Seq {
-        match self {
-            Found::Logged(entry) => entry.seq,
-            Found::Stored(_, placed) => placed.seq,
-        }
-    }
-
-    fn size(&self) -> usize {
-        match self {
-            Found::Logged(entry) => entry.message.size(),
-            Found::Stored(_, placed) => placed.size,
-        }
-    }
-
-    fn load(&self, tree: &T) -> Result<Result<Entry, Unreadable>, Fault> {
-        match self {
-            Found::Logged(entry) => Ok(Ok((*entry).clone())),
-            Found::Stored(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
-                seq: placed.seq,
-                message: Arc::new(message),
-            })),
-        }
     }
 }
 
@@ -377,6 +254,30 @@ impl<T: Tree> Store for TreeStore<T> {
         self.shared.with(|_| Ok(self.shared.recent.lock().reserved))
     }
 
+    fn age(&self) -> Result<Duration, StoreError> {
+        self.shared.with(|_| Ok(self.shared.recent.lock().age))
+    }
+
+    fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
+        self.shared
+            .with(|Open { tree, .. }| self.shared.value(tree, table, key))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&TableKey>,
+        limit: PageLimit,
+    ) -> Result<TablePage, StoreError> {
+        self.shared
+            .with(|Open { tree, .. }| self.shared.table_page(tree, table, prefix, after, limit))
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.shared.recent.lock().index.weight()
+    }
+
     fn disk_free_bytes(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.shared.root).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -392,56 +293,5 @@ impl<T: Tree> Store for TreeStore<T> {
             Ok(()) => synced,
             Err(panic) => synced.and(Err(StoreError::Failed(panic_text(&*panic)))),
         }
-    }
-}
-
-/// Writes what every store holds from the first moment, or reads what the last use left, and checks that nothing acknowledged is
-/// missing.
-fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<(Acknowledged, Log, Recent), OpenError> {
-    let damaged = |fault| match fault {
-        Fault::Engine(why) | Fault::Damaged { why, .. } => directory.damaged(why),
-    };
-    if directory.is_new() {
-        let zero = 0_u64.to_be_bytes();
-        let numbers = [key::RESERVED, key::HIGHEST, key::COMMITS];
-        let written = numbers.into_iter().try_for_each(|key| tree.insert(key, &zero));
-        written
-            .and_then(|()| tree.sync())
-            .map_err(|error| damaged(error.into()))?;
-    }
-    let engine_dir = directory.engine_dir();
-    let (acknowledged, number) = Acknowledged::open(&engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
-    let read = |key| read_number(tree, key).map_err(damaged);
-    let (Some(reserved), Some(commits)) = (read(key::RESERVED)?, read(key::COMMITS)?) else {
-        return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
-    };
-    // Format 1 has no such number, and nothing above the reservation.
-    let highest = read(key::HIGHEST)?.unwrap_or(reserved);
-    let mut recent = Recent::new(Seq(highest), Seq(reserved));
-    let log_dir = engine_dir.join(LOG);
-    let log = Log::open(&log_dir, commits, |batch| recent.replay(&batch)).map_err(|error| match error {
-        LogError::Io(why) => OpenError::io(&log_dir, why),
-        LogError::Damaged(why) => directory.damaged(why),
-    })?;
-    sync_dir(&engine_dir)?;
-    if log.last() < number {
-        return Err(directory.damaged(format!(
-            "it ends with commit {}, and commit {number} was acknowledged; to go on without what is missing, remove {}",
-            log.last(),
-            engine_dir.join(ACKNOWLEDGED).display()
-        )));
-    }
-    Ok((acknowledged, log, recent))
-}
-
-fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, Fault> {
-    let Some(value) = tree.get(key)? else { return Ok(None) };
-    match <[u8; 8]>::try_from(value.as_ref()) {
-        Ok(bytes) => Ok(Some(u64::from_be_bytes(bytes))),
-        Err(_) => Err(Fault::Engine(format!(
-            "{} has {} bytes instead of 8",
-            key.escape_ascii(),
-            value.as_ref().len()
-        ))),
     }
 }

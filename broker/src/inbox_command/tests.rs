@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use inbox_bridge::{Entry, Message, Micros, Properties, Qos};
+use inbox_bridge::{Entry, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
 use serde_json::Value;
 
 use super::*;
@@ -69,6 +69,18 @@ impl Store for Shelf {
 
     fn reserved(&self) -> Result<Seq, StoreError> {
         Ok(Seq::ZERO)
+    }
+
+    fn age(&self) -> Result<std::time::Duration, StoreError> {
+        Ok(std::time::Duration::ZERO)
+    }
+
+    fn get(&self, _: Table, _: &TableKey) -> Result<Option<bytes::Bytes>, StoreError> {
+        Ok(None)
+    }
+
+    fn scan(&self, _: Table, _: &[u8], _: Option<&TableKey>, _: PageLimit) -> Result<TablePage, StoreError> {
+        Ok(TablePage::default())
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {

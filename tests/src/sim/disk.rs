@@ -1,13 +1,18 @@
 //! A disk that takes its time, fails, and forgets in a crash what it had not synced.
 //!
-//! It keeps what can be read apart from what is durable. Between [`Disk::begin`] and [`Disk::end`] a batch is partly readable
-//! and not durable; a crash in between keeps any subset of it.
+//! It keeps what can be read apart from what is durable. Between [`Disk::begin`] and [`Disk::end`] a batch may be readable
+//! and is not durable; a crash in between keeps all of it or nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use inbox_bridge::{Batch, ClientId, Entry, InboxRecord, Page, PageLimit, Seq, Store, StoreError};
+use bytes::Bytes;
+use inbox_bridge::{
+    Batch, ClientId, Entry, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey,
+    TablePage,
+};
 
 use super::random::Random;
 
@@ -26,25 +31,28 @@ struct State {
 #[derive(Clone, Default)]
 struct Image {
     entries: BTreeMap<(ClientId, Seq), Entry>,
+    tables: BTreeMap<(Table, TableKey), Bytes>,
     reserved: Seq,
+    age: Duration,
 }
 
 impl Image {
-    /// Applies those operations of `batch` that `keep` says yes to, in their order.
-    fn apply(&mut self, batch: &Batch, mut keep: impl FnMut() -> bool) {
+    fn apply(&mut self, batch: &Batch) {
         for (inbox, entry) in &batch.puts {
-            if keep() {
-                self.entries.insert((inbox.clone(), entry.seq), entry.clone());
-            }
+            self.entries.insert((inbox.clone(), entry.seq), entry.clone());
         }
         for (inbox, seq) in &batch.removals {
-            if keep() {
-                self.entries.remove(&(inbox.clone(), *seq));
+            self.entries.remove(&(inbox.clone(), *seq));
+        }
+        for TableChange { table, key, value } in &batch.tables {
+            let place = (*table, key.clone());
+            match value {
+                Some(value) => _ = self.tables.insert(place, value.clone()),
+                None => _ = self.tables.remove(&place),
             }
         }
-        if let Some(reserve) = batch.reserve.filter(|_| keep()) {
-            self.reserved = self.reserved.max(reserve);
-        }
+        self.reserved = self.reserved.max(batch.reserve.unwrap_or_default());
+        self.age = self.age.max(batch.age.unwrap_or_default());
     }
 
     fn inbox(&self, inbox: &ClientId, after: Seq) -> impl Iterator<Item = &Entry> {
@@ -65,17 +73,18 @@ impl Disk {
         Disk(Arc::new(Mutex::new(state)))
     }
 
-    /// A batch is being written: any part of it can be read from now on.
+    /// A batch is being written, and can be read from now on, or from its end on.
     pub(super) fn begin(&self, batch: &Batch, random: &mut Random) {
-        let shown = random.pick(&[0, 50, 100]);
-        self.state().readable.apply(batch, || random.percent(shown));
+        if random.percent(50) {
+            self.state().readable.apply(batch);
+        }
     }
 
     /// The batch is synced.
     pub(super) fn end(&self, batch: &Batch) {
         let mut state = self.state();
-        state.readable.apply(batch, || true);
-        state.durable.apply(batch, || true);
+        state.readable.apply(batch);
+        state.durable.apply(batch);
     }
 
     /// Writing or syncing failed. Nothing works until the next start.
@@ -84,12 +93,11 @@ impl Disk {
         StoreError::Failed("a simulated disk error".into())
     }
 
-    /// The machine stops while `batch` is being written, and starts again. Any subset of it is there.
+    /// The machine stops while `batch` is being written, and starts again. All of it is there, or nothing.
     pub(super) fn crash(&self, batch: Option<&Batch>, random: &mut Random) {
         let mut state = self.state();
-        if let Some(batch) = batch {
-            let kept = random.pick(&[0, 20, 50, 80, 100]);
-            state.durable.apply(batch, || random.percent(kept));
+        if let Some(batch) = batch.filter(|_| random.percent(50)) {
+            state.durable.apply(batch);
         }
         state.readable = state.durable.clone();
         state.failed = false;
@@ -161,6 +169,37 @@ impl Store for Disk {
 
     fn reserved(&self) -> Result<Seq, StoreError> {
         Ok(self.checked()?.readable.reserved)
+    }
+
+    fn age(&self) -> Result<Duration, StoreError> {
+        Ok(self.checked()?.readable.age)
+    }
+
+    fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.checked()?.readable.tables.get(&(table, key.clone())).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&TableKey>,
+        limit: PageLimit,
+    ) -> Result<TablePage, StoreError> {
+        let state = self.checked()?;
+        let mut page = TablePage::default();
+        for ((in_table, key), value) in &state.readable.tables {
+            let is_wanted = *in_table == table && key.as_bytes().starts_with(prefix);
+            if !is_wanted || after.is_some_and(|after| key <= after) {
+                continue;
+            }
+            if page.entries.len() == limit.messages.min(state.page_messages_max) {
+                page.more = true;
+                break;
+            }
+            page.entries.push((key.clone(), value.clone()));
+        }
+        Ok(page)
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {

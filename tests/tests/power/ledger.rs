@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use inbox_bridge::{Batch, ClientId, Entry, Message, Micros, PageLimit, Qos, Seq, Store};
+use inbox_bridge::{Batch, ClientId, Entry, Message, Micros, PageLimit, Qos, Seq, Store, Table, TableChange, TableKey};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -47,6 +47,9 @@ impl Ledger {
             removals,
             // Also where there is nothing else, so that no batch is empty.
             reserve: Some(Seq(self.last_seq + 1)),
+            // The same, so that half of a batch would be seen.
+            tables: vec![witness(self.last_seq + 1)],
+            age: None,
         }
     }
 
@@ -84,10 +87,10 @@ impl Ledger {
         let mut found = BTreeSet::new();
         for (inbox, record) in store.inboxes(None, usize::MAX).map_err(|why| why.to_string())? {
             let entries = all(store, &inbox)?;
-            if entries.len() as u64 != record.messages {
+            let bytes: u64 = entries.iter().map(|entry| entry.message.size() as u64).sum();
+            if (entries.len() as u64, bytes) != (record.messages, record.bytes) {
                 return Err(format!(
-                    "{inbox:?} lists {} messages and has {}",
-                    record.messages,
+                    "{inbox:?} lists {record:?} and has {} messages of {bytes} bytes",
                     entries.len()
                 ));
             }
@@ -125,6 +128,13 @@ impl Ledger {
                 self.reserved
             ));
         }
+        let TableChange { table, key, .. } = witness(reserved);
+        let told = store.get(table, &key).map_err(|why| why.to_string())?;
+        if told != witness(reserved).value.filter(|_| reserved > 0) {
+            return Err(format!(
+                "half a batch is there: {reserved} is reserved, and its table says {told:?}"
+            ));
+        }
         let must = self.kept.difference(&self.perhaps_removed).count() as u64;
         if is_settled() {
             self.kept = found;
@@ -133,6 +143,16 @@ impl Ledger {
             self.reserved = reserved;
         }
         Ok(must)
+    }
+}
+
+/// What a batch with this reservation says in a table. Some values are kept in pieces.
+fn witness(reserved: u64) -> TableChange {
+    let times = if reserved.is_multiple_of(7) { 5000 } else { 1 };
+    TableChange {
+        table: Table::CURSORS,
+        key: TableKey::new(&b"reserved"[..]).expect("a short key"),
+        value: Some(reserved.to_be_bytes().repeat(times).into()),
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) enum Op {
     Evict,
     Crash,
     FailCommit {
-        kept: usize,
+        keeps: bool,
     },
     /// Everything is written and nothing waits.
     Settle,
@@ -106,7 +106,7 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (-120_000..120_000_i64).prop_map(|millis| Op::Jump { millis }),
         2 => Just(Op::Evict),
         1 => Just(Op::Crash),
-        1 => (0..12_usize).prop_map(|kept| Op::FailCommit { kept }),
+        1 => any::<bool>().prop_map(|keeps| Op::FailCommit { keeps }),
         2 => Just(Op::Settle),
     ];
     prop::collection::vec(op, 1..160)
@@ -223,7 +223,7 @@ impl Life {
             Op::Jump { millis } => self.clock.jump(*millis * 1_000),
             Op::Evict => self.hub.evict_idle(Duration::from_millis(50)),
             Op::Crash => return self.crash(),
-            Op::FailCommit { kept } => return self.fail_commit(*kept),
+            Op::FailCommit { keeps } => return self.fail_commit(*keeps),
             Op::Settle => self.settle()?,
         }
         self.look()
@@ -371,13 +371,13 @@ impl Life {
         }
     }
 
-    fn fail_commit(&mut self, kept: usize) -> Result<(), TestCaseError> {
+    fn fail_commit(&mut self, keeps_failed: bool) -> Result<(), TestCaseError> {
         self.finish()?;
         self.look()?;
         let fail_commit = Some(self.store.commits() + 1);
         self.store.set_plan(FaultPlan {
             fail_commit,
-            kept_of_failed: kept,
+            keeps_failed,
             freeze_after: None,
         });
         let failed = self.hub.commit_round(&self.store, true).is_err();

@@ -98,16 +98,19 @@ fn a_directory_that_is_not_ours_is_refused_untouched() {
     };
 
     let format = fresh("format");
-    edit_manifest(&format, "format = 2", "format = 3");
+    edit_manifest(&format, "format = 3", "format = 4");
     let refusal = refuse(&format);
-    assert!(matches!(refusal, OpenError::OtherFormat { found: 3, .. }));
+    assert!(matches!(refusal, OpenError::OtherFormat { found: 4, .. }));
     assert!(
         refusal.to_string().contains("the version of inboxd that wrote it"),
         "{refusal}"
     );
-    edit_manifest(&format, "format = 3", "format = 1");
+    edit_manifest(&format, "format = 4", "format = 1");
     let refusal = refuse(&format);
-    assert!(refusal.to_string().contains("`inboxd store convert`"), "{refusal}");
+    assert!(
+        refusal.to_string().contains("`inboxd store convert --from"),
+        "{refusal}"
+    );
 
     let program = fresh("program");
     edit_manifest(&program, "\"inboxd\"", "\"mosquitto\"");

@@ -25,6 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::table::TABLE_KEY_BYTES_MAX;
 use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX, panic_text};
 use inbox_types::CLIENT_ID_BYTES_MAX;
 
@@ -37,11 +38,12 @@ const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 const LEAF_ENTRIES_MAX: usize = 24;
 /// An inner page splits at 257 entries and may just have taken in a neighbour of 63.
 const INNER_ENTRIES_MAX: usize = 324;
-/// A client ID, what the store adds to it, and what sled adds to that.
-const KEY_BYTES_MAX: usize = CLIENT_ID_BYTES_MAX + 64;
+/// A client ID or a table's key, what the store adds to it, and what sled adds to that.
+const KEY_BYTES_MAX: usize = TABLE_KEY_BYTES_MAX + 64;
 const PAGE_BYTES_MAX: usize = SEGMENT_BYTES / 4 - 64;
 
 const _: () = assert!(LEAF_ENTRIES_MAX * (VALUE_BYTES_MAX + KEY_BYTES_MAX) <= PAGE_BYTES_MAX);
+const _: () = assert!(CLIENT_ID_BYTES_MAX <= TABLE_KEY_BYTES_MAX);
 const _: () = assert!(INNER_ENTRIES_MAX * KEY_BYTES_MAX <= PAGE_BYTES_MAX);
 
 /// How often, and how far apart, a lock that this process's last use of the directory still holds is asked for again.

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::{AT_ONCE, DataDirectory, NEVER, TreeStore, batch_of};
-use crate::contract::{all, entry, id};
+use crate::contract::{all, change, entry, id, table};
+use crate::record::PIECE_BYTES;
 use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX};
-use crate::{Batch, PageLimit, Store, StoreError};
+use crate::{Batch, InboxRecord, PageLimit, Store, StoreError, Table, TableChange, TableKey};
 use inbox_types::{ClientId, Entry, Seq};
 
 type Map = BTreeMap<Vec<u8>, Arc<[u8]>>;
@@ -121,6 +124,7 @@ impl Tree for MemoryTree {
 }
 
 const INBOXES: [&str; 3] = ["a", "ab", "b"];
+const TABLES: [Table; 2] = [Table::DEDUPE, Table::RETAINED];
 
 /// One step. Numbers are turned into what makes sense when the step is taken.
 #[derive(Debug, Clone)]
@@ -149,7 +153,9 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Contents {
     entries: BTreeMap<(ClientId, Seq), Entry>,
+    tables: BTreeMap<(Table, TableKey), Bytes>,
     reserved: u64,
+    age: Duration,
 }
 
 impl Contents {
@@ -160,7 +166,21 @@ impl Contents {
         for key in &batch.removals {
             self.entries.remove(key);
         }
+        for TableChange { table, key, value } in &batch.tables {
+            let place = (*table, key.clone());
+            match value {
+                Some(value) => _ = self.tables.insert(place, value.clone()),
+                None => _ = self.tables.remove(&place),
+            }
+        }
         self.reserved = self.reserved.max(batch.reserve.map_or(0, |seq| seq.0));
+        self.age = self.age.max(batch.age.unwrap_or_default());
+    }
+
+    /// How many pieces its values take beside their first ones.
+    fn table_pieces(&self) -> usize {
+        let pieces = |value: &Bytes| value.len().saturating_sub(PIECE_BYTES).div_ceil(PIECE_BYTES);
+        self.tables.values().map(pieces).sum()
     }
 
     /// What is where, for a message that can be read.
@@ -180,7 +200,9 @@ impl Contents {
         for inbox in INBOXES.map(id) {
             let found = all(store, &inbox, limit);
             let record = store.inbox(&inbox).unwrap().unwrap_or_default();
-            assert_eq!(record.messages, found.len() as u64);
+            let bytes = found.iter().map(|entry| entry.message.size() as u64).sum();
+            let messages = found.len() as u64;
+            assert_eq!(record, InboxRecord { messages, bytes }, "totals are what there is");
             assert!(found.is_sorted_by(|a, b| a.seq < b.seq));
             entries.extend(found.into_iter().map(|entry| ((inbox.clone(), entry.seq), entry)));
         }
@@ -193,9 +215,18 @@ impl Contents {
         let mut expected: Vec<ClientId> = entries.keys().map(|(inbox, _)| inbox.clone()).collect();
         expected.dedup();
         assert_eq!(held, expected);
+        let mut tables = BTreeMap::new();
+        for of in TABLES {
+            tables.extend(table(store, of, b"").into_iter().map(|(key, value)| ((of, key), value)));
+        }
+        for ((table, key), value) in &tables {
+            assert!(store.get(*table, key).unwrap().as_ref() == Some(value));
+        }
         Contents {
             entries,
+            tables,
             reserved: store.reserved().unwrap().0,
+            age: store.age().unwrap(),
         }
     }
 }
@@ -259,7 +290,17 @@ impl World {
         for index in removals.iter().filter(|_| !keys.is_empty()) {
             batch.removals.push(index.get(&keys).clone());
         }
+        for &(inbox, back, size) in puts {
+            // A few keys, so that values of all sizes take each other's place.
+            let value = (back % 4 > 0).then(|| vec![self.last as u8; size]);
+            batch.tables.push(change(
+                TABLES[inbox % 2],
+                &[inbox as u8, size as u8 % 3],
+                value.as_deref(),
+            ));
+        }
         batch.reserve = reserve.then_some(Seq(self.last));
+        batch.age = reserve.then_some(Duration::from_secs(self.last));
         match self.store.as_ref().unwrap().commit(&batch) {
             Ok(()) => self.contents.apply(&batch),
             // Only the first can have been written.
@@ -324,5 +365,8 @@ proptest! {
         world.store = None;
         world.tree.restart(kept);
         world.open();
+        world.store.as_ref().unwrap().checkpoint();
+        let pieces = world.tree.0.lock().now.keys().filter(|key| key.starts_with(&[0, 2])).count();
+        prop_assert_eq!(pieces, world.contents.table_pieces(), "nothing is left of values that are gone");
     }
 }

@@ -13,8 +13,11 @@ use std::{env, thread};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{batch_of, open_engine};
-use crate::contract::{all, entry, id};
-use crate::{Batch, CheckpointOptions, Engine, PageLimit, Store, StoreError, StoreOptions, open_store};
+use crate::contract::{all, change, entry, id, key, table};
+use crate::{
+    Batch, CheckpointOptions, Engine, InboxRecord, PageLimit, Store, StoreError, StoreOptions, Table, TableChange,
+    open_store,
+};
 use inbox_types::Seq;
 
 const DIRECTORY: &str = "INBOX_STORE_TEST_DIRECTORY";
@@ -22,7 +25,7 @@ const DIRECTORY: &str = "INBOX_STORE_TEST_DIRECTORY";
 const ENGINE: &str = "INBOX_STORE_TEST_ENGINE";
 /// Largest length of a file that the child may write, in bytes, once it has opened the store.
 const FILE_BYTES_MAX: &str = "INBOX_STORE_TEST_FILE_BYTES_MAX";
-const CHILD: &str = "store::tests::kill::child";
+const CHILD: &str = "tests::kill::child";
 const INBOXES: u64 = 20;
 /// Each message is removed this many commits after its own.
 const LIFETIME: u64 = 30;
@@ -39,8 +42,27 @@ fn commit(n: u64) -> Batch {
     Batch {
         puts,
         removals,
+        tables: tables(n),
         reserve: Some(Seq((n + 1) * PER_COMMIT)),
+        age: Some(Duration::from_millis(n)),
     }
+}
+
+/// What commit `n` says of tables: which it is, something that stays as long as its messages, and the end of an older one.
+fn tables(n: u64) -> Vec<TableChange> {
+    let mut changes = vec![
+        change(Table::CURSORS, b"last", Some(&n.to_be_bytes())),
+        change(Table::DEDUPE, &n.to_be_bytes(), Some(&value_of(n))),
+    ];
+    changes.extend(
+        n.checked_sub(LIFETIME)
+            .map(|old| change(Table::DEDUPE, &old.to_be_bytes(), None)),
+    );
+    changes
+}
+
+fn value_of(n: u64) -> Vec<u8> {
+    vec![n as u8; if n.is_multiple_of(17) { 40_000 } else { 30 }]
 }
 
 fn inbox_of(seq: u64) -> String {
@@ -114,44 +136,45 @@ fn last_committed(output: &str) -> Option<u64> {
     numbers.filter_map(|n| n.parse().ok()).max()
 }
 
-/// Everything of commits up to `last` that was not removed by them is there, and nothing that they removed. Of the one
-/// after it, anything may be.
+/// The store is what it was after one of its commits, which is `last` or the one after it: a commit is there as a whole or not at all.
 fn check(store: &Arc<dyn Store>, last: u64) {
-    let mut found: Vec<u64> = Vec::new();
+    let Some(n) = (store.reserved().unwrap().0 / PER_COMMIT).checked_sub(1) else {
+        panic!("commit {last} is missing");
+    };
+    assert!(
+        (last..=last + 1).contains(&n),
+        "commit {last} was acknowledged, and {n} is the last one"
+    );
+    assert_eq!(store.age().unwrap(), Duration::from_millis(n));
+    let commits = (n + 1).saturating_sub(LIFETIME)..=n;
+    let mut seqs: Vec<u64> = commits
+        .clone()
+        .flat_map(|n| n * PER_COMMIT + 1..=(n + 1) * PER_COMMIT)
+        .collect();
     for inbox in 0..INBOXES {
         let inbox = id(&format!("client-{inbox}"));
-        for found_entry in all(
-            &**store,
-            &inbox,
-            PageLimit {
-                messages: 100,
-                bytes: usize::MAX,
-            },
-        ) {
-            let seq = found_entry.seq.0;
-            assert_eq!(found_entry, entry(seq, size_of(seq)), "a message is whole");
-            assert_eq!(inbox_of(seq), inbox.as_str());
-            found.push(seq);
-        }
+        let limit = PageLimit {
+            messages: 100,
+            bytes: usize::MAX,
+        };
+        let mut expected = seqs
+            .extract_if(.., |seq| inbox_of(*seq) == inbox.as_str())
+            .collect::<Vec<_>>();
+        expected.sort_unstable();
+        let expected: Vec<_> = expected.into_iter().map(|seq| entry(seq, size_of(seq))).collect();
+        let record = InboxRecord {
+            messages: expected.len() as u64,
+            bytes: expected.iter().map(|entry| entry.message.size() as u64).sum(),
+        };
+        assert_eq!(store.inbox(&inbox).unwrap(), (record.messages > 0).then_some(record));
+        assert!(all(&**store, &inbox, limit) == expected, "commit {n}, {inbox}");
     }
-    found.sort_unstable();
-    let first_kept = last.saturating_sub(LIFETIME - 1) * PER_COMMIT + 1;
-    let first_sure = (last + 1).saturating_sub(LIFETIME - 1) * PER_COMMIT + 1;
-    let end = (last + 1) * PER_COMMIT;
-    assert!(
-        found.iter().all(|&seq| (first_kept..=end + PER_COMMIT).contains(&seq)),
-        "{last}: {found:?}"
-    );
-    let sure: Vec<u64> = found
-        .iter()
-        .copied()
-        .filter(|seq| (first_sure..=end).contains(seq))
-        .collect();
     assert_eq!(
-        sure,
-        (first_sure..=end).collect::<Vec<_>>(),
-        "what was committed is there"
+        table(&**store, Table::CURSORS, b""),
+        [(key(b"last"), n.to_be_bytes().to_vec().into())]
     );
+    let values: Vec<_> = commits.map(|n| (key(&n.to_be_bytes()), value_of(n).into())).collect();
+    assert!(table(&**store, Table::DEDUPE, b"") == values, "commit {n}");
 }
 
 /// Lets a child work until it says `milestone`, and `pause` longer, kills it and opens the store. `last` is the last commit

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::{ALWAYS, AT_ONCE, NEVER, on_disk};
-use crate::contract::{Place, all, entry, id};
-use crate::{Batch, Engine, InboxRecord, MemoryStore, PageLimit};
+use crate::contract::{Place, all, change, entry, id, key, table};
+use crate::{Batch, Engine, InboxRecord, MemoryStore, PageLimit, Table, TableKey, TablePage};
 use inbox_types::{ClientId, Entry, Seq};
 
 const INBOXES: [&str; 6] = ["a", "a\u{1}", "ab", "b", "\u{1}", "ß"];
@@ -38,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     entries: BTreeMap<(ClientId, Seq), Entry>,
+    tables: BTreeMap<TableKey, Bytes>,
     reserved: u64,
     last: u64,
 }
@@ -62,8 +64,36 @@ impl Model {
             self.entries.remove(&key);
             batch.removals.push(key);
         }
+        for &(inbox, size) in puts {
+            // A few keys, of which some begin alike, and values of all sizes.
+            let name = &INBOXES[inbox].as_bytes().repeat(1 + size % 2);
+            let value = (size % 3 > 0).then(|| vec![size as u8; size]);
+            let change = change(Table::CURSORS, name, value.as_deref());
+            match &change.value {
+                Some(value) => _ = self.tables.insert(change.key.clone(), value.clone()),
+                None => _ = self.tables.remove(&change.key),
+            }
+            batch.tables.push(change);
+        }
         self.reserved = self.reserved.max(reserve.unwrap_or(0));
         batch
+    }
+
+    fn table_page(&self, prefix: &[u8], after: Option<&TableKey>, limit: PageLimit) -> TablePage {
+        let mut page = TablePage::default();
+        let mut bytes = 0;
+        for (key, value) in &self.tables {
+            if !key.as_bytes().starts_with(prefix) || after.is_some_and(|after| key <= after) {
+                continue;
+            }
+            bytes += value.len();
+            if !page.entries.is_empty() && (page.entries.len() >= limit.messages || bytes > limit.bytes) {
+                page.more = true;
+                break;
+            }
+            page.entries.push((key.clone(), value.clone()));
+        }
+        page
     }
 
     fn inbox(&self, inbox: &ClientId) -> Vec<Entry> {
@@ -121,6 +151,10 @@ fn follow(place: &Place, steps: Vec<Step>) {
                 let (inbox, limit) = (id(INBOXES[inbox]), PageLimit { messages, bytes });
                 let page = store.read(&inbox, Seq(after), limit).unwrap();
                 assert_eq!((page.entries, page.more), model.page(&inbox, after, limit));
+                let prefix = &inbox.as_str().as_bytes()[..after as usize % 2];
+                let after = (after % 3 > 0).then(|| key(inbox.as_str().as_bytes()));
+                let page = store.scan(Table::CURSORS, prefix, after.as_ref(), limit).unwrap();
+                assert!(page == model.table_page(prefix, after.as_ref(), limit));
             }
             Step::List(limit) => {
                 let expected: Vec<_> = model.records().into_iter().take(limit).collect();
@@ -134,7 +168,8 @@ fn follow(place: &Place, steps: Vec<Step>) {
     }
     drop(store);
     let store = place();
-    assert_eq!(store.inboxes(None, 100).unwrap(), model.records());
+    let records = model.records();
+    assert_eq!(store.inboxes(None, 100).unwrap(), records);
     assert_eq!(store.reserved().unwrap(), Seq(model.reserved));
     for inbox in INBOXES.map(id) {
         assert_eq!(
@@ -155,6 +190,7 @@ fn follow(place: &Place, steps: Vec<Step>) {
             .map(|(_, record)| record);
         assert_eq!(store.inbox(&inbox).unwrap(), record);
     }
+    assert!(table(&*store, Table::CURSORS, b"") == model.tables.into_iter().collect::<Vec<_>>());
 }
 
 proptest! {

@@ -10,21 +10,24 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::opening::reservation;
 use super::{CheckpointOptions, Shared};
 use crate::blocks::Fault;
 use crate::error::StoreError;
 use crate::index::Index;
-use crate::store::Batch;
+use crate::store::{Batch, InboxRecord};
 use crate::tree::{Tree, panic_text};
-use crate::{checkpoint, key};
-use inbox_types::Seq;
+use crate::{checkpoint, key, tables};
+use inbox_types::{ClientId, Seq};
 
 /// How many bytes of log there may be for one of memory: removals leave the memory at once, and the log with the next checkpoint.
 const LOG_PER_MEMORY: usize = 4;
+/// How many keys of tables are written while readers wait.
+const TABLE_KEYS: usize = 32;
 
 /// What the log holds.
 #[derive(Debug)]
@@ -33,6 +36,11 @@ pub(super) struct Recent {
     pub(super) index: Index,
     /// The largest reservation.
     pub(super) reserved: Seq,
+    /// The largest age of the store.
+    pub(super) age: Duration,
+    /// The inbox whose blocks are being written, and how many were written before.
+    busy: Option<ClientId>,
+    done: u64,
     /// How long the log is.
     logged_bytes: usize,
     /// Whether the last use of the store left something in the log that is still there.
@@ -43,10 +51,13 @@ pub(super) struct Recent {
 
 impl Recent {
     /// An empty log. No message in a block is above `in_blocks`.
-    pub(super) fn new(in_blocks: Seq, reserved: Seq) -> Self {
+    pub(super) fn new(in_blocks: Seq, reserved: Seq, age: Duration) -> Self {
         Recent {
             index: Index::new(in_blocks),
             reserved,
+            age,
+            busy: None,
+            done: 0,
             logged_bytes: 0,
             is_behind: false,
             since: None,
@@ -62,7 +73,27 @@ impl Recent {
     fn apply(&mut self, batch: &Batch) {
         self.index.apply(batch);
         self.reserved = self.reserved.max(batch.reserve.unwrap_or_default());
+        self.age = self.age.max(batch.age.unwrap_or_default());
         self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// What the log holds of `inbox` in total, beside what is kept in total of its blocks. `None` when its messages must be counted:
+    /// some may be in the log and in blocks, or be removed from these.
+    pub(super) fn totals(&self, inbox: &ClientId) -> Option<Logged> {
+        let is_in_both = self.is_behind && self.index.has(inbox);
+        if is_in_both || self.busy.as_ref() == Some(inbox) {
+            return None;
+        }
+        let record = self.index.totals(inbox)?;
+        Some(Logged {
+            record,
+            done: self.done,
+        })
+    }
+
+    /// Whether no checkpoint moved anything of `inbox` since `then`.
+    pub(super) fn is_as_then(&self, inbox: &ClientId, then: &Logged) -> bool {
+        self.done == then.done && self.busy.as_ref() != Some(inbox)
     }
 
     /// Whether it takes more than `1 / part` of what it may.
@@ -79,6 +110,12 @@ impl Recent {
             false => Some(since + options.after),
         }
     }
+}
+
+/// What the log held of an inbox at one moment.
+pub(super) struct Logged {
+    pub(super) record: InboxRecord,
+    done: u64,
 }
 
 /// Wakes the checkpointing thread, and whoever waits for it.
@@ -190,8 +227,19 @@ impl<T: Tree> Shared<T> {
         }
     }
 
-    /// Moves everything that is in the log now to the blocks, or part of it if the thread is to end.
+    /// Moves everything that is in the log now to the tree, or part of it if the thread is to end.
     pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        let done = self.try_checkpoint();
+        if done.is_err() {
+            let mut recent = self.recent.lock();
+            recent.busy = None;
+            // Blocks may hold some of what it was about, and totals may not.
+            recent.is_behind = true;
+        }
+        done
+    }
+
+    fn try_checkpoint(&self) -> Result<(), StoreError> {
         let (last, reserved, before, highest) = {
             let mut log = self.log.lock();
             let turned = self.with(|_| log.turn().map_err(engine))?;
@@ -199,7 +247,8 @@ impl<T: Tree> Shared<T> {
             recent.since = None;
             let Some(last) = turned else { return Ok(()) };
             let (before, highest) = recent.index.begin();
-            (last, recent.reserved, (!recent.is_behind).then_some(before), highest)
+            let reserved = reservation(recent.reserved, recent.age);
+            (last, reserved, (!recent.is_behind).then_some(before), highest)
         };
         self.with(|open| {
             // A bound for everything that is written below, so it must be there first.
@@ -210,12 +259,12 @@ impl<T: Tree> Shared<T> {
                 .iter()
                 .try_for_each(|message| checkpoint::remove_stray(&open.tree, message))
         })?;
-        if !self.checkpoint_inboxes(before)? {
+        if !self.checkpoint_inboxes(before)? || !self.checkpoint_tables(before.is_none())? {
             return Ok(());
         }
         self.with(|open| {
             open.tree.sync()?;
-            open.tree.insert(key::RESERVED, &reserved.0.to_be_bytes())?;
+            open.tree.insert(key::RESERVED, &reserved)?;
             open.tree.insert(key::COMMITS, &last.to_be_bytes())?;
             Ok(open.tree.sync()?)
         })?;
@@ -228,22 +277,49 @@ impl<T: Tree> Shared<T> {
         let mut last = None;
         loop {
             let (inbox, todo) = {
-                let recent = self.recent.lock();
+                let mut recent = self.recent.lock();
                 let Some(inbox) = recent.index.next_inbox(last.as_ref()) else {
                     return Ok(true);
                 };
                 let todo = recent.index.pending(&inbox);
+                recent.busy = (!todo.is_empty()).then(|| inbox.clone());
                 (inbox, todo)
             };
             if !todo.is_empty() {
                 self.with(|open| checkpoint::inbox(&open.tree, &inbox, &todo, before, &self.reading, &strays))?;
-                self.recent.lock().index.forget(&inbox, &todo);
+                let mut recent = self.recent.lock();
+                recent.index.forget(&inbox, &todo);
+                recent.busy = None;
+                recent.done += 1;
+                drop(recent);
                 self.bell.room.notify_all();
             }
             if self.bell.is_ended() {
                 return Ok(false);
             }
             last = Some(inbox);
+        }
+    }
+
+    /// Table after table. Tells whether it came to the end of the last one.
+    fn checkpoint_tables(&self, is_behind: bool) -> Result<bool, StoreError> {
+        let mut last = None;
+        loop {
+            let todo = self.recent.lock().index.tables().pending(last.as_ref(), TABLE_KEYS);
+            let Some((end, _)) = todo.last() else { return Ok(true) };
+            last = Some(end.clone());
+            self.with(|open| {
+                // Readers see a table at one moment, and whole values.
+                let _alone = self.reading.write();
+                todo.iter().try_for_each(|((table, key), change)| {
+                    tables::write(&open.tree, *table, key, change.value.as_deref(), is_behind)
+                })
+            })?;
+            self.recent.lock().index.tables_mut().forget(&todo);
+            self.bell.room.notify_all();
+            if self.bell.is_ended() {
+                return Ok(false);
+            }
         }
     }
 

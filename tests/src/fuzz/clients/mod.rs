@@ -88,7 +88,7 @@ enum Step {
     BeginCommit {
         all: bool,
     },
-    /// Ends it, well if `kept` is not given; otherwise it fails, and so many operations of the batch are durable nevertheless.
+    /// Ends it, well if `kept` is not given; otherwise it fails, and the batch is durable nevertheless if it is odd.
     EndCommit {
         kept: Option<u8>,
     },
@@ -256,10 +256,10 @@ impl Run {
     fn end_commit(&mut self, kept: Option<usize>) {
         let Some(pending) = self.committing.take() else { return };
         let store = &self.world.store;
-        if let Some(kept_of_failed) = kept {
+        if let Some(kept) = kept {
             store.set_plan(FaultPlan {
                 fail_commit: Some(store.commits() + 1),
-                kept_of_failed,
+                keeps_failed: kept % 2 == 1,
                 ..FaultPlan::default()
             });
         }

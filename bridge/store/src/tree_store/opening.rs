@@ -1,0 +1,110 @@
+//! Opening a store: what it is at its first moment, or what its last use left.
+
+use std::time::Duration;
+
+use super::checkpointer::Recent;
+use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
+use crate::blocks::Fault;
+use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::log::{LOG, Log, LogError};
+use crate::tree::Tree;
+use crate::{frame, key};
+use inbox_types::Seq;
+
+/// What an open store works with.
+pub(super) struct Begun {
+    pub(super) acknowledged: Acknowledged,
+    pub(super) log: Log,
+    pub(super) recent: Recent,
+    /// Whether its format keeps totals of inboxes.
+    pub(super) keeps_totals: bool,
+}
+
+/// Writes what every store holds from the first moment, or reads what the last use left, and checks that nothing acknowledged is
+/// missing.
+pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begun, OpenError> {
+    let damaged = |fault| match fault {
+        Fault::Engine(why) | Fault::Damaged { why, .. } => directory.damaged(why),
+    };
+    if directory.is_new() {
+        let zero = 0_u64.to_be_bytes();
+        let numbers = [key::HIGHEST, key::COMMITS];
+        let written = numbers.into_iter().try_for_each(|key| tree.insert(key, &zero));
+        written
+            .and_then(|()| tree.insert(key::RESERVED, &reservation(Seq::ZERO, Duration::ZERO)))
+            .and_then(|()| tree.sync())
+            .map_err(|error| damaged(error.into()))?;
+    }
+    let engine_dir = directory.engine_dir();
+    let (acknowledged, number) = Acknowledged::open(&engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
+    let read = |key| read_number(tree, key).map_err(damaged);
+    let (Some(reserved), Some(commits)) = (read_reservation(tree).map_err(damaged)?, read(key::COMMITS)?) else {
+        return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
+    };
+    // Format 1 has no such number, and nothing above the reservation.
+    let highest = read(key::HIGHEST)?.map_or(reserved.seq, Seq);
+    let mut recent = Recent::new(highest, reserved.seq, reserved.age.unwrap_or_default());
+    let log_dir = engine_dir.join(LOG);
+    let log = Log::open(&log_dir, commits, |batch| recent.replay(&batch)).map_err(|error| match error {
+        LogError::Io(why) => OpenError::io(&log_dir, why),
+        LogError::Damaged(why) => directory.damaged(why),
+    })?;
+    sync_dir(&engine_dir)?;
+    if log.last() < number {
+        return Err(directory.damaged(format!(
+            "it ends with commit {}, and commit {number} was acknowledged; to go on without what is missing, remove {}",
+            log.last(),
+            engine_dir.join(ACKNOWLEDGED).display()
+        )));
+    }
+    Ok(Begun {
+        acknowledged,
+        log,
+        recent,
+        keeps_totals: reserved.age.is_some(),
+    })
+}
+
+/// What is kept under [`key::RESERVED`]; formats before 3 keep no age.
+struct Reservation {
+    seq: Seq,
+    age: Option<Duration>,
+}
+
+/// The value under [`key::RESERVED`].
+pub(super) fn reservation(seq: Seq, age: Duration) -> Vec<u8> {
+    [seq.0.to_be_bytes(), frame::micros(age).to_be_bytes()].concat()
+}
+
+fn read_reservation(tree: &impl Tree) -> Result<Option<Reservation>, Fault> {
+    let Some(value) = tree.get(key::RESERVED)? else {
+        return Ok(None);
+    };
+    let value = value.as_ref();
+    let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+    let (seq, age) = match value.split_first_chunk() {
+        Some((seq, [])) => (number(seq), None),
+        Some((seq, rest)) => match rest.try_into() {
+            Ok(age) => (number(seq), Some(Duration::from_micros(number(&age)))),
+            Err(_) => return Err(wrong_length(key::RESERVED, value)),
+        },
+        None => return Err(wrong_length(key::RESERVED, value)),
+    };
+    Ok(Some(Reservation { seq: Seq(seq), age }))
+}
+
+fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, Fault> {
+    let Some(value) = tree.get(key)? else { return Ok(None) };
+    match <[u8; 8]>::try_from(value.as_ref()) {
+        Ok(bytes) => Ok(Some(u64::from_be_bytes(bytes))),
+        Err(_) => Err(wrong_length(key, value.as_ref())),
+    }
+}
+
+fn wrong_length(key: &[u8], value: &[u8]) -> Fault {
+    Fault::Engine(format!(
+        "{} has {} bytes, which no number has that inboxd keeps there",
+        key.escape_ascii(),
+        value.len()
+    ))
+}
