@@ -171,6 +171,13 @@ impl Hub {
         attachment
     }
 
+    /// The client has taken what it was sent, and takes more: see [`inbox_types::Room`].
+    pub fn resume(&self, inbox: &ClientId, attachment: AttachmentId) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.resume(attachment, cx, fx)
+        });
+    }
+
     /// Ends an attachment. Its unacknowledged messages stay.
     pub fn detach(&self, inbox: &ClientId, attachment: AttachmentId) {
         self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {

@@ -160,11 +160,11 @@ impl Single {
         }
     }
 
-    /// Messages that wait for this client's session to send them.
-    pub fn mail_waiting(&self, conn: ConnId) -> usize {
+    /// Mail that waits for this client's session to send it: messages, and bytes.
+    pub fn mail_waiting(&self, conn: ConnId) -> (usize, usize) {
         match self.connections.get(&conn) {
             Some(Connection::Open { session, .. }) => session.outbox().mail_waiting(),
-            _ => 0,
+            _ => (0, 0),
         }
     }
 

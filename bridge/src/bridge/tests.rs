@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 use super::Bridge;
 use crate::hub::tests::kit::{FAR, TestObserver, TestPort, id, message, ticket_of};
 use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store};
-use inbox_types::{AttachmentId, ClientId, Delivery, Limits, Outcome, Port, Qos, Refusal, Seq, SystemClock, Ticket};
+use inbox_types::{
+    AttachmentId, ClientId, Delivery, Limits, Outcome, Port, Qos, Refusal, Room, Seq, SystemClock, Ticket,
+};
 
 const EVERYTHING: PageLimit = PageLimit {
     messages: usize::MAX,
@@ -272,7 +274,9 @@ impl Drop for StopOnPanic<'_> {
 struct Bomb;
 
 impl Port for Bomb {
-    fn deliver(&self, _: AttachmentId, _: Delivery) {}
+    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
+        Room::Left
+    }
 
     fn settle(&self, _: Ticket, _: Outcome) {
         panic!("this is the panic that the test is about");

@@ -118,8 +118,9 @@ pub(crate) struct Mailbox {
     totals: Option<InboxRecord>,
     /// The young messages that count towards the limits and are not in the totals.
     unstored: InboxRecord,
-    /// Young messages with QoS 0.
+    /// Young messages with QoS 0, and the sum of their sizes.
     qos0_waiting: usize,
+    qos0_bytes: usize,
     /// Durable messages on their way out, and their size where it is known.
     removals: BTreeMap<Seq, Option<usize>>,
     /// Those of them in the batch that is being made durable.
@@ -201,12 +202,14 @@ impl Mailbox {
 
     /// Takes a message with QoS 0: for a reader that is there, or for nobody (contract rule 9).
     pub(crate) fn publish_qos0(&mut self, seq: Seq, message: Arc<Message>, cx: Context, fx: &mut Effects) {
-        if self.reader.is_none() || self.qos0_waiting >= kept_max() {
+        let is_too_much = self.qos0_waiting > 0 && self.qos0_bytes + message.size() > KEPT_BYTES_MAX;
+        if self.reader.is_none() || self.qos0_waiting >= kept_max() || is_too_much {
             cx.counters.qos0_undelivered.add(1);
             return;
         }
         let held_until = cx.now.mono;
         self.qos0_waiting += 1;
+        self.qos0_bytes += message.size();
         self.young.push_back(Young {
             seq,
             message,
@@ -312,6 +315,9 @@ impl Mailbox {
                 },
             };
             self.send(next.0, next.1, next.2, cx, fx);
+            if let Some(reader) = self.reader.as_mut() {
+                reader.read_ahead(fx);
+            }
         }
     }
 
@@ -429,7 +435,10 @@ impl Mailbox {
     fn take_young(&mut self, at: usize) -> Option<Young> {
         let young = self.young.remove(at)?;
         match young.durability {
-            Durability::Never => self.qos0_waiting -= 1,
+            Durability::Never => {
+                self.qos0_waiting -= 1;
+                self.qos0_bytes -= young.message.size();
+            }
             Durability::Durable => {}
             _ => shrink(&mut self.unstored, young.message.size()),
         }

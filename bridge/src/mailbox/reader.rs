@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Context, Durability, Effects, Mailbox};
 use inbox_store::Page;
-use inbox_types::{AttachmentId, Delivery, Entry, Port, Seq};
+use inbox_types::{AttachmentId, Delivery, Entry, PAGE_BYTES_MAX, Port, Room, Seq};
 
 /// A client that reads its inbox.
 pub(super) struct Reader {
@@ -15,6 +15,8 @@ pub(super) struct Reader {
     port: Arc<dyn Port>,
     /// Most messages that are sent and not acknowledged.
     window: usize,
+    /// The client has not taken the bytes that it was sent: nothing follows until [`Mailbox::resume`].
+    is_stalled: bool,
     in_flight: VecDeque<InFlight>,
     /// Everything up to here was sent to this attachment, or is not to be sent.
     cursor: Seq,
@@ -22,6 +24,8 @@ pub(super) struct Reader {
     stored_up_to: Seq,
     /// From the store, not sent yet.
     page: VecDeque<Entry>,
+    /// The sum of the sizes in `page`.
+    page_bytes: usize,
     /// What the store holds up to here is in `page`, or sent.
     read_to: Seq,
     /// A page was asked for when `stored_up_to` was this.
@@ -49,7 +53,7 @@ pub(super) enum Stored {
 
 impl Reader {
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight.len() < self.window || inbox_types::fault!(IgnoreWindow)
+        !self.is_stalled && (self.in_flight.len() < self.window || inbox_types::fault!(IgnoreWindow))
     }
 
     pub(super) fn cursor(&self) -> Seq {
@@ -70,9 +74,10 @@ impl Reader {
             });
         }
         if inbox_types::fault!(SendTwice) {
-            self.port.deliver(self.attachment, delivery.clone());
+            let _sent_again = self.port.deliver(self.attachment, delivery.clone());
         }
-        self.port.deliver(self.attachment, delivery);
+        let room = self.port.deliver(self.attachment, delivery);
+        self.is_stalled = room == Room::Full && !inbox_types::fault!(IgnoreUntaken);
     }
 
     /// The message is no longer in flight; gives what was known of it if it was.
@@ -110,6 +115,7 @@ impl Reader {
         page.entries
             .retain(|entry| entry.seq <= asked && !removed.contains(&entry.seq));
         self.page.extend(page.entries);
+        self.weigh_page();
     }
 
     /// These are durably gone: a page that was read before must not bring them back.
@@ -122,7 +128,13 @@ impl Reader {
         let first = self.page.front().map(|first| first.seq);
         if first.is_some_and(|first| removed.range(first..).next().is_some()) {
             self.page.retain(|entry| !removed.contains_key(&entry.seq));
+            self.weigh_page();
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn page_bytes(&self) -> usize {
+        self.page_bytes
     }
 
     /// What is wrong with its books, for tests.
@@ -132,13 +144,35 @@ impl Reader {
         match () {
             () if self.in_flight.len() > self.window => Some("more is in flight than the window has room for"),
             () if could_go_on && self.reading.is_none() => Some("its reader waits for a page that nobody reads"),
+            () if self.page_bytes != self.page.iter().map(|entry| entry.message.size()).sum::<usize>() => {
+                Some("the page in hand has another size than the books say")
+            }
             () if !self.is_replaying() && !self.page.is_empty() => Some("a live reader holds a page"),
             () if self.reading.is_none() && !self.removed_meanwhile.is_empty() => Some("removals are kept for no page"),
             () => None,
         }
     }
 
-    /// The next entry of the store, unless `young` comes before it; asks for a page when the one in hand is nearly used up.
+    /// Asks for the next page when the one in hand is nearly used up. A client that does not take what it was sent waits for none.
+    pub(super) fn read_ahead(&mut self, fx: &mut Effects) {
+        let is_nearly_used_up = self.page.len() < self.window && self.page_bytes < PAGE_BYTES_MAX / 2;
+        if self.is_replaying() && is_nearly_used_up && !self.is_stalled {
+            self.ask_for_page(fx);
+        }
+    }
+
+    fn ask_for_page(&mut self, fx: &mut Effects) {
+        if self.read_to < self.stored_up_to && self.reading.is_none() {
+            self.reading = Some(self.stored_up_to);
+            fx.read = Some((self.attachment, self.read_to));
+        }
+    }
+
+    fn weigh_page(&mut self) {
+        self.page_bytes = self.page.iter().map(|entry| entry.message.size()).sum();
+    }
+
+    /// The next entry of the store, unless `young` comes before it; asks for a page when there is none in hand.
     pub(super) fn next_stored(&mut self, young: Option<Seq>, fx: &mut Effects) -> Stored {
         if !self.is_replaying() {
             return Stored::Young;
@@ -147,12 +181,14 @@ impl Reader {
         let before = self.page.front().map_or(self.read_to, |entry| entry.seq);
         let young_is_next = young.is_some_and(|young| young <= before);
         let next = if young_is_next { None } else { self.page.pop_front() };
-        if self.page.len() < self.window && self.read_to < self.stored_up_to && self.reading.is_none() {
-            self.reading = Some(self.stored_up_to);
-            fx.read = Some((self.attachment, self.read_to));
+        if next.is_none() && !young_is_next {
+            self.ask_for_page(fx);
         }
         match next {
-            Some(entry) => Stored::Entry(entry),
+            Some(entry) => {
+                self.page_bytes -= entry.message.size();
+                Stored::Entry(entry)
+            }
             None if young_is_next => Stored::Young,
             None if self.reading.is_some() => Stored::Wait,
             None => {
@@ -185,15 +221,25 @@ impl Mailbox {
             attachment,
             port,
             window: usize::from(window.max(1)),
+            is_stalled: false,
             in_flight: VecDeque::new(),
             cursor: Seq::ZERO,
             stored_up_to,
             page: VecDeque::new(),
+            page_bytes: 0,
             read_to: Seq::ZERO,
             reading: None,
             removed_meanwhile: BTreeSet::new(),
         }));
         self.pump(cx, fx);
+    }
+
+    /// The client has taken bytes that it was sent, and takes more, unless `attachment` was replaced meanwhile.
+    pub(crate) fn resume(&mut self, attachment: AttachmentId, cx: Context, fx: &mut Effects) {
+        if let Some(reader) = self.reader.as_mut().filter(|reader| reader.attachment == attachment) {
+            reader.is_stalled = inbox_types::fault!(ForgetStalled) && reader.is_stalled;
+            self.pump(cx, fx);
+        }
     }
 
     /// The client does not read any more, unless `attachment` was replaced meanwhile.
@@ -267,6 +313,7 @@ impl Mailbox {
         if self.reader.take().is_some() {
             self.young
                 .retain(|young| !matches!(young.durability, Durability::Durable | Durability::Never));
+            self.qos0_bytes = 0;
             cx.counters
                 .qos0_undelivered
                 .add(mem::take(&mut self.qos0_waiting) as u64);

@@ -32,7 +32,7 @@ mod on {
     use std::sync::Arc;
 
     use crate::client_id::ClientId;
-    use crate::limits::KEPT_MAX;
+    use crate::limits::{KEPT_MAX, UNTAKEN_BYTES_MAX};
     use crate::message::{Message, Seq};
 
     macro_rules! faults {
@@ -93,6 +93,10 @@ mod on {
         SwapAnswers,
         /// Bounded memory: QoS 0 messages pile up for a reader that does not read.
         UnboundedQos0,
+        /// Bounded memory: a reader that takes no bytes is sent its whole window.
+        IgnoreUntaken,
+        /// Rule 4: a reader that takes its bytes again is not sent what waits.
+        ForgetStalled,
     }
 
     /// Sizes that are made small in a simulation, so that a short run reaches their limits.
@@ -100,10 +104,15 @@ mod on {
     pub struct Tuning {
         /// Durable messages that stay in memory for a reader that keeps up.
         pub kept_max: usize,
+        /// Bytes of mail that a client has not taken, from which on it is sent no more.
+        pub untaken_bytes_max: usize,
     }
 
     /// As without a simulation.
-    pub const TUNING_DEFAULT: Tuning = Tuning { kept_max: KEPT_MAX };
+    pub const TUNING_DEFAULT: Tuning = Tuning {
+        kept_max: KEPT_MAX,
+        untaken_bytes_max: UNTAKEN_BYTES_MAX,
+    };
 
     /// A seq was given to a message.
     #[derive(Debug, Clone)]

@@ -15,4 +15,4 @@ pub use counters::{Counter, Counters};
 pub use fault::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
-pub use port::{AttachmentId, Clock, Delivery, Left, Now, Outcome, Port, Proof, Refusal, SystemClock, Ticket};
+pub use port::{AttachmentId, Clock, Delivery, Left, Now, Outcome, Port, Proof, Refusal, Room, SystemClock, Ticket};

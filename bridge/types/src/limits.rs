@@ -17,6 +17,9 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Durable messages of one inbox that stay in memory for a reader that keeps up, and most QoS 0 messages that wait for one that
 /// does not.
 pub const KEPT_MAX: usize = PAGE_MESSAGES_MAX;
+/// Bytes of mail sent to one client that its socket has not taken, from which on the rest stays in the store. One message may
+/// exceed it.
+pub const UNTAKEN_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
 const _: () = assert!(PAGE_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(PAGE_MESSAGES_MAX <= BATCH_MESSAGES_MAX);

@@ -65,10 +65,21 @@ pub struct Delivery {
     pub dup: bool,
 }
 
+/// Whether a port takes another message after this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a port that is full must not be given more"]
+pub enum Room {
+    /// It does.
+    Left,
+    /// Its client has not taken the bytes that it was sent. The session says when it takes more.
+    Full,
+}
+
 /// A session's end of the line. Implementations only queue and wake: they are called with an inbox locked.
 pub trait Port: Send + Sync {
-    /// A message for the reader behind this port. At most the attachment's window of these is unacknowledged.
-    fn deliver(&self, attachment: AttachmentId, delivery: Delivery);
+    /// A message for the reader behind this port. At most the attachment's window of these is unacknowledged. After
+    /// [`Room::Full`] no other one follows until the session asks for it.
+    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) -> Room;
     /// What became of a publish. Comes exactly once per ticket.
     fn settle(&self, ticket: Ticket, outcome: Outcome);
 }

@@ -144,6 +144,7 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         &mut mqtt.queue_messages_max,
         Count(1..=10_000_000),
     )?;
+    v.key("mqtt.queue_bytes_max", &mut mqtt.queue_bytes_max, memory(KIB))?;
     v.key(
         "mqtt.subscriptions_per_session_max",
         &mut mqtt.subscriptions_per_session_max,

@@ -430,7 +430,7 @@ impl Client {
         let v5 = self.version == Version::V5;
         let id = (v5 && random.percent(20)).then(|| format!("own-{}", ledger.len()));
         let mail = (!ordinary).then(|| ledger.sending(self.at, to, qos, id.clone()));
-        let length = if random.percent(5) { 3000 } else { random.below(60) };
+        let length = if random.percent(15) { 3000 } else { random.below(60) };
         let mut props = Props::new();
         if v5 {
             if let Some(id) = &id {

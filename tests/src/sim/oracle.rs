@@ -15,6 +15,11 @@ use super::Check;
 use super::ledger::{Ledger, Mail};
 use crate::{AckKind, Packet, Version};
 
+/// What one piece of mail takes at most: the largest payload that a client sends, its properties, and what the broker adds.
+const MAIL_BYTES_MAX: usize = 4096;
+/// The broker counts what it adds to a message when it looks next, so some small messages more may be on their way.
+const MAIL_BYTES_ADDED: usize = 1024;
+
 /// What a client sent, as far as the contract is concerned.
 #[derive(Debug, Clone)]
 pub(super) enum Said {
@@ -59,6 +64,7 @@ pub(super) struct Terms {
     pub(super) flush: u64,
     pub(super) drops_oldest: bool,
     pub(super) waiting_max: usize,
+    pub(super) untaken_bytes_max: usize,
 }
 
 /// See the module's documentation.
@@ -105,6 +111,8 @@ struct Link {
     /// Bytes encoded, and bytes written.
     encoded: u64,
     written: u64,
+    /// PUBLISH packets in the out buffer: where each ends, and its length.
+    publishes: VecDeque<(u64, usize)>,
     /// QoS 0 mail in the out buffer, and where each ends.
     unwritten: VecDeque<(u64, usize)>,
 }
@@ -144,6 +152,7 @@ impl Oracle {
             unsubscribes: BTreeMap::new(),
             encoded: 0,
             written: 0,
+            publishes: VecDeque::new(),
             unwritten: VecDeque::new(),
         };
         self.links.insert(link, new);
@@ -279,6 +288,9 @@ impl Oracle {
     pub(super) fn says(&mut self, at: usize, packet: &Packet, bytes: usize, names: &[String]) -> Check {
         if let Some(link) = self.links.get_mut(&at) {
             link.encoded += bytes as u64;
+            if matches!(packet, Packet::Publish(_)) {
+                link.publishes.push_back((link.encoded, bytes));
+            }
         }
         match packet {
             Packet::ConnAck(connack) => self.connack(at, connack.session_present, connack.code),
@@ -304,6 +316,8 @@ impl Oracle {
         self.tick += 1;
         let Some(link) = self.links.get_mut(&at) else { return };
         link.written += bytes as u64;
+        let gone = link.publishes.partition_point(|(end, _)| *end <= link.written);
+        link.publishes.drain(..gone);
         let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
         for (_, mail) in link.unwritten.drain(..done) {
             self.ledger
@@ -312,7 +326,15 @@ impl Oracle {
     }
 
     /// How much waits for a session is bounded.
-    pub(super) fn check_memory(&self, waiting: usize, out: usize) -> Check {
+    pub(super) fn check_memory(&self, at: usize, (waiting, waiting_bytes): (usize, usize), out: usize) -> Check {
+        let encoded = self.links.get(&at).into_iter().flat_map(|link| &link.publishes);
+        let untaken = waiting_bytes + encoded.map(|(_, bytes)| bytes).sum::<usize>();
+        // One message may exceed it.
+        if untaken >= self.terms.untaken_bytes_max + MAIL_BYTES_MAX + MAIL_BYTES_ADDED {
+            return Err(format!(
+                "bounded memory: a client has not taken {untaken} bytes of mail"
+            ));
+        }
         if waiting > self.terms.waiting_max || out > 1024 * 1024 {
             return Err(format!(
                 "bounded memory: {waiting} messages and {out} bytes wait for one session"

@@ -109,8 +109,10 @@ impl World {
             queue_messages_max: random.pick(&[1, 1000]),
             ..MqttLimits::default()
         };
+        let untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
         set_tuning(Tuning {
             kept_max: random.pick(&[1, 3, 512]),
+            untaken_bytes_max,
         });
         let _of_an_earlier_run = take_given();
         let terms = Terms {
@@ -118,6 +120,7 @@ impl World {
             flush: limits.ack_flush_interval.as_micros() as u64,
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
+            untaken_bytes_max,
         };
         let mut trace = Trace::new(seed);
         trace.say(

@@ -15,6 +15,7 @@
 
 mod connections;
 mod floods;
+mod memory;
 mod service;
 mod sockets;
 

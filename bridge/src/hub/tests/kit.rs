@@ -1,6 +1,7 @@
 //! What the tests of the inboxes stand on: a clock that is set, ports and observers that write down what they are told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use crate::observer::Observer;
 use inbox_store::StoreError;
 use inbox_types::{
-    AttachmentId, ClientId, Clock, Delivery, Left, Message, Micros, Now, Outcome, Port, Qos, Seq, Ticket,
+    AttachmentId, ClientId, Clock, Delivery, Left, Message, Micros, Now, Outcome, Port, Qos, Room, Seq, Ticket,
 };
 
 /// Where tests begin: some time after the epoch, so that the clock can go back.
@@ -57,6 +58,8 @@ impl Clock for TestClock {
 pub(crate) struct TestPort {
     pub(crate) delivered: Mutex<Vec<(AttachmentId, Delivery)>>,
     pub(crate) settled: Mutex<Vec<(Ticket, Outcome)>>,
+    /// Its client takes no bytes.
+    pub(crate) is_full: AtomicBool,
 }
 
 impl TestPort {
@@ -72,8 +75,12 @@ impl TestPort {
 }
 
 impl Port for TestPort {
-    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) {
+    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) -> Room {
         self.delivered.lock().push((attachment, delivery));
+        match self.is_full.load(Relaxed) {
+            true => Room::Full,
+            false => Room::Left,
+        }
     }
 
     fn settle(&self, ticket: Ticket, outcome: Outcome) {

@@ -87,9 +87,13 @@ impl Desk {
     }
 
     pub(super) fn publish_qos0(&mut self) -> u64 {
+        self.publish_qos0_sized(SIZE)
+    }
+
+    pub(super) fn publish_qos0_sized(&mut self, size: usize) -> u64 {
         self.last += 1;
         let seq = self.last;
-        let message = message(seq, SIZE, Qos::AtMostOnce, FAR);
+        let message = message(seq, size, Qos::AtMostOnce, FAR);
         self.step(|mailbox, cx, fx| mailbox.publish_qos0(Seq(seq), message, cx, fx));
         seq
     }
@@ -112,6 +116,10 @@ impl Desk {
 
     pub(super) fn detach(&mut self, attachment: AttachmentId) {
         self.step(|mailbox, cx, fx| mailbox.detach(attachment, cx, fx));
+    }
+
+    pub(super) fn resume(&mut self, attachment: AttachmentId) {
+        self.step(|mailbox, cx, fx| mailbox.resume(attachment, cx, fx));
     }
 
     pub(super) fn acknowledge(&mut self, seq: u64) {
@@ -234,5 +242,5 @@ impl Desk {
 
 pub(super) const PAGE: PageLimit = PageLimit {
     messages: PAGE_MESSAGES_MAX,
-    bytes: usize::MAX,
+    bytes: inbox_types::PAGE_BYTES_MAX,
 };

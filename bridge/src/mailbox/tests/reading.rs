@@ -1,8 +1,10 @@
 //! What the reader gets: Offline, Replaying, Live, and the ways between them.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::desk::Desk;
+use crate::hub::tests::kit::FAR;
 use crate::limits::KEPT_MAX;
 use inbox_store::{Page, Store};
 use inbox_types::{AttachmentId, Left, Micros, PAGE_BYTES_MAX, Seq};
@@ -45,6 +47,78 @@ fn the_window_bounds_what_is_unacknowledged() {
         [],
         "an acknowledgement that is repeated makes no room"
     );
+}
+
+// Goal: rule 4: a reader whose client takes no bytes gets one message and no page, what came meanwhile stays in the store, and all
+// of it follows in order when bytes are taken again.
+#[test]
+fn a_reader_that_takes_no_bytes_gets_one_message_and_the_rest_stays_in_the_store() {
+    let mut desk = Desk::default();
+    let large = PAGE_BYTES_MAX;
+    for _ in 0..3 {
+        desk.publish_sized(large, FAR);
+    }
+    desk.commit();
+    desk.port.is_full.store(true, Relaxed);
+    let attachment = desk.attach(100);
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [1]);
+    assert!(desk.wanted.is_none(), "no page is read for a client that takes nothing");
+    desk.publish_sized(large, FAR);
+    desk.commit();
+    desk.acknowledge(1);
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [], "an acknowledgement is no room for bytes");
+    desk.resume(AttachmentId(attachment.0 + 1));
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [], "another attachment takes more, not this one");
+    for seq in 2..=4 {
+        desk.resume(attachment);
+        desk.turn_pages();
+        assert_eq!(desk.delivered(), [seq]);
+    }
+    desk.port.is_full.store(false, Relaxed);
+    desk.resume(attachment);
+    let newest = desk.publish();
+    assert_eq!(desk.delivered(), [newest], "live again");
+}
+
+// Goal: rule 9: what waits with QoS 0 for a reader that takes no bytes is bounded by bytes, too; one message always fits.
+#[test]
+fn rule_09_qos_0_that_waits_is_bounded_by_bytes() {
+    let mut desk = Desk::default();
+    desk.port.is_full.store(true, Relaxed);
+    let attachment = desk.attach(100);
+    for _ in 0..4 {
+        desk.publish_qos0_sized(PAGE_BYTES_MAX / 2);
+    }
+    assert_eq!(desk.counters.qos0_undelivered.get(), 1, "one is sent, and two wait");
+    desk.port.is_full.store(false, Relaxed);
+    desk.resume(attachment);
+    assert_eq!(desk.delivered(), [1, 2, 3]);
+    desk.port.is_full.store(true, Relaxed);
+    desk.publish_qos0();
+    let large = desk.publish_qos0_sized(2 * PAGE_BYTES_MAX);
+    desk.resume(attachment);
+    assert_eq!(desk.delivered(), [large - 1, large]);
+}
+
+// Goal: what is read ahead for a reader is bounded by bytes, however large its window.
+#[test]
+fn pages_in_hand_are_bounded_by_bytes() {
+    let mut desk = Desk::default();
+    for _ in 0..20 {
+        desk.publish_sized(PAGE_BYTES_MAX - 1, FAR);
+    }
+    desk.commit();
+    desk.attach(3);
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [1, 2, 3]);
+    for seq in 1..=10 {
+        desk.acknowledge(seq);
+        desk.turn_pages();
+        assert!(desk.mailbox.page_bytes() < 2 * PAGE_BYTES_MAX, "at {seq}");
+    }
 }
 
 // Goal: a reader that falls behind what memory keeps goes on from the store, misses nothing, and becomes live again.

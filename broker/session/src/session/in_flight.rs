@@ -17,6 +17,8 @@ pub(super) struct Outgoing {
     pub(super) next_id: PacketId,
     /// Those of `in_flight` that count towards the receive maximum: sent, or sent again, over the present connection.
     pub(super) outstanding: usize,
+    /// The sum of the sizes of the ordinary messages in `in_flight`.
+    ordinary_bytes: usize,
     /// Those of `in_flight` to be sent again before anything else (MQTT-4.4.0-1), mail excepted: the inbox starts over itself.
     pub(super) resend: VecDeque<PacketId>,
     /// There may be mail in `in_flight` that the inbox delivers again.
@@ -39,6 +41,8 @@ pub(super) struct Sent {
 pub(super) enum What {
     Mail(Seq),
     Ordinary(Box<Ordinary>),
+    /// An ordinary message that the client has, and is to release.
+    Released,
 }
 
 /// An ordinary message as it is sent to this client.
@@ -50,12 +54,23 @@ pub(super) struct Ordinary {
     pub(super) subscription_id: Option<u32>,
 }
 
+impl What {
+    /// What is kept of it counts so many bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            What::Ordinary(ordinary) => ordinary.message.size(),
+            What::Mail(_) | What::Released => 0,
+        }
+    }
+}
+
 impl Default for Outgoing {
     fn default() -> Self {
         Outgoing {
             in_flight: VecDeque::new(),
             next_id: PacketId::MIN,
             outstanding: 0,
+            ordinary_bytes: 0,
             resend: VecDeque::new(),
             mail_repeats: false,
             ordinary_first: false,
@@ -109,7 +124,21 @@ impl Outgoing {
         };
         let sent = self.in_flight.remove(at)?;
         self.outstanding -= usize::from(sent.over_this_connection);
+        self.ordinary_bytes -= sent.what.bytes();
         Some(sent)
+    }
+
+    /// Keeps something else of a message that is in flight.
+    pub(super) fn replace(&mut self, packet_id: PacketId, what: What) {
+        if let Some(sent) = self.in_flight.iter_mut().find(|sent| sent.packet_id == packet_id) {
+            self.ordinary_bytes = self.ordinary_bytes - sent.what.bytes() + what.bytes();
+            sent.what = what;
+        }
+    }
+
+    /// Bytes of ordinary messages that the client does not have for certain.
+    pub(super) fn ordinary_bytes(&self) -> usize {
+        self.ordinary_bytes
     }
 
     /// An identifier that is not in use. There is one: fewer messages than identifiers are in flight.
@@ -123,6 +152,7 @@ impl Outgoing {
     }
 
     pub(super) fn push(&mut self, packet_id: PacketId, what: What, qos: Qos) {
+        self.ordinary_bytes += what.bytes();
         self.outstanding += 1;
         self.in_flight.push_back(Sent {
             packet_id,

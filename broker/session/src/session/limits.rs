@@ -26,6 +26,9 @@ pub struct MqttLimits {
     pub keep_alive_max: Option<Duration>,
     /// Messages of ordinary topics that wait for one session.
     pub queue_messages_max: usize,
+    /// Bytes of messages of ordinary topics that wait for one session, and as many that it has not acknowledged; one message may
+    /// exceed it.
+    pub queue_bytes_max: usize,
     /// Subscriptions that one session holds.
     pub subscriptions_per_session_max: usize,
 }
@@ -49,6 +52,7 @@ impl Default for MqttLimits {
             sessions_max: 100_000,
             keep_alive_max: None,
             queue_messages_max: 1000,
+            queue_bytes_max: 16 * 1024 * 1024,
             subscriptions_per_session_max: 10_000,
         }
     }

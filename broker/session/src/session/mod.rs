@@ -152,7 +152,7 @@ pub struct Session {
 impl Session {
     /// A session that has no past.
     pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
-        let outbox = Arc::new(Outbox::new(shared.mqtt.queue_messages_max));
+        let outbox = Arc::new(Outbox::new(shared.mqtt.queue_messages_max, shared.mqtt.queue_bytes_max));
         Session {
             inbox_topic: shared.names.topic_of(&id),
             id,
@@ -296,7 +296,18 @@ impl Session {
     pub fn drain(&mut self, now: Now) -> Result<(), Ending> {
         self.settle_outcomes()?;
         self.send_waiting(now);
+        self.ask_for_more();
         Ok(())
+    }
+
+    /// Tells the inbox that there is room again for what it held back: most of what was sent is taken.
+    fn ask_for_more(&mut self) {
+        if self.outbox.is_full()
+            && self.outbox.has_room_again(self.out.len())
+            && let Some(attachment) = self.inbox.as_ref().and_then(|inbox| inbox.attachment)
+        {
+            self.shared.hub.resume(&self.id, attachment);
+        }
     }
 
     /// Whether messages for the client could be encoded now.
@@ -314,6 +325,9 @@ impl Session {
         self.bytes_written += n as u64;
         if n < self.out.len() {
             self.out.drain(..n);
+        } else if self.out.capacity() > 2 * OUT_BYTES_MAX {
+            // A large message's memory is not kept.
+            self.out = Vec::new();
         } else {
             self.out.clear();
         }
@@ -332,6 +346,7 @@ impl Session {
                 written.iter().for_each(|seq| self.outbox.withdraw(*seq));
             }
         }
+        self.ask_for_more();
     }
 
     /// The call to carry out next. All of them are to be carried out, also when the connection ends meanwhile: they come from packets

@@ -25,9 +25,10 @@ impl Session {
         };
         // What waits to be sent again is not outstanding, and has its identifier nevertheless.
         let identifiers = usize::from(u16::MAX).saturating_sub(self.outgoing.in_flight.len());
-        usize::from(window)
-            .saturating_sub(self.outgoing.outstanding)
-            .min(identifiers)
+        // Ordinary messages are kept until the client has them, so their bytes count, too.
+        let is_full = self.outgoing.ordinary_bytes() >= self.shared.mqtt.queue_bytes_max;
+        let window = if is_full { 0 } else { usize::from(window) };
+        window.saturating_sub(self.outgoing.outstanding).min(identifiers)
     }
 
     /// Whether the next piece of mail can be sent although the window is full: with QoS 0 (MQTT 5, section 4.9), or because the inbox
@@ -92,7 +93,7 @@ impl Session {
     /// Sends mail that waits, at most `most`. Gives how many were taken.
     fn send_mail_waiting(&mut self, most: usize, wall: Micros) -> usize {
         let mut mail = mem::take(&mut self.outgoing.mail);
-        let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, &mut mail);
+        let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, self.out.len(), &mut mail);
         if lost > 0 {
             self.shared.hub.counters().qos0_undelivered.add(lost);
         }
@@ -137,8 +138,13 @@ impl Session {
             }
             Some(sent) => {
                 sent.awaits = AckKind::PubComp;
+                // Released it is not sent again, so an ordinary message's bytes are not needed any more.
+                let released = matches!(sent.what, What::Ordinary(_)).then_some(What::Released);
                 if let (true, What::Mail(seq)) = (inbox_types::fault!(RemoveOnPubRec), &sent.what) {
                     self.acknowledged.push(*seq);
+                }
+                if let Some(released) = released {
+                    self.outgoing.replace(ack.packet_id, released);
                 }
                 reason::SUCCESS
             }
@@ -202,7 +208,7 @@ impl Session {
                     self.outgoing.remove(packet_id);
                 }
             }
-            What::Mail(_) => {}
+            What::Mail(_) | What::Released => {}
         }
     }
 

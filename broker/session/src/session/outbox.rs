@@ -2,14 +2,14 @@
 //!
 //! Others put things in and wake the session's task; only the task takes them out. It belongs to the session, not to the
 //! connection, so what comes while the client is away is there when it resumes. Everything in it is bounded: mail by the window of
-//! the attachment, outcomes by the publishes that the client may have open, ordinary messages, and mail with QoS 0 (which has no
-//! window), by `queue_messages_max`, retained messages by [`RETAINED_BEFORE_MAX`] and one batch.
+//! the attachment and by [`inbox_types::UNTAKEN_BYTES_MAX`], outcomes by the publishes that the client may have open, ordinary messages, and mail with QoS 0 (which has no
+//! window), by `queue_messages_max` and `queue_bytes_max`, retained messages by [`RETAINED_BEFORE_MAX`] and one batch.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Seq, Ticket};
+use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Room, Seq, Ticket};
 use parking_lot::Mutex;
 
 use pubsub::Sink;
@@ -32,17 +32,26 @@ pub enum Order {
 pub struct Outbox {
     state: Mutex<Waiting>,
     online: AtomicBool,
+    /// The inbox was told that there is no room, and has not been told otherwise. Changes under the lock of `state`.
+    is_full: AtomicBool,
     queue_messages_max: usize,
+    queue_bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     mail: VecDeque<(AttachmentId, Delivery)>,
+    /// The sum of the sizes in `mail`.
+    mail_bytes: usize,
+    /// What the session had encoded and the socket not taken when it last looked here, in bytes.
+    unwritten: usize,
     /// Those of `mail` with QoS 0.
     mail_qos0: usize,
     ordinary: VecDeque<pubsub::Delivery>,
     /// Those of `ordinary` that come from the retained messages.
     retained: usize,
+    /// The sum of the sizes of the others.
+    ordinary_bytes: usize,
     outcomes: Vec<(Ticket, Outcome)>,
     order: Option<Order>,
     overflowed: u64,
@@ -51,11 +60,13 @@ struct Waiting {
 }
 
 impl Outbox {
-    pub(crate) fn new(queue_messages_max: usize) -> Self {
+    pub(crate) fn new(queue_messages_max: usize, queue_bytes_max: usize) -> Self {
         Outbox {
             state: Mutex::default(),
             online: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
             queue_messages_max,
+            queue_bytes_max,
         }
     }
 
@@ -65,6 +76,7 @@ impl Outbox {
         if !online {
             let mut state = self.state.lock();
             state.mail = VecDeque::new();
+            state.mail_bytes = 0;
             state.mail_qos0 = 0;
             state.waker = None;
             state.ordinary.shrink_to_fit();
@@ -81,7 +93,27 @@ impl Outbox {
     pub fn forget_mail(&self) {
         let mut state = self.state.lock();
         state.mail.clear();
+        state.mail_bytes = 0;
         state.mail_qos0 = 0;
+        // What comes next is told anew.
+        self.is_full.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the inbox waits to be told that there is room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is room again, with `unwritten` bytes that the socket has not taken. The inbox is to be told, then.
+    pub(crate) fn has_room_again(&self, unwritten: usize) -> bool {
+        let mut state = self.state.lock();
+        state.unwritten = unwritten;
+        // At half, or the inbox would be asked for each message.
+        let has_room = state.mail_bytes + unwritten <= untaken_bytes_max() / 2;
+        if has_room {
+            self.is_full.store(false, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// Ends the connection.
@@ -115,16 +147,24 @@ impl Outbox {
     }
 
     /// The next pieces of mail, at most `most` and not many more than `bytes`, and how many with QoS 0 had to be dropped since the
-    /// last call.
-    pub fn take_mail(&self, most: usize, bytes: usize, into: &mut Vec<(AttachmentId, Delivery)>) -> u64 {
+    /// last call. `unwritten` bytes are encoded already.
+    pub fn take_mail(
+        &self,
+        most: usize,
+        bytes: usize,
+        unwritten: usize,
+        into: &mut Vec<(AttachmentId, Delivery)>,
+    ) -> u64 {
         let mut state = self.state.lock();
-        take(
+        let taken = take(
             &mut state.mail,
             most,
             bytes,
-            |(_, delivery)| delivery.message.payload.len(),
+            |(_, delivery)| delivery.message.size(),
             into,
         );
+        state.mail_bytes -= taken;
+        state.unwritten = unwritten + taken;
         state.mail_qos0 -= into.iter().filter(|(_, delivery)| is_qos0(delivery)).count();
         std::mem::take(&mut state.mail_overflowed)
     }
@@ -136,8 +176,9 @@ impl Outbox {
             if *theirs == attachment {
                 return Some((delivery.seq, delivery.message.qos));
             }
-            let qos0 = is_qos0(delivery);
+            let (qos0, bytes) = (is_qos0(delivery), delivery.message.size());
             state.mail.pop_front();
+            state.mail_bytes -= bytes;
             state.mail_qos0 -= usize::from(qos0);
         }
         None
@@ -154,8 +195,14 @@ impl Outbox {
 
     /// The client has this piece of mail: it need not be sent.
     pub fn withdraw(&self, seq: Seq) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
         // Not one with QoS 0, which nobody acknowledges.
-        self.state.lock().mail.retain(|(_, delivery)| delivery.seq != seq);
+        state.mail.retain(|(_, delivery)| {
+            let stays = delivery.seq != seq;
+            state.mail_bytes -= if stays { 0 } else { delivery.message.size() };
+            stays
+        });
     }
 
     /// The next ordinary messages, likewise, and how many had to be dropped since the last call.
@@ -165,10 +212,15 @@ impl Outbox {
             &mut state.ordinary,
             most,
             bytes,
-            |delivery| delivery.message.payload.len(),
+            |delivery| delivery.message.size(),
             into,
         );
-        state.retained -= into.iter().filter(|delivery| delivery.retained).count();
+        for delivery in into.iter() {
+            match delivery.retained {
+                true => state.retained -= 1,
+                false => state.ordinary_bytes -= delivery.message.size(),
+            }
+        }
         std::mem::take(&mut state.overflowed)
     }
 
@@ -180,36 +232,43 @@ impl Outbox {
         state.outcomes.shrink_to(8);
     }
 
-    /// Mail that the session has not taken yet.
+    /// Mail that the session has not taken yet: messages, and bytes.
     #[cfg(feature = "testing")]
-    pub fn mail_waiting(&self) -> usize {
-        self.state.lock().mail.len()
+    pub fn mail_waiting(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.mail.len(), state.mail_bytes)
     }
 
-    fn wake(&self, change: impl FnOnce(&mut Waiting)) {
+    fn wake<R>(&self, change: impl FnOnce(&mut Waiting) -> R) -> R {
         let mut state = self.state.lock();
-        change(&mut state);
+        let result = change(&mut state);
         // One wake-up per batch: the task registers again when it has found nothing more.
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
+        result
     }
 }
 
 impl Port for Outbox {
-    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) {
+    fn deliver(&self, attachment: AttachmentId, delivery: Delivery) -> Room {
         self.wake(|state| {
-            if is_qos0(&delivery) {
-                if state.mail_qos0 >= self.queue_messages_max && !inbox_types::fault!(UnboundedQos0) {
-                    state.mail_overflowed += 1;
-                    return;
-                }
-                state.mail_qos0 += 1;
+            let qos0 = is_qos0(&delivery);
+            if qos0 && state.mail_qos0 >= self.queue_messages_max && !inbox_types::fault!(UnboundedQos0) {
+                state.mail_overflowed += 1;
+            } else {
+                state.mail_qos0 += usize::from(qos0);
+                state.mail_bytes += delivery.message.size();
+                state.mail.push_back((attachment, delivery));
             }
-            state.mail.push_back((attachment, delivery));
-        });
+            if state.mail_bytes + state.unwritten < untaken_bytes_max() {
+                return Room::Left;
+            }
+            self.is_full.store(true, Ordering::Relaxed);
+            Room::Full
+        })
     }
 
     fn settle(&self, ticket: Ticket, outcome: Outcome) {
@@ -228,13 +287,18 @@ impl Sink for Outbox {
                     continue;
                 }
                 let live = state.ordinary.len() - state.retained;
+                let size = delivery.message.size();
                 let has_room = if delivery.retained {
                     takes_retained
                 } else {
-                    live < self.queue_messages_max
+                    // One message is always taken, whatever its size.
+                    live < self.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= self.queue_bytes_max)
                 };
                 if has_room {
-                    state.retained += usize::from(delivery.retained);
+                    match delivery.retained {
+                        true => state.retained += 1,
+                        false => state.ordinary_bytes += size,
+                    }
                     state.ordinary.push_back(delivery);
                 } else {
                     state.overflowed += 1;
@@ -256,15 +320,24 @@ fn is_qos0(delivery: &Delivery) -> bool {
     delivery.message.qos == Qos::AtMostOnce
 }
 
-/// Moves the first ones to `into`, which is empty.
-fn take<T>(from: &mut VecDeque<T>, most: usize, bytes: usize, size: impl Fn(&T) -> usize, into: &mut Vec<T>) {
+/// [`inbox_types::UNTAKEN_BYTES_MAX`], unless a simulation made it smaller.
+fn untaken_bytes_max() -> usize {
+    #[cfg(feature = "testing")]
+    return inbox_types::tuning().untaken_bytes_max;
+    #[cfg(not(feature = "testing"))]
+    inbox_types::UNTAKEN_BYTES_MAX
+}
+
+/// Moves the first ones to `into`, which is empty. Gives the sum of their sizes.
+fn take<T>(from: &mut VecDeque<T>, most: usize, bytes: usize, size: impl Fn(&T) -> usize, into: &mut Vec<T>) -> usize {
     let mut taken = 0;
     for _ in 0..most {
-        let Some(next) = from.pop_front() else { return };
+        let Some(next) = from.pop_front() else { break };
         taken += size(&next);
         into.push(next);
         if taken >= bytes {
-            return;
+            break;
         }
     }
+    taken
 }

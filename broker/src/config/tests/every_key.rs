@@ -24,6 +24,7 @@ session_expiry_max = "0s"
 sessions_max = 0
 keep_alive_max = "90s"
 queue_messages_max = 5
+queue_bytes_max = "4KiB"
 subscriptions_per_session_max = 6
 [inbox]
 prefix = "a/b/"
@@ -212,6 +213,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
+    assert_eq!(mqtt.queue_bytes_max, 4096);
     assert_eq!(
         (config.inbox.prefix.as_str(), config.store.cache_bytes),
         ("a/b/", 2 << 20)

@@ -111,6 +111,7 @@ pub fn clients(data: &[u8]) {
     };
     set_tuning(Tuning {
         kept_max: usize::from(setup.kept % 16),
+        ..TUNING_DEFAULT
     });
     let mut run = Run::new(&setup);
     let is_traced = std::env::var_os("INBOX_FUZZ_TRACE").is_some();

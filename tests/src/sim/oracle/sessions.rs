@@ -42,6 +42,8 @@ impl Oracle {
         };
         match (what, codes) {
             (Filter::Own { qos, no_local }, [code]) if *code == qos => {
+                // A reader that starts over is sent one message again, whatever it has not taken.
+                link.publishes.clear();
                 link.attachment = Some(Attachment {
                     since,
                     cursor: 0,

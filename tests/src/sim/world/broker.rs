@@ -132,9 +132,10 @@ impl World {
         };
         let out = broker.out(conn);
         let new = out.get(self.links[at].seen..).unwrap_or_default().to_vec();
-        self.oracle.check_memory(broker.mail_waiting(conn), out.len())?;
-        self.links[at].seen = out.len();
-        self.look(at, &new)
+        let (waiting, length) = (broker.mail_waiting(conn), out.len());
+        self.links[at].seen = length;
+        self.look(at, &new)?;
+        self.oracle.check_memory(at, waiting, length)
     }
 
     fn look(&mut self, at: usize, new: &[u8]) -> Check {

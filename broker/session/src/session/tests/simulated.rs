@@ -42,7 +42,7 @@ fn subscribing_again_and_again_piles_nothing_up() {
         world.read();
     }
     let mut waiting = Vec::new();
-    bob.session.outbox().take_mail(1000, usize::MAX, &mut waiting);
+    bob.session.outbox().take_mail(1000, usize::MAX, 0, &mut waiting);
     assert_eq!(waiting.len(), 2);
 }
 
