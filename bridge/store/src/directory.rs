@@ -8,137 +8,29 @@
 //! absent ──mkdir──▶ empty ──lock file, new manifest──▶ being created ──engine made durable, rename──▶ ready
 //! ```
 
+mod open_error;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::engine::Engine;
-use crate::manifest::{CONVERTIBLE, CURRENT, FORMAT, MANIFEST, MANIFEST_NEW, Manifest, ManifestError};
+use crate::files::{Files, Opening, RealFiles};
+use crate::manifest::{CONVERTIBLE, CURRENT, MANIFEST, MANIFEST_NEW, Manifest, ManifestError};
 use crate::modes;
+pub use open_error::OpenError;
 
 /// The file whose lock says that a process has the directory open. It stays empty.
 const LOCK: &str = "lock";
 /// What a file system puts into its own root; a data directory may be one.
 const LOST_AND_FOUND: &str = "lost+found";
-
-/// Why a data directory could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The path names something else.
-    #[error("{} is not a directory; give the path of a directory, or of one to be created", .dir.display())]
-    NotADirectory {
-        /// The path that was given.
-        dir: PathBuf,
-    },
-    /// Somebody else's files are in it.
-    #[error("{} belongs to {owner}, not to inboxd; give an empty or a new directory", .dir.display())]
-    Foreign {
-        /// The path that was given.
-        dir: PathBuf,
-        /// The other program, or a file that inboxd did not make.
-        owner: String,
-    },
-    /// Another version of inboxd wrote it.
-    #[error(
-        "{} has storage format {found}, and this build runs on format {FORMAT}; {}",
-        .dir.display(),
-        other_format_advice(*found, .dir)
-    )]
-    OtherFormat {
-        /// The path that was given.
-        dir: PathBuf,
-        /// The format that its manifest names.
-        found: u64,
-    },
-    /// It was written by another engine.
-    #[error(
-        "{} was written by the engine {found:?}, and {wanted:?} is configured; configure {found:?}, or give another directory",
-        .dir.display()
-    )]
-    OtherEngine {
-        /// The path that was given.
-        dir: PathBuf,
-        /// The engine that its manifest names.
-        found: String,
-        /// The engine that was asked for.
-        wanted: &'static str,
-    },
-    /// It was written by an engine that this build does not have.
-    #[error("{} was written by the engine {found:?}, which this build does not have", .dir.display())]
-    UnknownEngine {
-        /// The path that was given.
-        dir: PathBuf,
-        /// The engine that its manifest names.
-        found: String,
-    },
-    /// There is nothing to be read.
-    #[error("there is no store in {}; give the data directory of a stopped broker", .dir.display())]
-    Missing {
-        /// The path that was given.
-        dir: PathBuf,
-    },
-    /// A process has it open.
-    #[error("another process has {} open; stop that inboxd first, or give another directory", .dir.display())]
-    Locked {
-        /// The path that was given.
-        dir: PathBuf,
-    },
-    /// The operating system does not let us write.
-    #[error("cannot write to {} ({why}); check its owner and permissions, and that it is not mounted read-only", .path.display())]
-    Unwritable {
-        /// What could not be written.
-        path: PathBuf,
-        /// What the system says.
-        why: io::Error,
-    },
-    /// The operating system does not let us read, or the disk fails.
-    #[error("cannot use {} ({why}); check its permissions, the disk, and the space left on it", .path.display())]
-    Io {
-        /// What could not be used.
-        path: PathBuf,
-        /// What the system says.
-        why: io::Error,
-    },
-    /// What is in it is ours, and broken.
-    #[error(
-        "the store in {} is damaged ({why}); restore it from a backup, or move it away to start with empty inboxes",
-        .dir.display()
-    )]
-    Damaged {
-        /// The path that was given.
-        dir: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl OpenError {
-    /// Sorts what the operating system said about `path`.
-    pub(crate) fn io(path: &Path, why: io::Error) -> Self {
-        let path = path.to_owned();
-        match why.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => OpenError::Unwritable { path, why },
-            _ => OpenError::Io { path, why },
-        }
-    }
-}
-
-fn other_format_advice(found: u64, dir: &Path) -> String {
-    match CONVERTIBLE.contains(&found) {
-        true => format!(
-            "move its messages to a new directory with `inboxd store convert --from {0} --to {0}.new`, and start the broker on that",
-            dir.display()
-        ),
-        false => "start the version of inboxd that wrote it, or give another directory".to_owned(),
-    }
-}
 
 /// A data directory that this process has locked.
 #[derive(Debug)]
@@ -146,7 +38,9 @@ pub(crate) struct DataDirectory {
     root: PathBuf,
     engine: &'static str,
     is_new: bool,
-    lock: File,
+    files: Arc<dyn Files>,
+    /// A simulated disk has none.
+    lock: Option<File>,
 }
 
 /// What a look into the directory, which changes nothing, found.
@@ -173,7 +67,8 @@ impl DataDirectory {
             root: root.to_owned(),
             engine,
             is_new: found != Found::Ready,
-            lock,
+            files: Arc::new(RealFiles),
+            lock: Some(lock),
         };
         match found {
             Found::Absent => {
@@ -228,9 +123,36 @@ impl DataDirectory {
             root: root.to_owned(),
             engine: engine.name(),
             is_new: false,
-            lock,
+            files: Arc::new(RealFiles),
+            lock: Some(lock),
         };
         Ok((directory, engine))
+    }
+
+    /// The directory `root` of a disk that nobody else can have open, which is there and holds what this left in it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn simulated(files: Arc<dyn Files>, root: &Path, engine: &'static str) -> Result<Self, OpenError> {
+        let is_new = match files.read(&root.join(MANIFEST)) {
+            Ok(bytes) => check(root, engine, &bytes).map(|()| false)?,
+            Err(why) if why.kind() == ErrorKind::NotFound => true,
+            Err(why) => return Err(OpenError::io(root, why)),
+        };
+        let directory = DataDirectory {
+            root: root.to_owned(),
+            engine,
+            is_new,
+            files,
+            lock: None,
+        };
+        if is_new {
+            directory.begin()?;
+        }
+        Ok(directory)
+    }
+
+    /// Where its files are.
+    pub(crate) fn files(&self) -> Arc<dyn Files> {
+        Arc::clone(&self.files)
     }
 
     /// The path that was opened.
@@ -258,10 +180,11 @@ impl DataDirectory {
 
     /// Ends the creation. The engine's files must be durable by now.
     pub(crate) fn finish(&mut self) -> Result<(), OpenError> {
-        sync_dir(&self.root)?;
+        self.sync_root()?;
         let (from, to) = (self.root.join(MANIFEST_NEW), self.root.join(MANIFEST));
-        fs::rename(&from, &to).map_err(|why| OpenError::io(&to, why))?;
-        sync_dir(&self.root)?;
+        let renamed = self.files.rename(&from, &to);
+        renamed.map_err(|why| OpenError::io(&to, why))?;
+        self.sync_root()?;
         self.is_new = false;
         Ok(())
     }
@@ -272,12 +195,17 @@ impl DataDirectory {
             engine: self.engine.to_owned(),
         }
         .text();
-        let written = File::create(&path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
+        let written = self.files.open(&path, Opening::Emptied).and_then(|file| {
+            file.write_at(text.as_bytes(), 0)?;
+            file.sync()
         });
         written.map_err(|why| OpenError::io(&path, why))?;
-        sync_dir(&self.root)
+        self.sync_root()
+    }
+
+    fn sync_root(&self) -> Result<(), OpenError> {
+        let synced = self.files.sync_dir(&self.root);
+        synced.map_err(|why| OpenError::io(&self.root, why))
     }
 }
 
@@ -285,7 +213,9 @@ impl Drop for DataDirectory {
     fn drop(&mut self) {
         // Closing the file is not enough: a child process that is just being started has it open, too, until it has
         // become its own program. Should unlocking fail, closing is all there is.
-        let _ = flock(&self.lock, FlockOperation::Unlock);
+        if let Some(lock) = &self.lock {
+            let _ = flock(lock, FlockOperation::Unlock);
+        }
     }
 }
 

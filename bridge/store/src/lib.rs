@@ -16,8 +16,10 @@ mod engine;
 mod engines;
 mod envelope;
 mod error;
+mod fault;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
+mod files;
 mod frame;
 mod index;
 mod key;
@@ -29,6 +31,8 @@ mod open;
 #[cfg(feature = "testing")]
 pub mod raw;
 mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 mod store;
 mod table;
 mod tables;
@@ -47,6 +51,8 @@ pub use engine::Engine;
 pub use engines::fjall::FjallOptions;
 pub use engines::sled::SledOptions;
 pub use error::StoreError;
+#[cfg(feature = "testing")]
+pub use fault::{StoreFault, set_store_fault};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};

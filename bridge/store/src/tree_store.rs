@@ -31,6 +31,7 @@ use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
 use crate::blocks::Fault;
 use crate::directory::{DataDirectory, OpenError};
 use crate::error::StoreError;
+use crate::files::Files;
 use crate::log::Log;
 use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
@@ -68,6 +69,7 @@ pub(crate) struct TreeStore<T: Tree> {
 #[derive(Debug)]
 struct Shared<T: Tree> {
     root: PathBuf,
+    files: Arc<dyn Files>,
     options: CheckpointOptions,
     // Readers, the committer and the checkpointing thread share it; closing takes the tree out of it.
     open: RwLock<Option<Open<T>>>,
@@ -105,6 +107,7 @@ impl<T: Tree> TreeStore<T> {
         }
         let shared = Arc::new(Shared {
             root: directory.root().to_owned(),
+            files: directory.files(),
             options,
             open: RwLock::new(Some(Open {
                 tree,
@@ -134,7 +137,7 @@ impl<T: Tree> TreeStore<T> {
     }
 
     /// Moves everything that is in the log now to the blocks.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn try_checkpoint(&self) -> Result<(), StoreError> {
         self.shared.checkpoint()
     }

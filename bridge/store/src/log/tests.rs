@@ -1,7 +1,10 @@
 //! Reading what was appended, whatever became of its end.
 
+use std::fs;
+
 use super::*;
 use crate::contract::batch_of;
+use crate::files::RealFiles;
 
 fn commit(n: u64) -> Batch {
     batch_of("bob", n * 10..=n * 10 + 2)
@@ -10,7 +13,9 @@ fn commit(n: u64) -> Batch {
 /// What a log holds after commit `after`: the first seq of each commit.
 fn open(dir: &Path, after: u64) -> (Result<Log, LogError>, Vec<u64>) {
     let mut found = Vec::new();
-    let log = Log::open(dir, after, |batch| found.push(batch.puts[0].1.seq.0));
+    let log = Log::open(Arc::new(RealFiles), dir, after, |batch| {
+        found.push(batch.puts[0].1.seq.0)
+    });
     (log, found)
 }
 

@@ -1,127 +1,17 @@
-//! Crashes between any two writes, over a tree in memory that loses what was not synced.
+//! Crashes at any operation, over a disk and a tree in memory that lose what was not synced.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use super::{AT_ONCE, DataDirectory, NEVER, TreeStore, batch_of};
+use super::{AT_ONCE, batch_of};
 use crate::contract::{all, change, entry, id, table};
 use crate::record::PIECE_BYTES;
-use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX};
+use crate::simulated::SimStore;
 use crate::{Batch, InboxRecord, PageLimit, Store, StoreError, Table, TableChange, TableKey};
 use inbox_types::{ClientId, Entry, Seq};
-
-type Map = BTreeMap<Vec<u8>, Arc<[u8]>>;
-
-/// A write: the key, and its value or nothing.
-type Write = (Vec<u8>, Option<Arc<[u8]>>);
-
-/// A tree whose power can be cut. Clones are the same tree.
-#[derive(Debug, Clone, Default)]
-struct MemoryTree(Arc<Mutex<Disk>>);
-
-#[derive(Debug, Default)]
-struct Disk {
-    now: Map,
-    durable: Map,
-    unsynced: Vec<Write>,
-    /// Writes and syncs until it fails.
-    left: Option<usize>,
-}
-
-impl Disk {
-    fn step(&mut self) -> Result<(), TreeError> {
-        match &mut self.left {
-            Some(0) => Err(TreeError("the power is off".to_owned())),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn write(&mut self, write: Write) -> Result<(), TreeError> {
-        self.step()?;
-        apply(&mut self.now, &write);
-        self.unsynced.push(write);
-        Ok(())
-    }
-}
-
-fn apply(map: &mut Map, (key, value): &Write) {
-    match value {
-        Some(value) => map.insert(key.clone(), value.clone()),
-        None => map.remove(key),
-    };
-}
-
-impl MemoryTree {
-    /// The power goes off after `left` more writes and syncs.
-    fn cut_after(&self, left: usize) {
-        self.0.lock().left = Some(left);
-    }
-
-    /// The power comes back: what was synced is there, and `kept` in 256 parts of the writes since then, the first ones.
-    fn restart(&self, kept: u8) {
-        let mut disk = self.0.lock();
-        let kept = (disk.unsynced.len() * usize::from(kept)).div_ceil(256);
-        let mut map = disk.durable.clone();
-        disk.unsynced.iter().take(kept).for_each(|write| apply(&mut map, write));
-        *disk = Disk {
-            now: map.clone(),
-            durable: map,
-            ..Disk::default()
-        };
-    }
-}
-
-impl Tree for MemoryTree {
-    type Slice = Arc<[u8]>;
-
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), TreeError> {
-        assert!(value.len() <= VALUE_BYTES_MAX);
-        self.0.lock().write((key.to_vec(), Some(value.into())))
-    }
-
-    fn remove(&self, key: &[u8]) -> Result<(), TreeError> {
-        self.0.lock().write((key.to_vec(), None))
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Self::Slice>, TreeError> {
-        Ok(self.0.lock().now.get(key).cloned())
-    }
-
-    fn range(
-        &self,
-        from: Bound<Vec<u8>>,
-        to: Bound<Vec<u8>>,
-    ) -> impl DoubleEndedIterator<Item = Result<Pair<Self>, TreeError>> {
-        let disk = self.0.lock();
-        let pairs = disk.now.range((from, to));
-        let pairs: Vec<_> = pairs
-            .map(|(key, value)| Ok((key.as_slice().into(), value.clone())))
-            .collect();
-        pairs.into_iter()
-    }
-
-    fn sync(&self) -> Result<(), TreeError> {
-        let mut disk = self.0.lock();
-        disk.step()?;
-        disk.durable = disk.now.clone();
-        disk.unsynced.clear();
-        Ok(())
-    }
-
-    fn break_sync(&mut self) {
-        self.cut_after(0);
-    }
-}
 
 const INBOXES: [&str; 3] = ["a", "ab", "b"];
 const TABLES: [Table; 2] = [Table::DEDUPE, Table::RETAINED];
@@ -132,8 +22,8 @@ enum Step {
     /// Puts of (inbox, how far back its seq may be, payload bytes), and removals by place among all that there are.
     Commit(Vec<(usize, u64, usize)>, Vec<prop::sample::Index>, bool),
     Checkpoint,
-    /// How many writes later, and how much of what was not synced stays.
-    Crash(usize, u8),
+    /// How many operations later, of what seed, and how many operations later again while the store is being opened.
+    Crash(usize, u64, Option<usize>),
     Reopen,
 }
 
@@ -145,7 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (puts, removals, any::<bool>()).prop_map(|(p, r, s)| Step::Commit(p, r, s)),
         3 => Just(Step::Checkpoint),
-        2 => (0usize..60, any::<u8>()).prop_map(|(n, k)| Step::Crash(n, k)),
+        2 => (0usize..60, any::<u32>(), prop::option::of(0usize..20))
+            .prop_map(|(n, seed, again)| Step::Crash(n, seed.into(), again)),
         1 => Just(Step::Reopen),
     ]
 }
@@ -232,9 +123,7 @@ impl Contents {
 }
 
 struct World {
-    dir: tempfile::TempDir,
-    tree: MemoryTree,
-    store: Option<TreeStore<MemoryTree>>,
+    machine: SimStore,
     contents: Contents,
     /// A commit that failed: it may be there, as a whole, after the next opening.
     doubtful: Option<Batch>,
@@ -244,25 +133,32 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut world = World {
-            dir: tempfile::tempdir().unwrap(),
-            tree: MemoryTree::default(),
-            store: None,
+        World {
+            machine: SimStore::new().unwrap(),
             contents: Contents::default(),
             doubtful: None,
             last: 100,
             used: Default::default(),
-        };
-        world.open();
-        world
+        }
     }
 
-    fn open(&mut self) {
-        self.store = None;
-        let directory = DataDirectory::open(self.dir.path(), "memory").unwrap();
-        std::fs::create_dir_all(directory.engine_dir()).unwrap();
-        let store = TreeStore::open(directory, self.tree.clone(), NEVER).unwrap();
-        let found = Contents::of(&store);
+    /// The power was off, and comes back. It may go off again while the store is opened, after `then_off_after` operations.
+    fn restart(&mut self, seed: u64, then_off_after: Option<usize>) {
+        if self.machine.restart(seed, then_off_after).is_err() {
+            assert!(
+                self.machine.is_off(),
+                "seed {seed}: only a crash keeps a store from being opened"
+            );
+            self.machine.restart(seed + 1, None).unwrap();
+        }
+        if self.machine.is_doomed() {
+            self.machine.restart(seed + 2, None).unwrap();
+        }
+        self.check();
+    }
+
+    fn check(&mut self) {
+        let found = Contents::of(self.machine.store());
         if let Some(batch) = self.doubtful.take() {
             let mut with_it = self.contents.clone();
             with_it.apply(&batch);
@@ -271,7 +167,6 @@ impl World {
         } else {
             assert!(found == self.contents, "what was acknowledged, and nothing else");
         }
-        self.store = Some(store);
     }
 
     fn commit(&mut self, puts: &[(usize, u64, usize)], removals: &[prop::sample::Index], reserve: bool) {
@@ -301,7 +196,7 @@ impl World {
         }
         batch.reserve = reserve.then_some(Seq(self.last));
         batch.age = reserve.then_some(Duration::from_secs(self.last));
-        match self.store.as_ref().unwrap().commit(&batch) {
+        match self.machine.store().commit(&batch) {
             Ok(()) => self.contents.apply(&batch),
             // Only the first can have been written.
             Err(_) => _ = self.doubtful.get_or_insert(batch),
@@ -311,8 +206,8 @@ impl World {
     fn take(&mut self, step: Step) {
         match step {
             Step::Commit(puts, removals, reserve) => self.commit(&puts, &removals, reserve),
-            Step::Checkpoint => _ = self.store.as_ref().unwrap().try_checkpoint(),
-            Step::Crash(after, _) => self.tree.cut_after(after),
+            Step::Checkpoint => _ = self.machine.checkpoint(),
+            Step::Crash(after, ..) => self.machine.power_off_after(after),
             Step::Reopen => {}
         }
     }
@@ -322,12 +217,10 @@ impl World {
 #[test]
 fn a_commit_that_waits_for_a_failing_checkpoint_is_told() {
     for round in 0..50 {
-        let (dir, tree) = (tempfile::tempdir().unwrap(), MemoryTree::default());
-        let directory = DataDirectory::open(dir.path(), "memory").unwrap();
-        std::fs::create_dir_all(directory.engine_dir()).unwrap();
-        let store = TreeStore::open(directory, tree.clone(), AT_ONCE).unwrap();
-        tree.cut_after(round % 4);
-        let mut commits = (1..=3).map(|seq| store.commit(&batch_of("bob", seq..=seq)));
+        let machine = SimStore::with(AT_ONCE).unwrap();
+        machine.power_off_after(2 + round % 8);
+        let store = machine.store();
+        let mut commits = (1..=5).map(|seq| store.commit(&batch_of("bob", seq..=seq)));
         assert!(commits.any(|committed| matches!(committed, Err(StoreError::Failed(_)))));
         assert!(matches!(
             store.commit(&batch_of("bob", 9..=9)),
@@ -336,37 +229,57 @@ fn a_commit_that_waits_for_a_failing_checkpoint_is_told() {
     }
 }
 
+/// Goal: a crash at every operation of a checkpoint, and of opening the store after it, loses nothing.
+#[test]
+fn a_crash_at_every_operation_of_a_checkpoint_loses_nothing() {
+    for after in 0.. {
+        let mut world = World::new();
+        let puts: Vec<_> = (0..9).map(|n| (n % 3, n as u64, 4000 * n)).collect();
+        world.commit(&puts, &[], true);
+        world.machine.checkpoint().unwrap();
+        world.commit(&puts, &[], true);
+        world.commit(&[(1, 2, 40_000), (0, 3, 5)], &[], true);
+        world.machine.power_off_after(after);
+        let is_through = world.machine.checkpoint().is_ok();
+        for (seed, again) in (0..4).zip([None, Some(2), Some(5), Some(9)]) {
+            world.restart(seed, again);
+        }
+        if is_through {
+            assert!(after > 40, "{after} operations");
+            break;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Goal: contract rule 3 through a crash between any two writes of commits and of checkpoints: what was acknowledged is there,
-    /// what was removed is not, and a commit is there as a whole or not at all.
+    /// Goal: contract rule 3 through a crash at any operation on a file or on the tree, of commits, of checkpoints and of opening the
+    /// store: what was acknowledged is there, what was removed is not, and a commit is there as a whole or not at all.
     #[test]
-    fn a_crash_between_any_two_writes_loses_nothing(steps in prop::collection::vec(step(), 1..40)) {
+    fn a_crash_at_any_operation_loses_nothing(steps in prop::collection::vec(step(), 1..40)) {
         let mut world = World::new();
-        let mut kept = 0;
+        let mut crash = (0, None);
         for step in steps {
-            if let Step::Crash(_, part) = step {
-                kept = part;
+            if let Step::Crash(_, seed, again) = step {
+                crash = (seed, again);
             }
             let is_reopening = matches!(step, Step::Reopen);
             world.take(step);
-            let is_dead = world.tree.0.lock().left == Some(0);
-            if is_dead || is_reopening {
-                world.store = None;
-                world.tree.restart(if is_dead { kept } else { 255 });
-                world.open();
-            } else if world.tree.0.lock().left.is_none() {
-                let found = Contents::of(world.store.as_ref().unwrap());
+            if world.machine.is_off() || (is_reopening && world.machine.is_doomed()) {
+                world.restart(crash.0, crash.1);
+            } else if is_reopening {
+                world.machine.reopen().unwrap();
+                world.check();
+            } else if !world.machine.is_doomed() {
+                let found = Contents::of(world.machine.store());
                 prop_assert_eq!(found.places(), world.contents.places());
                 prop_assert!(found == world.contents);
             }
         }
-        world.store = None;
-        world.tree.restart(kept);
-        world.open();
-        world.store.as_ref().unwrap().checkpoint();
-        let pieces = world.tree.0.lock().now.keys().filter(|key| key.starts_with(&[0, 2])).count();
+        world.restart(crash.0, None);
+        world.machine.checkpoint().unwrap();
+        let pieces = world.machine.tree().count(&[0, 2]);
         prop_assert_eq!(pieces, world.contents.table_pieces(), "nothing is left of values that are gone");
     }
 }

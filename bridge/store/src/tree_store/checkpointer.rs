@@ -6,7 +6,6 @@
 //!
 //! A crash at any point leaves the log as it was, or cut as a whole; what a checkpoint did in vain is done again.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -18,6 +17,7 @@ use super::opening::reservation;
 use super::{CheckpointOptions, Shared};
 use crate::blocks::Fault;
 use crate::error::StoreError;
+use crate::fault::store_fault;
 use crate::index::Index;
 use crate::store::{Batch, InboxRecord};
 use crate::tree::{Tree, panic_text};
@@ -259,14 +259,22 @@ impl<T: Tree> Shared<T> {
                 .iter()
                 .try_for_each(|message| checkpoint::remove_stray(&open.tree, message))
         })?;
+        if store_fault!(CutTooEarly) {
+            self.cut(last)?;
+        }
         if !self.checkpoint_inboxes(before)? || !self.checkpoint_tables(before.is_none())? {
             return Ok(());
         }
         self.with(|open| {
-            open.tree.sync()?;
+            if !store_fault!(BlocksNotSynced) {
+                open.tree.sync()?;
+            }
             open.tree.insert(key::RESERVED, &reserved)?;
             open.tree.insert(key::COMMITS, &last.to_be_bytes())?;
-            Ok(open.tree.sync()?)
+            match store_fault!(BlocksNotSynced) {
+                true => Ok(()),
+                false => Ok(open.tree.sync()?),
+            }
         })?;
         self.cut(last)
     }
@@ -334,7 +342,11 @@ impl<T: Tree> Shared<T> {
         recent.logged_bytes = bytes;
         drop(recent);
         self.bell.room.notify_all();
-        self.with(|_| paths.iter().try_for_each(|path| fs::remove_file(path).map_err(engine)))
+        self.with(|_| {
+            paths
+                .iter()
+                .try_for_each(|path| self.files.remove(path).map_err(engine))
+        })
     }
 }
 

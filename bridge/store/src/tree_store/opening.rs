@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::checkpointer::Recent;
 use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
 use crate::blocks::Fault;
-use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::directory::{DataDirectory, OpenError};
+use crate::fault::store_fault;
 use crate::log::{LOG, Log, LogError};
 use crate::tree::Tree;
 use crate::{frame, key};
@@ -36,7 +37,8 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
             .map_err(|error| damaged(error.into()))?;
     }
     let engine_dir = directory.engine_dir();
-    let (acknowledged, number) = Acknowledged::open(&engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
+    let (acknowledged, number) =
+        Acknowledged::open(&*directory.files(), &engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
     let read = |key| read_number(tree, key).map_err(damaged);
     let (Some(reserved), Some(commits)) = (read_reservation(tree).map_err(damaged)?, read(key::COMMITS)?) else {
         return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
@@ -45,11 +47,19 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
     let highest = read(key::HIGHEST)?.map_or(reserved.seq, Seq);
     let mut recent = Recent::new(highest, reserved.seq, reserved.age.unwrap_or_default());
     let log_dir = engine_dir.join(LOG);
-    let log = Log::open(&log_dir, commits, |batch| recent.replay(&batch)).map_err(|error| match error {
+    let log = Log::open(directory.files(), &log_dir, commits, |mut batch| {
+        if store_fault!(HalfABatch) {
+            batch.tables.clear();
+            batch.removals.clear();
+        }
+        recent.replay(&batch);
+    })
+    .map_err(|error| match error {
         LogError::Io(why) => OpenError::io(&log_dir, why),
         LogError::Damaged(why) => directory.damaged(why),
     })?;
-    sync_dir(&engine_dir)?;
+    let synced = directory.files().sync_dir(&engine_dir);
+    synced.map_err(|why| OpenError::io(&engine_dir, why))?;
     if log.last() < number {
         return Err(directory.damaged(format!(
             "it ends with commit {}, and commit {number} was acknowledged; to go on without what is missing, remove {}",

@@ -1,0 +1,414 @@
+//! A disk in memory that keeps what is synced apart from what is only written.
+//!
+//! When the power goes, any part of what was not synced is kept, in sectors, whatever came first. A new name, or one that was removed,
+//! is durable when its directory was synced, and syncing the file does not help it: that is the least that POSIX promises.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::files::{Files, Opening, StoredFile};
+
+/// What is kept of a write, or not, as a whole.
+const SECTOR_BYTES: usize = 512;
+
+/// A disk. Clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct SimDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the process sees: a file, or a directory, by its path.
+    names: BTreeMap<PathBuf, Inode>,
+    durable_names: BTreeMap<PathBuf, Inode>,
+    /// What was done to names and not synced, in order.
+    unsynced: Vec<Renaming>,
+    files: Vec<File>,
+    /// Operations until the power goes off.
+    left: Option<usize>,
+    /// How often it went off: a file that was opened before is of another life.
+    life: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inode {
+    Dir,
+    File(usize),
+}
+
+/// A change of names in one directory, which is durable as a whole or not.
+#[derive(Debug)]
+struct Renaming {
+    dir: PathBuf,
+    changes: Vec<(PathBuf, Option<Inode>)>,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<Edit>,
+}
+
+#[derive(Debug)]
+enum Edit {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+impl Edit {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Edit::Write(at, written) => write(bytes, *at, written),
+            Edit::Length(length) => bytes.resize(*length, 0),
+        }
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, at: usize, written: &[u8]) {
+    let end = at + written.len();
+    if bytes.len() < end {
+        bytes.resize(end, 0);
+    }
+    bytes[at..end].copy_from_slice(written);
+}
+
+/// Numbers from a seed (SplitMix64).
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) fn new(seed: u64) -> Self {
+        Chance(seed)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// True `n` times in a hundred.
+    fn percent(&mut self, n: u64) -> bool {
+        self.next() % 100 < n
+    }
+}
+
+impl SimDisk {
+    /// A disk with these directories.
+    pub(crate) fn new(dirs: &[&Path]) -> Self {
+        let names: BTreeMap<PathBuf, Inode> = dirs.iter().map(|dir| ((*dir).to_owned(), Inode::Dir)).collect();
+        SimDisk(Arc::new(Mutex::new(State {
+            durable_names: names.clone(),
+            names,
+            ..State::default()
+        })))
+    }
+
+    /// The power goes off after so many more operations.
+    pub(crate) fn power_off_after(&self, operations: usize) {
+        self.0.lock().left = Some(operations);
+    }
+
+    /// Operations until the power goes off, if it does.
+    pub(crate) fn left(&self) -> Option<usize> {
+        self.0.lock().left
+    }
+
+    /// One operation, here or on something else of the same machine.
+    pub(super) fn step(&self) -> io::Result<()> {
+        self.0.lock().step()
+    }
+
+    /// The power comes back. What is left of what was not synced follows from `seed`.
+    pub(crate) fn restart(&self, seed: u64) {
+        let mut state = self.0.lock();
+        let mut chance = Chance::new(seed);
+        let kept = [0, 30, 70, 100][chance.next() as usize % 4];
+        let mut names = state.durable_names.clone();
+        for Renaming { changes, .. } in &state.unsynced {
+            if chance.percent(kept) {
+                apply(&mut names, changes);
+            }
+        }
+        // What is in a directory whose own name was lost is lost with it.
+        let dirs = names.clone();
+        names.retain(|path, _| is_there(&dirs, path));
+        let files: Vec<File> = state.files.iter().map(|file| file.crashed(kept, &mut chance)).collect();
+        *state = State {
+            durable_names: names.clone(),
+            names,
+            files,
+            life: state.life + 1,
+            ..State::default()
+        };
+    }
+
+    /// Removes everything in `dir`, durably: it is begun again.
+    pub(crate) fn clear(&self, dir: &Path) {
+        let mut state = self.0.lock();
+        state.names.retain(|path, _| !path.starts_with(dir));
+        state.durable_names.retain(|path, _| !path.starts_with(dir));
+        state.names.insert(dir.to_owned(), Inode::Dir);
+        state.durable_names.insert(dir.to_owned(), Inode::Dir);
+    }
+}
+
+fn is_there(dirs: &BTreeMap<PathBuf, Inode>, path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1).filter(|dir| dir.parent().is_some());
+    above.all(|dir| dirs.contains_key(dir))
+}
+
+fn apply(names: &mut BTreeMap<PathBuf, Inode>, changes: &[(PathBuf, Option<Inode>)]) {
+    for (path, inode) in changes {
+        match inode {
+            Some(inode) => names.insert(path.clone(), *inode),
+            None => names.remove(path),
+        };
+    }
+}
+
+impl File {
+    fn edit(&mut self, edit: Edit) {
+        edit.apply(&mut self.now);
+        self.unsynced.push(edit);
+    }
+
+    fn sync(&mut self) {
+        for edit in self.unsynced.drain(..) {
+            edit.apply(&mut self.durable);
+        }
+    }
+
+    /// What is left of it: of each write any of its sectors.
+    fn crashed(&self, kept: u64, chance: &mut Chance) -> File {
+        let mut durable = self.durable.clone();
+        for edit in &self.unsynced {
+            match edit {
+                Edit::Length(_) if chance.percent(kept) => edit.apply(&mut durable),
+                Edit::Length(_) => {}
+                Edit::Write(at, written) => {
+                    let (mut at, mut rest) = (*at, written.as_slice());
+                    while !rest.is_empty() {
+                        let (sector, others) = rest.split_at((SECTOR_BYTES - at % SECTOR_BYTES).min(rest.len()));
+                        if chance.percent(kept) {
+                            write(&mut durable, at, sector);
+                        }
+                        (at, rest) = (at + sector.len(), others);
+                    }
+                }
+            }
+        }
+        File {
+            now: durable.clone(),
+            durable,
+            unsynced: Vec::new(),
+        }
+    }
+}
+
+impl State {
+    fn step(&mut self) -> io::Result<()> {
+        match &mut self.left {
+            Some(0) => Err(io::Error::other("the power is off")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<usize> {
+        match self.names.get(path) {
+            Some(Inode::File(number)) => Ok(*number),
+            Some(Inode::Dir) => Err(ErrorKind::IsADirectory.into()),
+            None => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn rename(&mut self, dir: &Path, changes: Vec<(PathBuf, Option<Inode>)>) {
+        apply(&mut self.names, &changes);
+        let dir = dir.to_owned();
+        self.unsynced.push(Renaming { dir, changes });
+    }
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| ErrorKind::InvalidInput.into())
+}
+
+impl Files for SimDisk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut state = self.0.lock();
+        state.step()?;
+        let number = state.file(path)?;
+        Ok(state.files[number].now.clone())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        let mut state = self.0.lock();
+        state.step()?;
+        let names = state.names.keys().filter(|path| path.parent() == Some(dir));
+        Ok(names.filter_map(|path| Some(path.file_name()?.to_owned())).collect())
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.step()?;
+        if state.names.contains_key(dir) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        state.rename(parent(dir)?, vec![(dir.to_owned(), Some(Inode::Dir))]);
+        Ok(())
+    }
+
+    fn open(&self, path: &Path, opening: Opening) -> io::Result<Box<dyn StoredFile>> {
+        let mut state = self.0.lock();
+        state.step()?;
+        let number = match state.file(path) {
+            Ok(number) => number,
+            Err(why) if why.kind() == ErrorKind::NotFound => {
+                let dir = parent(path)?.to_owned();
+                if !state.names.contains_key(&dir) {
+                    return Err(ErrorKind::NotFound.into());
+                }
+                let number = state.files.len();
+                state.files.push(File::default());
+                state.rename(&dir, vec![(path.to_owned(), Some(Inode::File(number)))]);
+                number
+            }
+            Err(why) => return Err(why),
+        };
+        if opening == Opening::Emptied && !state.files[number].now.is_empty() {
+            state.files[number].edit(Edit::Length(0));
+        }
+        Ok(Box::new(Handle {
+            disk: self.clone(),
+            number,
+            life: state.life,
+        }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.step()?;
+        let number = state.file(from)?;
+        let changes = vec![(from.to_owned(), None), (to.to_owned(), Some(Inode::File(number)))];
+        state.rename(parent(from)?, changes);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.step()?;
+        state.file(path)?;
+        state.rename(parent(path)?, vec![(path.to_owned(), None)]);
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.step()?;
+        let (synced, others) = std::mem::take(&mut state.unsynced)
+            .into_iter()
+            .partition(|renaming: &Renaming| renaming.dir == dir);
+        state.unsynced = others;
+        let synced: Vec<Renaming> = synced;
+        for Renaming { changes, .. } in synced {
+            apply(&mut state.durable_names, &changes);
+        }
+        Ok(())
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+struct Handle {
+    disk: SimDisk,
+    number: usize,
+    life: u64,
+}
+
+impl Handle {
+    fn with(&self, work: impl FnOnce(&mut File)) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        state.step()?;
+        if state.life != self.life {
+            return Err(io::Error::other("the process that opened this file is gone"));
+        }
+        work(&mut state.files[self.number]);
+        Ok(())
+    }
+}
+
+impl StoredFile for Handle {
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.with(|file| file.edit(Edit::Write(at as usize, bytes.to_vec())))
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.with(|file| file.edit(Edit::Length(bytes as usize)))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.with(File::sync)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> SimDisk {
+        SimDisk::new(&[Path::new("/d")])
+    }
+
+    fn path(name: &str) -> PathBuf {
+        Path::new("/d").join(name)
+    }
+
+    /// Goal: what was synced, with its name, is there after every crash, and what was not is there in some.
+    #[test]
+    fn what_is_synced_is_kept_and_nothing_else_is_sure() {
+        let mut seen = [0; 4];
+        for seed in 0..200 {
+            let disk = disk();
+            let file = disk.open(&path("a"), Opening::Emptied).unwrap();
+            file.write_at(&[1; 2000], 0).unwrap();
+            file.sync().unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            file.write_at(&[2; 2000], 2000).unwrap();
+            let unsynced = disk.open(&path("b"), Opening::Emptied).unwrap();
+            unsynced.write_at(&[3; 10], 0).unwrap();
+            unsynced.sync().unwrap();
+            disk.restart(seed);
+            let a = disk.read(&path("a")).unwrap();
+            assert_eq!(a[..2000], [1; 2000], "seed {seed}");
+            seen[0] += usize::from(a.len() == 2000);
+            seen[1] += usize::from(a.len() == 4000 && a[2000..] == [2; 2000]);
+            seen[2] += usize::from(a.len() > 2000 && a[2000..] != [2; 2000]);
+            seen[3] += usize::from(disk.read(&path("b")).is_err());
+            assert!(file.write_at(&[9], 0).is_err(), "it is of another life");
+        }
+        assert!(seen.iter().all(|&times| (20..180).contains(&times)), "{seen:?}");
+    }
+
+    /// Goal: the power goes off at the operation that it was planned for, and nothing works then.
+    #[test]
+    fn the_power_goes_off_when_it_is_planned() {
+        let disk = disk();
+        disk.power_off_after(2);
+        let file = disk.open(&path("a"), Opening::Kept).unwrap();
+        file.write_at(b"x", 0).unwrap();
+        assert!(file.sync().is_err());
+        assert!(disk.list(Path::new("/d")).is_err());
+        disk.restart(0);
+        assert!(disk.list(Path::new("/d")).is_ok());
+    }
+}
