@@ -1,17 +1,17 @@
-//! A disk that takes its time, fails, and forgets in a crash what it had not synced.
+//! The disk of a simulated broker: the real store, its log, blocks and checkpoints, over files and a tree in memory.
 //!
-//! It keeps what can be read apart from what is durable. Between [`Disk::begin`] and [`Disk::end`] a batch may be readable
-//! and is not durable; a crash in between keeps all of it or nothing.
+//! Between [`Disk::begin`] and [`Disk::end`] a batch is being written. A crash comes at any operation on a file or on the tree: in a commit,
+//! in a checkpoint, and while the store is being opened again. What was not synced by then is kept in part, in any order.
+//!
+//! The disk looks at the store itself, too: every commit leaves its number in a table, and totals must be what there is.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use inbox_bridge::simulated::SimStore;
 use inbox_bridge::{
-    Batch, ClientId, Entry, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey,
-    TablePage,
+    Batch, ClientId, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey, TablePage,
 };
 
 use super::random::Random;
@@ -21,162 +21,177 @@ use super::random::Random;
 pub(super) struct Disk(Arc<Mutex<State>>);
 
 struct State {
-    readable: Image,
-    durable: Image,
+    machine: SimStore,
     /// Pages are made shorter than asked for, so that a short run sees many.
     page_messages_max: usize,
     failed: bool,
-}
-
-#[derive(Clone, Default)]
-struct Image {
-    entries: BTreeMap<(ClientId, Seq), Entry>,
-    tables: BTreeMap<(Table, TableKey), Bytes>,
-    reserved: Seq,
-    age: Duration,
-}
-
-impl Image {
-    fn apply(&mut self, batch: &Batch) {
-        for (inbox, entry) in &batch.puts {
-            self.entries.insert((inbox.clone(), entry.seq), entry.clone());
-        }
-        for (inbox, seq) in &batch.removals {
-            self.entries.remove(&(inbox.clone(), *seq));
-        }
-        for TableChange { table, key, value } in &batch.tables {
-            let place = (*table, key.clone());
-            match value {
-                Some(value) => _ = self.tables.insert(place, value.clone()),
-                None => _ = self.tables.remove(&place),
-            }
-        }
-        self.reserved = self.reserved.max(batch.reserve.unwrap_or_default());
-        self.age = self.age.max(batch.age.unwrap_or_default());
-    }
-
-    fn inbox(&self, inbox: &ClientId, after: Seq) -> impl Iterator<Item = &Entry> {
-        let from = Bound::Excluded((inbox.clone(), after));
-        let to = Bound::Included((inbox.clone(), Seq(u64::MAX)));
-        self.entries.range((from, to)).map(|(_, entry)| entry)
-    }
+    /// Commits that returned well.
+    commits: u64,
 }
 
 impl Disk {
     pub(super) fn new(page_messages_max: usize) -> Self {
         let state = State {
-            readable: Image::default(),
-            durable: Image::default(),
+            machine: SimStore::new().expect("a disk that is empty and works"),
             page_messages_max,
             failed: false,
+            commits: 0,
         };
         Disk(Arc::new(Mutex::new(state)))
     }
 
-    /// A batch is being written, and can be read from now on, or from its end on.
-    pub(super) fn begin(&self, batch: &Batch, random: &mut Random) {
-        if random.percent(50) {
-            self.state().readable.apply(batch);
+    /// A batch is going to be written; there may be a checkpoint before it.
+    pub(super) fn begin(&self, random: &mut Random) {
+        if random.percent(10) {
+            let done = self.state().machine.checkpoint();
+            done.expect("the disk works");
         }
     }
 
     /// The batch is synced.
     pub(super) fn end(&self, batch: &Batch) {
-        let mut state = self.state();
-        state.readable.apply(batch);
-        state.durable.apply(batch);
+        let committed = self.state().commit(batch);
+        committed.expect("the disk works");
     }
 
     /// Writing or syncing failed. Nothing works until the next start.
     pub(super) fn fail(&self) -> StoreError {
         self.state().failed = true;
-        StoreError::Failed("a simulated disk error".into())
+        failed()
     }
 
-    /// The machine stops while `batch` is being written, and starts again. All of it is there, or nothing.
+    /// The machine stops while `batch` is being written, or while there is a checkpoint, and starts again.
+    ///
+    /// # Panics
+    /// When the store breaks its promise.
     pub(super) fn crash(&self, batch: Option<&Batch>, random: &mut Random) {
         let mut state = self.state();
-        if let Some(batch) = batch.filter(|_| random.percent(50)) {
-            state.durable.apply(batch);
+        let sure = state.commits;
+        // A commit has few operations, a checkpoint many.
+        let most = if random.percent(50) { 4 } else { 60 };
+        let left = random.below(most);
+        state.machine.power_off_after(left);
+        // What fails here fails because the power is off.
+        if let Some(batch) = batch {
+            let _ = state.commit(batch);
         }
-        state.readable = state.durable.clone();
+        if random.percent(40) {
+            let _ = state.machine.checkpoint();
+        }
+        for _ in 0..3 {
+            let seed = random.below(usize::MAX) as u64;
+            let again = random.percent(30).then(|| random.below(20));
+            match state.machine.restart(seed, again) {
+                Ok(()) if !state.machine.is_doomed() => break,
+                Ok(()) => {}
+                Err(why) => assert!(state.machine.is_off(), "the store does not open: {why}"),
+            }
+        }
+        if state.machine.is_doomed() {
+            let opened = state.machine.restart(0, None);
+            opened.unwrap_or_else(|why| panic!("the store does not open: {why}"));
+        }
         state.failed = false;
+        state.check(sure);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.lock().unwrap_or_else(|panicked| panicked.into_inner())
     }
 
     fn checked(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.state();
         match state.failed {
-            true => Err(StoreError::Failed("a simulated disk error".into())),
+            true => Err(failed()),
             false => Ok(state),
         }
     }
 }
 
+fn failed() -> StoreError {
+    StoreError::Failed("a simulated disk error".into())
+}
+
+/// What commit `number` says in a table. Some values are kept in pieces.
+fn witness(number: u64) -> TableChange {
+    let times = if number.is_multiple_of(9) { 2500 } else { 1 };
+    TableChange {
+        table: Table::CURSORS,
+        key: TableKey::new(&b"commits"[..]).expect("a short key"),
+        value: Some(number.to_be_bytes().repeat(times).into()),
+    }
+}
+
+impl State {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut batch = batch.clone();
+        batch.tables.push(witness(self.commits + 1));
+        self.machine.store().commit(&batch)?;
+        self.commits += 1;
+        Ok(())
+    }
+
+    /// After a crash: all of what was committed is there, perhaps with the commit that was under way, and totals are true.
+    fn check(&mut self, sure: u64) {
+        let store = self.machine.store();
+        let told = store.get(Table::CURSORS, &witness(0).key).expect("the disk works");
+        let found = (sure..=sure + 1).find(|&number| told == witness(number).value.filter(|_| number > 0));
+        let Some(found) = found else {
+            panic!(
+                "{sure} commits returned well, and the table says {:?}",
+                told.map(|told| told.slice(..8))
+            );
+        };
+        let mut last = None;
+        while let Some((inbox, record)) = store.inboxes(last.as_ref(), 1).expect("the disk works").pop() {
+            let limit = PageLimit {
+                messages: usize::MAX,
+                bytes: usize::MAX,
+            };
+            let page = store.read(&inbox, Seq::ZERO, limit).expect("the disk works");
+            let counted = InboxRecord {
+                messages: page.entries.len() as u64,
+                bytes: page.entries.iter().map(|entry| entry.message.size() as u64).sum(),
+            };
+            assert_eq!(record, counted, "the totals of {inbox}");
+            last = Some(inbox);
+        }
+        self.commits = found;
+    }
+}
+
 impl Store for Disk {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        drop(self.checked()?);
-        self.end(batch);
-        Ok(())
+        self.checked()?.commit(batch)
     }
 
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
         let state = self.checked()?;
-        let most = limit.messages.min(state.page_messages_max);
-        let mut page = Page::default();
-        for entry in state.readable.inbox(inbox, after) {
-            if page.entries.len() == most {
-                page.more = true;
-                break;
-            }
-            page.entries.push(entry.clone());
-        }
-        Ok(page)
+        let limit = PageLimit {
+            messages: limit.messages.min(state.page_messages_max),
+            bytes: usize::MAX,
+        };
+        state.machine.store().read(inbox, after, limit)
     }
 
     fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError> {
-        let state = self.checked()?;
-        let mut record = InboxRecord::default();
-        for entry in state.readable.inbox(inbox, Seq::ZERO) {
-            record.messages += 1;
-            record.bytes += entry.message.size() as u64;
-        }
-        Ok((record.messages > 0).then_some(record))
+        self.checked()?.machine.store().inbox(inbox)
     }
 
     fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError> {
-        let state = self.checked()?;
-        let mut all: Vec<(ClientId, InboxRecord)> = Vec::new();
-        for ((inbox, _), entry) in &state.readable.entries {
-            if after.is_some_and(|after| inbox <= after) {
-                continue;
-            }
-            if all.last().is_none_or(|(last, _)| last != inbox) {
-                if all.len() == limit {
-                    break;
-                }
-                all.push((inbox.clone(), InboxRecord::default()));
-            }
-            let (_, record) = all.last_mut().unwrap();
-            record.messages += 1;
-            record.bytes += entry.message.size() as u64;
-        }
-        Ok(all)
+        self.checked()?.machine.store().inboxes(after, limit)
     }
 
     fn reserved(&self) -> Result<Seq, StoreError> {
-        Ok(self.checked()?.readable.reserved)
+        self.checked()?.machine.store().reserved()
     }
 
     fn age(&self) -> Result<Duration, StoreError> {
-        Ok(self.checked()?.readable.age)
+        self.checked()?.machine.store().age()
     }
 
     fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.checked()?.readable.tables.get(&(table, key.clone())).cloned())
+        self.checked()?.machine.store().get(table, key)
     }
 
     fn scan(
@@ -186,20 +201,7 @@ impl Store for Disk {
         after: Option<&TableKey>,
         limit: PageLimit,
     ) -> Result<TablePage, StoreError> {
-        let state = self.checked()?;
-        let mut page = TablePage::default();
-        for ((in_table, key), value) in &state.readable.tables {
-            let is_wanted = *in_table == table && key.as_bytes().starts_with(prefix);
-            if !is_wanted || after.is_some_and(|after| key <= after) {
-                continue;
-            }
-            if page.entries.len() == limit.messages.min(state.page_messages_max) {
-                page.more = true;
-                break;
-            }
-            page.entries.push((key.clone(), value.clone()));
-        }
-        Ok(page)
+        self.checked()?.machine.store().scan(table, prefix, after, limit)
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {

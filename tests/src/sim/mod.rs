@@ -7,8 +7,9 @@
 //!                                                    oracle ── ledger of all messages
 //! ```
 //!
-//! The same seed gives the same run, to the byte. The broker's own code runs: sessions, mailboxes, committer, sequence numbers. What
-//! is not simulated: sockets, threads, timers, the sled engine, ordinary topics.
+//! The same seed gives the same run, to the byte. The broker's own code runs: sessions, mailboxes, committer, sequence numbers, and the
+//! store with its log, blocks and checkpoints, over files and a tree in memory. What is not simulated: sockets, threads, timers, the
+//! engines, ordinary topics.
 
 mod client;
 mod clock;

@@ -1,5 +1,7 @@
 //! Tests of the simulator: runs that must pass, and that it notices what is wrong.
 
+use inbox_bridge::{StoreFault, set_store_fault};
+
 use super::*;
 
 /// Goal: a share of the simulation in every test run; `cargo xtask sim` does more. Every contract rule is checked in each.
@@ -33,5 +35,19 @@ fn every_deliberate_fault_is_noticed() {
         .iter()
         .filter(|fault| (0..SEEDS).all(|seed| run(seed, STEPS, Some(**fault)).violation.is_none()))
         .collect();
+    assert!(missed.is_empty(), "not noticed in {SEEDS} seeds: {missed:?}");
+}
+
+/// Goal: so are mistakes of the store below the broker: what it promises about crashes is in every run.
+#[test]
+fn every_deliberate_fault_of_the_store_is_noticed() {
+    const SEEDS: u64 = 100;
+    let is_noticed = |fault: &StoreFault| {
+        set_store_fault(Some(*fault));
+        let noticed = (0..SEEDS).any(|seed| run(seed, STEPS, None).violation.is_some());
+        set_store_fault(None);
+        noticed
+    };
+    let missed: Vec<_> = StoreFault::ALL.iter().filter(|fault| !is_noticed(fault)).collect();
     assert!(missed.is_empty(), "not noticed in {SEEDS} seeds: {missed:?}");
 }

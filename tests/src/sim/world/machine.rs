@@ -18,7 +18,7 @@ impl World {
         } else if self.dying.is_none() {
             let pending = broker.begin_commit(&self.disk, false);
             let (puts, removals) = (pending.batch().puts.len(), pending.batch().removals.len());
-            self.disk.begin(pending.batch(), &mut self.random);
+            self.disk.begin(&mut self.random);
             if pending.batch().is_empty() {
                 let broken = broker.finish_commit(pending, Ok(()));
                 broken.map_err(|error| error.to_string())?;
