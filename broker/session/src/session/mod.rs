@@ -21,6 +21,7 @@
 
 mod aliases;
 mod digits;
+mod fitting;
 mod in_flight;
 mod inbound;
 mod incoming;

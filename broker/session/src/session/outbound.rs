@@ -2,13 +2,13 @@
 
 use std::mem;
 
-use inbox_types::{Delivery, Message, Micros, Now, Properties, Qos};
+use inbox_types::{Delivery, Message, Micros, Now, Qos};
 
-use super::aliases::TopicOut;
 use super::digits;
+use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, Sent, What};
 use super::subscribe::Subscription;
-use super::{Ending, Link, OUT_BYTES_MAX, Session};
+use super::{Ending, OUT_BYTES_MAX, Session};
 use mqtt_codec::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
 
 /// Most messages taken from the outbox at once.
@@ -363,56 +363,6 @@ fn as_subscribed(subscription: &Subscription, delivery: &pubsub::Delivery) -> Or
         retain: delivery.retained || (message.retain && subscription.options.retain_as_published),
         subscription_id: subscription.subscription_id,
     }
-}
-
-fn publish_out<'a>(
-    properties: Option<&'a Properties>,
-    dup: bool,
-    qos: Qos,
-    retain: bool,
-    packet_id: Option<PacketId>,
-    payload: &'a [u8],
-) -> PublishOut<'a> {
-    PublishOut {
-        dup,
-        qos,
-        retain,
-        topic: "",
-        packet_id,
-        topic_alias: None,
-        subscription_ids: &[],
-        message_expiry: None,
-        payload_format: properties.and_then(|said| said.payload_format),
-        content_type: properties.and_then(|said| said.content_type.as_deref()),
-        response_topic: properties.and_then(|said| said.response_topic.as_deref()),
-        correlation_data: properties.and_then(|said| said.correlation_data.as_deref()),
-        own_user: &[],
-        user: properties.map_or(&[], |said| &said.user),
-        payload,
-    }
-}
-
-/// Encodes `publish` about `topic`: with a topic alias, or, where only that fits the client's Maximum Packet Size, with the topic alone
-/// (MQTT-3.1.2-24). Tells whether either fits. A new alias makes a packet larger, and so does a known one for a very short topic.
-fn write_fitting(out: &mut Vec<u8>, link: &mut Link, topic: &str, publish: PublishOut<'_>) -> bool {
-    let forms = [link.aliases.topic_out(topic), TopicOut { topic, alias: None }];
-    for form in forms {
-        let publish = PublishOut {
-            topic: form.topic,
-            topic_alias: form.alias,
-            ..publish
-        };
-        if fits(link, &publish) {
-            encode::publish(out, link.version, &publish);
-            link.aliases.sent(topic, &form);
-            return true;
-        }
-    }
-    false
-}
-
-fn fits(link: &Link, publish: &PublishOut<'_>) -> bool {
-    link.packet_bytes_max == u32::MAX || encode::publish_len(link.version, publish) <= link.packet_bytes_max as usize
 }
 
 /// What is left of a message's time, in whole seconds, at least 1 for one that is not over (MQTT-3.3.2-6).
