@@ -151,11 +151,11 @@ fn read_filter<'a>(version: Version, reader: &mut Reader<'a>) -> Result<(&'a str
     };
     if byte & reserved != 0 {
         return Err(DecodeError::Malformed(
-            "the reserved bits of the options in SUBSCRIBE must be 0 (MQTT-3.8.3-5, 3.1.1: MQTT-3-8.3-4)",
+            "the reserved bits of the options in SUBSCRIBE must be 0 (MQTT-3.8.3-5, 3.1.1: MQTT-3.8.3-4)",
         ));
     }
     let qos = Qos::from_u8(byte & 0b11).ok_or(match version {
-        Version::V311 => DecodeError::Malformed("SUBSCRIBE must not ask for QoS 3 (3.1.1: MQTT-3-8.3-4)"),
+        Version::V311 => DecodeError::Malformed("SUBSCRIBE must not ask for QoS 3 (3.1.1: MQTT-3.8.3-4)"),
         Version::V5 => DecodeError::Protocol("SUBSCRIBE must not ask for QoS 3 (section 3.8.3.1)"),
     })?;
     let retain_handling = match (byte >> 4) & 0b11 {

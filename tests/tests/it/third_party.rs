@@ -303,3 +303,40 @@ fn different_clients_understand_each_other() {
         ["and back"]
     );
 }
+
+const PAHO_TO_NOBODY: &str = r#"
+import sys, queue
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+told = queue.Queue()
+c = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="alice", protocol=mqtt.MQTTv5)
+c.on_publish = lambda c, u, mid, reason, props: told.put((reason.value, reason.is_failure))
+c.connect("127.0.0.1", int(sys.argv[1]))
+c.loop_start()
+for qos in (1, 2):
+    info = c.publish("no/body", "x", qos=qos)
+    info.wait_for_publish(30)
+    assert info.is_published()
+    print(qos, *told.get(timeout=30))
+c.disconnect()
+c.loop_stop()
+"#;
+
+#[test]
+fn stock_clients_take_no_matching_subscribers_for_a_success() {
+    // Goal: PUBACK and PUBREC 0x10 (section 3.4.2.1): mosquitto_pub ends with 0 and without a warning, Paho sees a publish that is done.
+    let broker = Broker::start();
+    for version in ["mqttv311", "mqttv5"] {
+        for qos in ["1", "2"] {
+            let output = mosquitto_pub(
+                &broker,
+                &["-V", version, "-i", "alice", "-t", "no/body", "-q", qos, "-m", "x"],
+            );
+            assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    let lines = paho(&broker, PAHO_TO_NOBODY, &[]);
+    // Paho tells of QoS 2 what PUBCOMP said.
+    assert_eq!(lines, ["1 16 False", "2 0 False"]);
+}

@@ -316,7 +316,7 @@ fn a_subscribe_is_read_with_all_options() {
 
 #[test]
 fn subscription_options_must_be_valid() {
-    // Goal: reserved bits (MQTT-3.8.3-5; 3.1.1: MQTT-3-8.3-4), QoS 3 and retain handling 3 (section 3.8.3.1) over all
+    // Goal: reserved bits (MQTT-3.8.3-5; 3.1.1: MQTT-3.8.3-4), QoS 3 and retain handling 3 (section 3.8.3.1) over all
     // bytes; no local on a shared subscription (MQTT-3.8.3-4).
     for options in 0..=u8::MAX {
         let bytes = packet(0x82, &[ID, &[0], &text("t"), &[options]]);
