@@ -57,6 +57,9 @@ pub(super) fn show_json(entry: &Entry) -> String {
         Err(_) => put("payload_hex", json!(hex(&message.payload))),
     };
     if let Some(properties) = &message.properties {
+        if let Some(format) = properties.payload_format {
+            put("payload_format", json!(format as u8));
+        }
         if let Some(content_type) = &properties.content_type {
             put("content_type", json!(content_type));
         }

@@ -270,6 +270,8 @@ fn json_carries_whole_payloads_and_properties() {
         (&Value::from("ff00"), &Value::from("order-7"))
     );
     assert_eq!(lines[1]["payload"], "ü".repeat(200));
+    assert_eq!(lines[0].get("payload_format"), None);
+    assert_eq!(lines[1]["payload_format"], 1);
     assert_eq!(lines[1]["content_type"], "text/plain");
     assert_eq!(lines[1]["response_topic"], "alice");
     assert_eq!(lines[1]["correlation_data_hex"], "0102");

@@ -154,7 +154,7 @@ fn disconnect_can_change_the_expiry() {
 
 #[test]
 fn disconnect_cannot_extend_a_session_that_was_to_end() {
-    // Goal: MQTT-3.14.2-2: from 0 to something else is a protocol error, answered with 0x82.
+    // Goal: section 3.14.2.2.2: from 0 to something else is a protocol error, answered with 0x82.
     let broker = Broker::start();
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     alice.send(&disconnect(
