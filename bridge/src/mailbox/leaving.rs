@@ -1,0 +1,130 @@
+//! How a message leaves its inbox: acknowledged by its reader, or unread by a rule that somebody is told about (contract rule 5).
+
+use super::{Context, Durability, Effects, Mailbox, Origin, shrink};
+use inbox_types::{Entry, Left, Message, Outcome, Proof, Seq};
+
+impl Mailbox {
+    /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
+    pub(crate) fn acknowledge(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
+        let landed = self.reader.as_mut().and_then(|reader| reader.landed(seq));
+        let young = self.young_at(seq);
+        let gone = match young {
+            Some((_, durability)) => durability == Durability::CommittingGone,
+            None => landed.as_ref().is_some_and(|sent| sent.gone) || self.is_leaving(seq),
+        };
+        if gone {
+            // Its place in the window is free all the same.
+            return self.pump(cx, fx);
+        }
+        cx.counters.acknowledged.add(1);
+        if matches!(young, Some((_, Durability::Waiting))) {
+            cx.counters.never_written.add(1);
+        }
+        self.remove(seq, young, landed.map(|sent| sent.size), cx, fx);
+        self.pump(cx, fx);
+    }
+
+    /// The client cannot take this message (it is larger than its Maximum Packet Size): it stays, and the next ones go on.
+    pub(crate) fn skip(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
+        if self.reader.as_mut().is_some_and(|reader| reader.landed(seq).is_some()) {
+            if self.young_at(seq).is_some() {
+                self.release_holds(cx.now.mono, fx);
+            }
+            self.pump(cx, fx);
+        }
+    }
+
+    /// A message that the store holds has expired. Does nothing while it is in memory: delivery looks at the time itself.
+    pub(crate) fn expire_stored(&mut self, entry: &Entry, cx: Context, fx: &mut Effects) {
+        let in_memory =
+            self.young_at(entry.seq).is_some() || self.is_in_flight(entry.seq) || self.is_leaving(entry.seq);
+        if !in_memory && entry.message.is_expired(cx.now.wall) {
+            left_unread(entry.seq, &entry.message, Left::Expired, cx, fx);
+            // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.
+            self.remove(entry.seq, None, None, cx, fx);
+        }
+    }
+
+    pub(super) fn remove_unread(
+        &mut self,
+        seq: Seq,
+        message: &Message,
+        young: Option<(usize, Durability)>,
+        why: Left,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        if matches!(young, Some((_, Durability::Never))) {
+            cx.counters.qos0_undelivered.add(1);
+        } else {
+            left_unread(seq, message, why, cx, fx);
+        }
+        self.remove(seq, young, Some(message.size()), cx, fx);
+    }
+
+    /// Takes a message out, wherever it is; `size` is that of a stored one, where it is known. Its publisher is answered: it was
+    /// acknowledged by its reader, or it left by a rule that somebody is told about, as it may any time after its acceptance.
+    pub(super) fn remove(
+        &mut self,
+        seq: Seq,
+        young: Option<(usize, Durability)>,
+        size: Option<usize>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        let accepted = |origin: Option<Origin>| {
+            if let Some(origin) = origin {
+                origin.settle(Outcome::Accepted(Proof::of(seq)));
+            }
+        };
+        match young {
+            Some((at, Durability::Waiting | Durability::Never)) => {
+                accepted(self.take_young(at).and_then(|young| young.origin));
+            }
+            Some((at, Durability::Committing)) => {
+                if let Some(young) = self.young.get_mut(at) {
+                    young.durability = Durability::CommittingGone;
+                    accepted(young.origin.take());
+                }
+            }
+            Some((_, Durability::CommittingGone)) => {}
+            Some((at, Durability::Durable)) => {
+                let size = self.take_young(at).map(|young| young.message.size());
+                self.leave_store(seq, size, cx, fx);
+            }
+            None => self.leave_store(seq, size, cx, fx),
+        }
+    }
+
+    /// Queues the removal of a durable message of `size` bytes; without a size, the totals are counted anew when next needed.
+    pub(super) fn leave_store(&mut self, seq: Seq, size: Option<usize>, cx: Context, fx: &mut Effects) {
+        match (self.totals.as_mut(), size) {
+            (Some(totals), Some(size)) => shrink(totals, size),
+            _ => self.totals = None,
+        }
+        if inbox_types::fault!(ForgetRemoval) {
+            return;
+        }
+        if self.removals.is_empty() {
+            self.removals_since = cx.now.mono;
+        }
+        self.removals.insert(seq, size);
+        fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
+    }
+
+    pub(super) fn is_leaving(&self, seq: Seq) -> bool {
+        self.removals.contains_key(&seq) || self.removals_committing.contains_key(&seq)
+    }
+}
+
+/// Somebody is told about a message that leaves without being read (contract rule 5).
+fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Effects) {
+    match why {
+        Left::Expired => cx.counters.expired.add(1),
+        Left::Dropped => cx.counters.dropped.add(1),
+        Left::Purged => {}
+    }
+    if !inbox_types::fault!(LeaveSilently) {
+        fx.left.push((seq, message.from.clone(), why));
+    }
+}
