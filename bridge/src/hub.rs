@@ -164,9 +164,15 @@ impl Hub {
     /// From now on `port` gets the messages of `inbox`, from the oldest unacknowledged one (contract rule 4), with at most
     /// `window` of them unacknowledged.
     pub fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16) -> AttachmentId {
+        self.attach_again(inbox, port, window, &[])
+    }
+
+    /// Like [`Hub::attach`], over a connection that was sent `in_flight`, in order, and has not acknowledged it: that is not sent again,
+    /// and counts towards the window.
+    pub fn attach_again(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16, in_flight: &[Seq]) -> AttachmentId {
         let attachment = AttachmentId(self.attachments.fetch_add(1, Ordering::Relaxed));
         self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
-            mailbox.attach(attachment, port, window, self.seqs.last(), cx, fx);
+            mailbox.attach(attachment, port, window, in_flight, self.seqs.last(), cx, fx);
         });
         attachment
     }
@@ -190,6 +196,15 @@ impl Hub {
         self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
             for seq in seqs {
                 mailbox.acknowledge(*seq, cx, fx);
+            }
+        });
+    }
+
+    /// These messages were written to the client of `inbox` with QoS 0: they leave it when they have settled (contract rule 5).
+    pub fn written(&self, inbox: &ClientId, seqs: &[Seq]) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
+            for seq in seqs {
+                mailbox.written(*seq, cx, fx);
             }
         });
     }

@@ -204,8 +204,8 @@ impl Hub {
             let answered = match gathered {
                 Some((Gathered::NeedsTotals, _)) => store.inbox(inbox).map(|record| {
                     looked_at = Seq::ZERO;
-                    self.step_existing(inbox, now, |mailbox, cx, _| {
-                        mailbox.loaded(record.unwrap_or_default(), cx)
+                    self.step_existing(inbox, now, |mailbox, cx, fx| {
+                        mailbox.loaded(record.unwrap_or_default(), cx, fx)
                     });
                 }),
                 Some((Gathered::NeedsOldest, _)) => {

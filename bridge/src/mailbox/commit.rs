@@ -41,10 +41,15 @@ impl Mailbox {
             waiting.map(|young| young.held_until).min()
         };
         let due = waiting(self).filter(|held_until| all || *held_until <= now);
+        let is_settling_due = self.settles_by(cx.limits).is_some_and(|by| by <= now);
+        let has_settled = (all || due.is_some() || is_settling_due) && self.settle_due(cx, fx);
         if due.is_some() && !self.puts_off() {
             let Some(totals) = self.totals else {
                 return Gathered::NeedsTotals;
             };
+            if cx.limits.when_full == WhenFull::DropOldest {
+                self.settle_for_room(|mailbox| mailbox.is_over(cx), cx, fx);
+            }
             if cx.limits.when_full == WhenFull::DropOldest && self.is_over(cx) {
                 if totals.messages > 0 {
                     return Gathered::NeedsOldest;
@@ -54,11 +59,12 @@ impl Mailbox {
             self.take_waiting(inbox, batch, batch_bytes);
         }
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
-        if !self.removals.is_empty() && (all || due.is_some() || removals_by <= now) {
+        if !self.removals.is_empty() && (all || due.is_some() || has_settled || removals_by <= now) {
             self.take_removals(inbox, batch);
         }
         let removals_by = (!self.removals.is_empty()).then_some(removals_by);
-        match waiting(self).into_iter().chain(removals_by).min() {
+        let settles_by = self.settles_by(cx.limits);
+        match waiting(self).into_iter().chain(removals_by).chain(settles_by).min() {
             Some(deadline) => Gathered::Later(deadline.max(now)),
             None => Gathered::Nothing,
         }
@@ -73,7 +79,7 @@ impl Mailbox {
     }
 
     /// What the store holds for this inbox, read while no commit was under way. Refuses what does not fit.
-    pub(crate) fn loaded(&mut self, mut record: InboxRecord, cx: Context) {
+    pub(crate) fn loaded(&mut self, mut record: InboxRecord, cx: Context, fx: &mut Effects) {
         // One of unknown size may not be in the store at all. Until it is durably gone it counts as if it stayed: totals that are
         // too small would make an inbox with mail look empty.
         for size in self
@@ -88,7 +94,8 @@ impl Mailbox {
         if cx.limits.when_full == WhenFull::DropOldest {
             return;
         }
-        let mut room = record;
+        self.settle_for_room(|mailbox| mailbox.is_over(cx), cx, fx);
+        let mut room = self.totals.unwrap_or(record);
         for mut young in mem::take(&mut self.young) {
             let size = young.message.size();
             let fits =

@@ -7,21 +7,34 @@ impl Mailbox {
     /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
     pub(crate) fn acknowledge(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
         let landed = self.reader.as_mut().and_then(|reader| reader.landed(seq));
+        let was_given_up = landed.as_ref().is_some_and(|sent| sent.gone);
+        self.leave_read(seq, landed.and_then(|sent| sent.size), was_given_up, cx, fx);
+        // Its place in the window is free, even if it had left before.
+        self.pump(cx, fx);
+    }
+
+    /// A message leaves because its reader has it, unless it has left already. `size` and `was_given_up` are what the reader's books say.
+    pub(super) fn leave_read(
+        &mut self,
+        seq: Seq,
+        size: Option<usize>,
+        was_given_up: bool,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
         let young = self.young_at(seq);
         let gone = match young {
             Some((_, durability)) => durability == Durability::CommittingGone,
-            None => landed.as_ref().is_some_and(|sent| sent.gone) || self.is_leaving(seq),
+            None => was_given_up || self.is_leaving(seq),
         };
         if gone {
-            // Its place in the window is free all the same.
-            return self.pump(cx, fx);
+            return;
         }
         cx.counters.acknowledged.add(1);
         if matches!(young, Some((_, Durability::Waiting))) {
             cx.counters.never_written.add(1);
         }
-        self.remove(seq, young, landed.map(|sent| sent.size), cx, fx);
-        self.pump(cx, fx);
+        self.remove(seq, young, size, cx, fx);
     }
 
     /// The client cannot take this message (it is larger than its Maximum Packet Size): it stays, and the next ones go on.
@@ -37,7 +50,7 @@ impl Mailbox {
     /// A message that the store holds has expired. Does nothing while it is in memory: delivery looks at the time itself.
     pub(crate) fn expire_stored(&mut self, entry: &Entry, cx: Context, fx: &mut Effects) {
         let in_memory =
-            self.young_at(entry.seq).is_some() || self.is_in_flight(entry.seq) || self.is_leaving(entry.seq);
+            self.young_at(entry.seq).is_some() || self.is_with_reader(entry.seq) || self.is_leaving(entry.seq);
         if !in_memory && entry.message.is_expired(cx.now.wall) {
             left_unread(entry.seq, &entry.message, Left::Expired, cx, fx);
             // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.

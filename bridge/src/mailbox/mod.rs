@@ -22,6 +22,7 @@
 mod commit;
 mod leaving;
 mod reader;
+mod settling;
 #[cfg(test)]
 mod tests;
 
@@ -158,6 +159,9 @@ impl Mailbox {
     ) {
         // What does not fit into an empty inbox must not empty this one either.
         let never_fits = message.size() as u64 > cx.limits.inbox_bytes_max;
+        if !never_fits && cx.limits.when_full == WhenFull::Refuse {
+            self.settle_for_room(|mailbox| !mailbox.has_room(message.size(), cx.limits), cx, fx);
+        }
         if never_fits || (cx.limits.when_full == WhenFull::Refuse && !self.has_room(message.size(), cx.limits)) {
             cx.counters.refused_inbox_full.add(1);
             if let Some(origin) = origin {
@@ -296,6 +300,13 @@ impl Mailbox {
         if gone && !inbox_types::fault!(DeliverLeaving) {
             return;
         }
+        if reader.has(seq) {
+            // Sent over this connection already: it is not sent again while that lasts (contract rule 4, MQTT-4.4.0-1).
+            if let Some((at, Durability::Durable)) = young {
+                drop(self.take_young(at));
+            }
+            return;
+        }
         if message.is_expired(cx.now.wall) {
             return self.remove_unread(seq, &message, young, Left::Expired, cx, fx);
         }
@@ -340,6 +351,11 @@ impl Mailbox {
 
     fn is_in_flight(&self, seq: Seq) -> bool {
         self.reader.as_ref().is_some_and(|reader| reader.is_in_flight(seq))
+    }
+
+    /// Whether it is in flight, or was written and has not settled.
+    fn is_with_reader(&self, seq: Seq) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.has(seq))
     }
 }
 

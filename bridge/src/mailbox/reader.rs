@@ -5,9 +5,10 @@ use std::mem;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::settling::Settling;
 use super::{Context, Durability, Effects, Mailbox};
 use inbox_store::Page;
-use inbox_types::{AttachmentId, Delivery, Entry, PAGE_BYTES_MAX, Port, Room, Seq};
+use inbox_types::{AttachmentId, Delivery, Entry, PAGE_BYTES_MAX, Port, Room, SETTLING_MAX, Seq};
 
 /// A client that reads its inbox.
 pub(super) struct Reader {
@@ -17,7 +18,10 @@ pub(super) struct Reader {
     window: usize,
     /// The client has not taken the bytes that it was sent: nothing follows until [`Mailbox::resume`].
     is_stalled: bool,
+    /// In the order of their seqs.
     in_flight: VecDeque<InFlight>,
+    /// Written with QoS 0, and still in the inbox; in the order of their seqs.
+    pub(super) settling: VecDeque<Settling>,
     /// Everything up to here was sent to this attachment, or is not to be sent.
     cursor: Seq,
     /// Up to here, messages that are not young are in the store; beyond, there are none but young ones.
@@ -37,9 +41,20 @@ pub(super) struct Reader {
 /// A message that was sent and not acknowledged.
 pub(super) struct InFlight {
     seq: Seq,
-    pub(super) size: usize,
+    /// Where it is known.
+    pub(super) size: Option<usize>,
     /// It left the inbox although it was sent. It keeps its place in the window until the client answers, who counts it too.
     pub(super) gone: bool,
+}
+
+impl InFlight {
+    fn of_unknown_size(seq: Seq) -> Self {
+        InFlight {
+            seq,
+            size: None,
+            gone: false,
+        }
+    }
 }
 
 /// What comes next from the store.
@@ -53,7 +68,8 @@ pub(super) enum Stored {
 
 impl Reader {
     pub(super) fn has_room(&self) -> bool {
-        !self.is_stalled && (self.in_flight.len() < self.window || inbox_types::fault!(IgnoreWindow))
+        let has_place = self.in_flight.len() < self.window || inbox_types::fault!(IgnoreWindow);
+        !self.is_stalled && has_place && self.settling.len() < SETTLING_MAX
     }
 
     pub(super) fn cursor(&self) -> Seq {
@@ -67,11 +83,14 @@ impl Reader {
 
     pub(super) fn send(&mut self, delivery: Delivery, awaits_acknowledgement: bool) {
         if awaits_acknowledgement {
-            self.in_flight.push_back(InFlight {
+            // Behind the others, unless the reader started over.
+            let at = super::place_of(&self.in_flight, delivery.seq, |sent| sent.seq);
+            let sent = InFlight {
                 seq: delivery.seq,
-                size: delivery.message.size(),
+                size: Some(delivery.message.size()),
                 gone: false,
-            });
+            };
+            self.in_flight.insert(at, sent);
         }
         if inbox_types::fault!(SendTwice) {
             let _sent_again = self.port.deliver(self.attachment, delivery.clone());
@@ -82,8 +101,21 @@ impl Reader {
 
     /// The message is no longer in flight; gives what was known of it if it was.
     pub(super) fn landed(&mut self, seq: Seq) -> Option<InFlight> {
-        let at = self.in_flight_at(seq)?;
-        self.in_flight.remove(at)
+        if let Some(at) = self.in_flight_at(seq) {
+            return self.in_flight.remove(at);
+        }
+        let at = self.settling_at(seq)?;
+        let settling = self.settling.remove(at)?;
+        Some(InFlight {
+            seq,
+            size: settling.size,
+            gone: false,
+        })
+    }
+
+    /// Whether this reader was sent it and is not done with it.
+    pub(super) fn has(&self, seq: Seq) -> bool {
+        self.is_in_flight(seq) || self.settling_at(seq).is_some()
     }
 
     pub(super) fn is_in_flight(&self, seq: Seq) -> bool {
@@ -93,6 +125,11 @@ impl Reader {
     fn in_flight_at(&self, seq: Seq) -> Option<usize> {
         let at = super::place_of(&self.in_flight, seq, |sent| sent.seq);
         self.in_flight.get(at).filter(|sent| sent.seq == seq).map(|_| at)
+    }
+
+    fn settling_at(&self, seq: Seq) -> Option<usize> {
+        let at = super::place_of(&self.settling, seq, |settling| settling.seq);
+        self.settling.get(at).filter(|settling| settling.seq == seq).map(|_| at)
     }
 
     pub(super) fn is_replaying(&self) -> bool {
@@ -143,6 +180,8 @@ impl Reader {
         let could_go_on = self.is_replaying() && self.has_room() && self.page.is_empty();
         match () {
             () if self.in_flight.len() > self.window => Some("more is in flight than the window has room for"),
+            () if !self.in_flight.iter().is_sorted_by_key(|sent| sent.seq) => Some("what is in flight is out of order"),
+            () if !self.settling.iter().is_sorted_by_key(|one| one.seq) => Some("what settles is out of order"),
             () if could_go_on && self.reading.is_none() => Some("its reader waits for a page that nobody reads"),
             () if self.page_bytes != self.page.iter().map(|entry| entry.message.size()).sum::<usize>() => {
                 Some("the page in hand has another size than the books say")
@@ -201,16 +240,23 @@ impl Reader {
 
 impl Mailbox {
     /// A client reads its inbox from the start, with `window` messages unacknowledged at most. It replaces an earlier reader.
+    /// `in_flight`, in order, is what the client's connection was sent and has not acknowledged: that counts, and is not sent again.
     /// `last` is the last seq that was given to any message.
+    #[expect(clippy::too_many_arguments, reason = "all of them say where a reader begins")]
     pub(crate) fn attach(
         &mut self,
         attachment: AttachmentId,
         port: Arc<dyn Port>,
         window: u16,
+        in_flight: &[Seq],
         last: Seq,
         cx: Context,
         fx: &mut Effects,
     ) {
+        let earlier = self.reader.as_mut().filter(|reader| Arc::ptr_eq(&reader.port, &port));
+        let settling = earlier
+            .map(|reader| mem::take(&mut reader.settling))
+            .unwrap_or_default();
         self.drop_reader(cx);
         let stored_up_to = match (self.totals, self.young.front()) {
             (Some(totals), _) if totals.messages == 0 => Seq::ZERO,
@@ -222,7 +268,8 @@ impl Mailbox {
             port,
             window: usize::from(window.max(1)),
             is_stalled: false,
-            in_flight: VecDeque::new(),
+            in_flight: in_flight.iter().copied().map(InFlight::of_unknown_size).collect(),
+            settling,
             cursor: Seq::ZERO,
             stored_up_to,
             page: VecDeque::new(),
@@ -305,6 +352,8 @@ impl Mailbox {
         let Some(reader) = self.reader.as_mut() else { return };
         if let Some(sent) = reader.in_flight_at(seq).and_then(|at| reader.in_flight.get_mut(at)) {
             sent.gone = true;
+        } else if let Some(at) = reader.settling_at(seq) {
+            reader.settling.remove(at);
         }
     }
 

@@ -57,6 +57,10 @@ mod on {
         FullSaysYes,
         /// Rule 5: an acknowledged message is never removed from the store.
         ForgetRemoval,
+        /// Rule 4: what is in flight is sent again when its reader subscribes again.
+        ResendOnSubscribe,
+        /// Rule 5: what is written with QoS 0 leaves at once.
+        LeaveWhenWritten,
         /// Rule 5: the removal happens on PUBREC already.
         RemoveOnPubRec,
         /// Rule 5: a message leaves unread and nobody is told.

@@ -21,6 +21,9 @@ pub const KEPT_MAX: usize = PAGE_MESSAGES_MAX;
 /// exceed it.
 pub const UNTAKEN_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
+/// Messages of one reader that were written with QoS 0 and have not settled. At more, the reader waits for the oldest to settle.
+pub const SETTLING_MAX: usize = 128 * 1024;
+
 const _: () = assert!(PAGE_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(PAGE_MESSAGES_MAX <= BATCH_MESSAGES_MAX);
 
@@ -48,6 +51,8 @@ pub struct Limits {
     pub commit_hold: Duration,
     /// How long a durable removal may wait for company (contract rule 7).
     pub ack_flush_interval: Duration,
+    /// How long a connection must stay open after a message was written to it with QoS 0 until that leaves the inbox (contract rule 5).
+    pub qos0_settle: Duration,
     /// Payload bytes accepted but not yet durable, over all inboxes, above which publishers are not read from.
     pub uncommitted_bytes_max: usize,
     /// New messages are refused while the disk of the store has fewer free bytes than this.
@@ -63,6 +68,7 @@ impl Default for Limits {
             time_to_live: Duration::from_secs(30 * 24 * 3600),
             commit_hold: Duration::from_millis(10),
             ack_flush_interval: Duration::from_millis(200),
+            qos0_settle: Duration::from_secs(1),
             uncommitted_bytes_max: 256 * 1024 * 1024,
             disk_free_bytes_min: 512 * 1024 * 1024,
         }

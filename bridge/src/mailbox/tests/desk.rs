@@ -110,8 +110,22 @@ impl Desk {
         self.attachments += 1;
         let (attachment, port, last) = (AttachmentId(self.attachments), self.port.clone(), Seq(self.last));
         self.wanted = None;
-        self.step(|mailbox, cx, fx| mailbox.attach(attachment, port, window, last, cx, fx));
+        self.step(|mailbox, cx, fx| mailbox.attach(attachment, port, window, &[], last, cx, fx));
         attachment
+    }
+
+    /// Attaches with what the same connection has in flight already.
+    pub(super) fn attach_again(&mut self, window: u16, in_flight: &[u64]) -> AttachmentId {
+        self.attachments += 1;
+        let (attachment, port, last) = (AttachmentId(self.attachments), self.port.clone(), Seq(self.last));
+        let in_flight: Vec<_> = in_flight.iter().copied().map(Seq).collect();
+        self.wanted = None;
+        self.step(|mailbox, cx, fx| mailbox.attach(attachment, port, window, &in_flight, last, cx, fx));
+        attachment
+    }
+
+    pub(super) fn written(&mut self, seq: u64) {
+        self.step(|mailbox, cx, fx| mailbox.written(Seq(seq), cx, fx));
     }
 
     pub(super) fn detach(&mut self, attachment: AttachmentId) {
@@ -145,7 +159,7 @@ impl Desk {
             match gathered {
                 Gathered::NeedsTotals => {
                     let record = self.store.inbox(&inbox).unwrap().unwrap_or_default();
-                    self.step(|mailbox, cx, _| mailbox.loaded(record, cx));
+                    self.step(|mailbox, cx, fx| mailbox.loaded(record, cx, fx));
                 }
                 Gathered::NeedsOldest => {
                     let oldest = self.store.read(&inbox, Seq::ZERO, PAGE).unwrap().entries;

@@ -5,3 +5,4 @@ mod committing;
 mod desk;
 mod quota;
 mod reading;
+mod settling;
