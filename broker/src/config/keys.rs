@@ -63,6 +63,11 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.inbox.time_to_live,
         Span(seconds(1)..=TIME_TO_LIVE_MAX),
     )?;
+    v.key(
+        "inbox.qos0_settle",
+        &mut c.inbox.qos0_settle,
+        Span(millis(0)..=minutes(1)),
+    )?;
     v.key("store.engine", &mut c.store.engine, Choice(ENGINES))?;
     v.key("store.cache_bytes", &mut c.store.cache_bytes, Size(MIB..=TIB))?;
     v.key(

@@ -74,6 +74,8 @@ pub struct InboxConfig {
     pub when_full: WhenFull,
     /// How long a message waits at most.
     pub time_to_live: Duration,
+    /// How long a connection stays open after a message was written to it with QoS 0, until that leaves the inbox (contract rule 5).
+    pub qos0_settle: Duration,
 }
 
 /// Section `[store]`.
@@ -144,6 +146,7 @@ impl Config {
             inbox_bytes_max: self.inbox.bytes_max,
             when_full: self.inbox.when_full,
             time_to_live: self.inbox.time_to_live,
+            qos0_settle: self.inbox.qos0_settle,
             commit_hold: self.store.commit_hold,
             ack_flush_interval: self.store.ack_flush_interval,
             uncommitted_bytes_max: self.store.uncommitted_bytes_max,
@@ -171,6 +174,7 @@ impl Default for Config {
                 bytes_max: limits.inbox_bytes_max,
                 when_full: limits.when_full,
                 time_to_live: limits.time_to_live,
+                qos0_settle: limits.qos0_settle,
             },
             store: StoreConfig {
                 engine: Engine::Sled,

@@ -65,6 +65,10 @@ pub(super) struct Terms {
     pub(super) drops_oldest: bool,
     pub(super) waiting_max: usize,
     pub(super) untaken_bytes_max: usize,
+    /// How long a connection stays open after a message was written with QoS 0, until that leaves; in microseconds.
+    pub(super) settle: u64,
+    /// Inboxes are so small that they let go earlier what was written with QoS 0, to make room.
+    pub(super) are_small: bool,
 }
 
 /// See the module's documentation.
@@ -72,6 +76,8 @@ pub(super) struct Oracle {
     terms: Terms,
     pub(super) ledger: Ledger,
     tick: u64,
+    /// The monotonic clock.
+    pub(super) now: u64,
     sessions: Vec<Session>,
     links: BTreeMap<usize, Link>,
     pub(super) promises: u64,
@@ -115,6 +121,8 @@ struct Link {
     publishes: VecDeque<(u64, usize)>,
     /// QoS 0 mail in the out buffer, and where each ends.
     unwritten: VecDeque<(u64, usize)>,
+    /// QoS 0 mail that was written, and when: it leaves when it has settled (contract rule 5).
+    settling: VecDeque<(u64, usize)>,
 }
 
 struct Attachment {
@@ -130,6 +138,7 @@ impl Oracle {
             terms,
             ledger: Ledger::default(),
             tick: 0,
+            now: 0,
             sessions: (0..clients).map(|_| Session::default()).collect(),
             links: BTreeMap::new(),
             promises: 0,
@@ -154,17 +163,27 @@ impl Oracle {
             written: 0,
             publishes: VecDeque::new(),
             unwritten: VecDeque::new(),
+            settling: VecDeque::new(),
         };
         self.links.insert(link, new);
     }
 
     /// The broker has no such connection any more.
     pub(super) fn ended(&mut self, link: usize) {
-        if let Some(link) = self.links.remove(&link) {
-            for (_, at) in link.unwritten {
+        if let Some(mut link) = self.links.remove(&link) {
+            for (_, at) in link.unwritten.drain(..) {
                 // It stays in the inbox (contract rule 5).
                 self.ledger.get_mut(at).being_written = false;
             }
+            self.stop_settling(&mut link);
+        }
+    }
+
+    /// A reader is gone: what had not settled stays in the inbox (contract rule 5). What had may have left, or be about to.
+    fn stop_settling(&mut self, link: &mut Link) {
+        for (since, at) in link.settling.drain(..) {
+            let stays = since + self.terms.settle > self.now && !self.terms.are_small;
+            self.ledger.get_mut(at).being_written = !stays;
         }
     }
 
@@ -208,6 +227,13 @@ impl Oracle {
     }
 
     pub(super) fn committed(&mut self, began: u64, now: u64) {
+        for link in self.links.values_mut() {
+            let by = self.terms.settle + self.terms.flush;
+            let settled = link.settling.partition_point(|(since, _)| since + by <= began);
+            for (_, mail) in link.settling.drain(..settled) {
+                self.ledger.gone(mail, self.tick, Some(began + self.terms.flush));
+            }
+        }
         self.ledger.committed(began, now, self.terms.flush);
     }
 
@@ -304,6 +330,12 @@ impl Oracle {
                 if link.unsubscribes.remove(&unsuback.packet_id) == Some(true) {
                     link.attachment = None;
                     self.sessions[link.client].reads = None;
+                    // What still waits for the socket settles if the client subscribes again before it is written, else it stays.
+                    link.unwritten.clear();
+                    if let Some(mut link) = self.links.remove(&at) {
+                        self.stop_settling(&mut link);
+                        self.links.insert(at, link);
+                    }
                 }
                 Ok(())
             }
@@ -320,8 +352,12 @@ impl Oracle {
         link.publishes.drain(..gone);
         let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
         for (_, mail) in link.unwritten.drain(..done) {
-            self.ledger
-                .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
+            if self.terms.settle > 0 {
+                link.settling.push_back((self.now, mail));
+            } else {
+                self.ledger
+                    .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
+            }
         }
     }
 

@@ -101,6 +101,7 @@ impl World {
             time_to_live: Duration::from_secs(random.pick(&[30, 3600, 30 * 24 * 3600]) as u64),
             commit_hold: Duration::from_millis(random.pick(&[0, 3, 50]) as u64),
             ack_flush_interval: Duration::from_millis(random.pick(&[0, 200, 200]) as u64),
+            qos0_settle: Duration::from_millis(random.pick(&[0, 1000, 1000, 1000]) as u64),
             ..Limits::default()
         };
         let mqtt = MqttLimits {
@@ -118,6 +119,8 @@ impl World {
         let terms = Terms {
             in_flight_max: usize::from(mqtt.in_flight_max),
             flush: limits.ack_flush_interval.as_micros() as u64,
+            settle: limits.qos0_settle.as_micros() as u64,
+            are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max,
@@ -208,8 +211,14 @@ impl World {
             16..19 => self.random.between(1, 5) as u64 * SECOND,
             _ => self.random.between(10, 60) as u64 * SECOND,
         };
-        self.clock.advance(micros);
+        self.pass(micros);
         Ok(())
+    }
+
+    /// Time goes on.
+    fn pass(&mut self, micros: u64) {
+        self.clock.advance(micros);
+        self.oracle.now = self.clock.mono();
     }
 
     fn clock_jumps(&mut self) -> Check {

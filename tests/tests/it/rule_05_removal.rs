@@ -94,8 +94,8 @@ fn rule_05_where_qos_2_was_granted_pubcomp_removes_and_pubrec_does_not() {
 }
 
 #[test]
-fn rule_05_where_qos_0_was_granted_writing_removes() {
-    // Goal: a QoS 0 reader gets everything once, with QoS 0, and nothing is left.
+fn rule_05_where_qos_0_was_granted_a_second_after_writing_removes() {
+    // Goal: a QoS 0 reader gets everything once, with QoS 0, and when it stays for a second nothing is left.
     for version in Version::BOTH {
         let broker = Broker::start();
         let mut alice = RawClient::clean(&broker, version, "alice");
@@ -107,10 +107,44 @@ fn rule_05_where_qos_0_was_granted_writing_removes() {
             let message = bob.receive();
             assert_eq!((message.qos, message.text()), (0, i.to_string().as_str()));
         }
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
         bob.disconnect();
         let mut bob = RawClient::reader(&broker, version, "bob", 1);
         alice.publish("bob", "next", 1);
         assert_eq!(bob.texts(1), ["next"]);
+    }
+}
+
+#[test]
+fn rule_05_a_look_with_qos_0_takes_nothing() {
+    // Goal: a client that goes within a second of what it was written has taken nothing, whether it says DISCONNECT or vanishes, over an
+    // orderly restart of the broker too; what a reader acknowledges afterwards is gone.
+    for version in Version::BOTH {
+        let mut broker = Broker::start();
+        let mut alice = RawClient::clean(&broker, version, "alice");
+        for i in 0..200 {
+            alice.publish("bob", i.to_string(), 1);
+        }
+        for _ in 0..2 {
+            let mut bob = RawClient::reader(&broker, version, "bob", 0);
+            assert_eq!(bob.texts(1), ["0"]);
+            bob.disconnect();
+            let mut bob = RawClient::reader(&broker, version, "bob", 0);
+            assert_eq!(bob.texts(1), ["0"]);
+            bob.vanish();
+        }
+        let mut bob = RawClient::reader(&broker, version, "bob", 0);
+        assert_eq!(bob.texts(1), ["0"]);
+        broker.restart();
+        let mut bob = RawClient::reader(&broker, version, "bob", 1);
+        let all: Vec<_> = (0..200).map(|i| i.to_string()).collect();
+        for text in &all {
+            assert_eq!(bob.receive_and_ack().text(), text);
+        }
+        bob.ping();
+        bob.disconnect();
+        let mut bob = RawClient::reader(&broker, version, "bob", 1);
+        bob.expect_nothing();
     }
 }
 

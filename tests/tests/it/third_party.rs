@@ -95,6 +95,86 @@ fn mosquitto_ordinary_topics_retained_and_shared() {
     assert_eq!(lines, ["house/garden 12.0 1", "house/kitchen 21.5 1"]);
 }
 
+#[test]
+fn rule_05_a_look_with_mosquitto_sub_takes_nothing() {
+    // Goal: rule 5 with a stock client: mosquitto_sub subscribes with QoS 0 unless told otherwise, and `-C 1` ends it at the first message.
+    // Everything is there when it looks again, and with QoS 1 everything can be taken.
+    for version in ["mqttv311", "mqttv5"] {
+        let broker = Broker::start();
+        for i in 0..10 {
+            mosquitto_pub(&broker, &["-i", "alice", "-t", "bob", "-q", "1", "-m", &i.to_string()]);
+        }
+        for _ in 0..3 {
+            let look = ["-V", version, "-i", "bob", "-t", "bob", "-C", "1"];
+            assert_eq!(mosquitto_sub(&broker, &look), ["0"]);
+        }
+        let take = ["-V", version, "-i", "bob", "-t", "bob", "-q", "1", "-C", "10"];
+        assert_eq!(mosquitto_sub(&broker, &take), numbers(10));
+    }
+}
+
+const PAHO_KEPT_SESSION: &str = r#"
+import sys, threading
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.packettypes import PacketTypes
+
+port, version, qos, count = (int(argument) for argument in sys.argv[1:5])
+protocol = {4: mqtt.MQTTv311, 5: mqtt.MQTTv5}[version]
+seen, done = [], threading.Event()
+
+more = {"clean_session": False} if version == 4 else {}
+bob = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="bob", protocol=protocol, **more)
+
+def on_connect(client, userdata, flags, reason, properties):
+    client.subscribe("bob", qos)
+
+def on_message(client, userdata, message):
+    if message.payload == b"last":
+        done.set()
+    else:
+        seen.append((int(message.payload), message.dup))
+
+bob.on_connect, bob.on_message = on_connect, on_message
+kwargs = {}
+if version == 5:
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 600
+    kwargs = {"clean_start": False, "properties": properties}
+bob.connect("127.0.0.1", port, keepalive=20, **kwargs)
+bob.loop_start()
+assert done.wait(30), seen
+bob.disconnect()
+bob.loop_stop()
+print(len(seen), len(set(number for number, _ in seen)), seen == sorted(seen))
+"#;
+
+#[test]
+fn rule_04_paho_subscribing_on_connect_gets_each_message_once() {
+    // Goal: rule 4 with Paho as its users write it: a kept session, and `subscribe` in `on_connect`. Of 150 messages that wait for the
+    // session, each is delivered once, in order, although the session is resumed and subscribes again: with the window full of them.
+    for version in ["4", "5"] {
+        for qos in ["1", "2"] {
+            let broker = Broker::start();
+            let v = if version == "4" { Version::V311 } else { Version::V5 };
+            let mut alice = RawClient::clean(&broker, v, "alice");
+            let send = |alice: &mut RawClient, range: std::ops::Range<usize>| {
+                range.for_each(|i| alice.publish("bob", i.to_string(), 2));
+                alice.publish("bob", "last", 2);
+            };
+            send(&mut alice, 0..1);
+            assert_eq!(paho(&broker, PAHO_KEPT_SESSION, &[version, qos, "1"]), ["1 1 True"]);
+            send(&mut alice, 1..151);
+            assert_eq!(
+                paho(&broker, PAHO_KEPT_SESSION, &[version, qos, "150"]),
+                ["150 150 True"],
+                "version {version}, QoS {qos}"
+            );
+        }
+    }
+}
+
 const PAHO_EXCHANGE: &str = r#"
 import sys, queue
 import paho.mqtt.client as mqtt

@@ -191,6 +191,14 @@ impl Outgoing {
         Some((sent.packet_id, sent.awaits))
     }
 
+    /// Mail that was sent, or sent again, over the present connection.
+    pub(super) fn mail_over_this_connection(&self) -> impl Iterator<Item = Seq> {
+        self.in_flight.iter().filter_map(|sent| match sent.what {
+            What::Mail(seq) if sent.over_this_connection => Some(seq),
+            _ => None,
+        })
+    }
+
     /// Whether this mail, if it is in flight, is sent over the present connection already, so that sending it again takes no other place
     /// in the window.
     pub(super) fn place(&self, seq: Seq) -> Option<bool> {

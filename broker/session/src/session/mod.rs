@@ -136,8 +136,8 @@ pub struct Session {
     calls: VecDeque<RouterCall>,
     /// A SUBSCRIBE is among `calls`. What the client sent after it waits: it may be about the same filters.
     is_subscribing: bool,
-    /// Mail that counts as acknowledged when `bytes_written` gets there: it was sent with QoS 0 (contract rule 5).
-    acknowledge_when_written: VecDeque<(u64, Seq)>,
+    /// Mail that is written when `bytes_written` gets there, and begins to settle then: it was sent with QoS 0 (contract rule 5).
+    settle_when_written: VecDeque<(u64, Seq)>,
     /// What the socket took, over all connections.
     bytes_written: u64,
     /// Mail that the client acknowledged, for the inbox to be told at once.
@@ -168,7 +168,7 @@ impl Session {
             out: Vec::new(),
             calls: VecDeque::new(),
             is_subscribing: false,
-            acknowledge_when_written: VecDeque::new(),
+            settle_when_written: VecDeque::new(),
             bytes_written: 0,
             acknowledged: Vec::new(),
             outcomes: Vec::new(),
@@ -235,7 +235,7 @@ impl Session {
         self.leave();
         self.incoming.disconnected();
         self.out = Vec::new();
-        self.acknowledge_when_written = VecDeque::new();
+        self.settle_when_written = VecDeque::new();
         self.link.forget_aliases();
     }
 
@@ -333,19 +333,11 @@ impl Session {
             self.out.clear();
         }
         let done = self
-            .acknowledge_when_written
+            .settle_when_written
             .partition_point(|(end, _)| *end <= self.bytes_written);
         if done > 0 {
-            let written: Vec<_> = self
-                .acknowledge_when_written
-                .drain(..done)
-                .map(|(_, seq)| seq)
-                .collect();
-            self.shared.hub.acknowledge(&self.id, &written);
-            if self.outgoing.mail_repeats {
-                // The inbox may have started over while these waited for the socket.
-                written.iter().for_each(|seq| self.outbox.withdraw(*seq));
-            }
+            let written: Vec<_> = self.settle_when_written.drain(..done).map(|(_, seq)| seq).collect();
+            self.shared.hub.written(&self.id, &written);
         }
         self.ask_for_more();
     }
@@ -371,7 +363,7 @@ impl Session {
         }
         self.outcomes = Vec::new();
         self.to_hand_in = Vec::new();
-        self.acknowledge_when_written.shrink_to_fit();
+        self.settle_when_written.shrink_to_fit();
         self.calls.shrink_to_fit();
         self.acknowledged = Vec::new();
         self.incoming.shrink();

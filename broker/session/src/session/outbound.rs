@@ -242,7 +242,7 @@ impl Session {
             Some(packet_id) if repeated.is_none() => self.outgoing.push(packet_id, What::Mail(delivery.seq), qos),
             None if stored => {
                 let end = self.bytes_written + self.out.len() as u64;
-                self.acknowledge_when_written.push_back((end, delivery.seq));
+                self.settle_when_written.push_back((end, delivery.seq));
             }
             _ => {}
         }

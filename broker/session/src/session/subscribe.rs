@@ -1,6 +1,6 @@
 //! Subscriptions: the session's own inbox, and ordinary filters.
 
-use inbox_types::{AttachmentId, Port, Qos};
+use inbox_types::{AttachmentId, Port, Qos, Seq};
 
 use super::{Ending, RouterCall, Session};
 use mqtt_codec::TopicFilter;
@@ -140,8 +140,7 @@ impl Session {
         for (filter, options) in subscribe.filters.iter() {
             let code = match self.names_inbox(filter) {
                 Some(true) => {
-                    self.subscribe_inbox(options, subscription_id);
-                    call.attach = true;
+                    call.attach |= self.subscribe_inbox(options, subscription_id);
                     options.qos as u8
                 }
                 Some(false) => {
@@ -221,17 +220,32 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the own inbox from the start, again if it was being read.
+    /// Reads the own inbox from the start, but for what this connection has in flight: that is not sent again (contract rule 4,
+    /// MQTT-4.4.0-1), also when the client unsubscribed in between.
     pub(super) fn attach(&mut self) {
         self.tell_acknowledged();
-        // What an earlier attachment left here is void; a client that subscribes again and again must not pile it up.
+        // What an earlier attachment left here is void.
         self.outbox.forget_mail();
         let window = self.link.receive_maximum.min(self.shared.mqtt.in_flight_max);
         let port: std::sync::Arc<dyn Port> = self.outbox.clone();
+        let in_flight = self.mail_over_this_connection();
         if let Some(inbox) = self.inbox.as_mut() {
             self.outgoing.mail_starts_over();
-            inbox.attachment = Some(self.shared.hub.attach(&self.id, port, window));
+            let attachment = self.shared.hub.attach_again(&self.id, port, window, &in_flight);
+            inbox.attachment = Some(attachment);
         }
+    }
+
+    /// Mail that this connection was sent and has not acknowledged, or that waits for the socket, in order.
+    fn mail_over_this_connection(&self) -> Vec<Seq> {
+        if inbox_types::fault!(ResendOnSubscribe) {
+            return Vec::new();
+        }
+        let unwritten = self.settle_when_written.iter().map(|(_, seq)| *seq);
+        let mut seqs: Vec<_> = self.outgoing.mail_over_this_connection().chain(unwritten).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        seqs
     }
 
     /// Whether `filter` names an inbox: the own one, or another's. `None`: it is ordinary.
@@ -246,14 +260,19 @@ impl Session {
         Some(unshared.is_none() && (name == self.id.as_str() || inbox_types::fault!(ReadAnothers)))
     }
 
-    fn subscribe_inbox(&mut self, options: SubscriptionOptions, subscription_id: Option<u32>) {
-        let attachment = self.inbox.as_ref().and_then(|inbox| inbox.attachment);
+    /// The options hold from the next delivery on. Tells whether the inbox must be read from the start: not if this connection reads it
+    /// already (contract rule 4), unless there may be messages that it was not sent because of No Local and wants now.
+    fn subscribe_inbox(&mut self, options: SubscriptionOptions, subscription_id: Option<u32>) -> bool {
+        let earlier = self.inbox.as_ref();
+        let wants_own_now = earlier.is_some_and(|earlier| earlier.no_local) && !options.no_local;
+        let attachment = earlier.and_then(|inbox| inbox.attachment);
         self.inbox = Some(InboxSubscription {
             qos: options.qos,
             no_local: options.no_local,
             subscription_id,
             attachment,
         });
+        attachment.is_none() || wants_own_now || inbox_types::fault!(ResendOnSubscribe)
     }
 
     fn unsubscribe_inbox(&mut self) -> bool {

@@ -32,6 +32,7 @@ messages_max = 8
 bytes_max = "1KiB"
 when_full = "drop-oldest"
 time_to_live = "1d"
+qos0_settle = "250ms"
 [store]
 engine = "fjall"
 cache_bytes = "2MiB"
@@ -232,6 +233,7 @@ fn every_key_reaches_its_place() {
         inbox_bytes_max: 1024,
         when_full: WhenFull::DropOldest,
         time_to_live: Duration::from_secs(24 * 3600),
+        qos0_settle: Duration::from_millis(250),
         commit_hold: Duration::ZERO,
         ack_flush_interval: Duration::from_secs(1),
         uncommitted_bytes_max: 1 << 20,

@@ -33,6 +33,17 @@ impl Oracle {
         // What is sent again under the same identifier keeps its QoS, though the subscription has another now.
         let in_flight = self.sessions[client].in_flight.get(&publish.packet_id);
         let again = in_flight.filter(|in_flight| publish.qos > 0 && in_flight.mail == mail_at);
+        let is_here = |in_flight: &InFlight| in_flight.mail == mail_at && in_flight.link == at;
+        let settles = link
+            .settling
+            .iter()
+            .chain(&link.unwritten)
+            .any(|(_, mail)| *mail == mail_at);
+        if settles || self.sessions[client].in_flight.values().any(is_here) {
+            return Err(format!(
+                "rule 4: m{mail_at} is in flight on this connection, and was sent again (MQTT-4.4.0-1)"
+            ));
+        }
         let qos = again.map_or(mail.qos.min(attachment.qos), |in_flight| in_flight.qos);
         if publish.qos != qos || publish.retain {
             return Err(format!(
@@ -80,6 +91,7 @@ impl Oracle {
         let mail = self.ledger.get_mut(mail_at);
         self.repeats += u64::from(mail.sent > 0);
         mail.sent += 1;
+        mail.being_written = false;
         if publish.qos == 0 {
             if mail.qos > 0 {
                 mail.being_written = true;
@@ -124,18 +136,19 @@ impl Oracle {
             return Ok(());
         };
         for mail in self.ledger.between(link.client, attachment.cursor, seq) {
-            if self.ledger.must_be_there(mail) && !self.is_exempt(link, attachment, mail) {
+            if self.ledger.must_be_there(mail) && !self.is_exempt(at, link, attachment, mail) {
                 return Err(format!("rule 4: m{mail} is left out of what c{} reads", link.client));
             }
         }
         Ok(())
     }
 
-    fn is_exempt(&self, link: &Link, attachment: &Attachment, mail: usize) -> bool {
+    /// It is not to be sent to this reader: its own, with No Local, or one that this connection has already.
+    fn is_exempt(&self, at: usize, link: &Link, attachment: &Attachment, mail: usize) -> bool {
         let own = attachment.no_local && self.ledger.get(mail).from == link.client;
         let in_flight = &self.sessions[link.client].in_flight;
         own || in_flight
             .values()
-            .any(|in_flight| in_flight.mail == mail && in_flight.released)
+            .any(|in_flight| in_flight.mail == mail && (in_flight.released || in_flight.link == at))
     }
 }

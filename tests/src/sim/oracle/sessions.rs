@@ -42,14 +42,22 @@ impl Oracle {
         };
         match (what, codes) {
             (Filter::Own { qos, no_local }, [code]) if *code == qos => {
-                // A reader that starts over is sent one message again, whatever it has not taken.
-                link.publishes.clear();
-                link.attachment = Some(Attachment {
-                    since,
-                    cursor: 0,
-                    qos,
-                    no_local,
-                });
+                match link.attachment.as_mut() {
+                    // It reads on: nothing starts over, unless it wants its own messages now and did not before (rule 4).
+                    Some(attachment) if no_local || !attachment.no_local => {
+                        (attachment.qos, attachment.no_local) = (qos, no_local);
+                    }
+                    _ => {
+                        // A reader that starts over is sent one message again, whatever it has not taken.
+                        link.publishes.clear();
+                        link.attachment = Some(Attachment {
+                            since,
+                            cursor: 0,
+                            qos,
+                            no_local,
+                        });
+                    }
+                }
                 self.sessions[link.client].reads = Some((qos, no_local));
                 Ok(())
             }

@@ -34,7 +34,7 @@ impl World {
             self.oracle.check_quiet()?;
             self.oracle.check_empty()?;
             if round == 0 {
-                self.clock.advance(SECOND);
+                self.pass(SECOND);
                 self.settle()?;
                 self.crash()?;
                 self.start()?;
@@ -64,15 +64,15 @@ impl World {
             }
             self.page_step()?;
             self.commit_step()?;
-            self.clock.advance(20 * MILLI);
+            self.pass(20 * MILLI);
             let idle = self.trace.lines() == before && self.pages.is_empty() && self.commit.is_none();
             let moving = self
                 .alive
                 .iter()
                 .any(|&at| !self.links[at].down.is_empty() || self.links[at].seen > 0);
             quiet = if idle && !moving { quiet + 1 } else { 0 };
-            // Long enough for every hold and flush interval.
-            if quiet > 30 {
+            // Long enough for every hold and flush interval, and for mail with QoS 0 to settle.
+            if quiet > 80 {
                 return Ok(());
             }
         }
