@@ -5,6 +5,7 @@
 //! called with the lock held, so that two publishers' messages reach a reader in seq order.
 
 mod commit;
+mod notify;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,6 +23,7 @@ use table::Shard;
 use crate::alarm::Alarm;
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
+use crate::notices::Notices;
 use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Page, PageLimit, Store, StoreError};
@@ -62,6 +64,10 @@ pub struct Hub {
     /// Bytes accepted and not yet durable, nor acknowledged.
     uncommitted_bytes: AtomicUsize,
     disk_is_full: AtomicBool,
+    /// Not even notices are accepted.
+    disk_is_scarce: AtomicBool,
+    /// Taken with an inbox locked, and for a moment.
+    notices: Mutex<Notices>,
     has_failed: AtomicBool,
     /// The shard that the next batch begins with.
     gather_from: AtomicUsize,
@@ -92,6 +98,8 @@ impl Hub {
             attachments: AtomicU64::new(1),
             uncommitted_bytes: AtomicUsize::new(0),
             disk_is_full: AtomicBool::new(false),
+            disk_is_scarce: AtomicBool::new(false),
+            notices: Mutex::default(),
             has_failed: AtomicBool::new(false),
             gather_from: AtomicUsize::new(0),
         };
@@ -256,14 +264,6 @@ impl Hub {
             .read(&request.inbox, request.after, limit)
             .inspect_err(|error| self.observer.unreadable(&request.inbox, error))
             .ok()
-    }
-
-    /// Sets whether new messages are refused for want of disk space (`None`: the store cannot tell).
-    pub fn set_disk_free(&self, free_bytes: Option<u64>) {
-        let is_full = free_bytes.is_some_and(|free| free < self.limits.disk_free_bytes_min);
-        if self.disk_is_full.swap(is_full, Ordering::Relaxed) != is_full {
-            self.observer.disk_is_full(is_full, free_bytes.unwrap_or_default());
-        }
     }
 
     /// The second half of [`Hub::read`].

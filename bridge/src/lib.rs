@@ -11,6 +11,7 @@ mod bridge;
 mod hub;
 mod limits;
 mod mailbox;
+mod notices;
 mod observer;
 mod seq_clock;
 
@@ -19,4 +20,5 @@ pub use hub::{Hub, PendingCommit, ReadRequest, Round};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;
+pub use notices::Refused;
 pub use observer::Observer;

@@ -49,7 +49,7 @@ pub fn is_topic_name(text: &str) -> bool {
 pub fn inbox_of(prefix: &str, topic: &str) -> Option<ClientId> {
     match InboxNames::new(prefix).destination(topic) {
         Destination::Inbox(id) => Some(id),
-        Destination::Ordinary | Destination::Forbidden(_) => None,
+        Destination::Ordinary | Destination::Reserved(_) | Destination::Forbidden(_) => None,
     }
 }
 

@@ -99,6 +99,7 @@ fn metrics(shared: &Shared, router: &Router) -> String {
         ("router_restarts", router.restarts()),
         ("router_refreshes", router.refreshes()),
         ("router_lost", router.lost()),
+        ("shared_subscription_lost", router.orphans_lost()),
     ];
     let numbers = shared.metrics.snapshot().into_iter().chain(inboxes).chain(routed);
     let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();

@@ -100,7 +100,8 @@ impl Mailbox {
             let size = young.message.size();
             let fits =
                 room.messages < cx.limits.inbox_messages_max && room.bytes + size as u64 <= cx.limits.inbox_bytes_max;
-            if young.durability == Durability::Waiting && !fits && !self.has_passed(young.seq) {
+            let is_exempt = self.has_passed(young.seq) || self.replaced.contains_key(&young.seq);
+            if young.durability == Durability::Waiting && !fits && !is_exempt {
                 shrink(&mut self.unstored, size);
                 cx.counters.refused_inbox_full.add(1);
                 if let Some(origin) = young.origin.take() {
@@ -143,6 +144,7 @@ impl Mailbox {
             reader.forget_removed(&removed);
         }
         let mut kept_bytes = 0;
+        let mut replaced = Vec::new();
         for mut young in mem::take(&mut self.young) {
             let seq = young.seq;
             let size = young.message.size();
@@ -156,6 +158,7 @@ impl Mailbox {
                     continue;
                 }
             }
+            replaced.extend(self.replaced.remove(&seq));
             shrink(&mut self.unstored, size);
             if let Some(totals) = self.totals.as_mut() {
                 grow(totals, size);
@@ -174,6 +177,9 @@ impl Mailbox {
             } else {
                 self.fall_back_to_store(seq);
             }
+        }
+        for earlier in replaced {
+            self.leave_replaced(earlier, cx, fx);
         }
         self.pump(cx, fx);
     }

@@ -1,7 +1,8 @@
 //! How a message leaves its inbox: acknowledged by its reader, or unread by a rule that somebody is told about (contract rule 5).
 
 use super::{Context, Durability, Effects, Mailbox, Origin, shrink};
-use inbox_types::{Entry, Left, Message, Outcome, Proof, Seq};
+use crate::notices::Replaced;
+use inbox_types::{Entry, Left, Message, Outcome, Proof, Seq, WhenFull};
 
 impl Mailbox {
     /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
@@ -56,6 +57,16 @@ impl Mailbox {
             // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.
             self.remove(entry.seq, None, None, cx, fx);
         }
+    }
+
+    /// A notice leaves, unread: a later one that says all of it is durable. One that was sent meanwhile stays its reader's.
+    pub(super) fn leave_replaced(&mut self, earlier: Replaced, cx: Context, fx: &mut Effects) {
+        if !self.is_unread(earlier.seq, cx) || self.is_leaving(earlier.seq) {
+            return;
+        }
+        // Of an inbox that drops the oldest it may have been dropped already: then the totals are counted anew.
+        let size = (cx.limits.when_full == WhenFull::Refuse).then_some(earlier.size);
+        self.remove(earlier.seq, self.young_at(earlier.seq), size, cx, fx);
     }
 
     pub(super) fn remove_unread(

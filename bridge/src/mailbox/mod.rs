@@ -19,6 +19,7 @@
     reason = "a proof is made here, and nowhere else (contract rule 3)"
 )]
 
+mod accepting;
 mod commit;
 mod leaving;
 mod reader;
@@ -32,10 +33,10 @@ use std::time::Duration;
 
 pub(crate) use commit::Gathered;
 
+use crate::notices::Replaced;
 use inbox_store::InboxRecord;
 use inbox_types::{
-    AttachmentId, ClientId, Counters, Delivery, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port, Proof,
-    Refusal, Seq, Ticket, WhenFull,
+    AttachmentId, ClientId, Counters, Delivery, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket,
 };
 use reader::Reader;
 
@@ -130,6 +131,8 @@ pub(crate) struct Mailbox {
     removals_since: Duration,
     /// Messages waited for one batch already because removals of unknown size went first.
     has_put_off: bool,
+    /// Notices, and the earlier notice that each replaces when it is durable.
+    replaced: BTreeMap<Seq, Replaced>,
     reader: Option<Box<Reader>>,
     /// The highest seq ever sent to this client in this run.
     sent_up_to: Seq,
@@ -146,83 +149,6 @@ impl Mailbox {
             sent_up_to,
             ..Mailbox::default()
         }
-    }
-
-    /// Takes a message with QoS 1 or 2; the outcome goes to `origin`, now or later.
-    pub(crate) fn publish(
-        &mut self,
-        seq: Seq,
-        message: Arc<Message>,
-        origin: Option<Origin>,
-        cx: Context,
-        fx: &mut Effects,
-    ) {
-        // What does not fit into an empty inbox must not empty this one either.
-        let never_fits = message.size() as u64 > cx.limits.inbox_bytes_max;
-        if !never_fits && cx.limits.when_full == WhenFull::Refuse {
-            self.settle_for_room(|mailbox| !mailbox.has_room(message.size(), cx.limits), cx, fx);
-        }
-        if never_fits || (cx.limits.when_full == WhenFull::Refuse && !self.has_room(message.size(), cx.limits)) {
-            cx.counters.refused_inbox_full.add(1);
-            if let Some(origin) = origin {
-                let says_yes = inbox_types::fault!(FullSaysYes);
-                origin.settle(if says_yes {
-                    Outcome::Accepted(Proof::of(seq))
-                } else {
-                    Outcome::Refused(Refusal::InboxFull)
-                });
-            }
-            return;
-        }
-        cx.counters.accepted.add(1);
-        let (early, origin) = if inbox_types::fault!(AckBeforeCommit) {
-            (origin, None)
-        } else {
-            (None, origin)
-        };
-        if let Some(origin) = early {
-            origin.settle(Outcome::Accepted(Proof::of(seq)));
-        }
-        let now = cx.now.mono;
-        grow(&mut self.unstored, message.size());
-        self.young.push_back(Young {
-            seq,
-            message,
-            durability: Durability::Waiting,
-            origin,
-            held_until: now,
-        });
-        self.pump(cx, fx);
-        // With its reader busy on it, the message may be acknowledged before the disk is needed at all.
-        let held_until = if self.is_in_flight(seq) {
-            now + cx.limits.commit_hold
-        } else {
-            now
-        };
-        if let Some(last) = self.young.back_mut().filter(|young| young.seq == seq) {
-            last.held_until = held_until;
-            fx.commit_by(held_until);
-        }
-    }
-
-    /// Takes a message with QoS 0: for a reader that is there, or for nobody (contract rule 9).
-    pub(crate) fn publish_qos0(&mut self, seq: Seq, message: Arc<Message>, cx: Context, fx: &mut Effects) {
-        let is_too_much = self.qos0_waiting > 0 && self.qos0_bytes + message.size() > KEPT_BYTES_MAX;
-        if self.reader.is_none() || self.qos0_waiting >= kept_max() || is_too_much {
-            cx.counters.qos0_undelivered.add(1);
-            return;
-        }
-        let held_until = cx.now.mono;
-        self.qos0_waiting += 1;
-        self.qos0_bytes += message.size();
-        self.young.push_back(Young {
-            seq,
-            message,
-            durability: Durability::Never,
-            origin: None,
-            held_until,
-        });
-        self.pump(cx, fx);
     }
 
     /// Whether it can be forgotten: nobody reads it and nothing is under way.
@@ -321,13 +247,6 @@ impl Mailbox {
         }
     }
 
-    /// Whether a message of `size` bytes fits, as far as is known without asking the store.
-    fn has_room(&self, size: usize, limits: &Limits) -> bool {
-        let stored = self.totals.unwrap_or_default();
-        stored.messages + self.unstored.messages < limits.inbox_messages_max
-            && stored.bytes + self.unstored.bytes + size as u64 <= limits.inbox_bytes_max
-    }
-
     fn young_at(&self, seq: Seq) -> Option<(usize, Durability)> {
         let at = place_of(&self.young, seq, |young| young.seq);
         self.young
@@ -338,6 +257,7 @@ impl Mailbox {
 
     fn take_young(&mut self, at: usize) -> Option<Young> {
         let young = self.young.remove(at)?;
+        self.replaced.remove(&young.seq);
         match young.durability {
             Durability::Never => {
                 self.qos0_waiting -= 1;
@@ -347,6 +267,11 @@ impl Mailbox {
             _ => shrink(&mut self.unstored, young.message.size()),
         }
         Some(young)
+    }
+
+    /// Whether a message that may still be here was never sent to the client.
+    pub(crate) fn is_unread(&self, seq: Seq, cx: Context) -> bool {
+        seq > self.sent_up_to.max(cx.sent_floor)
     }
 
     fn is_in_flight(&self, seq: Seq) -> bool {

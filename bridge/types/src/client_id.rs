@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::limits::CLIENT_ID_BYTES_MAX;
 
@@ -11,6 +11,9 @@ use crate::limits::CLIENT_ID_BYTES_MAX;
 /// Cheap to clone. It orders by its bytes, which is also the order of inboxes in every store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(Arc<str>);
+
+/// Who notices are from: the broker. No client connects with this ID, so no client can forge one (contract rule 3).
+pub static NOTICE_FROM: LazyLock<ClientId> = LazyLock::new(|| ClientId(Arc::from("$inboxd")));
 
 /// Why a string is not a [`ClientId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

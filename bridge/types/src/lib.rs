@@ -9,7 +9,7 @@ mod limits;
 mod message;
 mod port;
 
-pub use client_id::{ClientId, ClientIdError};
+pub use client_id::{ClientId, ClientIdError, NOTICE_FROM};
 pub use counters::{Counter, Counters};
 #[cfg(feature = "testing")]
 pub use fault::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};

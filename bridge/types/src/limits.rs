@@ -24,6 +24,12 @@ pub const UNTAKEN_BYTES_MAX: usize = PAGE_BYTES_MAX;
 /// Messages of one reader that were written with QoS 0 and have not settled. At more, the reader waits for the oldest to settle.
 pub const SETTLING_MAX: usize = 128 * 1024;
 
+/// Refused publishes that one notice names; it counts all.
+pub const NOTICE_MESSAGES_MAX: usize = 100;
+
+/// Notices that later ones may be joined to, over all senders. A few kilobytes each.
+pub const NOTICES_OPEN_MAX: usize = 1024;
+
 const _: () = assert!(PAGE_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(PAGE_MESSAGES_MAX <= BATCH_MESSAGES_MAX);
 

@@ -39,7 +39,7 @@ pub use encode::{AckKind, ConnAck, PublishOut};
 pub use error::DecodeError;
 pub use frame::frame;
 pub use properties::{MessageProperties, UserProperties};
-pub use publish::Publish;
+pub use publish::{BegunPublish, Publish, begin_publish};
 pub use subscribe::{
     RetainHandling, Subscribe, SubscribeFilters, SubscriptionOptions, Unsubscribe, UnsubscribeFilters,
 };

@@ -6,7 +6,7 @@ use inbox_types::Qos;
 
 use super::properties::{MessageProperties, NOT_ALLOWED_HERE, Property, PropertyBlock};
 use super::topic::topic_name_fault;
-use super::wire::Reader;
+use super::wire::{self, Reader};
 use super::{DecodeError, PacketId, Version};
 
 /// A message from a client.
@@ -75,4 +75,46 @@ pub(super) fn decode<'a>(version: Version, flags: u8, mut reader: Reader<'a>) ->
         properties,
         payload: reader.rest(),
     })
+}
+
+/// A PUBLISH of MQTT 3.1.1 of which the end of the payload may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BegunPublish<'a> {
+    /// Its payload is what is there.
+    pub publish: Publish<'a>,
+    /// Bytes of the buffer that belong to it.
+    pub used: usize,
+    /// Bytes of the payload that are to come.
+    pub left: usize,
+}
+
+/// Decodes the beginning of a PUBLISH of MQTT 3.1.1, for one that is too large to be taken as a whole. `None` when the fields before its
+/// payload are not all there.
+///
+/// # Errors
+/// What is there breaks the protocol. The first byte must have been checked by [`super::frame`].
+pub fn begin_publish(buf: &[u8]) -> Result<Option<BegunPublish<'_>>, DecodeError> {
+    let Some((&first, rest)) = buf.split_first() else {
+        return Ok(None);
+    };
+    let Some((remaining, length_bytes)) = wire::variable_byte_integer(rest)? else {
+        return Ok(None);
+    };
+    let remaining = remaining as usize;
+    let body = rest.get(length_bytes..).unwrap_or_default();
+    let body = body.get(..remaining).unwrap_or(body);
+    let topic_bytes = match body {
+        [high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
+        _ if body.len() < remaining => return Ok(None),
+        _ => 0,
+    };
+    // The topic's length, the topic, and a packet identifier, which QoS 0 does not have.
+    if body.len() < remaining.min(2 + topic_bytes + 2) {
+        return Ok(None);
+    }
+    Ok(Some(BegunPublish {
+        publish: decode(Version::V311, first & 0x0F, Reader::new(body))?,
+        used: 1 + length_bytes + body.len(),
+        left: remaining - body.len(),
+    }))
 }

@@ -143,7 +143,19 @@ impl Adapter {
         match command {
             Command::Subscribe(subscribe) => self.subscribe(engine, *subscribe)?,
             Command::Unsubscribe { session, subscription } => self.subscriptions.remove(session, subscription),
-            Command::Close { session } => self.subscriptions.close(session),
+            Command::Close { session, done } => {
+                self.subscriptions.close(session);
+                if let Some(done) = done {
+                    // Who does not wait any more needs no answer.
+                    let _ = done.send(());
+                }
+            }
+            Command::HandOver(orphans) => {
+                let without = orphans.iter().filter(|orphan| !self.subscriptions.hand_over(orphan));
+                let lost = without.count() as u64;
+                self.subscriptions.flush();
+                self.counters.lose_orphans(lost, "nobody else is subscribed to it");
+            }
             Command::Publish { .. } | Command::Shutdown { .. } => {}
             #[cfg(test)]
             Command::Crash => {

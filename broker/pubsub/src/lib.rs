@@ -23,6 +23,7 @@
 mod adapter;
 mod audience;
 mod engine;
+mod orphans;
 mod retained;
 mod subscriptions;
 mod topic;
@@ -40,6 +41,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use adapter::Adapter;
 pub use audience::Reach;
 use audience::{Audience, Coming};
+pub use orphans::Orphan;
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
 pub fn matches(name: &str, filter: &str) -> bool {
@@ -167,6 +169,7 @@ struct Counters {
     restarts: AtomicU64,
     refreshes: AtomicU64,
     lost: AtomicU64,
+    orphans_lost: AtomicU64,
 }
 
 /// What sessions ask of the adapter.
@@ -184,7 +187,9 @@ enum Command {
     },
     Close {
         session: SessionKey,
+        done: Option<oneshot::Sender<()>>,
     },
+    HandOver(Vec<Orphan>),
     Shutdown {
         done: oneshot::Sender<()>,
     },
@@ -310,7 +315,7 @@ impl Router {
 
     /// Ends all subscriptions of `session` and lets go of its sink. Unknown sessions are ignored.
     pub async fn close(&self, session: SessionKey) {
-        self.tell(Command::Close { session }).await;
+        self.tell(Command::Close { session, done: None }).await;
     }
 
     /// Delivers what was published before, ends both threads, and makes every later call fail.

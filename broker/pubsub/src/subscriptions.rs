@@ -3,12 +3,16 @@
 //! A filter is one subscription in the router, however many sessions and shared subscriptions use it. Filters that
 //! nobody uses any more stay in the table, with the router, until [`Subscriptions::compact`].
 
+mod group;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::audience::Audience;
-use super::{Delivery, OrdinaryMessage, SessionKey, Sink, SubscribeError};
+use group::Group;
+
+use super::{Delivery, OrdinaryMessage, Orphan, SessionKey, Sink, SubscribeError};
 
 /// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a window meets very many
 /// subscribers.
@@ -62,14 +66,6 @@ struct Filter {
     name: Arc<str>,
     members: Vec<Member>,
     groups: Vec<Group>,
-}
-
-/// A shared subscription: each message goes to one member (MQTT 5, section 4.8.2).
-struct Group {
-    share: Box<str>,
-    members: Vec<Member>,
-    /// Whose turn it is.
-    next: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,24 +226,34 @@ impl Subscriptions {
             .filter_map(|group| group.choose(&self.sessions))
             .collect();
         for &member in entry.members.iter().chain(&chosen) {
-            let Some(Some(session)) = self.sessions.get_mut(member.slot.0 as usize) else {
-                continue;
-            };
-            if session.gathered.is_empty() {
-                self.touched.push(member.slot);
-                session.gathered = self.spare.pop().unwrap_or_default();
+            if let Some(Some(session)) = self.sessions.get_mut(member.slot.0 as usize) {
+                session.gather(member, message, &mut self.touched, &mut self.spare);
+                self.gathered += 1;
             }
-            let message = Arc::clone(message);
-            session.gathered.push(Delivery {
-                subscription: member.subscription,
-                message,
-                retained: false,
-            });
-            self.gathered += 1;
         }
         if self.gathered >= GATHERED_MAX {
             self.flush();
         }
+    }
+
+    /// Gathers the delivery of a message that lost its reader, for another member of its shared subscription. Tells whether there is one.
+    pub(super) fn hand_over(&mut self, orphan: &Orphan) -> bool {
+        let Some(entry) = self
+            .by_name
+            .get(&*orphan.filter)
+            .and_then(|index| self.filters.get_mut(index.0 as usize))
+        else {
+            return false;
+        };
+        let group = entry.groups.iter_mut().find(|group| group.share == orphan.share);
+        let Some(member) = group.and_then(|group| group.choose(&self.sessions)) else {
+            return false;
+        };
+        if let Some(Some(session)) = self.sessions.get_mut(member.slot.0 as usize) {
+            session.gather(member, &orphan.message, &mut self.touched, &mut self.spare);
+            self.gathered += 1;
+        }
+        true
     }
 
     /// Hands what was gathered to the sinks: one call each.
@@ -350,6 +356,27 @@ impl Subscriptions {
     }
 }
 
+impl Session {
+    /// Gathers a message for `member`, which is of this session.
+    fn gather(
+        &mut self,
+        member: Member,
+        message: &Arc<OrdinaryMessage>,
+        touched: &mut Vec<Slot>,
+        spare: &mut Vec<Vec<Delivery>>,
+    ) {
+        if self.gathered.is_empty() {
+            touched.push(member.slot);
+            self.gathered = spare.pop().unwrap_or_default();
+        }
+        self.gathered.push(Delivery {
+            subscription: member.subscription,
+            message: Arc::clone(message),
+            retained: false,
+        });
+    }
+}
+
 impl Filter {
     fn is_live(&self) -> bool {
         !self.members.is_empty() || !self.groups.is_empty()
@@ -400,37 +427,6 @@ impl Filter {
                 }
                 self.groups.retain(|group| !group.members.is_empty());
             }
-        }
-    }
-}
-
-impl Group {
-    /// The next member whose client is connected, else the next one.
-    fn choose(&mut self, sessions: &[Option<Session>]) -> Option<Member> {
-        let count = self.members.len();
-        let is_online = |member: &Member| {
-            sessions
-                .get(member.slot.0 as usize)
-                .and_then(Option::as_ref)
-                .is_some_and(|session| session.sink.online())
-        };
-        let turns = (0..count).map(|turn| (self.next + turn) % count);
-        let mut turns = turns.filter_map(|at| self.members.get(at).map(|member| (at, *member)));
-        let first = turns.clone().next()?;
-        let (at, member) = turns.find(|(_, member)| is_online(member)).unwrap_or(first);
-        self.next = (at + 1) % count;
-        Some(member)
-    }
-
-    fn part(&mut self, slot: Slot) {
-        let Some(at) = self.members.iter().position(|m| m.slot == slot) else {
-            return;
-        };
-        self.members.remove(at);
-        // The turn stays with the same member.
-        self.next -= usize::from(at < self.next);
-        if self.next >= self.members.len() {
-            self.next = 0;
         }
     }
 }

@@ -9,6 +9,8 @@ pub enum Destination {
     Inbox(ClientId),
     /// Publish/subscribe.
     Ordinary,
+    /// A topic of the broker's own, which begins with `$`. The text says why nobody publishes to it.
+    Reserved(&'static str),
     /// A topic that clients do not publish to. The text says why.
     Forbidden(&'static str),
 }
@@ -28,7 +30,7 @@ impl InboxNames {
     /// Where a message on `topic`, a valid topic name, goes.
     pub fn destination(&self, topic: &str) -> Destination {
         if topic.starts_with('$') {
-            return Destination::Forbidden("topics that begin with $ belong to the broker (MQTT-4.7.2-1)");
+            return Destination::Reserved("topics that begin with $ belong to the broker (MQTT-4.7.2-1)");
         }
         match self.inbox_name(topic) {
             None => Destination::Ordinary,
@@ -76,7 +78,7 @@ mod tests {
         assert_eq!(names.destination("a b.c@d"), inbox("a b.c@d"));
         assert_eq!(names.destination("bob/x"), Destination::Ordinary);
         assert_eq!(names.destination("/bob"), Destination::Ordinary);
-        assert!(matches!(names.destination("$SYS"), Destination::Forbidden(_)));
+        assert!(matches!(names.destination("$SYS"), Destination::Reserved(_)));
         assert!(matches!(
             names.destination(&"x".repeat(2000)),
             Destination::Forbidden(_)

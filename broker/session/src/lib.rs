@@ -10,6 +10,8 @@ mod will;
 
 pub use address::{Destination, InboxNames};
 pub use metrics::{Counted, Gauge, Metrics};
-pub use session::{Ending, Link, MqttLimits, Order, Outbox, RouterCall, Session, Shared, SubscribeCall, Will};
+pub use session::{
+    Ending, Link, MqttLimits, Order, Outbox, RouterCall, Session, Shared, SubscribeCall, V311Refusals, Will,
+};
 pub use session_table::{Place, Remains, SessionTable, Sessions, wills};
 pub use will::deliver;

@@ -20,6 +20,10 @@ pub struct Metrics {
     pub protocol_errors: Counter,
     /// Publishes that were refused.
     pub publishes_refused: Counter,
+    /// Of these, those that an MQTT 3.1.1 client was told by a notice in its inbox.
+    pub publishes_bounced: Counter,
+    /// Publishes and wills to topics that begin with `$`, which lead nowhere.
+    pub reserved_topics_dropped: Counter,
     /// Ordinary messages dropped because their reader was too slow.
     pub ordinary_overflowed: Counter,
     /// Messages not sent because of the reader's Maximum Packet Size.
@@ -67,6 +71,8 @@ impl Metrics {
             ("takeovers", self.takeovers.get()),
             ("protocol_errors", self.protocol_errors.get()),
             ("publishes_refused", self.publishes_refused.get()),
+            ("publishes_bounced", self.publishes_bounced.get()),
+            ("reserved_topics_dropped", self.reserved_topics_dropped.get()),
             ("ordinary_overflowed", self.ordinary_overflowed.get()),
             ("too_large_for_reader", self.too_large_for_reader.get()),
             ("wills_published", self.wills_published.get()),

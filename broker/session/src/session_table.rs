@@ -3,6 +3,7 @@
 //! One lock around one map: it is taken once when a client comes and once when it goes, never across `.await`. A client ID has one
 //! connection at most: a new one orders the old one to end, and waits until it has put the session back (MQTT-3.1.4-3).
 
+mod remains;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,9 @@ use hashbrown::HashMap;
 use inbox_types::ClientId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+use remains::Ended;
+pub use remains::Remains;
 
 use crate::session::{Ending, Order, Outbox, Session, Shared, Will};
 use crate::will;
@@ -70,43 +74,6 @@ impl Kept {
     fn due(&self) -> Option<Duration> {
         let will = self.will.as_ref().map(|(_, due)| *due);
         will.into_iter().chain(self.expires).min()
-    }
-}
-
-/// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
-#[derive(Default)]
-pub struct Remains {
-    session: Option<Ended>,
-    /// What must be published, and from whom.
-    pub will: Option<(ClientId, Box<Will>)>,
-}
-
-/// A session that is no more.
-struct Ended {
-    key: SessionKey,
-    uses_router: bool,
-}
-
-impl Remains {
-    /// Nothing but a will, if there is one.
-    pub fn of_will(will: Option<(ClientId, Box<Will>)>) -> Self {
-        Remains { session: None, will }
-    }
-
-    fn of(id: &ClientId, kept: Kept) -> Self {
-        Remains {
-            session: Some(Ended::of(&kept.session)),
-            will: kept.will.map(|(will, _)| (id.clone(), will)),
-        }
-    }
-}
-
-impl Ended {
-    fn of(session: &Session) -> Self {
-        Ended {
-            key: session.key(),
-            uses_router: session.uses_router(),
-        }
     }
 }
 
@@ -209,8 +176,19 @@ impl SessionTable {
         if let Some((id, will)) = remains.will {
             will::publish(&self.shared, &self.router, id, *will).await;
         }
-        if let Some(ended) = remains.session.filter(|ended| ended.uses_router) {
-            self.router.close(ended.key).await;
+        match remains.session {
+            Some(Ended {
+                key,
+                shares: Some(mut session),
+                ..
+            }) => {
+                self.router.close_and_wait(key).await;
+                let (orphans, begun) = session.take_orphans();
+                self.router.lose_orphans(begun);
+                self.router.hand_over(orphans).await;
+            }
+            Some(ended) if ended.uses_router => self.router.close(ended.key).await,
+            _ => {}
         }
     }
 }
@@ -241,6 +219,7 @@ impl Drop for Place {
             session: Some(Ended {
                 key: self.key,
                 uses_router: true,
+                shares: None,
             }),
             will: self.will.take().map(|will| (self.id.clone(), will)),
         };
@@ -309,7 +288,7 @@ impl Sessions {
         };
         let remains = if expiry == 0 {
             Remains {
-                session: Some(Ended::of(&session)),
+                session: Some(Ended::of(session)),
                 will: will.map(|will| (id, will)),
             }
         } else {

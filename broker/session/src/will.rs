@@ -21,10 +21,10 @@ pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, wi
 
 /// Publishes a will to an inbox; gives the message if it is for the router.
 pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMessage> {
-    shared.metrics.wills_published.add(1);
     let at = shared.hub.now().wall;
     match shared.names.destination(&will.topic) {
         Destination::Inbox(inbox) => {
+            shared.metrics.wills_published.add(1);
             let (expires_at, expiry_is_publishers) = expiry(at, will.message_expiry, shared.hub.limits().time_to_live);
             // A will says no more about itself than a PUBLISH does (contract rule 7).
             let (id, properties) = as_mail(will.properties);
@@ -45,6 +45,7 @@ pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMe
             }
         }
         Destination::Ordinary => {
+            shared.metrics.wills_published.add(1);
             return Some(OrdinaryMessage {
                 topic: Arc::from(will.topic),
                 retain: will.retain,
@@ -56,6 +57,10 @@ pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMe
                 payload: will.payload,
                 properties: will.properties,
             });
+        }
+        Destination::Reserved(why) => {
+            shared.metrics.reserved_topics_dropped.add(1);
+            tracing::info!(client = %from, why, "a will to a topic that begins with $ was dropped");
         }
         Destination::Forbidden(why) => tracing::warn!(client = %from, why, "a will was not published"),
     }

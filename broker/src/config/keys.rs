@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use inbox_bridge::WhenFull;
+use mqtt_session::V311Refusals;
 
 use super::kind::{
     Address, Choice, Count, Directives, Directory, Kind, OptionalSeconds, Prefix, Seconds, Size, Span, Truth,
@@ -154,8 +155,11 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         "mqtt.subscriptions_per_session_max",
         &mut mqtt.subscriptions_per_session_max,
         Count(1..=1_000_000),
-    )
+    )?;
+    v.key("mqtt.v311_refusals", &mut mqtt.v311_refusals, V311_REFUSALS)
 }
+
+const V311_REFUSALS: Choice<V311Refusals> = Choice(&[("bounce", V311Refusals::Bounce), ("close", V311Refusals::Close)]);
 
 const WHEN_FULL: Choice<WhenFull> = Choice(&[("refuse", WhenFull::Refuse), ("drop-oldest", WhenFull::DropOldest)]);
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use inbox_bridge::ClientId;
+use inbox_bridge::{ClientId, NOTICE_FROM};
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -155,6 +155,12 @@ fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Refused> {
             Ok(id) => Ok((id, true)),
             Err(error) => declined(reason::UNSPECIFIED_ERROR, error.to_string()),
         };
+    }
+    if connect.client_id == NOTICE_FROM.as_str() {
+        return declined(
+            reason::CLIENT_IDENTIFIER_NOT_VALID,
+            "this client ID is the broker's own: notices are from it".into(),
+        );
     }
     match ClientId::new(connect.client_id) {
         Ok(id) => Ok((id, false)),

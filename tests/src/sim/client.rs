@@ -54,7 +54,16 @@ struct Open {
 }
 
 /// The payload of message `at`, at least as long as its number.
-fn payload(at: usize, length: usize) -> Vec<u8> {
+/// The payload of a message that the ledger knows, or of an ordinary one.
+fn body(ledger: &mut Ledger, mail: Option<usize>, length: usize) -> Vec<u8> {
+    if let Some(mail) = mail {
+        ledger.get_mut(mail).length = length;
+    }
+    payload(mail.unwrap_or_default(), length)
+}
+
+/// What a message says.
+pub(super) fn payload(at: usize, length: usize) -> Vec<u8> {
     let mut out = format!("m{at}.").into_bytes();
     out.resize(out.len().max(length), b'x');
     out
@@ -136,7 +145,7 @@ impl Client {
             let qos = random.below(3) as u8;
             let mail = ledger.sending(self.at, to, qos, None);
             let mut will = Will::new(&self.names[to], "");
-            (will.qos, will.payload) = (qos, payload(mail, 0));
+            (will.qos, will.payload) = (qos, body(ledger, Some(mail), 0));
             if v5 && random.percent(50) {
                 will.props = Props::new().four(property::WILL_DELAY, random.between(1, 20) as u32);
             }
@@ -206,8 +215,14 @@ impl Client {
     }
 
     fn got(&mut self, publish: &Publish, random: &mut Random) -> Check {
-        let mail = mail_of(&publish.payload).ok_or("a payload came that nobody sent")?;
         self.received += 1;
+        if publish.retain && publish.qos < 2 {
+            // A notice.
+            self.owed
+                .extend((publish.qos == 1).then_some((AckKind::PubAck, publish.packet_id)));
+            return Ok(());
+        }
+        let mail = mail_of(&publish.payload).ok_or("a payload came that nobody sent")?;
         match publish.qos {
             1 => self.owed.push_back((AckKind::PubAck, publish.packet_id)),
             2 => {
@@ -324,7 +339,7 @@ impl Client {
             }
             let (to, qos) = (open.to, open.qos);
             let mail = open.mail.is_some().then(|| ledger.sending(self.at, to, qos, None));
-            let body = payload(mail.unwrap_or_default(), random.below(40));
+            let body = body(ledger, mail, random.below(40));
             let topic = if mail.is_some() {
                 self.names[to].clone()
             } else {
@@ -448,8 +463,7 @@ impl Client {
         } else {
             self.names[to].clone()
         };
-        let mut packet =
-            PublishPacket::new(topic, payload(mail.unwrap_or_default(), length), qos, packet_id).props(props);
+        let mut packet = PublishPacket::new(topic, body(ledger, mail, length), qos, packet_id).props(props);
         packet.retain = random.percent(5);
         if qos > 0 {
             self.open.insert(

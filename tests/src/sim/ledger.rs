@@ -26,6 +26,8 @@ pub(super) struct Mail {
     pub(super) being_written: bool,
     /// How often it was sent to its reader.
     pub(super) sent: u32,
+    /// Of its payload, as [`super::client::payload`] makes it.
+    pub(super) length: usize,
     /// The QoS 2 publish that it repeats: one of the two may be stored (contract rule 10).
     pub(super) repeats: Option<usize>,
 }
@@ -78,9 +80,17 @@ impl Ledger {
             gone: None,
             being_written: false,
             sent: 0,
+            length: 0,
             repeats: None,
         });
         self.all.len() - 1
+    }
+
+    /// The broker gave a place to a message of its own.
+    pub(super) fn given_to_notice(&mut self, to: usize, seq: u64, expires_at: u64, tick: u64) -> Result<usize, String> {
+        let at = self.sending(usize::MAX, to, 1, None);
+        self.given(at, to, seq, expires_at, tick)?;
+        Ok(at)
     }
 
     /// The broker gave it a place.

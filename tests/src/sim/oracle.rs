@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod ending;
+mod notices;
 mod publishes;
 mod sessions;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Check;
 use super::ledger::{Ledger, Mail};
 use crate::{AckKind, Packet, Version};
+use notices::Notices;
 
 /// What one piece of mail takes at most: the largest payload that a client sends, its properties, and what the broker adds.
 const MAIL_BYTES_MAX: usize = 4096;
@@ -80,6 +82,7 @@ pub(super) struct Oracle {
     pub(super) now: u64,
     sessions: Vec<Session>,
     links: BTreeMap<usize, Link>,
+    notices: Notices,
     pub(super) promises: u64,
     pub(super) deliveries: u64,
     pub(super) repeats: u64,
@@ -141,6 +144,7 @@ impl Oracle {
             now: 0,
             sessions: (0..clients).map(|_| Session::default()).collect(),
             links: BTreeMap::new(),
+            notices: Notices::default(),
             promises: 0,
             deliveries: 0,
             repeats: 0,
@@ -216,6 +220,7 @@ impl Oracle {
             return Err("rule 5: a message was dropped although full inboxes refuse".into());
         }
         self.tick += 1;
+        self.notices.left(inbox, seq);
         self.ledger.left(
             inbox,
             seq,
@@ -366,7 +371,7 @@ impl Oracle {
         let encoded = self.links.get(&at).into_iter().flat_map(|link| &link.publishes);
         let untaken = waiting_bytes + encoded.map(|(_, bytes)| bytes).sum::<usize>();
         // One message may exceed it.
-        if untaken >= self.terms.untaken_bytes_max + MAIL_BYTES_MAX + MAIL_BYTES_ADDED {
+        if untaken >= self.terms.untaken_bytes_max + MAIL_BYTES_MAX.max(self.notices.bytes_max) + MAIL_BYTES_ADDED {
             return Err(format!(
                 "bounded memory: a client has not taken {untaken} bytes of mail"
             ));

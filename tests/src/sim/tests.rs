@@ -30,7 +30,7 @@ fn a_seed_is_one_run() {
 /// Goal: the oracle has teeth: every deliberate fault, at least one per contract rule, is noticed within a few seeds.
 #[test]
 fn every_deliberate_fault_is_noticed() {
-    const SEEDS: u64 = 100;
+    const SEEDS: u64 = 400;
     let missed: Vec<_> = Fault::ALL
         .iter()
         .filter(|fault| (0..SEEDS).all(|seed| run(seed, STEPS, Some(**fault)).violation.is_none()))

@@ -1,11 +1,43 @@
 //! Contract rule 3: what a PUBACK means, and that a refusal is never silent.
 
-use inbox_tests::{AckKind, Broker, BrokerOptions, Packet, PublishPacket, RawClient, Version, ack};
+use sha2::Digest as _;
+
+use inbox_tests::{AckKind, Broker, BrokerOptions, Connect, Packet, PublishPacket, RawClient, Version, ack};
 
 /// Publishes with QoS 1 and answers the PUBACK's reason code and reason string.
 fn refusal(client: &mut RawClient, topic: &str, payload: impl AsRef<[u8]>) -> (u8, String) {
     let ack = client.publish_packet(PublishPacket::new(topic, payload, 1, 0)).unwrap();
     (ack.reason, ack.props.reason_string().unwrap_or_default().to_owned())
+}
+
+/// An MQTT 3.1.1 publish to `topic` must be acknowledged, and a notice about it be in the sender's own inbox.
+fn bounced_in_311(broker: &Broker, topic: &str, payload: impl AsRef<[u8]>, reason: u64) {
+    let mut client = RawClient::reader(broker, Version::V311, "old-client", 1);
+    for qos in [1, 2] {
+        client.publish(topic, payload.as_ref(), qos);
+        let notice = client.receive_and_ack();
+        assert!(notice.retain, "no client's mail has the flag");
+        let said: serde_json::Value = serde_json::from_str(notice.text()).unwrap();
+        assert_eq!(
+            (
+                &said["notice"],
+                &said["topic"],
+                said["reason"].as_u64(),
+                said["count"].as_u64()
+            ),
+            (&"refused".into(), &topic.into(), Some(reason), Some(1))
+        );
+        let hash = said["messages"][0]["sha256"].as_str().unwrap();
+        assert_eq!(hash, sha256(payload.as_ref()));
+    }
+    client.disconnect();
+}
+
+fn sha256(payload: &[u8]) -> String {
+    sha2::Sha256::digest(payload)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// An MQTT 3.1.1 publish to `topic` must end the connection without a PUBACK.
@@ -115,7 +147,7 @@ fn rule_03_a_full_inbox_refuses_with_quota_exceeded() {
     assert_eq!(reason, 0x97);
     assert!(!text.is_empty(), "the refusal has a reason string");
     alice.publish("carol", "fits", 1);
-    refused_in_311(&broker, "bob", "too much");
+    bounced_in_311(&broker, "bob", "too much", 0x97);
     broker.wait_for_log("old-client");
 
     let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
@@ -162,7 +194,9 @@ fn rule_03_a_message_over_the_limit_is_refused_as_too_large() {
     alice.publish("bob", vec![b'x'; 1024], 1);
     alice.send_publish(PublishPacket::new("bob", vec![b'x'; 1025], 1, 0));
     alice.expect_disconnect(&[0x95]);
-    refused_in_311(&broker, "bob", vec![b'x'; 1025]);
+    bounced_in_311(&broker, "bob", vec![b'x'; 1025], 0x95);
+    // Larger than any packet that is taken: it is not kept, but read to its end.
+    bounced_in_311(&broker, "bob", vec![b'x'; 1024 * 1024], 0x95);
 
     // The packet as a whole is too large, and is not waited for.
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
@@ -183,7 +217,7 @@ fn rule_03_a_name_that_no_client_can_have_is_refused_as_topic_name_invalid() {
     let (reason, text) = refusal(&mut alice, &topic, "for nobody");
     assert_eq!(reason, 0x90);
     assert!(!text.is_empty(), "the refusal has a reason string");
-    refused_in_311(&broker, &topic, "for nobody");
+    bounced_in_311(&broker, &topic, "for nobody", 0x90);
     alice.publish("bob", "still served", 1);
 }
 
@@ -196,6 +230,59 @@ fn rule_03_a_disk_that_is_nearly_full_refuses_new_messages() {
     assert_eq!(reason, 0x97);
     assert!(!text.is_empty(), "the refusal has a reason string");
     refused_in_311(&broker, "bob", "no room");
+}
+
+#[test]
+fn rule_03_a_notice_is_durable_when_its_publish_is_acknowledged() {
+    // Goal: rule 3 for MQTT 3.1.1: the process is killed right after the PUBACK, and the sender finds out what became of each publish; a
+    // sender that never reads has one notice, that says how many there were. The strict setting closes the connection.
+    let mut broker = Broker::with_config("[inbox]\nmessages_max = 2\n");
+    let mut alice = RawClient::clean(&broker, Version::V311, "alice");
+    for i in 0..2 {
+        alice.publish("bob", i.to_string(), 1);
+    }
+    for i in 0..150 {
+        alice.publish("bob", format!("refused {i}"), 1);
+    }
+    broker.crash_and_restart();
+    let mut alice = RawClient::reader(&broker, Version::V5, "alice", 1);
+    let mut notice = alice.receive_and_ack();
+    if serde_json::from_str::<serde_json::Value>(notice.text()).unwrap()["count"] == 149 {
+        // The one before: it was on its way out when the process was killed.
+        notice = alice.receive_and_ack();
+    }
+    assert!(
+        notice.props.users().contains(&("from", "$inboxd")),
+        "{:?}",
+        notice.props.users()
+    );
+    let said: serde_json::Value = serde_json::from_str(notice.text()).unwrap();
+    assert_eq!(said["count"].as_u64(), Some(150));
+    let hashes: Vec<_> = said["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["sha256"].as_str().unwrap())
+        .collect();
+    let expected: Vec<_> = (50..150).map(|i| sha256(format!("refused {i}").as_bytes())).collect();
+    assert_eq!(hashes, expected, "the newest hundred");
+    alice.expect_nothing();
+
+    let broker = Broker::with_config("[inbox]\nmessages_max = 1\n[mqtt]\nv311_refusals = \"close\"\n");
+    RawClient::clean(&broker, Version::V5, "alice").publish("bob", "fits", 1);
+    refused_in_311(&broker, "bob", "no");
+}
+
+#[test]
+fn rule_03_nobody_connects_as_the_sender_of_notices() {
+    // Goal: rule 3: the mark of a notice cannot be forged: no client has the broker's own ID, and a RETAIN flag on mail is dropped.
+    let broker = Broker::start();
+    for version in Version::BOTH {
+        let mut client = RawClient::open(&broker, version);
+        client.send(&Connect::new(version, "$inboxd").encode());
+        let expected = if version == Version::V5 { 0x85 } else { 2 };
+        assert_eq!(client.connack().code, expected);
+    }
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn rule_04_subscribing_again_repeats_nothing() {
     ] {
         let broker = Broker::start();
         publish_all(&mut RawClient::clean(&broker, version, "alice"), "bob", 0..150);
-        let mut connect = Connect::persistent(version, "bob");
+        let mut connect = Connect::new(version, "bob");
+        connect.clean = false;
         if version == Version::V5 {
             let props = Props::new().four(property::SESSION_EXPIRY, 60);
             connect = connect.props(props.two(property::RECEIVE_MAXIMUM, 20));

@@ -135,6 +135,7 @@ fn rule_05_a_look_with_qos_0_takes_nothing() {
         }
         let mut bob = RawClient::reader(&broker, version, "bob", 0);
         assert_eq!(bob.texts(1), ["0"]);
+        broker.terminate();
         broker.restart();
         let mut bob = RawClient::reader(&broker, version, "bob", 1);
         let all: Vec<_> = (0..200).map(|i| i.to_string()).collect();

@@ -33,7 +33,7 @@ fn rule_05_what_was_written_leaves_when_it_has_settled() {
         desk.commit_by
     );
     desk.finish(&batch);
-    assert_eq!(desk.stored(), []);
+    assert_eq!(desk.stored(), [0; 0]);
     assert_eq!(desk.counters.acknowledged.get(), 3);
 }
 
@@ -70,7 +70,7 @@ fn rule_05_what_settles_takes_no_place_in_the_window() {
     assert_eq!(desk.accepted(), (1..=50).collect::<Vec<_>>(), "durable, so answered");
     desk.advance(LATER);
     desk.commit();
-    assert_eq!(desk.stored(), []);
+    assert_eq!(desk.stored(), [0; 0]);
 }
 
 // Goal: a message that is held back for its reader goes to the disk as soon as it is written: nobody is about to acknowledge it.
@@ -137,7 +137,7 @@ fn rule_04_attaching_again_does_not_repeat_what_is_in_flight() {
     desk.detach(first);
     desk.attach_again(3, &[2, 3, 4]);
     desk.turn_pages();
-    assert_eq!(desk.delivered(), [], "the window is full");
+    assert_eq!(desk.delivered(), [0; 0], "the window is full");
     desk.acknowledge(3);
     desk.turn_pages();
     assert_eq!(desk.delivered_with_dup(), [(1, true)], "what was not in flight");
@@ -149,7 +149,7 @@ fn rule_04_attaching_again_does_not_repeat_what_is_in_flight() {
         desk.acknowledge(seq);
     }
     desk.commit();
-    assert_eq!(desk.stored(), []);
+    assert_eq!(desk.stored(), [0; 0]);
 }
 
 // Goal: the same for messages that are not durable yet, and for those that a live reader's memory keeps.
@@ -164,7 +164,7 @@ fn rule_04_attaching_again_does_not_repeat_young_messages() {
     desk.attach_again(2, &[1, 2]);
     desk.commit();
     desk.turn_pages();
-    assert_eq!(desk.delivered(), []);
+    assert_eq!(desk.delivered(), [0; 0]);
     for seq in [1, 2] {
         desk.acknowledge(seq);
         desk.turn_pages();
@@ -172,7 +172,7 @@ fn rule_04_attaching_again_does_not_repeat_young_messages() {
     assert_eq!(desk.delivered(), [3]);
     desk.acknowledge(3);
     desk.commit();
-    assert_eq!(desk.stored(), []);
+    assert_eq!(desk.stored(), [0; 0]);
 }
 
 // Goal: what was written and settles is not sent again either when the same connection starts over.
@@ -185,8 +185,8 @@ fn rule_05_starting_over_does_not_repeat_what_settles() {
     desk.delivered().into_iter().for_each(|seq| desk.written(seq));
     desk.attach_again(2, &[]);
     desk.turn_pages();
-    assert_eq!(desk.delivered(), []);
+    assert_eq!(desk.delivered(), [0; 0]);
     desk.advance(LATER);
     desk.commit();
-    assert_eq!(desk.stored(), []);
+    assert_eq!(desk.stored(), [0; 0]);
 }

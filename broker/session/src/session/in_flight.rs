@@ -49,6 +49,8 @@ pub(super) enum What {
 #[derive(Debug, Clone)]
 pub(super) struct Ordinary {
     pub(super) message: Arc<OrdinaryMessage>,
+    /// The number of the subscription that it was sent for.
+    pub(super) subscription: u32,
     pub(super) qos: Qos,
     pub(super) retain: bool,
     pub(super) subscription_id: Option<u32>,

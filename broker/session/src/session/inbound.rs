@@ -5,15 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use inbox_types::{ClientId, Message, Micros, Now, Port, Properties, Qos, Ticket};
 
+use super::bounce::{Subject, hash};
 use super::incoming::Answer;
 use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
-use mqtt_codec::{Ack, AckKind, PacketId, Publish, Version, encode, reason};
-use pubsub::{OrdinaryMessage, PublishError, Reach};
-
-/// The result of a publish to an ordinary topic.
-pub(super) type RouteResult = Result<Reach, PublishError>;
+use mqtt_codec::{AckKind, Publish, Version, reason};
+use pubsub::OrdinaryMessage;
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.
 const HAND_IN_MAX: usize = 64;
@@ -25,14 +23,7 @@ const OWN_NAMES: [&str; 4] = [ID, "seq", "from", "at"];
 impl Session {
     pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         if publish.payload.len() > self.shared.mqtt.message_bytes_max {
-            return Err(Ending::closed(
-                reason::PACKET_TOO_LARGE,
-                format!(
-                    "a payload of {} bytes came; mqtt.message_bytes_max is {}",
-                    publish.payload.len(),
-                    self.shared.mqtt.message_bytes_max
-                ),
-            ));
+            return self.too_large(publish);
         }
         if publish.retain && !self.shared.retains && self.link.version == Version::V5 {
             return Err(Ending::closed(
@@ -54,8 +45,10 @@ impl Session {
         }
         if known.is_some() && !inbox_types::fault!(Qos2StoredTwice) {
             // The client repeats itself (MQTT-4.3.3-10). A topic alias that comes with it still counts.
-            self.topic(publish)?;
-            self.incoming.begin_again(packet_id);
+            let (_, topic) = self.topic(publish)?;
+            if let Some(place) = self.incoming.begin_again(packet_id) {
+                self.note_subject(place, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
+            }
             return self.flush_answers();
         }
         let kind = if exactly_once { AckKind::PubRec } else { AckKind::PubAck };
@@ -64,14 +57,26 @@ impl Session {
         match destination {
             Destination::Inbox(inbox) => {
                 let message = Arc::new(self.mail(publish, now.wall));
+                self.note_subject(ticket, || Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
             }
             Destination::Ordinary => {
                 let message = ordinary(&self.id, topic, publish, now.wall);
+                self.note_subject(ticket, || {
+                    Subject::Ordinary(message.topic.clone(), message.payload.clone())
+                });
                 self.calls.push_back(RouterCall::Publish(message, Some(ticket)));
             }
-            Destination::Forbidden(why) => {
+            Destination::Reserved(why) if self.link.version == Version::V311 => {
+                // As other brokers do: a client that does not know that it may not would send it again and again.
+                self.drop_reserved(why);
+                self.incoming.settle(ticket, &Answer::SUCCESS);
+                self.flush_answers()?;
+            }
+            Destination::Reserved(why) | Destination::Forbidden(why) => {
+                self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
                 self.answer(ticket, &Answer::refused(reason::TOPIC_NAME_INVALID, why));
+                self.send_notices();
                 self.flush_answers()?;
             }
         }
@@ -110,6 +115,7 @@ impl Session {
                 let message = ordinary(&self.id, topic, publish, now.wall);
                 self.calls.push_back(RouterCall::Publish(message, None));
             }
+            Destination::Reserved(why) => self.drop_reserved(why),
             Destination::Forbidden(why) => {
                 self.shared.metrics.publishes_refused.add(1);
                 tracing::warn!(client = %self.id, why, "a publish with QoS 0 was dropped");
@@ -118,100 +124,10 @@ impl Session {
         Ok(())
     }
 
-    /// The router took an ordinary message, or did not.
-    pub fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
-        let answer = match result {
-            Ok(Reach::Somebody) => Answer::SUCCESS,
-            // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
-            Ok(Reach::Nobody) => Answer {
-                reason: reason::NO_MATCHING_SUBSCRIBERS,
-                why: None,
-            },
-            Err(error @ PublishError::RetainedFull) => Answer::refused(reason::QUOTA_EXCEEDED, &error.to_string()),
-            Err(error @ PublishError::Stopped) => {
-                Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &error.to_string())
-            }
-        };
-        self.answer(ticket, &answer);
-        self.flush_answers()
-    }
-
-    /// A publish was refused that gets no answer.
-    pub fn count_refused(&self) {
-        self.shared.metrics.publishes_refused.add(1);
-    }
-
-    /// Takes the outcomes that came from the inboxes.
-    pub(super) fn settle_outcomes(&mut self) -> Result<(), Ending> {
-        let mut outcomes = std::mem::take(&mut self.outcomes);
-        self.outbox.take_outcomes(&mut outcomes);
-        for (ticket, outcome) in &outcomes {
-            self.answer(*ticket, &Answer::from(outcome));
-        }
-        self.outcomes = outcomes;
-        self.flush_answers()
-    }
-
-    pub(super) fn pubrel(&mut self, ack: Ack) -> Result<(), Ending> {
-        let reason = match self.incoming.release(ack.packet_id) {
-            Some(true) => reason::SUCCESS,
-            Some(false) => reason::PACKET_IDENTIFIER_NOT_FOUND,
-            // With a PUBCOMP, the client would use the identifier for another message, which would count as this one.
-            None => {
-                return Err(Ending::closed(
-                    reason::PROTOCOL_ERROR,
-                    "PUBREL came before PUBREC was sent (MQTT-4.3.3-5)",
-                ));
-            }
-        };
-        encode::ack(
-            &mut self.out,
-            self.link.version,
-            AckKind::PubComp,
-            ack.packet_id,
-            reason,
-            None,
-            &[],
-        );
-        Ok(())
-    }
-
-    fn answer(&mut self, ticket: Ticket, answer: &Answer) {
-        if answer.is_refusal() {
-            self.shared.metrics.publishes_refused.add(1);
-            tracing::warn!(client = %self.id, reason = answer.reason, why = answer.why.as_deref(), "a publish was refused");
-        }
-        self.incoming.settle(ticket, answer);
-    }
-
-    /// Writes the answers that are due.
-    fn flush_answers(&mut self) -> Result<(), Ending> {
-        while let Some((kind, packet_id, answer)) = self.incoming.next_answer() {
-            if answer.is_refusal() && self.link.version == Version::V311 {
-                // MQTT 3.1.1 has no answer that says no (contract rule 3). Later publishes are not answered either: their answers
-                // would be out of order (MQTT-4.6.0-2).
-                self.incoming.disconnected();
-                return Err(Ending::closed(
-                    answer.reason,
-                    String::from(answer.why.unwrap_or_default()),
-                ));
-            }
-            self.write_ack(kind, packet_id, &answer);
-        }
-        Ok(())
-    }
-
-    fn write_ack(&mut self, kind: AckKind, packet_id: PacketId, answer: &Answer) {
-        let why = answer.why.as_deref().and_then(|why| self.link.reason_string(why, 0));
-        encode::ack(
-            &mut self.out,
-            self.link.version,
-            kind,
-            packet_id,
-            answer.reason,
-            why,
-            &[],
-        );
+    /// A publish to a topic that is the broker's own leads nowhere.
+    fn drop_reserved(&self, why: &str) {
+        self.shared.metrics.reserved_topics_dropped.add(1);
+        tracing::info!(client = %self.id, why, "a publish to a topic that begins with $ was dropped");
     }
 
     /// The topic of a publish, by name or alias, and where it leads.

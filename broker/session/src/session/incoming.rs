@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use inbox_types::{Outcome, Refusal, Ticket};
 
+use super::bounce::Subject;
+
 use crate::session::MqttLimits;
 use mqtt_codec::{AckKind, PacketId, reason};
 
@@ -26,6 +28,8 @@ struct Pending {
     packet_id: PacketId,
     kind: AckKind,
     answer: Option<Answer>,
+    /// What a refusal would be told about, where it is told by a notice.
+    subject: Option<Subject>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +110,7 @@ impl Incoming {
             packet_id,
             kind,
             answer: None,
+            subject: None,
         });
         ticket
     }
@@ -130,13 +135,32 @@ impl Incoming {
         ticket
     }
 
-    /// A QoS 2 publish that is known came again: its PUBREC takes its place in line, unless it stands there already.
-    pub(super) fn begin_again(&mut self, packet_id: PacketId) {
-        let Some(known) = self.exactly_once.get(&packet_id).copied() else {
-            return;
+    /// Notes what a refusal would be told about.
+    pub(super) fn note_subject(&mut self, ticket: Ticket, subject: Subject) {
+        if let Some(pending) = self.get_mut(ticket) {
+            pending.subject = Some(subject);
+        }
+    }
+
+    /// What the refusal of this publish is to be told about; `None` if nobody waits for its answer.
+    pub(super) fn take_subject(&mut self, ticket: Ticket) -> Option<Subject> {
+        let place = match self.get_mut(ticket) {
+            Some(_) => ticket,
+            // It came over an earlier connection, and perhaps again over this one.
+            None => {
+                let known = self.exactly_once.values().find(|known| known.waits_for == Some(ticket));
+                known?.place
+            }
         };
+        self.get_mut(place)?.subject.take()
+    }
+
+    /// A QoS 2 publish that is known came again: its PUBREC takes its place in line, unless it stands there already.
+    /// Gives that place if it is a new one.
+    pub(super) fn begin_again(&mut self, packet_id: PacketId) -> Option<Ticket> {
+        let known = self.exactly_once.get(&packet_id).copied()?;
         if known.place.0 >= self.first_ticket {
-            return;
+            return None;
         }
         let place = self.push(packet_id, AckKind::PubRec);
         if let Some(pending) = self.pending.back_mut().filter(|_| known.waits_for.is_none()) {
@@ -151,6 +175,7 @@ impl Incoming {
                 ..known
             },
         );
+        Some(place)
     }
 
     /// A QoS 2 publish has its outcome. Gives where its PUBREC stands in line.
@@ -195,6 +220,11 @@ impl Incoming {
             }
             None => Some(false),
         }
+    }
+
+    /// Whether this publish has no answer yet.
+    pub(super) fn waits(&mut self, ticket: Ticket) -> bool {
+        self.get_mut(ticket).is_some_and(|pending| pending.answer.is_none())
     }
 
     /// The next answer that may be written: in the order of the publishes, as soon as it is known (MQTT-4.6.0-2).

@@ -5,6 +5,15 @@ use std::time::Duration;
 /// What an MQTT packet may have beyond its application payload, in bytes: topic, properties, headers.
 const PACKET_OVERHEAD_BYTES_MAX: usize = 128 * 1024;
 
+/// What an MQTT 3.1.1 client is told of a refusal, for which its version has no answer (contract rule 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum V311Refusals {
+    /// A durable notice in its own inbox, and then the acknowledgement.
+    Bounce,
+    /// Its connection is closed.
+    Close,
+}
+
 /// The limits of sessions and their connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MqttLimits {
@@ -31,6 +40,8 @@ pub struct MqttLimits {
     pub queue_bytes_max: usize,
     /// Subscriptions that one session holds.
     pub subscriptions_per_session_max: usize,
+    /// How refusals are told to MQTT 3.1.1 clients.
+    pub v311_refusals: V311Refusals,
 }
 
 impl MqttLimits {
@@ -54,6 +65,7 @@ impl Default for MqttLimits {
             queue_messages_max: 1000,
             queue_bytes_max: 16 * 1024 * 1024,
             subscriptions_per_session_max: 10_000,
+            v311_refusals: V311Refusals::Bounce,
         }
     }
 }

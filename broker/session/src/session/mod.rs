@@ -19,7 +19,10 @@
 //! What is kept: subscriptions, ordinary messages that wait, and both halves of QoS 1 and 2 transfers. Mail is not the session's:
 //! it stays in the inbox whatever happens to the session.
 
+mod acknowledged;
 mod aliases;
+mod answers;
+mod bounce;
 mod digits;
 mod fitting;
 mod in_flight;
@@ -27,8 +30,11 @@ mod inbound;
 mod incoming;
 mod limits;
 mod link;
+mod orphans;
 mod outbound;
 mod outbox;
+mod oversized;
+mod receiving;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -41,16 +47,18 @@ use inbox_bridge::Hub;
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub(crate) use inbound::{as_mail, expiry};
-pub use limits::MqttLimits;
+pub use limits::{MqttLimits, V311Refusals};
 pub use link::{Link, Will};
 pub use outbox::{Order, Outbox};
 pub use subscribe::SubscribeCall;
 
 use crate::address::InboxNames;
 use crate::metrics::Metrics;
+use bounce::Bounces;
 use in_flight::Outgoing;
 use incoming::Incoming;
-use mqtt_codec::{DecodeError, Packet, Version, encode, reason};
+use mqtt_codec::{DecodeError, encode};
+use oversized::Oversized;
 use pubsub::{OrdinaryMessage, SessionKey};
 use subscribe::{InboxSubscription, Subscriptions};
 
@@ -125,9 +133,14 @@ pub struct Session {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     inbox_topic: Option<Box<str>>,
+    /// The broker made it up, and its client may not know it.
+    id_is_assigned: bool,
     inbox: Option<InboxSubscription>,
     subscriptions: Subscriptions,
     incoming: Incoming,
+    bouncing: Bounces,
+    /// The rest of this packet is to come, and to be thrown away.
+    oversized: Option<Box<Oversized>>,
     outgoing: Outgoing,
     /// The present connection, or the last one.
     link: Link,
@@ -156,6 +169,7 @@ impl Session {
         let outbox = Arc::new(Outbox::new(shared.mqtt.queue_messages_max, shared.mqtt.queue_bytes_max));
         Session {
             inbox_topic: shared.names.topic_of(&id),
+            id_is_assigned: false,
             id,
             key,
             shared,
@@ -163,6 +177,8 @@ impl Session {
             inbox: None,
             subscriptions: Subscriptions::default(),
             incoming: Incoming::default(),
+            bouncing: Bounces::default(),
+            oversized: None,
             outgoing: Outgoing::default(),
             link: Link::default(),
             out: Vec::new(),
@@ -217,6 +233,7 @@ impl Session {
     pub fn connected(&mut self, link: Link, session_present: bool, assigned_id: bool) {
         self.outbox.set_online(true);
         self.link = link;
+        self.id_is_assigned = assigned_id;
         self.link.write_connack(
             &mut self.out,
             session_present,
@@ -234,6 +251,7 @@ impl Session {
     pub fn disconnected(&mut self) {
         self.leave();
         self.incoming.disconnected();
+        self.oversized = None;
         self.out = Vec::new();
         self.settle_when_written = VecDeque::new();
         self.link.forget_aliases();
@@ -247,16 +265,6 @@ impl Session {
         self.outbox.set_online(false);
     }
 
-    /// Takes the whole packets at the start of `input` and acts on them. Gives the bytes that were used; the rest is the beginning
-    /// of a packet, or waits until the client may send more.
-    pub fn receive(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
-        let received = self.receive_packets(input, now);
-        // What came before a packet that ends the connection counts.
-        self.hand_in(now);
-        self.tell_acknowledged();
-        received
-    }
-
     /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.
     fn tell_acknowledged(&mut self) {
         if !self.acknowledged.is_empty() {
@@ -267,30 +275,6 @@ impl Session {
             }
             self.acknowledged.clear();
         }
-    }
-
-    fn receive_packets(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
-        let mut used = 0;
-        while let Some(rest) = input
-            .get(used..)
-            .filter(|rest| !rest.is_empty() && self.takes_packets())
-        {
-            let Some(length) = mqtt_codec::frame(rest, self.shared.packet_bytes_max)? else {
-                break;
-            };
-            let bytes = rest.get(..length).unwrap_or_default();
-            used += length;
-            self.packet(mqtt_codec::decode(self.link.version, bytes)?, now)?;
-        }
-        Ok(used)
-    }
-
-    /// Whether bytes from the client are wanted: not while it does not read its answers, nor while too much of what it sent is
-    /// unanswered (MQTT 3.1.1 has no receive maximum).
-    pub fn takes_packets(&self) -> bool {
-        self.out.len() < OUT_BYTES_MAX
-            && !self.is_subscribing
-            && !(self.link.version == Version::V311 && self.incoming.is_full(&self.shared.mqtt))
     }
 
     /// Encodes what waits: answers to publishes, then mail, then ordinary messages, as far as the client takes them.
@@ -367,36 +351,9 @@ impl Session {
         self.calls.shrink_to_fit();
         self.acknowledged = Vec::new();
         self.incoming.shrink();
+        self.bouncing.shrink();
         self.outgoing.shrink();
         self.outbox.shrink();
-    }
-
-    fn packet(&mut self, packet: Packet<'_>, now: Now) -> Result<(), Ending> {
-        if !matches!(packet, Packet::Publish(_) | Packet::PubAck(_)) {
-            self.hand_in(now);
-        }
-        match packet {
-            Packet::Publish(publish) => self.publish(&publish, now),
-            Packet::PubAck(ack) => self.puback(ack),
-            Packet::PubRec(ack) => self.pubrec(ack),
-            Packet::PubRel(ack) => self.pubrel(ack),
-            Packet::PubComp(ack) => self.pubcomp(ack),
-            Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
-            Packet::PingReq => {
-                encode::pingresp(&mut self.out);
-                Ok(())
-            }
-            Packet::Disconnect(disconnect) => Err(self.link.disconnect(disconnect, &self.shared.mqtt)),
-            Packet::Auth(_) => Err(Ending::closed(
-                reason::PROTOCOL_ERROR,
-                "AUTH came although CONNECT named no authentication method (MQTT-4.12.0-1)",
-            )),
-            Packet::Unexpected(kind) => Err(Ending::closed(
-                reason::PROTOCOL_ERROR,
-                format!("{kind:?} came, which a connected client must not send (MQTT-3.1.0-2)"),
-            )),
-        }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::mem;
 
-use inbox_types::{Delivery, Message, Micros, Now, Qos};
+use inbox_types::{Delivery, Message, Micros, NOTICE_FROM, Now, Qos};
 
 use super::digits;
 use super::fitting::{publish_out, write_fitting};
-use super::in_flight::{Ordinary, Sent, What};
+use super::in_flight::{Ordinary, What};
 use super::subscribe::Subscription;
-use super::{Ending, OUT_BYTES_MAX, Session};
-use mqtt_codec::{Ack, AckKind, PacketId, PublishOut, Version, encode, reason};
+use super::{OUT_BYTES_MAX, Session};
+use mqtt_codec::{AckKind, PacketId, PublishOut, Version, encode, reason};
 
 /// Most messages taken from the outbox at once.
 const TAKE_MAX: usize = 64;
@@ -109,79 +109,6 @@ impl Session {
         }
         self.outgoing.mail = mail;
         taken
-    }
-
-    pub(super) fn puback(&mut self, ack: Ack) -> Result<(), Ending> {
-        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
-            // For nothing: it may answer what a connection before this one sent.
-            None => {
-                tracing::debug!(client = %self.id, packet_id = %ack.packet_id, "PUBACK for a packet that is not in flight");
-                Ok(())
-            }
-            Some(AckKind::PubAck) => {
-                self.finish(ack.packet_id);
-                Ok(())
-            }
-            Some(_) => Err(wrong_answer("PUBACK", "QoS 2")),
-        }
-    }
-
-    pub(super) fn pubrec(&mut self, ack: Ack) -> Result<(), Ending> {
-        let refused = ack.reason >= reason::UNSPECIFIED_ERROR;
-        let answer = match self.outgoing.get_mut(ack.packet_id) {
-            None => reason::PACKET_IDENTIFIER_NOT_FOUND,
-            Some(sent) if sent.awaits == AckKind::PubAck => return Err(wrong_answer("PUBREC", "QoS 1")),
-            Some(_) if refused => {
-                // The client does not want it and will not have it again (MQTT-4.3.3-4).
-                self.finish(ack.packet_id);
-                return Ok(());
-            }
-            Some(sent) => {
-                sent.awaits = AckKind::PubComp;
-                // Released it is not sent again, so an ordinary message's bytes are not needed any more.
-                let released = matches!(sent.what, What::Ordinary(_)).then_some(What::Released);
-                if let (true, What::Mail(seq)) = (inbox_types::fault!(RemoveOnPubRec), &sent.what) {
-                    self.acknowledged.push(*seq);
-                }
-                if let Some(released) = released {
-                    self.outgoing.replace(ack.packet_id, released);
-                }
-                reason::SUCCESS
-            }
-        };
-        if !refused {
-            encode::ack(
-                &mut self.out,
-                self.link.version,
-                AckKind::PubRel,
-                ack.packet_id,
-                answer,
-                None,
-                &[],
-            );
-        }
-        Ok(())
-    }
-
-    pub(super) fn pubcomp(&mut self, ack: Ack) -> Result<(), Ending> {
-        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
-            None => Ok(()),
-            Some(AckKind::PubComp) => {
-                self.finish(ack.packet_id);
-                Ok(())
-            }
-            Some(_) => Err(wrong_answer("PUBCOMP", "another step")),
-        }
-    }
-
-    /// The client is done with a message.
-    fn finish(&mut self, packet_id: PacketId) {
-        if let Some(Sent {
-            what: What::Mail(seq), ..
-        }) = self.outgoing.remove(packet_id)
-        {
-            self.acknowledged.push(seq);
-        }
     }
 
     fn send_again(&mut self, packet_id: PacketId, wall: Micros) {
@@ -287,7 +214,8 @@ impl Session {
                 message.properties.as_deref(),
                 dup,
                 qos,
-                false,
+                // Never on mail of a client, so that no client can forge a notice (contract rule 3).
+                message.from == *NOTICE_FROM,
                 packet_id,
                 &message.payload,
             )
@@ -358,6 +286,7 @@ fn as_subscribed(subscription: &Subscription, delivery: &pubsub::Delivery) -> Or
     let message = &delivery.message;
     Ordinary {
         message: message.clone(),
+        subscription: subscription.number,
         qos: subscription.options.qos.min(message.qos),
         // MQTT-3.3.1-8, -9, -12, -13.
         retain: delivery.retained || (message.retain && subscription.options.retain_as_published),
@@ -368,11 +297,4 @@ fn as_subscribed(subscription: &Subscription, delivery: &pubsub::Delivery) -> Or
 /// What is left of a message's time, in whole seconds, at least 1 for one that is not over (MQTT-3.3.2-6).
 fn seconds_left(expires_at: Micros, wall: Micros) -> u32 {
     u32::try_from(expires_at.0.saturating_sub(wall.0).div_ceil(1_000_000)).unwrap_or(u32::MAX)
-}
-
-fn wrong_answer(packet: &str, to: &str) -> Ending {
-    Ending::closed(
-        reason::PROTOCOL_ERROR,
-        format!("{packet} came for a message of {to} (MQTT-4.3.2-3, MQTT-4.3.3-7)"),
-    )
 }

@@ -224,6 +224,13 @@ impl Outbox {
         std::mem::take(&mut state.overflowed)
     }
 
+    /// All ordinary messages, of a session that has ended.
+    pub(crate) fn take_all_ordinary(&self) -> VecDeque<pubsub::Delivery> {
+        let mut state = self.state.lock();
+        state.retained = 0;
+        std::mem::take(&mut state.ordinary)
+    }
+
     /// Gives back memory that an idle connection does not need.
     pub fn shrink(&self) {
         let mut state = self.state.lock();

@@ -25,8 +25,8 @@ pub(super) struct InboxSubscription {
 /// One subscription to ordinary topics.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    number: u32,
-    filter: TopicFilter,
+    pub(super) number: u32,
+    pub(super) filter: TopicFilter,
     pub(super) options: SubscriptionOptions,
     pub(super) subscription_id: Option<u32>,
 }
@@ -41,6 +41,13 @@ pub(super) struct Subscriptions {
 impl Subscriptions {
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Whether one of them is shared.
+    pub(super) fn has_shares(&self) -> bool {
+        self.all
+            .iter()
+            .any(|subscription| subscription.filter.share_group().is_some())
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Subscription> {

@@ -1,6 +1,7 @@
 //! Tests of the session as a state machine: raw packets go in, packets come out, on real inboxes in memory and without threads.
 //! Nothing happens by itself: a test commits, reads pages, routes and lets time pass where it says so.
 
+mod bouncing;
 mod flow;
 mod ordinary;
 mod publishing;

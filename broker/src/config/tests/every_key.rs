@@ -26,6 +26,7 @@ keep_alive_max = "90s"
 queue_messages_max = 5
 queue_bytes_max = "4KiB"
 subscriptions_per_session_max = 6
+v311_refusals = "close"
 [inbox]
 prefix = "a/b/"
 messages_max = 8

@@ -17,7 +17,8 @@ impl Oracle {
                 publish.topic
             ));
         }
-        let Some(mail_at) = mail_of(&publish.payload) else {
+        let notice = self.notices.find(client, &publish.payload).filter(|_| publish.retain);
+        let Some(mail_at) = notice.or_else(|| mail_of(&publish.payload)) else {
             return Err("a payload came that nobody sent".into());
         };
         let mail = self.ledger.get(mail_at);
@@ -45,7 +46,7 @@ impl Oracle {
             ));
         }
         let qos = again.map_or(mail.qos.min(attachment.qos), |in_flight| in_flight.qos);
-        if publish.qos != qos || publish.retain {
+        if publish.qos != qos || publish.retain != notice.is_some() {
             return Err(format!(
                 "m{mail_at} came with QoS {} or RETAIN (rule 1, MQTT-3.8.4-8)",
                 publish.qos
@@ -64,7 +65,10 @@ impl Oracle {
             let expected = [
                 ("id", expected_id),
                 ("seq", seq.to_string()),
-                ("from", names[mail.from].clone()),
+                (
+                    "from",
+                    names.get(mail.from).cloned().unwrap_or_else(|| "$inboxd".into()),
+                ),
             ];
             for (name, expected) in expected {
                 let said: Vec<_> = publish
@@ -82,6 +86,7 @@ impl Oracle {
         self.ledger.may_be_sent(mail_at, since)?;
         self.check_skipped(at, seq)?;
         self.deliveries += 1;
+        self.notices.delivered(mail_at);
         let Some(link) = self.links.get_mut(&at) else {
             return Ok(());
         };

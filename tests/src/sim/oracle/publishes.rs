@@ -41,6 +41,9 @@ impl Oracle {
         match ack.reason {
             0 => {
                 self.promises += 1;
+                if self.promise_notice(mail) {
+                    return Ok(());
+                }
                 self.ledger.get_mut(mail).promised = true;
                 self.check_passed_over(mail)
             }

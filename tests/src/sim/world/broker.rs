@@ -1,6 +1,6 @@
 //! The broker's side of the network: bytes arrive, connections take their turns and end, and the oracle looks at all of it.
 
-use inbox_bridge::{ClientId, take_given};
+use inbox_bridge::{ClientId, NOTICE_FROM, take_given};
 use inboxd::single::Ended;
 
 use super::{Check, World, show};
@@ -155,10 +155,18 @@ impl World {
     /// Who got which seq, and what left.
     pub(super) fn take_notes(&mut self) -> Check {
         for given in take_given() {
+            let inbox = self.client(&given.inbox);
+            if given.message.from == *NOTICE_FROM {
+                self.trace
+                    .say(self.clock.mono(), format_args!("a notice is {} of c{inbox}", given.seq));
+                let text = &given.message.payload;
+                self.oracle
+                    .notice_given(inbox, given.seq.0, given.message.expires_at.0, text, &self.names)?;
+                continue;
+            }
             let Some(mail) = mail_of(&given.message.payload) else {
                 return Err("a strange message".into());
             };
-            let inbox = self.client(&given.inbox);
             self.trace
                 .say(self.clock.mono(), format_args!("m{mail} is {} of c{inbox}", given.seq));
             self.oracle

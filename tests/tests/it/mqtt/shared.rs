@@ -1,6 +1,6 @@
 //! Shared subscriptions (section 4.8.2).
 
-use inbox_tests::{Broker, Props, RawClient, Version, property};
+use inbox_tests::{Broker, Connect, Props, RawClient, Version, property};
 
 /// Publishes `n` numbers, then one marker per group member's own topic, and answers what each member got.
 fn spread(alice: &mut RawClient, members: &mut [&mut RawClient], topic: &str, n: usize) -> Vec<Vec<String>> {
@@ -75,6 +75,78 @@ fn a_shared_subscription_gets_no_retained_messages() {
     member.subscribe("$share/g/jobs/x", 1);
     alice.publish("jobs/x", "live", 1);
     assert_eq!(member.texts(1), ["live"]);
+}
+
+/// A member of the share `g` of `jobs/x` whose session lives for `seconds` after its connection.
+fn member(broker: &Broker, name: &str, seconds: u32, qos: u8) -> RawClient {
+    let connect = Connect::new(Version::V5, name).props(Props::new().four(property::SESSION_EXPIRY, seconds));
+    let (mut member, _) = RawClient::connect(broker, &connect);
+    member.subscribe("$share/g/jobs/x", qos);
+    member
+}
+
+#[test]
+fn mqtt_4_8_2_a_dead_members_messages_go_to_another() {
+    // Goal: section 4.8.2: the session of a member ends, with its connection or later, with messages that it had not acknowledged: another
+    // member gets these, and each of them once.
+    for seconds in [0, 1] {
+        let broker = Broker::start();
+        let mut dies = member(&broker, "dies", seconds, 1);
+        let mut lives = member(&broker, "lives", 100, 1);
+        let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+        for i in 0..10 {
+            alice.publish("jobs/x", i.to_string(), 1);
+        }
+        let acknowledged = dies.receive_and_ack();
+        let unacknowledged: Vec<_> = (0..4).map(|_| dies.receive().text().to_owned()).collect();
+        dies.ping();
+        dies.vanish();
+        let mut got: Vec<_> = (0..9).map(|_| lives.receive_and_ack().text().to_owned()).collect();
+        assert!(unacknowledged.iter().all(|text| got.contains(text)), "{got:?}");
+        assert!(!got.contains(&acknowledged.text().to_owned()), "{got:?}");
+        got.sort();
+        got.dedup();
+        assert_eq!(got.len(), 9);
+        lives.expect_nothing();
+    }
+}
+
+#[test]
+fn mqtt_4_8_2_what_waits_for_a_member_that_never_returns_goes_to_another() {
+    // Goal: section 4.8.2: both members are away; one session expires with messages that wait for it: they wait for the other.
+    let broker = Broker::start();
+    member(&broker, "dies", 1, 1).disconnect();
+    member(&broker, "lives", 100, 1).disconnect();
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    for i in 0..10 {
+        alice.publish("jobs/x", i.to_string(), 1);
+    }
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let connect = Connect::persistent(Version::V5, "lives");
+    let (mut lives, connack) = RawClient::connect(&broker, &connect);
+    assert!(connack.session_present);
+    let mut got: Vec<_> = (0..10).map(|_| lives.receive_and_ack().text().to_owned()).collect();
+    got.sort();
+    assert_eq!(got, (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn mqtt_4_8_2_5_what_cannot_go_to_another_is_counted() {
+    // Goal: MQTT-4.8.2-5: a QoS 2 exchange that has begun is nobody else's; and without another member nobody can have the messages. Both
+    // are said in the log.
+    let broker = Broker::start();
+    let mut dies = member(&broker, "dies", 0, 2);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("jobs/x", "begun", 2);
+    assert_eq!(dies.receive().text(), "begun");
+    let mut lives = member(&broker, "lives", 0, 1);
+    dies.vanish();
+    broker.wait_for_log("MQTT-4.8.2-5");
+    lives.expect_nothing();
+    alice.publish("jobs/x", "for nobody else", 1);
+    assert_eq!(lives.receive().text(), "for nobody else");
+    lives.vanish();
+    broker.wait_for_log("nobody else is subscribed to it");
 }
 
 #[test]

@@ -65,12 +65,13 @@ fn mqtt_4_6_0_2_pubacks_come_in_the_order_of_the_publishes() {
 
 #[test]
 fn rule_03_a_refusal_is_a_reason_code_or_the_end() {
-    // Goal: contract rule 3: a full inbox is 0x97 with a reason string in MQTT 5; MQTT 3.1.1 is closed without a PUBACK.
+    // Goal: contract rule 3: a full inbox is 0x97 with a reason string in MQTT 5; MQTT 3.1.1 is closed without a
+    // PUBACK where the operator wants it so.
     let limits = Limits {
         inbox_messages_max: 1,
         ..Limits::default()
     };
-    let world = World::with(limits, |_| {});
+    let world = World::with(limits, |mqtt| mqtt.v311_refusals = crate::V311Refusals::Close);
     world.mail("bob", 1, &["first"]);
     for qos in [1, 2] {
         let mut alice = world.client(V5, "alice");
@@ -198,12 +199,13 @@ fn rule_10_a_qos_2_message_without_outcome_is_asked_for_again() {
 
 #[test]
 fn rule_03_a_refused_qos_2_message_is_not_accepted_after_a_reconnection() {
-    // Goal: contract rule 3 for MQTT 3.1.1, which has only the PUBREC of success: a refusal closes over the second connection, too.
+    // Goal: contract rule 3 for MQTT 3.1.1, which has only the PUBREC of success: a refusal closes over the second connection, too, if so
+    // set.
     let limits = Limits {
         inbox_messages_max: 1,
         ..Limits::default()
     };
-    let world = World::with(limits, |_| {});
+    let world = World::with(limits, |mqtt| mqtt.v311_refusals = crate::V311Refusals::Close);
     let mut alice = world.client(V311, "alice");
     alice.send([publish(V311, 1, 1, "bob", "fills it"), publish(V311, 2, 7, "bob", "no")].concat());
     alice.reconnect();
@@ -364,8 +366,10 @@ fn what_came_before_disconnect_goes_to_the_router() {
 
 #[test]
 fn a_full_retained_store_is_a_quota() {
-    // Goal: an ordinary publish that the router refuses is answered 0x97; MQTT 3.1.1 is closed.
-    let world = World::new();
+    // Goal: an ordinary publish that the router refuses is answered 0x97; MQTT 3.1.1 is closed, if so set.
+    let world = World::with(Limits::default(), |mqtt| {
+        mqtt.v311_refusals = crate::V311Refusals::Close
+    });
     let mut alice = world.client(V5, "alice");
     alice.router_says = RETAINED_FULL;
     alice.send(publish_with(V5, 0b0011, 1, "a/b", &[], "retained"));

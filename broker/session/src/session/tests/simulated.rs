@@ -61,7 +61,7 @@ fn mqtt_4_6_0_2_nothing_is_answered_behind_a_refused_publish() {
         inbox_messages_max: 1,
         ..Limits::default()
     };
-    let world = World::with(limits, |_| {});
+    let world = World::with(limits, |mqtt| mqtt.v311_refusals = crate::V311Refusals::Close);
     world.mail("bob", 1, &["fills it"]);
     let mut alice = world.client(V311, "alice");
     let ordinary = publish(V311, 1, 2, "a/b", "yes");

@@ -1,0 +1,65 @@
+//! Notices of refused publishes, and the disk watermark, below which there is room for them still.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use inbox_types::{ClientId, Micros, Port, Refusal, Ticket};
+
+use super::Hub;
+use crate::mailbox::Origin;
+use crate::notices::Refused;
+
+impl Hub {
+    /// Tells `sender`, in its own inbox, that publishes of it were `refused` (contract rule 3). `port` is told under `ticket` whether that is
+    /// durable. Below the disk watermark there is room for notices still, down to half of it: they are few, for they are joined.
+    pub fn notify(&self, sender: &ClientId, refused: &Refused, port: &Arc<dyn Port>, ticket: Ticket) {
+        let origin = Some(Origin {
+            port: port.clone(),
+            ticket,
+        });
+        if self.has_failed() {
+            return self.refuse([origin], &self.counters.refused_store_failed, Refusal::StoreFailed);
+        }
+        if self.disk_is_scarce.load(Ordering::Relaxed) {
+            return self.refuse([origin], &self.counters.refused_disk_full, Refusal::DiskFull);
+        }
+        let now = self.clock.now();
+        let expires_at = Micros(now.wall.0.saturating_add(self.limits.time_to_live.as_micros() as u64));
+        let left = self.step(sender, now, |mailbox, cx, fx| {
+            // Looked at again with the lock held, as in [`Hub::accept`].
+            let Some(seq) = self.next_seq(now).filter(|_| !self.has_failed()) else {
+                return origin;
+            };
+            let times = (now.wall, expires_at);
+            let added = self
+                .notices
+                .lock()
+                .add(sender, refused, seq, times, |earlier| mailbox.is_unread(earlier, cx));
+            let message = Arc::new(added.0);
+            #[cfg(feature = "testing")]
+            inbox_types::given(sender, seq, &message);
+            mailbox.publish_notice(seq, message, added.1, origin, cx, fx);
+            None
+        });
+        self.refuse(
+            left.map(Some),
+            &self.counters.refused_store_failed,
+            Refusal::StoreFailed,
+        );
+    }
+
+    /// A notice was refused in its turn: later ones are not joined to it.
+    pub fn forget_notice(&self, sender: &ClientId, refused: &Refused) {
+        self.notices.lock().forget(sender, refused);
+    }
+
+    /// Sets whether new messages are refused for want of disk space (`None`: the store cannot tell).
+    pub fn set_disk_free(&self, free_bytes: Option<u64>) {
+        let is_full = free_bytes.is_some_and(|free| free < self.limits.disk_free_bytes_min);
+        let is_scarce = free_bytes.is_some_and(|free| free < self.limits.disk_free_bytes_min / 2);
+        self.disk_is_scarce.store(is_scarce, Ordering::Relaxed);
+        if self.disk_is_full.swap(is_full, Ordering::Relaxed) != is_full {
+            self.observer.disk_is_full(is_full, free_bytes.unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How a message comes into its inbox, or is refused (contract rules 3 and 9).
+
+use std::sync::Arc;
+
+use inbox_types::{Limits, Message, Outcome, Proof, Refusal, Seq, WhenFull};
+
+use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young, grow, kept_max};
+use crate::notices::Replaced;
+
+impl Mailbox {
+    /// Takes a message with QoS 1 or 2; the outcome goes to `origin`, now or later.
+    pub(crate) fn publish(
+        &mut self,
+        seq: Seq,
+        message: Arc<Message>,
+        origin: Option<Origin>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        // What does not fit into an empty inbox must not empty this one either.
+        let never_fits = message.size() as u64 > cx.limits.inbox_bytes_max;
+        if !never_fits && cx.limits.when_full == WhenFull::Refuse {
+            self.settle_for_room(|mailbox| !mailbox.has_room(message.size(), cx.limits), cx, fx);
+        }
+        if never_fits
+            || (cx.limits.when_full == WhenFull::Refuse
+                && !self.replaced.contains_key(&seq)
+                && !self.has_room(message.size(), cx.limits))
+        {
+            self.replaced.remove(&seq);
+            cx.counters.refused_inbox_full.add(1);
+            if let Some(origin) = origin {
+                let says_yes = inbox_types::fault!(FullSaysYes);
+                origin.settle(if says_yes {
+                    Outcome::Accepted(Proof::of(seq))
+                } else {
+                    Outcome::Refused(Refusal::InboxFull)
+                });
+            }
+            return;
+        }
+        cx.counters.accepted.add(1);
+        let (early, origin) = if inbox_types::fault!(AckBeforeCommit) {
+            (origin, None)
+        } else {
+            (None, origin)
+        };
+        if let Some(origin) = early {
+            origin.settle(Outcome::Accepted(Proof::of(seq)));
+        }
+        let now = cx.now.mono;
+        grow(&mut self.unstored, message.size());
+        self.young.push_back(Young {
+            seq,
+            message,
+            durability: Durability::Waiting,
+            origin,
+            held_until: now,
+        });
+        self.pump(cx, fx);
+        // With its reader busy on it, the message may be acknowledged before the disk is needed at all.
+        let held_until = if self.is_in_flight(seq) {
+            now + cx.limits.commit_hold
+        } else {
+            now
+        };
+        if let Some(last) = self.young.back_mut().filter(|young| young.seq == seq) {
+            last.held_until = held_until;
+            fx.commit_by(held_until);
+        }
+    }
+
+    /// Takes a notice (contract rule 3). When it is durable it takes the place of the one that it replaces, so it needs no room of its own.
+    pub(crate) fn publish_notice(
+        &mut self,
+        seq: Seq,
+        message: Arc<Message>,
+        replaces: Option<Replaced>,
+        origin: Option<Origin>,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        if let Some(replaces) = replaces {
+            self.replaced.insert(seq, replaces);
+        }
+        self.publish(seq, message, origin, cx, fx);
+    }
+
+    /// Takes a message with QoS 0: for a reader that is there, or for nobody (contract rule 9).
+    pub(crate) fn publish_qos0(&mut self, seq: Seq, message: Arc<Message>, cx: Context, fx: &mut Effects) {
+        let is_too_much = self.qos0_waiting > 0 && self.qos0_bytes + message.size() > KEPT_BYTES_MAX;
+        if self.reader.is_none() || self.qos0_waiting >= kept_max() || is_too_much {
+            cx.counters.qos0_undelivered.add(1);
+            return;
+        }
+        let held_until = cx.now.mono;
+        self.qos0_waiting += 1;
+        self.qos0_bytes += message.size();
+        self.young.push_back(Young {
+            seq,
+            message,
+            durability: Durability::Never,
+            origin: None,
+            held_until,
+        });
+        self.pump(cx, fx);
+    }
+
+    /// Whether a message of `size` bytes fits, as far as is known without asking the store.
+    fn has_room(&self, size: usize, limits: &Limits) -> bool {
+        let stored = self.totals.unwrap_or_default();
+        stored.messages + self.unstored.messages < limits.inbox_messages_max
+            && stored.bytes + self.unstored.bytes + size as u64 <= limits.inbox_bytes_max
+    }
+}

@@ -1,0 +1,262 @@
+//! Notices of refused publishes (contract rule 3): MQTT 3.1.1 has no answer that says no, so the refusal goes into the sender's own inbox,
+//! and the sender is told yes when it is durable there.
+//!
+//! Notices about the same topic for the same reason are joined while the earlier one is unread: the later one says all that the earlier one
+//! said, and takes its place. What is known of the earlier ones is in memory only, so joining begins anew after a restart, and for senders
+//! that were forgotten for want of room.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use inbox_types::{ClientId, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, Seq};
+
+/// Publishes that were refused for one reason, to be told to their sender.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Where they were to go.
+    pub topic: Arc<str>,
+    /// The reason code that an MQTT 5 client would be told.
+    pub reason: u8,
+    /// The sentence that goes with it.
+    pub why: Arc<str>,
+    /// The SHA-256 of each payload, in the order of the publishes.
+    pub payloads: Vec<[u8; 32]>,
+}
+
+/// The notices that may be unread.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    open: HashMap<Key, Open>,
+    /// The keys of `open`, the oldest first.
+    order: VecDeque<Key>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    sender: ClientId,
+    topic: Arc<str>,
+    reason: u8,
+}
+
+impl Key {
+    fn new(sender: &ClientId, refused: &Refused) -> Self {
+        Key {
+            sender: sender.clone(),
+            topic: refused.topic.clone(),
+            reason: refused.reason,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    seq: Seq,
+    size: usize,
+    expires_at: Micros,
+    count: u64,
+    first_at: Micros,
+    payloads: VecDeque<[u8; 32]>,
+}
+
+/// The notice whose place a new one takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    pub(crate) seq: Seq,
+    pub(crate) size: usize,
+}
+
+impl Notices {
+    /// The notice that is to be stored as `seq`, and the one that it replaces. `is_unread` tells of an earlier notice whether nobody was sent
+    /// it.
+    pub(crate) fn add(
+        &mut self,
+        sender: &ClientId,
+        refused: &Refused,
+        seq: Seq,
+        (now, expires_at): (Micros, Micros),
+        is_unread: impl Fn(Seq) -> bool,
+    ) -> (Message, Option<Replaced>) {
+        let key = Key::new(sender, refused);
+        let earlier = self.open.remove(&key);
+        if earlier.is_none() {
+            self.make_room();
+            self.order.push_back(key.clone());
+        }
+        let earlier = earlier.filter(|open| is_unread(open.seq) && open.expires_at > now);
+        let replaced = earlier.as_ref().map(|open| Replaced {
+            seq: open.seq,
+            size: open.size,
+        });
+        let mut open = earlier.unwrap_or_else(|| Open {
+            seq,
+            size: 0,
+            expires_at,
+            count: 0,
+            first_at: now,
+            payloads: VecDeque::new(),
+        });
+        open.count += refused.payloads.len() as u64;
+        open.payloads.extend(&refused.payloads);
+        open.payloads
+            .drain(..open.payloads.len().saturating_sub(NOTICE_MESSAGES_MAX));
+        let message = Message {
+            payload: open.text(refused, now),
+            ..message(now, expires_at)
+        };
+        (open.seq, open.size, open.expires_at) = (seq, message.size(), expires_at);
+        self.open.insert(key, open);
+        (message, replaced)
+    }
+
+    /// The notice about this was not stored.
+    pub(crate) fn forget(&mut self, sender: &ClientId, refused: &Refused) {
+        let key = Key::new(sender, refused);
+        if self.open.remove(&key).is_some() {
+            self.order.retain(|open| *open != key);
+        }
+    }
+
+    fn make_room(&mut self) {
+        while self.order.len() >= NOTICES_OPEN_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.open.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Open {
+    fn text(&self, refused: &Refused, now: Micros) -> Bytes {
+        let messages: Vec<_> = self
+            .payloads
+            .iter()
+            .map(|payload| serde_json::json!({ "sha256": hexadecimal(payload) }))
+            .collect();
+        let text = serde_json::json!({
+            "notice": "refused",
+            "topic": &*refused.topic,
+            "reason": refused.reason,
+            "why": &*refused.why,
+            "count": self.count,
+            "first_at": self.first_at.0,
+            "last_at": now.0,
+            "messages": messages,
+        });
+        text.to_string().into()
+    }
+}
+
+fn message(at: Micros, expires_at: Micros) -> Message {
+    Message {
+        from: NOTICE_FROM.clone(),
+        id: None,
+        at,
+        expires_at,
+        expiry_is_publishers: false,
+        qos: Qos::AtLeastOnce,
+        payload: Bytes::new(),
+        properties: None,
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A string takes everything.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: (Micros, Micros) = (Micros(10), Micros(1_000));
+
+    fn refused(topic: &str, payloads: &[u8]) -> Refused {
+        Refused {
+            topic: topic.into(),
+            reason: 0x97,
+            why: "the \"inbox\" is full".into(),
+            payloads: payloads.iter().map(|byte| [*byte; 32]).collect(),
+        }
+    }
+
+    fn said(message: &Message) -> serde_json::Value {
+        serde_json::from_slice(&message.payload).unwrap()
+    }
+
+    // Goal: rule 3: notices about one topic for one reason are joined while they are unread, and no longer; others are apart.
+    #[test]
+    fn rule_03_unread_notices_are_joined() {
+        let (mut notices, alice) = (Notices::default(), ClientId::new("alice").unwrap());
+        let (first, replaced) = notices.add(&alice, &refused("bob", &[1]), Seq(1), NOW, |_| true);
+        assert_eq!((said(&first)["count"].as_u64(), replaced), (Some(1), None));
+        let (second, replaced) = notices.add(&alice, &refused("bob", &[2, 3]), Seq(2), NOW, |_| true);
+        let size = first.size();
+        assert_eq!(replaced, Some(Replaced { seq: Seq(1), size }));
+        let said = said(&second);
+        assert_eq!(
+            (said["count"].as_u64(), said["topic"].as_str(), said["reason"].as_u64()),
+            (Some(3), Some("bob"), Some(0x97))
+        );
+        assert_eq!(said["messages"][2]["sha256"], "03".repeat(32));
+        assert_eq!(said["messages"].as_array().unwrap().len(), 3);
+        for other in [
+            refused("carol", &[4]),
+            Refused {
+                reason: 0x83,
+                ..refused("bob", &[5])
+            },
+        ] {
+            assert_eq!(notices.add(&alice, &other, Seq(3), NOW, |_| true).1, None);
+        }
+        let (third, replaced) = notices.add(&alice, &refused("bob", &[6]), Seq(4), NOW, |_| false);
+        assert_eq!(
+            (self::said(&third)["count"].as_u64(), replaced),
+            (Some(1), None),
+            "it was read"
+        );
+    }
+
+    // Goal: a notice is small however long nobody reads it: the newest hundred are named, all are counted.
+    #[test]
+    fn rule_03_a_notice_names_the_newest_hundred() {
+        let (mut notices, alice) = (Notices::default(), ClientId::new("alice").unwrap());
+        let mut last = None;
+        for n in 0..250_u8 {
+            let (message, _) = notices.add(&alice, &refused("bob", &[n]), Seq(u64::from(n) + 1), NOW, |_| true);
+            last = Some(said(&message));
+        }
+        let last = last.unwrap();
+        assert_eq!(
+            (last["count"].as_u64(), last["messages"].as_array().unwrap().len()),
+            (Some(250), 100)
+        );
+        assert_eq!(last["messages"][0]["sha256"], "96".repeat(32));
+    }
+
+    // Goal: what is remembered of open notices is bounded, and one that was not stored is not counted.
+    #[test]
+    fn rule_03_open_notices_are_bounded() {
+        let mut notices = Notices::default();
+        for n in 0..2 * NOTICES_OPEN_MAX {
+            let sender = ClientId::new(&format!("c{n}")).unwrap();
+            notices.add(&sender, &refused("bob", &[1]), Seq(n as u64 + 1), NOW, |_| true);
+        }
+        assert_eq!(
+            (notices.open.len(), notices.order.len()),
+            (NOTICES_OPEN_MAX, NOTICES_OPEN_MAX)
+        );
+        let newest = ClientId::new(&format!("c{}", 2 * NOTICES_OPEN_MAX - 1)).unwrap();
+        notices.forget(&newest, &refused("bob", &[]));
+        assert_eq!(notices.open.len(), notices.order.len());
+        assert_eq!(
+            notices.add(&newest, &refused("bob", &[1]), Seq(9), NOW, |_| true).1,
+            None
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! What members of shared subscriptions leave when their sessions end (MQTT 5, section 4.8.2).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use super::{Command, Counters, OrdinaryMessage, Router, SessionKey};
+
+/// A message that a shared subscription had chosen a member for, whose session has ended before it had it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The filter of the subscription, without `$share/…/`.
+    pub filter: Box<str>,
+    /// The name of the share.
+    pub share: Box<str>,
+    /// The message.
+    pub message: Arc<OrdinaryMessage>,
+}
+
+impl Router {
+    /// Like [`Router::close`], and waits until the sink will get nothing more.
+    pub async fn close_and_wait(&self, session: SessionKey) {
+        let (done, closed) = oneshot::channel();
+        let done = Some(done);
+        self.tell(Command::Close { session, done }).await;
+        // An error means that the adapter has ended, and delivers nothing more.
+        let _ = closed.await;
+    }
+
+    /// Gives messages of shared subscriptions whose member's session has ended to another member each (MQTT 5, section 4.8.2). Those of
+    /// groups without a member are lost: counted and logged.
+    pub async fn hand_over(&self, orphans: Vec<Orphan>) {
+        if !orphans.is_empty() {
+            self.tell(Command::HandOver(orphans)).await;
+        }
+    }
+
+    /// Messages of shared subscriptions that were lost with the session of the member that had them.
+    pub fn orphans_lost(&self) -> u64 {
+        self.counters.orphans_lost.load(Ordering::Relaxed)
+    }
+
+    /// Counts and logs messages of shared subscriptions that nobody else may have.
+    pub fn lose_orphans(&self, messages: u64) {
+        self.counters
+            .lose_orphans(messages, "their exchange with QoS 2 had begun (MQTT-4.8.2-5)");
+    }
+}
+
+impl Counters {
+    pub(super) fn lose_orphans(&self, messages: u64, why: &str) {
+        if messages > 0 {
+            self.orphans_lost.fetch_add(messages, Ordering::Relaxed);
+            tracing::warn!(
+                messages,
+                why,
+                "messages of a shared subscription were lost with the session of their reader"
+            );
+        }
+    }
+}

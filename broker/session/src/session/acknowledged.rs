@@ -1,0 +1,87 @@
+//! The client's answers to what it is sent.
+
+use super::in_flight::{Sent, What};
+use super::{Ending, Session};
+use mqtt_codec::{Ack, AckKind, PacketId, encode, reason};
+
+impl Session {
+    pub(super) fn puback(&mut self, ack: Ack) -> Result<(), Ending> {
+        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
+            // For nothing: it may answer what a connection before this one sent.
+            None => {
+                tracing::debug!(client = %self.id, packet_id = %ack.packet_id, "PUBACK for a packet that is not in flight");
+                Ok(())
+            }
+            Some(AckKind::PubAck) => {
+                self.finish(ack.packet_id);
+                Ok(())
+            }
+            Some(_) => Err(wrong_answer("PUBACK", "QoS 2")),
+        }
+    }
+
+    pub(super) fn pubrec(&mut self, ack: Ack) -> Result<(), Ending> {
+        let refused = ack.reason >= reason::UNSPECIFIED_ERROR;
+        let answer = match self.outgoing.get_mut(ack.packet_id) {
+            None => reason::PACKET_IDENTIFIER_NOT_FOUND,
+            Some(sent) if sent.awaits == AckKind::PubAck => return Err(wrong_answer("PUBREC", "QoS 1")),
+            Some(_) if refused => {
+                // The client does not want it and will not have it again (MQTT-4.3.3-4).
+                self.finish(ack.packet_id);
+                return Ok(());
+            }
+            Some(sent) => {
+                sent.awaits = AckKind::PubComp;
+                // Released it is not sent again, so an ordinary message's bytes are not needed any more.
+                let released = matches!(sent.what, What::Ordinary(_)).then_some(What::Released);
+                if let (true, What::Mail(seq)) = (inbox_types::fault!(RemoveOnPubRec), &sent.what) {
+                    self.acknowledged.push(*seq);
+                }
+                if let Some(released) = released {
+                    self.outgoing.replace(ack.packet_id, released);
+                }
+                reason::SUCCESS
+            }
+        };
+        if !refused {
+            encode::ack(
+                &mut self.out,
+                self.link.version,
+                AckKind::PubRel,
+                ack.packet_id,
+                answer,
+                None,
+                &[],
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn pubcomp(&mut self, ack: Ack) -> Result<(), Ending> {
+        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
+            None => Ok(()),
+            Some(AckKind::PubComp) => {
+                self.finish(ack.packet_id);
+                Ok(())
+            }
+            Some(_) => Err(wrong_answer("PUBCOMP", "another step")),
+        }
+    }
+
+    /// The client is done with a message.
+    fn finish(&mut self, packet_id: PacketId) {
+        if let Some(Sent {
+            what: What::Mail(seq), ..
+        }) = self.outgoing.remove(packet_id)
+        {
+            self.acknowledged.push(seq);
+        }
+    }
+}
+
+fn wrong_answer(packet: &str, to: &str) -> Ending {
+    Ending::closed(
+        reason::PROTOCOL_ERROR,
+        format!("{packet} came for a message of {to} (MQTT-4.3.2-3, MQTT-4.3.3-7)"),
+    )
+}

@@ -1,0 +1,148 @@
+//! The answers to what a client publishes.
+
+use inbox_types::{Qos, Ticket};
+
+use super::bounce::Subject;
+use super::incoming::Answer;
+use super::{Ending, Session};
+use mqtt_codec::{Ack, AckKind, PacketId, Version, encode, reason};
+use pubsub::{PublishError, Reach};
+
+/// The result of a publish to an ordinary topic.
+pub(super) type RouteResult = Result<Reach, PublishError>;
+
+impl Session {
+    /// The router took an ordinary message, or did not.
+    pub fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
+        let answer = match result {
+            Ok(Reach::Somebody) => Answer::SUCCESS,
+            // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
+            Ok(Reach::Nobody) => Answer {
+                reason: reason::NO_MATCHING_SUBSCRIBERS,
+                why: None,
+            },
+            Err(error @ PublishError::RetainedFull) => Answer::refused(reason::QUOTA_EXCEEDED, &error.to_string()),
+            Err(error @ PublishError::Stopped) => {
+                Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &error.to_string())
+            }
+        };
+        self.answer(ticket, &answer);
+        self.send_notices();
+        self.flush_answers()
+    }
+
+    /// Refuses a publish of MQTT 3.1.1 that is too large to be looked at: QoS 0 is dropped, the others are told by a notice.
+    pub(super) fn refuse_unread(
+        &mut self,
+        answers: Option<(PacketId, Qos)>,
+        subject: Subject,
+        why: String,
+    ) -> Result<(), Ending> {
+        let Some((packet_id, qos)) = answers else {
+            self.shared.metrics.publishes_refused.add(1);
+            tracing::warn!(client = %self.id, why, "a publish with QoS 0 was dropped");
+            return Ok(());
+        };
+        let kind = match qos {
+            Qos::ExactlyOnce => AckKind::PubRec,
+            _ => AckKind::PubAck,
+        };
+        // A QoS 2 publish that comes again and was answered, or will be, is the same message (MQTT-4.3.3-10).
+        let ticket = match self.incoming.known(packet_id).filter(|_| kind == AckKind::PubRec) {
+            Some(_) => self.incoming.begin_again(packet_id),
+            None => Some(self.incoming.begin(packet_id, kind)),
+        };
+        if let Some(ticket) = ticket {
+            self.incoming.note_subject(ticket, subject);
+            if self.incoming.waits(ticket) {
+                self.answer(ticket, &Answer::refused(reason::PACKET_TOO_LARGE, &why));
+                self.send_notices();
+            }
+        }
+        self.flush_answers()
+    }
+
+    /// A publish was refused that gets no answer.
+    pub fn count_refused(&self) {
+        self.shared.metrics.publishes_refused.add(1);
+    }
+
+    /// Takes the outcomes that came from the inboxes.
+    pub(super) fn settle_outcomes(&mut self) -> Result<(), Ending> {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        self.outbox.take_outcomes(&mut outcomes);
+        for (ticket, outcome) in &outcomes {
+            if !self.settle_notice(*ticket, outcome) {
+                self.answer(*ticket, &Answer::from(outcome));
+            }
+        }
+        self.send_notices();
+        self.outcomes = outcomes;
+        self.flush_answers()
+    }
+
+    pub(super) fn pubrel(&mut self, ack: Ack) -> Result<(), Ending> {
+        let reason = match self.incoming.release(ack.packet_id) {
+            Some(true) => reason::SUCCESS,
+            Some(false) => reason::PACKET_IDENTIFIER_NOT_FOUND,
+            // With a PUBCOMP, the client would use the identifier for another message, which would count as this one.
+            None => {
+                return Err(Ending::closed(
+                    reason::PROTOCOL_ERROR,
+                    "PUBREL came before PUBREC was sent (MQTT-4.3.3-5)",
+                ));
+            }
+        };
+        encode::ack(
+            &mut self.out,
+            self.link.version,
+            AckKind::PubComp,
+            ack.packet_id,
+            reason,
+            None,
+            &[],
+        );
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: &Answer) {
+        if answer.is_refusal() {
+            self.shared.metrics.publishes_refused.add(1);
+            tracing::warn!(client = %self.id, reason = answer.reason, why = answer.why.as_deref(), "a publish was refused");
+            if self.bounce(ticket, answer) {
+                return;
+            }
+        }
+        self.incoming.settle(ticket, answer);
+    }
+
+    /// Writes the answers that are due.
+    pub(super) fn flush_answers(&mut self) -> Result<(), Ending> {
+        while let Some((kind, packet_id, answer)) = self.incoming.next_answer() {
+            if answer.is_refusal() && self.link.version == Version::V311 {
+                // MQTT 3.1.1 has no answer that says no (contract rule 3). Later publishes are not answered either: their answers
+                // would be out of order (MQTT-4.6.0-2).
+                self.incoming.disconnected();
+                return Err(Ending::closed(
+                    answer.reason,
+                    String::from(answer.why.unwrap_or_default()),
+                ));
+            }
+            self.write_ack(kind, packet_id, &answer);
+        }
+        Ok(())
+    }
+
+    fn write_ack(&mut self, kind: AckKind, packet_id: PacketId, answer: &Answer) {
+        let why = answer.why.as_deref().and_then(|why| self.link.reason_string(why, 0));
+        encode::ack(
+            &mut self.out,
+            self.link.version,
+            kind,
+            packet_id,
+            answer.reason,
+            why,
+            &[],
+        );
+    }
+}

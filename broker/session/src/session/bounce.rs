@@ -1,0 +1,169 @@
+//! Refusals for clients whose version has no answer that says no (contract rule 3): a notice goes into the sender's own inbox, and the publish
+//! is acknowledged when that is durable. So an acknowledgement in MQTT 3.1.1 means: in the recipient's inbox, or the refusal is in yours.
+//!
+//! A client that has no inbox of its own, or a full one, is closed instead, as every client is with `mqtt.v311_refusals = "close"`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use inbox_bridge::Refused;
+use inbox_types::{ClientId, Message, Outcome, Port, Ticket};
+use mqtt_codec::{Publish, Version, reason};
+use sha2::{Digest, Sha256};
+
+use super::incoming::Answer;
+use super::limits::V311Refusals;
+use super::{Ending, Session};
+
+/// Tickets of notices have this bit, those of publishes do not: these count up from zero.
+const NOTICE: u64 = 1 << 63;
+
+/// What a refusal would be about. Kept with a publish until it is answered.
+#[derive(Debug, Clone)]
+pub(super) enum Subject {
+    Mail(ClientId, Arc<Message>),
+    Ordinary(Arc<str>, Bytes),
+    /// A topic, and the SHA-256 of a payload that was not kept.
+    Hashed(Arc<str>, [u8; 32]),
+}
+
+/// Refused publishes on their way to being told.
+#[derive(Debug, Default)]
+pub(super) struct Bounces {
+    /// Refused since the last notices were sent.
+    fresh: Vec<Bounce>,
+    /// Their notices are not durable yet.
+    sent: Vec<(Ticket, Bounce)>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Bounce {
+    refused: Refused,
+    /// The publishes that are answered when the notice is durable, and what they are answered if it is refused.
+    tickets: Vec<Ticket>,
+    answer: Answer,
+}
+
+impl Bounces {
+    pub(super) fn shrink(&mut self) {
+        self.fresh.shrink_to_fit();
+        self.sent.shrink_to_fit();
+    }
+}
+
+pub(super) fn hash(payload: &[u8]) -> [u8; 32] {
+    Sha256::digest(payload).into()
+}
+
+impl Session {
+    /// Whether a refusal is told by a notice.
+    pub(super) fn bounces(&self) -> bool {
+        self.link.version == Version::V311
+            && self.shared.mqtt.v311_refusals == V311Refusals::Bounce
+            && self.inbox_topic.is_some()
+            && !self.id_is_assigned
+    }
+
+    /// Notes what a refusal of this publish would be about.
+    pub(super) fn note_subject(&mut self, ticket: Ticket, subject: impl FnOnce() -> Subject) {
+        if self.bounces() {
+            self.incoming.note_subject(ticket, subject());
+        }
+    }
+
+    /// A publish was refused. Takes it up if that is to be told by a notice; [`Session::send_notices`] is to be called soon.
+    pub(super) fn bounce(&mut self, ticket: Ticket, answer: &Answer) -> bool {
+        if !self.bounces() {
+            return false;
+        }
+        // None: the client is not waiting for this any more. It will publish again.
+        let Some(subject) = self.incoming.take_subject(ticket) else {
+            return false;
+        };
+        let (topic, payload) = match subject {
+            Subject::Mail(inbox, message) => (self.topic_of(&inbox), hash(&message.payload)),
+            Subject::Ordinary(topic, payload) => (topic, hash(&payload)),
+            Subject::Hashed(topic, payload) => (topic, payload),
+        };
+        let fits = |bounce: &&mut Bounce| bounce.refused.topic == topic && bounce.answer == *answer;
+        match self.bouncing.fresh.iter_mut().find(fits) {
+            Some(bounce) => {
+                bounce.refused.payloads.push(payload);
+                bounce.tickets.push(ticket);
+            }
+            None => self.bouncing.fresh.push(Bounce {
+                refused: Refused {
+                    topic,
+                    reason: answer.reason,
+                    why: answer.why.as_deref().unwrap_or_default().into(),
+                    payloads: vec![payload],
+                },
+                tickets: vec![ticket],
+                answer: answer.clone(),
+            }),
+        }
+        true
+    }
+
+    /// Sends a notice for each topic and reason.
+    pub(super) fn send_notices(&mut self) {
+        for bounce in std::mem::take(&mut self.bouncing.fresh) {
+            self.shared.metrics.publishes_bounced.add(bounce.tickets.len() as u64);
+            let port: Arc<dyn Port> = self.outbox.clone();
+            self.bouncing.last += 1;
+            let ticket = Ticket(self.bouncing.last | NOTICE);
+            if inbox_types::fault!(AckBeforeNotice) {
+                bounce
+                    .tickets
+                    .iter()
+                    .for_each(|ticket| self.incoming.settle(*ticket, &Answer::SUCCESS));
+            }
+            self.shared.hub.notify(&self.id, &bounce.refused, &port, ticket);
+            self.bouncing.sent.push((ticket, bounce));
+        }
+    }
+
+    /// Takes the outcome of a notice, if it is one.
+    pub(super) fn settle_notice(&mut self, ticket: Ticket, outcome: &Outcome) -> bool {
+        if ticket.0 & NOTICE == 0 {
+            return false;
+        }
+        let Some(at) = self.bouncing.sent.iter().position(|(theirs, _)| *theirs == ticket) else {
+            return true;
+        };
+        let (_, bounce) = self.bouncing.sent.remove(at);
+        let answer = match outcome {
+            Outcome::Accepted(_) => Answer::SUCCESS,
+            Outcome::Refused(_) => {
+                self.shared.hub.forget_notice(&self.id, &bounce.refused);
+                bounce.answer
+            }
+        };
+        for ticket in bounce.tickets {
+            self.incoming.settle(ticket, &answer);
+        }
+        true
+    }
+
+    /// A payload over the limit came in a packet that could be read: told like any other refusal, where that is possible.
+    pub(super) fn too_large(&mut self, publish: &Publish<'_>) -> Result<(), Ending> {
+        let why = format!(
+            "a payload of {} bytes came; mqtt.message_bytes_max is {}",
+            publish.payload.len(),
+            self.shared.mqtt.message_bytes_max
+        );
+        if !self.bounces() {
+            return Err(Ending::closed(reason::PACKET_TOO_LARGE, why));
+        }
+        let subject = Subject::Hashed(publish.topic.into(), hash(publish.payload));
+        self.refuse_unread(publish.packet_id.map(|id| (id, publish.qos)), subject, why)
+    }
+
+    fn topic_of(&self, inbox: &ClientId) -> Arc<str> {
+        match self.shared.names.topic_of(inbox) {
+            Some(topic) => Arc::from(topic),
+            None => Arc::from(inbox.as_str()),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a session leaves to the other members of its shared subscriptions when it ends (MQTT 5, section 4.8.2).
+
+use std::sync::Arc;
+
+use mqtt_codec::AckKind;
+use pubsub::{OrdinaryMessage, Orphan};
+
+use super::Session;
+use super::in_flight::What;
+use super::subscribe::outlives_connection;
+
+impl Session {
+    /// Whether it has a shared subscription.
+    pub fn has_shares(&self) -> bool {
+        self.subscriptions.has_shares()
+    }
+
+    /// The messages of its shared subscriptions with QoS 1 and 2 that its client has not had, in order; and how many the client may have had,
+    /// because their exchange with QoS 2 had begun: nobody else may have these (MQTT-4.8.2-5).
+    pub fn take_orphans(&mut self) -> (Vec<Orphan>, u64) {
+        let mut orphans = Vec::new();
+        let mut begun = 0;
+        for sent in std::mem::take(&mut self.outgoing.in_flight) {
+            let What::Ordinary(ordinary) = sent.what else { continue };
+            let Some(orphan) = self.orphan(ordinary.subscription, &ordinary.message) else {
+                continue;
+            };
+            match sent.awaits {
+                AckKind::PubAck => orphans.push(orphan),
+                AckKind::PubRec => begun += 1,
+                // It is with the client, who has not said the last word.
+                _ => {}
+            }
+        }
+        let waiting = self.outbox.take_all_ordinary();
+        let waiting = waiting
+            .iter()
+            .filter(|delivery| !delivery.retained && outlives_connection(delivery));
+        orphans.extend(waiting.filter_map(|delivery| self.orphan(delivery.subscription, &delivery.message)));
+        (orphans, begun)
+    }
+
+    fn orphan(&self, subscription: u32, message: &Arc<OrdinaryMessage>) -> Option<Orphan> {
+        let filter = &self.subscriptions.get(subscription)?.filter;
+        Some(Orphan {
+            filter: filter.filter().into(),
+            share: filter.share_group()?.into(),
+            message: message.clone(),
+        })
+    }
+}

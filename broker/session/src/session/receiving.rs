@@ -1,0 +1,83 @@
+//! Packets of the client: cut off, decoded, and given to who acts on them.
+
+use inbox_types::Now;
+
+use super::{Ending, OUT_BYTES_MAX, Session};
+use mqtt_codec::{Packet, Version, encode, reason};
+
+impl Session {
+    /// Takes the whole packets at the start of `input` and acts on them. Gives the bytes that were used; the rest is the beginning
+    /// of a packet, or waits until the client may send more.
+    pub fn receive(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
+        let received = self.receive_packets(input, now);
+        // What came before a packet that ends the connection counts.
+        self.hand_in(now);
+        self.tell_acknowledged();
+        received
+    }
+
+    fn receive_packets(&mut self, input: &[u8], now: Now) -> Result<usize, Ending> {
+        let mut used = 0;
+        while let Some(rest) = input
+            .get(used..)
+            .filter(|rest| !rest.is_empty() && self.takes_packets())
+        {
+            if self.oversized.is_some() {
+                used += self.pass_over(rest)?;
+                continue;
+            }
+            let length = match mqtt_codec::frame(rest, self.shared.packet_bytes_max) {
+                Ok(Some(length)) => length,
+                Ok(None) => break,
+                Err(error) if self.can_pass_over(&error, rest) => match self.begin_oversized(rest)? {
+                    Some(begun) => {
+                        used += begun;
+                        continue;
+                    }
+                    None => break,
+                },
+                Err(error) => return Err(error.into()),
+            };
+            let bytes = rest.get(..length).unwrap_or_default();
+            used += length;
+            self.packet(mqtt_codec::decode(self.link.version, bytes)?, now)?;
+        }
+        Ok(used)
+    }
+
+    /// Whether bytes from the client are wanted: not while it does not read its answers, nor while too much of what it sent is
+    /// unanswered (MQTT 3.1.1 has no receive maximum).
+    pub fn takes_packets(&self) -> bool {
+        self.out.len() < OUT_BYTES_MAX
+            && !self.is_subscribing
+            && !(self.link.version == Version::V311 && self.incoming.is_full(&self.shared.mqtt))
+    }
+
+    fn packet(&mut self, packet: Packet<'_>, now: Now) -> Result<(), Ending> {
+        if !matches!(packet, Packet::Publish(_) | Packet::PubAck(_)) {
+            self.hand_in(now);
+        }
+        match packet {
+            Packet::Publish(publish) => self.publish(&publish, now),
+            Packet::PubAck(ack) => self.puback(ack),
+            Packet::PubRec(ack) => self.pubrec(ack),
+            Packet::PubRel(ack) => self.pubrel(ack),
+            Packet::PubComp(ack) => self.pubcomp(ack),
+            Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
+            Packet::PingReq => {
+                encode::pingresp(&mut self.out);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => Err(self.link.disconnect(disconnect, &self.shared.mqtt)),
+            Packet::Auth(_) => Err(Ending::closed(
+                reason::PROTOCOL_ERROR,
+                "AUTH came although CONNECT named no authentication method (MQTT-4.12.0-1)",
+            )),
+            Packet::Unexpected(kind) => Err(Ending::closed(
+                reason::PROTOCOL_ERROR,
+                format!("{kind:?} came, which a connected client must not send (MQTT-3.1.0-2)"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Notices: a refused publish of MQTT 3.1.1 is acknowledged, and its sender finds the refusal in its own inbox (contract rule 3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::{Check, Oracle};
+use crate::sim::client::payload;
+
+/// What notices say, and to whom that was promised.
+#[derive(Default)]
+pub(super) struct Notices {
+    /// What was sent so far, by the hash of its payload, and how much of the ledger that is.
+    by_hash: BTreeMap<String, usize>,
+    hashed: usize,
+    /// Of the longest one.
+    pub(super) bytes_max: usize,
+    /// By whose inbox they are in, and their payload.
+    by_payload: BTreeMap<(usize, Vec<u8>), usize>,
+    /// By inbox and seq.
+    by_place: BTreeMap<(usize, u64), usize>,
+    /// Which messages a notice names.
+    names: BTreeMap<usize, Vec<usize>>,
+    /// Messages that some notice names.
+    named: BTreeSet<usize>,
+    /// Of these, those whose publish was acknowledged.
+    promised: BTreeSet<usize>,
+    /// Messages whose refusal their sender has seen, or whose notice left by a rule that somebody was told about.
+    told: BTreeSet<usize>,
+}
+
+impl Notices {
+    pub(super) fn find(&self, client: usize, payload: &[u8]) -> Option<usize> {
+        self.by_payload.get(&(client, payload.to_vec())).copied()
+    }
+
+    pub(super) fn delivered(&mut self, notice: usize) {
+        self.told.extend(self.names.get(&notice).into_iter().flatten());
+    }
+
+    pub(super) fn left(&mut self, inbox: usize, seq: u64) {
+        if let Some(notice) = self.by_place.get(&(inbox, seq)).copied() {
+            self.delivered(notice);
+        }
+    }
+
+    /// With everything read: every sender has seen what became of what it was told yes for.
+    pub(super) fn check_told(&self) -> Check {
+        match self.promised.difference(&self.told).next() {
+            Some(mail) => Err(format!(
+                "rule 3: m{mail} was refused and acknowledged, and its sender never got the notice"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Oracle {
+    /// A notice was given a place.
+    pub(in crate::sim) fn notice_given(
+        &mut self,
+        inbox: usize,
+        seq: u64,
+        expires_at: u64,
+        text: &[u8],
+        clients: &[String],
+    ) -> Check {
+        let said: serde_json::Value = serde_json::from_slice(text).map_err(|error| format!("a notice says {error}"))?;
+        let to = clients.iter().position(|name| said["topic"] == name.as_str());
+        let hashes: BTreeSet<_> = said["messages"]
+            .as_array()
+            .ok_or("a notice names no messages")?
+            .iter()
+            .filter_map(|one| one["sha256"].as_str())
+            .collect();
+        for at in self.notices.hashed..self.ledger.len() {
+            let hash = hash(&payload(at, self.ledger.get(at).length));
+            self.notices.by_hash.insert(hash, at);
+        }
+        self.notices.hashed = self.ledger.len();
+        let is_theirs = |at: &usize| self.ledger.get(*at).from == inbox && Some(self.ledger.get(*at).to) == to;
+        let mails = hashes
+            .iter()
+            .filter_map(|hash| self.notices.by_hash.get(*hash).copied());
+        let mails: Vec<_> = mails.filter(is_theirs).collect();
+        if mails.len() != hashes.len() {
+            return Err(format!(
+                "rule 3: a notice names messages that c{inbox} never sent: {said}"
+            ));
+        }
+        let notice = self.ledger.given_to_notice(inbox, seq, expires_at, self.tick)?;
+        self.notices.by_payload.insert((inbox, text.to_vec()), notice);
+        self.notices.by_place.insert((inbox, seq), notice);
+        self.notices.bytes_max = self.notices.bytes_max.max(text.len());
+        self.notices.named.extend(&mails);
+        self.notices.names.insert(notice, mails);
+        Ok(())
+    }
+
+    /// A publish was acknowledged. Tells whether that is because of a notice, which names it or the transmission that repeats it.
+    pub(super) fn promise_notice(&mut self, mail: usize) -> bool {
+        let is_it = |named: &&usize| **named == mail || self.ledger.get(**named).repeats == Some(mail);
+        match self.notices.named.iter().find(is_it).copied() {
+            Some(named) => {
+                self.notices.promised.insert(named);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+fn hash(payload: &[u8]) -> String {
+    Sha256::digest(payload)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
