@@ -151,7 +151,7 @@ fn a_directory_of_another_engine_or_format_says_what_to_do() {
     for file in ["inboxd-store.toml", "lock", "sled/acknowledged", "sled/conf", "sled/db"] {
         fs::copy(fixture.join(file), old.join(file)).unwrap();
     }
-    fails(&serve(&old), 65, &["storage format 1", "`inboxd store convert`"]);
+    fails(&serve(&old), 65, &["storage format 1", "`inboxd store convert --from"]);
     assert!(convert(&old, &new, "sled").status.success());
     let listed = run_inboxd(&["inbox", "list", "--data", new.to_str().unwrap()]);
     let listed = String::from_utf8(listed.stdout).unwrap();
