@@ -5,7 +5,6 @@
 pub mod cli;
 pub mod config;
 pub mod config_command;
-mod connection;
 pub mod exit;
 #[cfg(feature = "testing")]
 pub mod filters;
@@ -13,6 +12,7 @@ pub mod inbox_command;
 pub mod logging;
 mod observe;
 pub mod serve;
+pub mod signals;
 #[cfg(feature = "testing")]
 pub mod single;
 pub mod store_command;

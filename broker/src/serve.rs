@@ -12,25 +12,18 @@ use inbox_bridge::{
     Bridge, CheckpointOptions, Clock, FjallOptions, OpenError, SledOptions, StartError, StoreError, StoreOptions,
     SystemClock, check_data_directory, open_store,
 };
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::connection::{self, Broker};
 use crate::exit::Exit;
 use crate::observe::{self, Watcher};
-use mqtt_session::InboxNames;
-use mqtt_session::Metrics;
-use mqtt_session::SessionTable;
-use mqtt_session::{Order, Shared};
+use mqtt_session::{InboxNames, Metrics, Order, SessionTable, Shared};
 use pubsub::{Router, RouterOptions};
+use transport::{Bind, BindError, Bound, Broker, TcpAddress, accept};
 
-/// Connections that the system may hold for us before we accept them.
-const BACKLOG: u32 = 4096;
-/// How long to wait after the system had no file descriptor for a new connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often every client is told that the broker shuts down: some had no session yet when it began.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 /// After the store failed: how long clients are given to hear of it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -44,13 +37,8 @@ pub enum ServeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} ({why}); {}", listen_advice(.why.kind()))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        why: io::Error,
-    },
+    #[error("cannot listen on {} ({}); {}", .0.address, .0.why, listen_advice(.0.why.kind()))]
+    Listen(#[from] BindError),
     /// The system gave no thread, no signal handler, or no standard output.
     #[error("the system does not let the broker start ({0})")]
     System(io::Error),
@@ -70,7 +58,7 @@ impl ServeError {
     pub fn exit(&self) -> Exit {
         match self {
             ServeError::Open(error) => open_exit(error),
-            ServeError::Listen { .. } => Exit::CannotListen,
+            ServeError::Listen(_) => Exit::CannotListen,
             ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
                 Exit::StoreFailed
             }
@@ -125,30 +113,31 @@ pub fn check(config: &Config) -> Result<(), ServeError> {
     let address = config.listener.listen;
     // UDP, so that no client of a broker that is about to start can meet this socket. The rules for addresses and ports are the same.
     match std::net::UdpSocket::bind(address) {
-        Err(why) if why.kind() != io::ErrorKind::AddrInUse => Err(ServeError::Listen { address, why }),
+        Err(why) if why.kind() != io::ErrorKind::AddrInUse => Err(ServeError::Listen(BindError { address, why })),
         _ => Ok(()),
     }
 }
 
-/// Runs the broker until SIGTERM or SIGINT.
+/// Runs the broker until `shutdown` is ready. It is called once the process may be told to end.
 ///
 /// # Errors
 /// See [`ServeError`].
-pub fn serve(config: &Config) -> Result<(), ServeError> {
+pub fn serve<S: Future<Output = ()>>(
+    config: &Config,
+    shutdown: impl FnOnce() -> io::Result<S>,
+) -> Result<(), ServeError> {
     let (watcher, events, store_failed) = Watcher::new();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(ServeError::System)?;
     // Before the store is opened, which can take a while.
-    runtime
-        .block_on(async { ignore_hangups() })
-        .map_err(ServeError::System)?;
+    let shutdown = runtime.block_on(async { shutdown() }).map_err(ServeError::System)?;
     let store = open_store(&config.data_dir, &store_options(config))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {
-        run(config, &bridge, events, store_failed).await?;
+        run(config, &bridge, events, store_failed, shutdown).await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
         match timeout(config.shutdown_timeout, closing).await {
             Ok(Ok(closed)) => closed.map_err(ServeError::Close),
@@ -166,11 +155,9 @@ async fn run(
     bridge: &Bridge,
     events: mpsc::Receiver<observe::Event>,
     mut store_failed: watch::Receiver<bool>,
+    shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
-    let listener = listen(config.listener.listen)?;
-    let address = listener.local_addr().map_err(ServeError::System)?;
+    let Bound { listener, address } = TcpAddress(config.listener.listen).bind()?;
     let router = Router::start(router_options(config), wall_clock).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
         hub: bridge.hub().clone(),
@@ -211,12 +198,10 @@ async fn run(
     // Every connection's task holds a sender; when the last one is gone, receiving ends.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let failed = tokio::select! {
-        () = accept(&listener, &broker, &alive) => false,
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
+        () = accept("mqtt".into(), listener, broker.clone(), alive) => false,
+        () = shutdown => false,
         _ = store_failed.wait_for(|failed| *failed) => true,
     };
-    drop((listener, alive));
     tracing::info!(connections = broker.shared.metrics.connections.get(), "shutting down");
     let patience = if failed { LAST_WORDS } else { config.shutdown_timeout };
     close.send_replace(true);
@@ -224,7 +209,7 @@ async fn run(
         // A client that connected meanwhile is told as soon as it has its session.
         loop {
             broker.table.order_all(Order::ShutDown);
-            if timeout(ACCEPT_PAUSE, all_gone.recv()).await.is_ok() {
+            if timeout(TELL_EVERY, all_gone.recv()).await.is_ok() {
                 break;
             }
         }
@@ -238,60 +223,6 @@ async fn run(
         (Ok(()), false) => Ok(()),
         (Err(_elapsed), false) => Err(ServeError::Timeout(config.shutdown_timeout)),
     }
-}
-
-/// SIGHUP is what a terminal sends when it is closed, and what asks a service to read its configuration again. The broker does not do
-/// that yet, and must not end by it.
-fn ignore_hangups() -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            tracing::info!("SIGHUP is ignored: a changed configuration takes effect when the broker is started again");
-        }
-    });
-    Ok(())
-}
-
-/// Accepts connections for ever.
-async fn accept(listener: &TcpListener, broker: &Arc<Broker>, alive: &mpsc::Sender<()>) {
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::error!(%error, "cannot accept a connection; raise the limit on open files if it says so");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let Some(slot) = broker.shared.metrics.connections.enter(broker.connections_max as u64) else {
-            broker.shared.metrics.connects_refused.add(1);
-            tracing::warn!(%peer, "a connection was closed: mqtt.connections_max are open");
-            continue;
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "a connection was gone at once");
-        }
-        let (broker, alive) = (broker.clone(), alive.clone());
-        tokio::spawn(async move {
-            // Dropped at the end, and also when the task panics.
-            let _held = (slot, alive);
-            connection::serve(stream, peer, broker).await;
-        });
-    }
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let bound = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bound().map_err(|why| ServeError::Listen { address, why })
 }
 
 /// The one line on standard output.
@@ -323,11 +254,8 @@ mod tests {
         // Goal: a port that needs a permission is no reason to look for another broker.
         let said = |kind: io::ErrorKind| {
             let address = SocketAddr::from(([127, 0, 0, 1], 883));
-            ServeError::Listen {
-                address,
-                why: kind.into(),
-            }
-            .to_string()
+            let why = kind.into();
+            ServeError::from(BindError { address, why }).to_string()
         };
         let forbidden = said(io::ErrorKind::PermissionDenied);
         assert!(

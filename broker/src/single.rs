@@ -1,23 +1,23 @@
 //! The whole broker on one thread, without I/O: sessions, inboxes and committer, driven step by step by a simulator.
 //!
-//! Everything that decides anything is the code that serves real clients: the hub, [`Session`], the table of sessions, the admission
-//! of CONNECT. Left out are what only moves bytes or waits (sockets, timers, tasks), and the router for ordinary topics: here it
-//! says yes to everything and delivers nothing.
+//! Everything that decides anything is the code that serves real clients: the hub, [`Conversation`] with its timers, the table of
+//! sessions. Left out are what only moves bytes or waits (sockets, tasks), and the router for ordinary topics: here it says yes to
+//! everything and delivers nothing.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_bridge::{Clock, Entry, Hub, Limits, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError};
+use inbox_bridge::{
+    ClientId, Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError,
+};
 use tokio::sync::oneshot;
 
-use crate::connection::{admit, ordered};
-use mqtt_codec::reason;
-use mqtt_session::InboxNames;
-use mqtt_session::Metrics;
-use mqtt_session::deliver;
-use mqtt_session::{Ending, Link, MqttLimits, RouterCall, Session, Shared};
-use mqtt_session::{Remains, Sessions, wills};
+use mqtt_session::{
+    Conversation, Ending, InboxNames, Metrics, MqttLimits, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
+    deliver, wills,
+};
 use pubsub::Reach;
 
 /// Names a connection; never used again.
@@ -42,14 +42,23 @@ pub struct Single {
     last_conn: u64,
 }
 
-enum Connection {
-    /// CONNECT has not come, or waits until another connection has ended.
-    New { gone: Option<oneshot::Receiver<()>> },
-    Open {
-        session: Box<Session>,
-        keep_alive: Option<Duration>,
-        last_packet: Duration,
-    },
+struct Connection {
+    conversation: Conversation,
+    /// Of a client whose session cannot be opened yet.
+    wanted: Option<Wanted>,
+    had_session: bool,
+    /// Of one whose session is open.
+    will: Option<Box<Will>>,
+}
+
+/// A session that waits until another connection has ended.
+struct Wanted {
+    id: ClientId,
+    clean_start: bool,
+    /// There until that is known.
+    gone: Option<oneshot::Receiver<()>>,
+    /// Of its CONNECT, which counts as received when the session is opened.
+    bytes: usize,
 }
 
 impl Single {
@@ -87,16 +96,27 @@ impl Single {
     pub fn connect(&mut self) -> ConnId {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
-        self.connections.insert(conn, Connection::New { gone: None });
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let conversation = Conversation::new(self.shared.clone(), peer, self.shared.hub.now());
+        let connection = Connection {
+            conversation,
+            wanted: None,
+            had_session: false,
+            will: None,
+        };
+        self.connections.insert(conn, connection);
         conn
     }
 
     /// Whether bytes of this connection would be read now.
-    pub fn takes_bytes(&self, conn: ConnId) -> bool {
-        match self.connections.get(&conn) {
-            Some(Connection::New { gone }) => gone.is_none(),
-            Some(Connection::Open { session, .. }) => session.takes_packets() && !self.shared.hub.is_congested(),
-            None => false,
+    pub fn takes_bytes(&mut self, conn: ConnId) -> bool {
+        let now = self.shared.hub.now();
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return false;
+        };
+        match &connection.wanted {
+            Some(wanted) => wanted.gone.is_none(),
+            None => connection.conversation.wants_bytes(now),
         }
     }
 
@@ -106,74 +126,81 @@ impl Single {
     /// The connection has ended.
     pub fn receive(&mut self, conn: ConnId, input: &[u8]) -> Result<usize, Ended> {
         let now = self.shared.hub.now();
-        let received = match self.connections.get_mut(&conn) {
-            None => Ok(0),
-            Some(Connection::New { .. }) => return self.connect_packet(conn, input),
-            Some(Connection::Open {
-                session, last_packet, ..
-            }) => {
-                let received = session.receive(input, now);
-                if received.as_ref().is_ok_and(|used| *used > 0) {
-                    *last_packet = now.mono;
-                }
-                received
-            }
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return Ok(0);
         };
-        received.map_err(|ending| self.end(conn, &ending))
+        if let Some(wanted) = connection.wanted.take() {
+            return Ok(self.open_session(conn, wanted, now));
+        }
+        let used = connection.conversation.receive(input, now);
+        if connection.conversation.session().is_none() {
+            self.carry_out(conn, now)?;
+        }
+        match self
+            .connections
+            .get_mut(&conn)
+            .and_then(|connection| connection.wanted.as_mut())
+        {
+            Some(wanted) => {
+                wanted.bytes = used;
+                Ok(0)
+            }
+            None => Ok(used),
+        }
     }
 
-    /// Encodes what waits for a client, and carries out what its session asks for: one turn of its task.
+    /// Encodes what waits for a client, carries out what its conversation asks for, and lets its timers ring: one turn of its task.
     ///
     /// # Errors
     /// The connection has ended.
     pub fn turn(&mut self, conn: ConnId) -> Result<(), Ended> {
         let now = self.shared.hub.now();
-        let Some(Connection::Open {
-            session,
-            keep_alive,
-            last_packet,
-        }) = self.connections.get_mut(&conn)
-        else {
-            return Ok(());
-        };
-        let silent = keep_alive.is_some_and(|keep_alive| *last_packet + keep_alive <= now.mono);
-        let turned = match session.outbox().take_order() {
-            Some(order) => Err(ordered(order)),
-            None if silent => Err(Ending::closed(reason::KEEP_ALIVE_TIMEOUT, "keep alive")),
-            None => turn(session, now),
-        };
-        turned.map_err(|ending| self.end(conn, &ending))
+        loop {
+            let Some(Connection { conversation, .. }) = self.connections.get_mut(&conn) else {
+                return Ok(());
+            };
+            if conversation.deadline(now) <= now.mono {
+                conversation.timeout(now);
+            }
+            conversation.turn(now);
+            if !self.carry_out(conn, now)? {
+                return Ok(());
+            }
+        }
     }
 
     /// What is to be written to a client.
     pub fn out(&self, conn: ConnId) -> &[u8] {
-        match self.connections.get(&conn) {
-            Some(Connection::Open { session, .. }) => session.out(),
-            _ => &[],
-        }
+        let connection = self.connections.get(&conn);
+        connection.map_or(&[], |connection| connection.conversation.out())
     }
 
     /// The first `n` bytes of [`Single::out`] were written to the socket.
     pub fn written(&mut self, conn: ConnId, n: usize) {
-        if let Some(Connection::Open { session, .. }) = self.connections.get_mut(&conn) {
-            session.written(n);
+        let now = self.shared.hub.now();
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.conversation.written(n, now);
         }
     }
 
     /// Mail that waits for this client's session to send it: messages, and bytes.
     pub fn mail_waiting(&self, conn: ConnId) -> (usize, usize) {
-        match self.connections.get(&conn) {
-            Some(Connection::Open { session, .. }) => session.outbox().mail_waiting(),
-            _ => (0, 0),
-        }
+        let connection = self.connections.get(&conn);
+        let session = connection.and_then(|connection| connection.conversation.session());
+        session.map_or((0, 0), |session| session.outbox().mail_waiting())
     }
 
     /// The network connection is gone.
     pub fn lost(&mut self, conn: ConnId) {
-        self.end(conn, &Ending::Lost);
+        let now = self.shared.hub.now();
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.conversation.lost(now);
+            let _ended = self.carry_out(conn, now);
+        }
+        self.connections.remove(&conn);
     }
 
-    /// What is due by the clock, but for keep alive, which [`Single::turn`] sees to: sessions that expire, wills.
+    /// What is due by the clock, but for the timers of conversations, which [`Single::turn`] sees to: sessions that expire, wills.
     pub fn reap(&mut self) {
         let now = self.shared.hub.now().mono;
         while let Some(remains) = self.sessions.reap_one(now) {
@@ -224,47 +251,13 @@ impl Single {
         self.shared.hub.counters().snapshot()
     }
 
-    fn connect_packet(&mut self, conn: ConnId, input: &[u8]) -> Result<usize, Ended> {
-        let framed = mqtt_codec::frame(input, self.shared.packet_bytes_max);
-        let length = match framed.map_err(|error| self.end(conn, &error.into()))? {
-            Some(length) => length,
-            None => return Ok(0),
-        };
-        let decoded = mqtt_codec::decode_connect(input.get(..length).unwrap_or_default());
-        let connect = decoded.map_err(|error| self.end(conn, &error.into()))?;
-        let (id, assigned) = match admit(&connect, &self.shared) {
-            Ok(admitted) => admitted,
-            Err(refused) => {
-                let ending = Ending::closed(reason::UNSPECIFIED_ERROR, refused.to_string());
-                return Err(self.end(conn, &ending));
-            }
-        };
-        match self
-            .sessions
-            .open(&id, connect.clean_start, &self.shared, self.shared.hub.now().mono)
-        {
-            Err(gone) => {
-                self.connections.insert(conn, Connection::New { gone: Some(gone) });
-                Ok(0)
-            }
-            Ok((mut session, present, remains)) => {
-                self.bury(remains);
-                session.connected(Link::new(&connect, &self.shared.mqtt), present, assigned);
-                let keep_alive = session.link().keep_alive;
-                let open = Connection::Open {
-                    session,
-                    keep_alive: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1500)),
-                    last_packet: self.shared.hub.now().mono,
-                };
-                self.connections.insert(conn, open);
-                Ok(length)
-            }
-        }
-    }
-
     /// A connection that waited for another one to end looks again.
     pub fn look_again(&mut self, conn: ConnId) {
-        if let Some(Connection::New { gone }) = self.connections.get_mut(&conn) {
+        let wanted = self
+            .connections
+            .get_mut(&conn)
+            .and_then(|connection| connection.wanted.as_mut());
+        if let Some(Wanted { gone, .. }) = wanted {
             // A dropped sender says the same as a sent word.
             let waits = gone
                 .as_mut()
@@ -275,34 +268,91 @@ impl Single {
         }
     }
 
-    fn end(&mut self, conn: ConnId, ending: &Ending) -> Ended {
-        let mut last = Vec::new();
-        if let Some(Connection::Open { mut session, .. }) = self.connections.remove(&conn) {
-            while let Some(call) = session.next_call() {
-                // How the connection ends is settled already.
-                let _too_late = route(&mut session, call);
+    /// Carries out everything that the conversation asks for. Gives whether that was anything.
+    fn carry_out(&mut self, conn: ConnId, now: Now) -> Result<bool, Ended> {
+        let mut carried_out = false;
+        while let Some(connection) = self.connections.get_mut(&conn) {
+            let Connection { conversation, will, .. } = connection;
+            let Some(step) = conversation.next_step(now) else {
+                break;
+            };
+            carried_out = true;
+            match step {
+                Step::Open {
+                    id,
+                    clean_start,
+                    will: theirs,
+                } => {
+                    *will = theirs;
+                    let wanted = Wanted {
+                        id,
+                        clean_start,
+                        gone: None,
+                        bytes: 0,
+                    };
+                    self.open_session(conn, wanted, now);
+                }
+                Step::Route(call) => route(conversation, call, now),
+                Step::Close(session, ending) => {
+                    let will = will.take();
+                    self.close_session(session, will, &ending);
+                }
             }
-            session.say_goodbye(ending);
-            last = session.take_out();
-            let will = session.take_will();
-            session.disconnected();
-            let (now_due, later) = wills(&session, will, ending);
-            let id = session.id().clone();
-            self.bury(Remains::of_will(now_due.map(|will| (id, will))));
-            let remains = self.sessions.close(session, later, self.shared.hub.now().mono);
-            self.bury(remains);
         }
-        match ending {
-            Ending::Closed { reason, why } => Ended {
-                last,
-                closed: Some((*reason, why.to_string())),
-            },
-            Ending::Left { .. } => Ended { last, closed: None },
-            Ending::Lost => Ended {
-                last: Vec::new(),
-                closed: None,
-            },
+        let ended = self.connections.get(&conn).and_then(|connection| {
+            let ending = connection.conversation.ending()?;
+            let closed = match ending {
+                Ending::Closed { reason, why } => Some((*reason, why.to_string())),
+                Ending::Left { .. } | Ending::Lost => None,
+            };
+            // What a client that was not let in is told is no session's.
+            let last = match connection.had_session {
+                true => connection.conversation.out().to_vec(),
+                false => Vec::new(),
+            };
+            Some(Ended { last, closed })
+        });
+        match ended {
+            Some(ended) => {
+                self.connections.remove(&conn);
+                Err(ended)
+            }
+            None => Ok(carried_out),
         }
+    }
+
+    /// Opens the session, or waits for it. Gives the bytes that count as received with that.
+    fn open_session(&mut self, conn: ConnId, wanted: Wanted, now: Now) -> usize {
+        let opened = self
+            .sessions
+            .open(&wanted.id, wanted.clean_start, &self.shared, now.mono);
+        let connection = self.connections.get_mut(&conn);
+        match opened {
+            Err(gone) => {
+                if let Some(connection) = connection {
+                    let gone = Some(gone);
+                    connection.wanted = Some(Wanted { gone, ..wanted });
+                }
+                0
+            }
+            Ok((session, present, remains)) => {
+                self.bury(remains);
+                if let Some(connection) = self.connections.get_mut(&conn) {
+                    connection.had_session = true;
+                    connection.conversation.opened(session, present, now);
+                }
+                wanted.bytes
+            }
+        }
+    }
+
+    fn close_session(&mut self, mut session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
+        session.disconnected();
+        let (now_due, later) = wills(&session, will, ending);
+        let id = session.id().clone();
+        self.bury(Remains::of_will(now_due.map(|will| (id, will))));
+        let remains = self.sessions.close(session, later, self.shared.hub.now().mono);
+        self.bury(remains);
     }
 
     fn bury(&self, remains: Remains) {
@@ -312,25 +362,11 @@ impl Single {
     }
 }
 
-fn turn(session: &mut Session, now: inbox_bridge::Now) -> Result<(), Ending> {
-    loop {
-        session.drain(now)?;
-        let mut calls = 0;
-        while let Some(call) = session.next_call() {
-            route(session, call)?;
-            calls += 1;
-        }
-        if calls == 0 {
-            return Ok(());
-        }
-    }
-}
-
-fn route(session: &mut Session, call: RouterCall) -> Result<(), Ending> {
+/// A router that says yes to everything, and delivers nothing.
+fn route(conversation: &mut Conversation, call: RouterCall, now: Now) {
     match call {
-        RouterCall::Publish(_, Some(ticket)) => session.routed(ticket, Ok(Reach::Somebody))?,
-        RouterCall::Subscribe(call) => session.subscribed(*call),
+        RouterCall::Publish(_, Some(ticket)) => conversation.routed(ticket, Ok(Reach::Somebody), now),
+        RouterCall::Subscribe(call) => conversation.subscribed(*call),
         RouterCall::Publish(_, None) | RouterCall::Unsubscribe(_) => {}
     }
-    Ok(())
 }

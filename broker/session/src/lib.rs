@@ -3,15 +3,18 @@
 //! No sockets here. `ARCHITECTURE.md` has the map.
 
 mod address;
+mod conversation;
 mod metrics;
 mod session;
 mod session_table;
 mod will;
 
 pub use address::{Destination, InboxNames};
+pub use conversation::{Conversation, Step};
 pub use metrics::{Counted, Gauge, Metrics};
 pub use session::{
-    Ending, Link, MqttLimits, Order, Outbox, RouterCall, Session, Shared, SubscribeCall, V311Refusals, Will,
+    Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,
+    Will,
 };
 pub use session_table::{Place, Remains, SessionTable, Sessions, wills};
 pub use will::deliver;

@@ -194,6 +194,16 @@ impl SessionTable {
 }
 
 impl Place {
+    /// The name by which the router knows the session.
+    pub fn key(&self) -> SessionKey {
+        self.key
+    }
+
+    /// What waits for the session.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
     /// The connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
     pub async fn close(mut self, mut session: Box<Session>, ending: &Ending) {
         session.disconnected();

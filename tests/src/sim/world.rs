@@ -105,6 +105,8 @@ impl World {
             ..Limits::default()
         };
         let mqtt = MqttLimits {
+            // The network may hold a CONNECT up for longer than the default.
+            connect_timeout: Duration::from_secs(24 * 3600),
             in_flight_max: random.pick(&[1, 3, 100]) as u16,
             unacknowledged_publishes_max: random.pick(&[1, 4, 1000]) as u16,
             queue_messages_max: random.pick(&[1, 1000]),

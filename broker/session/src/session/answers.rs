@@ -9,7 +9,7 @@ use mqtt_codec::{Ack, AckKind, PacketId, Version, encode, reason};
 use pubsub::{PublishError, Reach};
 
 /// The result of a publish to an ordinary topic.
-pub(super) type RouteResult = Result<Reach, PublishError>;
+pub type RouteResult = Result<Reach, PublishError>;
 
 impl Session {
     /// The router took an ordinary message, or did not.
@@ -60,11 +60,6 @@ impl Session {
             }
         }
         self.flush_answers()
-    }
-
-    /// A publish was refused that gets no answer.
-    pub fn count_refused(&self) {
-        self.shared.metrics.publishes_refused.add(1);
     }
 
     /// Takes the outcomes that came from the inboxes.

@@ -46,6 +46,7 @@ use std::sync::Arc;
 use inbox_bridge::Hub;
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
+pub use answers::RouteResult;
 pub(crate) use inbound::{as_mail, expiry};
 pub use limits::{MqttLimits, V311Refusals};
 pub use link::{Link, Will};

@@ -1,20 +1,11 @@
-//! From the first byte of a connection to an accepted CONNECT, or a refusal.
+//! From the first bytes of a connection to a CONNECT that can be accepted, or a refusal.
 
-use std::io;
-use std::sync::Arc;
-
-use inbox_bridge::{ClientId, NOTICE_FROM};
+use inbox_types::{ClientId, NOTICE_FROM};
 use rand::RngCore;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::Broker;
+use crate::address::Destination;
+use crate::session::{Link, Shared};
 use mqtt_codec::{Connect, DecodeError, Version, encode, reason};
-use mqtt_session::Destination;
-use mqtt_session::{Link, Shared};
-
-/// The first bytes of a connection are read in steps of this size.
-const READ_BYTES: usize = 1024;
 
 /// A client that is let in, and does not have its session yet.
 pub(super) struct Admitted {
@@ -22,15 +13,15 @@ pub(super) struct Admitted {
     pub(super) id_is_assigned: bool,
     pub(super) clean_start: bool,
     pub(super) link: Link,
-    /// What came behind CONNECT.
-    pub(super) rest: Vec<u8>,
 }
 
 /// Why a client was not let in.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error("the connection ended before CONNECT was complete: {0}")]
-    Lost(#[from] io::Error),
+pub(super) enum Refused {
+    #[error("the connection ended before CONNECT was complete")]
+    Lost,
+    #[error("a connection sent no CONNECT within mqtt.connect_timeout")]
+    Late,
     #[error("the first packet is not CONNECT (MQTT-3.1.0-1)")]
     NotConnect,
     #[error(transparent)]
@@ -39,62 +30,44 @@ pub(crate) enum Refused {
     Declined { reason: u8, why: String },
 }
 
-/// Reads CONNECT. A refusal is answered where MQTT has an answer.
-pub(super) async fn shake_hands(stream: &mut TcpStream, broker: &Arc<Broker>) -> Result<Admitted, Refused> {
-    let mut received = Vec::new();
-    let length = match read_packet(stream, &mut received, broker.shared.packet_bytes_max).await {
-        Err(Refused::Malformed(error)) => return Err(refuse_malformed(stream, &received, error).await),
-        length => length?,
+/// Looks for CONNECT at the start of `received`. Gives the client and the length of its packet; `None`: more must come. The answer to
+/// a client that is refused is appended to `out`, where MQTT has one.
+pub(super) fn read_connect(
+    received: &[u8],
+    shared: &Shared,
+    out: &mut Vec<u8>,
+) -> Result<Option<(Box<Admitted>, usize)>, Refused> {
+    if received.first().is_some_and(|first| first >> 4 != 1) {
+        return Err(Refused::NotConnect);
+    }
+    let framed = mqtt_codec::frame(received, shared.packet_bytes_max);
+    let Some(length) = framed.map_err(|error| refuse_malformed(out, received, error))? else {
+        return Ok(None);
     };
     let bytes = received.get(..length).unwrap_or_default();
-    let connect = match mqtt_codec::decode_connect(bytes) {
-        Ok(connect) => connect,
-        Err(error) => return Err(refuse_malformed(stream, bytes, error).await),
-    };
-    let version = connect.version;
-    match admit(&connect, &broker.shared) {
+    let connect = mqtt_codec::decode_connect(bytes).map_err(|error| refuse_malformed(out, bytes, error))?;
+    match admit(&connect, shared) {
         Ok((id, id_is_assigned)) => {
-            let (clean_start, link) = (connect.clean_start, Link::new(&connect, &broker.shared.mqtt));
-            let rest = received.split_off(length);
-            Ok(Admitted {
+            let admitted = Admitted {
                 id,
                 id_is_assigned,
-                clean_start,
-                link,
-                rest,
-            })
+                clean_start: connect.clean_start,
+                link: Link::new(&connect, &shared.mqtt),
+            };
+            Ok(Some((Box::new(admitted), length)))
         }
         Err(refused) => {
             if let Refused::Declined { reason, why } = &refused {
                 let packet_bytes_max = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
-                answer(stream, version, *reason, why, packet_bytes_max).await;
+                answer(out, connect.version, *reason, why, packet_bytes_max);
             }
             Err(refused)
         }
     }
 }
 
-async fn read_packet(
-    stream: &mut TcpStream,
-    received: &mut Vec<u8>,
-    packet_bytes_max: usize,
-) -> Result<usize, Refused> {
-    loop {
-        if received.first().is_some_and(|first| first >> 4 != 1) {
-            return Err(Refused::NotConnect);
-        }
-        if let Some(length) = mqtt_codec::frame(received, packet_bytes_max).map_err(Refused::Malformed)? {
-            return Ok(length);
-        }
-        received.reserve(READ_BYTES);
-        if stream.read_buf(received).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-    }
-}
-
 /// The client ID that `connect` asks for or is given, and whether it was given; or why it is not let in.
-pub(crate) fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId, bool), Refused> {
+fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId, bool), Refused> {
     let declined = |reason, why: String| Err(Refused::Declined { reason, why });
     if connect.properties.authentication_method.is_some() {
         return declined(
@@ -175,7 +148,7 @@ fn made_up_id() -> String {
     format!("auto-{:032x}", u128::from_be_bytes(bits))
 }
 
-async fn refuse_malformed(stream: &mut TcpStream, packet: &[u8], error: DecodeError) -> Refused {
+fn refuse_malformed(out: &mut Vec<u8>, packet: &[u8], error: DecodeError) -> Refused {
     let version = match error {
         // MQTT 3.1 and older are told in the way of 3.1.1, newer versions in the way of 5 (MQTT-3.1.2-2).
         DecodeError::UnsupportedVersion(level) if level < 5 => Some(Version::V311),
@@ -184,26 +157,17 @@ async fn refuse_malformed(stream: &mut TcpStream, packet: &[u8], error: DecodeEr
     };
     if let Some(version) = version {
         let packet_bytes_max = mqtt_codec::peek_maximum_packet_size(packet).unwrap_or(u32::MAX);
-        answer(
-            stream,
-            version,
-            error.reason_code(),
-            &error.to_string(),
-            packet_bytes_max,
-        )
-        .await;
+        answer(out, version, error.reason_code(), &error.to_string(), packet_bytes_max);
     }
     Refused::Malformed(error)
 }
 
 /// Says no, with the reason string if it fits (MQTT-3.2.2-19). A client whose Maximum Packet Size not even the shortest CONNACK fits
 /// is told nothing (MQTT-3.1.2-24).
-async fn answer(stream: &mut TcpStream, version: Version, reason: u8, why: &str, packet_bytes_max: u32) {
-    let mut out = Vec::new();
+fn answer(out: &mut Vec<u8>, version: Version, reason: u8, why: &str, packet_bytes_max: u32) {
     for reason_string in [Some(why), None] {
-        out.clear();
         encode::connack(
-            &mut out,
+            out,
             version,
             &encode::ConnAck {
                 reason,
@@ -212,9 +176,8 @@ async fn answer(stream: &mut TcpStream, version: Version, reason: u8, why: &str,
             },
         );
         if out.len() <= packet_bytes_max as usize {
-            // The client may be gone; the refusal is logged anyway.
-            let _gone = stream.write_all(&out).await;
             return;
         }
+        out.clear();
     }
 }

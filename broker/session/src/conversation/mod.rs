@@ -1,0 +1,419 @@
+//! A conversation with one client, from the first byte to the goodbye: a synchronous state machine with its timers inside.
+//!
+//! ```text
+//!  Opening ──CONNECT──▶ Waiting ──session──▶ Open ──ending──▶ Leaving ──session put away──▶ Goodbye ──▶ Over
+//!     │                                        (packets both ways)                            ▲
+//!     └── refused, or too late ───────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! It does no I/O and reads no clock. Whoever drives it, a task with a socket or a simulator, gives it bytes and times, carries out
+//! [`Conversation::next_step`], writes [`Conversation::out`], and comes back at [`Conversation::deadline`].
+//!
+//! **Promise:** what a client sent before its connection ended counts, in order; then it is told why; then its session is put away, and
+//! with it its will is seen to. Every session that was opened comes back in a [`Step::Close`], unless the conversation is dropped.
+
+mod handshake;
+mod timers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use inbox_types::{ClientId, Now, Ticket};
+
+use crate::session::{Ending, Order, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
+use handshake::{Admitted, Refused, read_connect};
+use mqtt_codec::reason;
+use timers::Timers;
+
+/// Bytes that are still read from a client that was told goodbye, so that the system does not reset the connection before it has
+/// read why it ended.
+const GOODBYE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is to be carried out for a conversation, in order.
+pub enum Step {
+    /// Open the session of this client; then call [`Conversation::opened`].
+    Open {
+        /// The client.
+        id: ClientId,
+        /// It wants no past (MQTT 5, section 3.1.2.4).
+        clean_start: bool,
+        /// What is published when it disappears.
+        will: Option<Box<Will>>,
+    },
+    /// Ask the router; the answer goes to [`Conversation::routed`], [`Conversation::subscribed`] or [`Conversation::dropped`].
+    Route(RouterCall),
+    /// Put the session away, and see to the will: the connection has ended.
+    Close(Box<Session>, Ending),
+}
+
+/// See the module's documentation.
+pub struct Conversation {
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    state: State,
+    timers: Timers,
+}
+
+enum State {
+    /// CONNECT is not complete.
+    Opening,
+    /// The client is let in, and its session is wanted.
+    Admitted(Box<Admitted>),
+    /// Its session is being opened.
+    Waiting(Box<Admitted>),
+    Open(Box<Session>),
+    /// What the client sent is finished; then the session is put away.
+    Leaving(Box<Session>, Ending),
+    /// The last bytes are written, and what still comes is read and dropped.
+    Goodbye {
+        last: Vec<u8>,
+        read: usize,
+        ending: Ending,
+    },
+    Over(Ending),
+}
+
+impl Conversation {
+    /// A connection of `peer` was accepted.
+    pub fn new(shared: Arc<Shared>, peer: SocketAddr, now: Now) -> Self {
+        let timers = Timers::new(now.mono, shared.mqtt.connect_timeout);
+        Conversation {
+            shared,
+            peer,
+            state: State::Opening,
+            timers,
+        }
+    }
+
+    /// Whether CONNECT is not complete: the conversation can be given up without a word.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening)
+    }
+
+    /// Whether nothing more is written: the socket may be shut down when [`Conversation::out`] is empty.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.state, State::Goodbye { .. } | State::Over(_))
+    }
+
+    /// Whether the socket is to be closed.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over(_))
+    }
+
+    /// How the conversation ended, when it has.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Goodbye { ending, .. } | State::Over(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// The session, while a connection serves it.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.state {
+            State::Open(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Acts on what is at the start of `input`. Gives the bytes that were used; the others are the beginning of a packet, or are not
+    /// wanted yet, and are to be offered again, with what follows.
+    pub fn receive(&mut self, input: &[u8], now: Now) -> usize {
+        match &mut self.state {
+            State::Open(session) => {
+                let received = session.receive(input, now);
+                self.received(received, now)
+            }
+            State::Opening => self.look_for_connect(input, now),
+            State::Goodbye { read, ending, .. } => {
+                *read += input.len();
+                if *read >= GOODBYE_BYTES_MAX {
+                    self.state = State::Over(ending.clone());
+                }
+                input.len()
+            }
+            State::Over(_) => input.len(),
+            State::Admitted(_) | State::Waiting(_) | State::Leaving(..) => 0,
+        }
+    }
+
+    /// Whether packets that were received before can be acted on now.
+    pub fn takes_packets(&self) -> bool {
+        matches!(&self.state, State::Open(session) if session.takes_packets())
+    }
+
+    /// One turn: encodes what waits. Then every step is to be carried out, with another turn when there was one, and
+    /// [`Conversation::out`] written.
+    pub fn turn(&mut self, now: Now) {
+        if let State::Open(session) = &mut self.state {
+            let turned = match session.outbox().take_order() {
+                Some(order) => Err(ordered(order)),
+                None => session.drain(now),
+            };
+            self.received(turned.map(|()| 0), now);
+        }
+    }
+
+    /// What is to be carried out next. All of it is, also when the connection ends meanwhile: it comes from packets that were received
+    /// before it did.
+    pub fn next_step(&mut self, now: Now) -> Option<Step> {
+        match &mut self.state {
+            State::Open(session) => session.next_call().map(Step::Route),
+            State::Opening | State::Waiting(_) | State::Goodbye { .. } | State::Over(_) => None,
+            State::Admitted(_) | State::Leaving(..) => self.step_over(now),
+        }
+    }
+
+    /// Whether [`Conversation::next_step`] has one.
+    pub fn has_steps(&self) -> bool {
+        matches!(self.state, State::Admitted(_) | State::Leaving(..))
+    }
+
+    /// The client's session is here.
+    pub fn opened(&mut self, mut session: Box<Session>, present: bool, now: Now) {
+        self.state = match std::mem::replace(&mut self.state, State::Opening) {
+            State::Waiting(admitted) => {
+                let Admitted {
+                    link, id_is_assigned, ..
+                } = *admitted;
+                self.timers.open(now.mono, link.keep_alive);
+                session.connected(link, present, id_is_assigned);
+                self.shared.metrics.connects_accepted.add(1);
+                tracing::debug!(peer = %self.peer, client = %session.id(), "connected");
+                State::Open(session)
+            }
+            // Nobody asked for it: it goes back unused.
+            _ => State::Leaving(session, Ending::Lost),
+        };
+    }
+
+    /// The router took an ordinary message with QoS 1 or 2, or did not.
+    pub fn routed(&mut self, ticket: Ticket, result: RouteResult, now: Now) {
+        if let State::Open(session) = &mut self.state {
+            let routed = session.routed(ticket, result);
+            self.received(routed.map(|()| 0), now);
+        } else if let State::Leaving(session, _) = &mut self.state {
+            // How the connection ends is settled already.
+            let _too_late = session.routed(ticket, result);
+        }
+    }
+
+    /// The router did not take an ordinary message with QoS 0.
+    pub fn dropped(&mut self, why: &pubsub::PublishError) {
+        if let State::Open(session) | State::Leaving(session, _) = &self.state {
+            self.shared.metrics.publishes_refused.add(1);
+            tracing::warn!(client = %session.id(), error = %why, "a publish with QoS 0 was dropped");
+        }
+    }
+
+    /// The router has seen to a SUBSCRIBE.
+    pub fn subscribed(&mut self, call: SubscribeCall) {
+        if let State::Open(session) | State::Leaving(session, _) = &mut self.state {
+            session.subscribed(call);
+        }
+    }
+
+    /// The network connection is gone.
+    pub fn lost(&mut self, now: Now) {
+        match &self.state {
+            State::Opening => self.refuse(&Refused::Lost, now),
+            State::Open(_) => self.end(Ending::Lost),
+            State::Goodbye { ending, .. } => self.state = State::Over(ending.clone()),
+            State::Admitted(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => {}
+        }
+    }
+
+    /// What is to be written to the socket.
+    pub fn out(&self) -> &[u8] {
+        match &self.state {
+            State::Open(session) => session.out(),
+            State::Goodbye { last, .. } => last,
+            _ => &[],
+        }
+    }
+
+    /// The first `n` bytes of [`Conversation::out`] were taken by the socket.
+    pub fn written(&mut self, n: usize, now: Now) {
+        match &mut self.state {
+            State::Open(session) => {
+                session.written(n);
+                self.timers.written(now.mono);
+            }
+            State::Goodbye { last, .. } => {
+                last.drain(..n.min(last.len()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether bytes of the client are wanted: not while it is behind, or the disk.
+    pub fn wants_bytes(&mut self, now: Now) -> bool {
+        let wants = match &self.state {
+            State::Open(session) => session.takes_packets() && !self.shared.hub.is_congested(),
+            State::Opening | State::Goodbye { .. } => true,
+            State::Admitted(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => false,
+        };
+        self.timers.reads(wants, now.mono);
+        wants
+    }
+
+    /// Ready when something waits that could be written.
+    pub fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.state {
+            State::Open(session) => session.outbox().poll_any(session.can_send(), cx),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Something happened: the memory that an idle conversation does not need is kept for a while.
+    pub fn is_active(&mut self, now: Now) {
+        self.timers.active(now.mono);
+    }
+
+    /// When [`Conversation::timeout`] is to be called, unless something happens before; on the monotonic clock.
+    pub fn deadline(&self, now: Now) -> Duration {
+        let is_congested = self.shared.hub.is_congested();
+        match &self.state {
+            State::Opening => self.timers.handshake(),
+            State::Open(_) => self.timers.open_deadline(now.mono, is_congested),
+            _ => self.timers.goodbye(),
+        }
+    }
+
+    /// The time has come, or may have.
+    pub fn timeout(&mut self, now: Now) {
+        match &mut self.state {
+            State::Opening if self.timers.handshake() <= now.mono => self.refuse(&Refused::Late, now),
+            State::Open(session) => {
+                if self.timers.is_silent(now.mono, session.out().is_empty()) {
+                    let why = session.link().why_silence_ends();
+                    self.end(Ending::closed(reason::KEEP_ALIVE_TIMEOUT, why));
+                } else if self.timers.is_idle(now.mono) {
+                    session.shrink();
+                }
+            }
+            State::Goodbye { ending, .. } if self.timers.goodbye() <= now.mono => {
+                self.state = State::Over(ending.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn look_for_connect(&mut self, input: &[u8], now: Now) -> usize {
+        let mut answer = Vec::new();
+        match read_connect(input, &self.shared, &mut answer) {
+            Ok(None) => 0,
+            Ok(Some((admitted, length))) => {
+                self.state = State::Admitted(admitted);
+                length
+            }
+            Err(refused) => {
+                self.refuse(&refused, now);
+                if let State::Goodbye { last, .. } = &mut self.state {
+                    *last = answer;
+                }
+                input.len()
+            }
+        }
+    }
+
+    /// Does not let the client in.
+    fn refuse(&mut self, refused: &Refused, now: Now) {
+        self.shared.metrics.connects_refused.add(1);
+        tracing::info!(peer = %self.peer, why = %refused, "a client was not let in");
+        let ending = match refused {
+            Refused::Lost => Ending::Lost,
+            Refused::Declined { reason, why } => Ending::closed(*reason, why.clone()),
+            Refused::Malformed(error) => Ending::from(*error),
+            Refused::Late | Refused::NotConnect => Ending::closed(reason::PROTOCOL_ERROR, refused.to_string()),
+        };
+        // Whoever sent nothing for so long is not worth more time.
+        let is_over = matches!(refused, Refused::Lost | Refused::Late);
+        self.say_goodbye(Vec::new(), ending, is_over, now);
+    }
+
+    /// Notes what came of acting on what the client sent. Gives the bytes that were used.
+    fn received(&mut self, received: Result<usize, Ending>, now: Now) -> usize {
+        match received {
+            Ok(used) => {
+                if used > 0 {
+                    self.timers.packet(now.mono);
+                }
+                used
+            }
+            Err(ending) => {
+                self.end(ending);
+                0
+            }
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.state = match std::mem::replace(&mut self.state, State::Opening) {
+            State::Open(session) => State::Leaving(session, ending),
+            other => other,
+        };
+    }
+
+    /// The steps between two states.
+    fn step_over(&mut self, now: Now) -> Option<Step> {
+        match std::mem::replace(&mut self.state, State::Opening) {
+            State::Admitted(mut admitted) => {
+                let open = Step::Open {
+                    id: admitted.id.clone(),
+                    clean_start: admitted.clean_start,
+                    will: admitted.link.will.take(),
+                };
+                self.state = State::Waiting(admitted);
+                Some(open)
+            }
+            State::Leaving(mut session, ending) => {
+                if let Some(call) = session.next_call() {
+                    self.state = State::Leaving(session, ending);
+                    return Some(Step::Route(call));
+                }
+                self.tell_ending(&session, &ending);
+                session.say_goodbye(&ending);
+                self.say_goodbye(session.take_out(), ending.clone(), ending == Ending::Lost, now);
+                Some(Step::Close(session, ending))
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    fn say_goodbye(&mut self, last: Vec<u8>, ending: Ending, is_over: bool, now: Now) {
+        self.timers.ended(now.mono);
+        self.state = if is_over {
+            State::Over(ending)
+        } else {
+            State::Goodbye { last, read: 0, ending }
+        };
+    }
+
+    /// Tells the operator.
+    fn tell_ending(&self, session: &Session, ending: &Ending) {
+        let (peer, client) = (self.peer, session.id());
+        if let Ending::Closed { reason, why } = ending {
+            tracing::info!(%peer, %client, reason = format_args!("{reason:#04x}"), %why, "the broker ended a connection");
+            let is_order = matches!(*reason, reason::SESSION_TAKEN_OVER | reason::SERVER_SHUTTING_DOWN);
+            self.shared.metrics.protocol_errors.add(u64::from(!is_order));
+        } else {
+            tracing::debug!(%peer, %client, ?ending, "disconnected");
+        }
+    }
+}
+
+fn ordered(order: Order) -> Ending {
+    match order {
+        Order::TakenOver => Ending::closed(
+            reason::SESSION_TAKEN_OVER,
+            "another connection uses this client ID now (MQTT-3.1.4-3)",
+        ),
+        Order::ShutDown => Ending::closed(reason::SERVER_SHUTTING_DOWN, "the broker is shutting down"),
+    }
+}

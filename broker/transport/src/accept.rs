@@ -1,0 +1,39 @@
+//! Accepting connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::connection::{Broker, serve};
+use crate::listener::Listener;
+
+/// How long to wait after the system had no file descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections on the listener that operators know by `name`, for ever. The task of every connection holds a clone of `alive`
+/// while it lives.
+pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker>, alive: mpsc::Sender<()>) {
+    loop {
+        let (io, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::error!(%error, listener = %name, "cannot accept a connection; raise the limit on open files if it says so");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(slot) = broker.shared.metrics.connections.enter(broker.connections_max as u64) else {
+            broker.shared.metrics.connects_refused.add(1);
+            tracing::warn!(%peer, listener = %name, "a connection was closed: mqtt.connections_max are open");
+            continue;
+        };
+        tracing::debug!(%peer, listener = %name, "accepted");
+        let (broker, alive) = (broker.clone(), alive.clone());
+        tokio::spawn(async move {
+            // Dropped at the end, and also when the task panics.
+            let _held = (slot, alive);
+            serve(io, peer, broker).await;
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! Tests of the task of a connection over pipes in memory: no sockets, real inboxes, a real router.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
+use inbox_types::{ClientId, Clock, Left, Limits, Seq, SystemClock};
+use mqtt_session::{InboxNames, Metrics, MqttLimits};
+use pubsub::RouterOptions;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(10);
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
+    fn store_failed(&self, _: &StoreError) {}
+    fn unreadable(&self, _: &ClientId, _: &StoreError) {}
+    fn disk_is_full(&self, _: bool, _: u64) {}
+}
+
+fn broker(set: impl FnOnce(&mut MqttLimits)) -> (Arc<Broker>, watch::Sender<bool>) {
+    let (store, clock) = (MemoryStore::new(), Arc::new(SystemClock::default()));
+    let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Nobody)).unwrap().0;
+    let mut mqtt = MqttLimits::default();
+    set(&mut mqtt);
+    let shared = Arc::new(Shared {
+        hub: Arc::new(hub),
+        names: InboxNames::new(""),
+        packet_bytes_max: mqtt.packet_bytes_max(),
+        mqtt,
+        retains: true,
+        metrics: Metrics::default(),
+    });
+    let router = Router::start(RouterOptions::default(), || SystemClock::default().now().wall).unwrap();
+    let (close, closing) = watch::channel(false);
+    let broker = Broker {
+        table: Arc::new(SessionTable::new(shared.clone(), router.clone())),
+        shared,
+        router,
+        connections_max: 10,
+        closing,
+    };
+    (Arc::new(broker), close)
+}
+
+/// One end of a pipe that panics when it is read after it was told to: a defect in a connection's task.
+struct Panics {
+    pipe: DuplexStream,
+    now: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Panics {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        assert!(!self.now.load(Ordering::Relaxed), "on purpose");
+        Pin::new(&mut self.pipe).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Panics {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.pipe).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
+    }
+}
+
+fn peer() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 1))
+}
+
+/// CONNECT of `bob` with MQTT 5, keep alive 0, and a session that is kept for a minute.
+const CONNECT: &[u8] = b"\x10\x15\0\x04MQTT\x05\0\0\0\x05\x11\0\0\0\x3c\0\x03bob";
+/// SUBSCRIBE to `bob`, `$share/g/t/#` and `t/#`, all with QoS 1.
+const SUBSCRIBE: &[u8] = b"\x82\x1e\0\x01\0\0\x03bob\x01\0\x0c$share/g/t/#\x01\0\x03t/#\x01";
+
+/// Reads one packet with fewer than 128 bytes behind its header.
+async fn packet(client: &mut DuplexStream) -> Vec<u8> {
+    let mut packet = vec![0; 2];
+    client.read_exact(&mut packet).await.unwrap();
+    packet.resize(2 + usize::from(packet[1]), 0);
+    client.read_exact(&mut packet[2..]).await.unwrap();
+    packet
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_leaks_nothing() {
+    // Goal: after a panic in a connection's task its client connects again at once, finds no session, and reads its inbox; nothing of
+    // the connection before is left with the broker.
+    let (broker, _close) = broker(|_| {});
+    let (mut client, pipe) = duplex(4096);
+    let now = Arc::new(AtomicBool::new(false));
+    let slot = broker.shared.metrics.connections.enter(1);
+    let task = tokio::spawn({
+        let (broker, now) = (broker.clone(), now.clone());
+        async move {
+            let _held = slot;
+            serve(Panics { pipe, now }, peer(), broker).await;
+        }
+    });
+    client.write_all(CONNECT).await.unwrap();
+    let connack = packet(&mut client).await;
+    assert_eq!((connack[0], connack[2], connack[3]), (0x20, 0, 0));
+    client.write_all(SUBSCRIBE).await.unwrap();
+    assert_eq!(packet(&mut client).await, [0x90, 6, 0, 1, 0, 1, 1, 1]);
+    now.store(true, Ordering::Relaxed);
+    client.write_all(&[0xC0, 0]).await.unwrap();
+    assert!(timeout(SOON, task).await.unwrap().unwrap_err().is_panic());
+    assert_eq!(broker.shared.metrics.connections.get(), 0);
+
+    let (mut again, pipe) = duplex(4096);
+    let task = tokio::spawn(serve(pipe, peer(), broker.clone()));
+    again.write_all(CONNECT).await.unwrap();
+    let connack = timeout(SOON, packet(&mut again)).await.expect("bob is let in again");
+    assert_eq!(connack[2..4], [0, 0], "the session went with the panic");
+    again.write_all(&[0xE0, 0]).await.unwrap();
+    timeout(SOON, task).await.unwrap().unwrap();
+    broker.table.reap_due().await;
+    broker.router.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_connect_ends_in_time() {
+    // Goal: mqtt.connect_timeout, whether nothing comes or a packet that never ends.
+    let (broker, _close) = broker(|mqtt| mqtt.connect_timeout = Duration::from_millis(300));
+    for said in [&[][..], &CONNECT[..5]] {
+        let (mut client, pipe) = duplex(4096);
+        let task = tokio::spawn(serve(pipe, peer(), broker.clone()));
+        client.write_all(said).await.unwrap();
+        timeout(SOON, task).await.expect("it ended").unwrap();
+        assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0, "nothing is said");
+    }
+    assert_eq!(broker.shared.metrics.connections.get(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_client_is_told_why() {
+    // Goal: MQTT-3.1.4-2: CONNACK with a reason, and then the connection is closed although the client says no more.
+    let (broker, _close) = broker(|_| {});
+    let (mut client, pipe) = duplex(4096);
+    let task = tokio::spawn(serve(pipe, peer(), broker));
+    client.write_all(b"\x10\x0d\0\x04MQTT\x09\0\0\0\0\0\0").await.unwrap();
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).await.unwrap();
+    assert_eq!((said[0], said[3]), (0x20, 0x84));
+    timeout(SOON, task).await.expect("it does not wait for ever").unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_who_has_not_said_connect() {
+    // Goal: a connection that is opening does not hold a shutdown up.
+    let (broker, close) = broker(|_| {});
+    let (_client, pipe) = duplex(64);
+    let task = tokio::spawn(serve(pipe, peer(), broker));
+    close.send_replace(true);
+    timeout(SOON, task).await.expect("it ended").unwrap();
+}
