@@ -9,7 +9,8 @@ use crate::config::Config;
 /// # Errors
 /// When `out` cannot be written to. A reader that went away (`| head`) is none.
 pub fn check(config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let listen = config.listener.listen;
+    let listen: Vec<_> = config.all_listeners().map(|(_, address)| address.to_string()).collect();
+    let listen = listen.join(" and ");
     let data_dir = config.data_dir.display();
     answer(
         out,

@@ -13,6 +13,7 @@ use inbox_bridge::{
     SystemClock, check_data_directory, open_store,
 };
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -20,7 +21,7 @@ use crate::exit::Exit;
 use crate::observe::{self, Watcher};
 use mqtt_session::{InboxNames, Metrics, Order, SessionTable, Shared};
 use pubsub::{Router, RouterOptions};
-use transport::{Bind, BindError, Bound, Broker, TcpAddress, accept};
+use transport::{Bind, BindError, Bound, Broker, Tcp, TcpAddress, accept};
 
 /// How often every client is told that the broker shuts down: some had no session yet when it began.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -110,7 +111,13 @@ pub fn store_options(config: &Config) -> StoreOptions {
 /// use by the broker whose configuration this is.
 pub fn check(config: &Config) -> Result<(), ServeError> {
     check_data_directory(&config.data_dir, config.store.engine)?;
-    let address = config.listener.listen;
+    for (_, address) in config.all_listeners() {
+        check_address(address)?;
+    }
+    Ok(())
+}
+
+fn check_address(address: SocketAddr) -> Result<(), ServeError> {
     // UDP, so that no client of a broker that is about to start can meet this socket. The rules for addresses and ports are the same.
     match std::net::UdpSocket::bind(address) {
         Err(why) if why.kind() != io::ErrorKind::AddrInUse => Err(ServeError::Listen(BindError { address, why })),
@@ -157,7 +164,14 @@ async fn run(
     mut store_failed: watch::Receiver<bool>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let Bound { listener, address } = TcpAddress(config.listener.listen).bind()?;
+    // All of them before anybody is let in.
+    let mut listeners = Vec::new();
+    let mut addresses = String::new();
+    for (name, address) in config.all_listeners() {
+        let Bound { listener, address } = TcpAddress(address).bind()?;
+        addresses.push_str(&format!(" {name}={address}"));
+        listeners.push((name, listener));
+    }
     let router = Router::start(router_options(config), wall_clock).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
         hub: bridge.hub().clone(),
@@ -183,14 +197,14 @@ async fn run(
     });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        mqtt = %address,
+        listeners = addresses.trim_start(),
         data_dir = %config.data_dir.display(),
         engine = config.store.engine.name(),
         "the broker is ready"
     );
     // Whoever should read it may be gone, or stuck; clients can be served all the same.
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = say_ready(address) {
+        if let Err(error) = say_ready(&addresses) {
             tracing::warn!(%error, "the line that says that the broker is ready could not be written to standard output");
         }
     });
@@ -198,7 +212,7 @@ async fn run(
     // Every connection's task holds a sender; when the last one is gone, receiving ends.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let failed = tokio::select! {
-        () = accept("mqtt".into(), listener, broker.clone(), alive) => false,
+        () = accept_all(listeners, &broker, alive) => false,
         () = shutdown => false,
         _ = store_failed.wait_for(|failed| *failed) => true,
     };
@@ -225,10 +239,20 @@ async fn run(
     }
 }
 
-/// The one line on standard output.
-fn say_ready(address: SocketAddr) -> io::Result<()> {
+/// Accepts connections on every listener until it is dropped.
+async fn accept_all(listeners: Vec<(&str, Tcp)>, broker: &Arc<Broker>, alive: mpsc::Sender<()>) {
+    let mut accepting = JoinSet::new();
+    for (name, listener) in listeners {
+        accepting.spawn(accept(name.into(), listener, broker.clone(), alive.clone()));
+    }
+    drop(alive);
+    while accepting.join_next().await.is_some() {}
+}
+
+/// The one line on standard output: every listener by its name.
+fn say_ready(addresses: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "inboxd ready mqtt={address}")?;
+    writeln!(out, "inboxd ready{addresses}")?;
     out.flush()
 }
 

@@ -76,10 +76,12 @@ pub enum ConfigError {
     Relation(Box<Misfit>),
     /// The whole network could use the broker, and nobody said that this is meant.
     #[error(
-        "{origin}: mqtt.listen = \"{listen}\" can be reached from other machines, and there is no authentication yet: anyone \
+        "{origin}: {key} = \"{listen}\" can be reached from other machines, and there is no authentication yet: anyone \
          who reaches it could read and fill every inbox; listen on 127.0.0.1, or set mqtt.allow_anonymous = true if it is meant"
     )]
     OpenToTheNetwork {
+        /// Which key holds the address.
+        key: &'static str,
         /// The address.
         listen: SocketAddr,
         /// Who set it.

@@ -11,6 +11,7 @@ use mqtt_session::V311Refusals;
 use super::kind::{
     Address, Choice, Count, Directives, Directory, Kind, OptionalSeconds, Prefix, Seconds, Size, Span, Truth,
 };
+use super::listeners::Listeners;
 use super::{Config, ConfigError, Engine, LogFormat};
 
 const KIB: u64 = 1 << 10;
@@ -28,6 +29,7 @@ const SESSION_EXPIRY_MAX: Duration = Duration::from_secs(u32::MAX as u64 - 1);
 const TIME_TO_LIVE_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 pub(super) const LISTEN: &str = "mqtt.listen";
+pub(super) const LISTENERS: &str = "listener";
 pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
 pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
 pub(super) const DATA_DIR: &str = "data_dir";
@@ -54,6 +56,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.shutdown_timeout,
         Span(millis(100)..=minutes(60)),
     )?;
+    v.key(LISTENERS, &mut c.listeners, Listeners)?;
     visit_mqtt(c, v)?;
     v.key("inbox.prefix", &mut c.inbox.prefix, Prefix)?;
     v.key("inbox.messages_max", &mut c.inbox.messages_max, Count(1..=NUMBER_MAX))?;

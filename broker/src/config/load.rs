@@ -203,12 +203,19 @@ impl Layers {
                 other,
             })));
         }
-        let listen = config.listener.listen;
-        if !listen.ip().to_canonical().is_loopback() && !config.listener.allow_anonymous {
-            return Err(ConfigError::OpenToTheNetwork {
-                listen,
-                origin: self.origin(keys::LISTEN),
-            });
+        let first = (config.listener.listen, keys::LISTEN);
+        let others = config
+            .listeners
+            .iter()
+            .map(|listener| (listener.listen, keys::LISTENERS));
+        for (listen, key) in std::iter::once(first).chain(others) {
+            if !listen.ip().to_canonical().is_loopback() && !config.listener.allow_anonymous {
+                return Err(ConfigError::OpenToTheNetwork {
+                    key,
+                    listen,
+                    origin: self.origin(key),
+                });
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod directives;
 mod error;
 mod keys;
 mod kind;
+mod listeners;
 mod load;
 mod print;
 mod quantity;
@@ -25,6 +26,7 @@ pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
+pub use listeners::NamedListener;
 pub use load::Overrides;
 pub use mqtt_session::MqttLimits;
 pub use service_variables::ignored_variables;
@@ -36,6 +38,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long an orderly shutdown may take.
     pub shutdown_timeout: Duration,
+    /// `[[listener]]`: where else to listen than at `mqtt.listen`.
+    pub listeners: Vec<NamedListener>,
     /// Section `[mqtt]`: the listener.
     pub listener: ListenerConfig,
     /// Section `[mqtt]`: what one client may take.
@@ -139,6 +143,12 @@ impl Config {
         self.mqtt.packet_bytes_max()
     }
 
+    /// Every listener, by its name: the one of `mqtt.listen` is called `mqtt`.
+    pub fn all_listeners(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        let others = self.listeners.iter().map(|other| (other.name.as_str(), other.listen));
+        std::iter::once(("mqtt", self.listener.listen)).chain(others)
+    }
+
     /// The limits of the inboxes.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -162,6 +172,7 @@ impl Default for Config {
         Config {
             data_dir: PathBuf::from("./data"),
             shutdown_timeout: Duration::from_secs(10),
+            listeners: Vec::new(),
             listener: ListenerConfig {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
                 allow_anonymous: false,

@@ -11,6 +11,7 @@ const EXAMPLE: &str = include_str!("../../../../inboxd.example.toml");
 const UNUSUAL: &str = r#"
 data_dir = "/srv/ü \"quoted\"/data"
 shutdown_timeout = "1500ms"
+listener = [{ name = "lan", listen = "[::1]:1" }]
 [mqtt]
 listen = "[::]:0"
 allow_anonymous = true
@@ -189,6 +190,11 @@ fn every_key_reaches_its_place() {
     let mqtt = &config.mqtt;
     assert_eq!(config.data_dir, Path::new("/srv/ü \"quoted\"/data"));
     assert_eq!(config.shutdown_timeout, Duration::from_millis(1500));
+    let listeners: Vec<_> = config
+        .all_listeners()
+        .map(|(name, at)| format!("{name} {at}"))
+        .collect();
+    assert_eq!(listeners, ["mqtt [::]:0", "lan [::1]:1"]);
     assert_eq!(
         (
             config.listener.listen.to_string().as_str(),
