@@ -6,8 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod config_command;
 pub mod exit;
-#[cfg(feature = "testing")]
-pub mod filters;
 pub mod inbox_command;
 pub mod logging;
 mod observe;

@@ -1,15 +1,17 @@
 //! Topic filters: what parses, and what it matches, against a matcher so simple that it can be read beside section 4.7.
 
-use inboxd::filters::{Filter, inbox_of, is_topic_name, topic_of_inbox};
+use mqtt_codec::{TopicFilter, topic_name_fault};
+use mqtt_session::{Destination, InboxNames};
 
 /// A filter, a newline, and topics, one on each line.
 pub fn filters(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (filter_text, topics) = text.split_once('\n').unwrap_or((text, "a/b"));
-    let filter = Filter::parse(filter_text);
+    let filter = TopicFilter::parse(filter_text);
     assert_eq!(filter.is_ok(), is_valid(filter_text), "{filter_text:?}: {filter:?}");
     if let Ok(filter) = &filter {
-        assert_eq!(filter.parts(), parts(filter_text), "{filter_text:?}");
+        let read = (filter.share_group(), filter.filter());
+        assert_eq!(read, parts(filter_text), "{filter_text:?}");
         assert_eq!(
             filter.has_wildcards(),
             parts(filter_text).1.contains(['+', '#']),
@@ -18,7 +20,7 @@ pub fn filters(data: &[u8]) {
     }
     for topic in topics.split('\n').filter(|topic| !topic.contains('\0')) {
         let is_name = !topic.is_empty() && !topic.contains(['+', '#']);
-        assert_eq!(is_topic_name(topic), is_name, "{topic:?}");
+        assert_eq!(topic_name_fault(topic).is_none(), is_name, "{topic:?}");
         if is_name {
             inboxes(topic);
         }
@@ -26,9 +28,9 @@ pub fn filters(data: &[u8]) {
             let expected = matches(parts(filter_text).1, topic);
             assert_eq!(filter.matches(topic), expected, "{filter_text:?} {topic:?}");
             assert_eq!(
-                filter.matches_in_router(topic),
+                pubsub::matches(topic, filter.filter()),
                 expected,
-                "the router: {filter_text:?} {topic:?}"
+                "ordinary topics: {filter_text:?} {topic:?}"
             );
         }
     }
@@ -39,18 +41,18 @@ fn inboxes(topic: &str) {
     for prefix in ["", "inbox/"] {
         let name = topic.strip_prefix(prefix).unwrap_or_default();
         let is_inbox = !name.is_empty() && name.len() <= 1024 && !name.contains('/') && !topic.starts_with('$');
-        let inbox = inbox_of(prefix, topic);
+        let names = InboxNames::new(prefix);
+        let inbox = match names.destination(topic) {
+            Destination::Inbox(id) => Some(id),
+            Destination::Ordinary | Destination::Reserved(_) | Destination::Forbidden(_) => None,
+        };
         assert_eq!(
             inbox.as_ref().map(|id| id.as_str()),
             is_inbox.then_some(name),
             "{prefix:?} {topic:?}"
         );
         if let Some(id) = inbox {
-            assert_eq!(
-                topic_of_inbox(prefix, &id).as_deref(),
-                Some(topic),
-                "one inbox has one topic"
-            );
+            assert_eq!(names.topic_of(&id).as_deref(), Some(topic), "one inbox has one topic");
         }
     }
 }
