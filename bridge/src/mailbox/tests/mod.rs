@@ -3,6 +3,7 @@
 mod audit;
 mod committing;
 mod desk;
+mod margins;
 mod quota;
 mod reading;
 mod settling;
