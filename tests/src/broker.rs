@@ -247,7 +247,9 @@ impl Process {
         };
         match readiness.recv_timeout(DEADLINE) {
             Ok(line) => {
-                let port = line.strip_prefix(READY).and_then(|port| port.parse().ok());
+                let port = line
+                    .strip_prefix(READY)
+                    .and_then(|rest| rest.split(' ').next()?.parse().ok());
                 process.port = port.unwrap_or_else(|| panic!("the first line on standard output is {line:?}"));
             }
             Err(RecvTimeoutError::Timeout) => {

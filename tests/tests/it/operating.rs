@@ -1,11 +1,14 @@
 //! Operating the broker: start, stop, configuration, exit codes, and the commands on a stopped broker's directory.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 
-use inbox_tests::{Broker, Connect, Props, PublishPacket, RawClient, Version, inboxd_command, property, run_inboxd};
+use inbox_tests::{
+    Broker, Connect, Packet, Props, PublishPacket, RawClient, Version, inboxd_command, property, run_inboxd,
+};
 use rustix::process::Signal;
 
 /// Asserts the exit code and that the end of standard error is a sentence with every one of `words`; nothing on
@@ -43,6 +46,28 @@ fn the_ready_line_is_all_that_standard_output_ever_shows() {
     RawClient::clean(&broker, Version::V5, "alice").publish("bob", "x", 1);
     let exit = broker.terminate();
     assert_eq!(exit.stdout, [format!("inboxd ready mqtt=127.0.0.1:{port}")]);
+}
+
+#[test]
+fn every_listener_is_named_and_serves() {
+    // Goal: a listener of [[listener]] serves beside the one of mqtt.listen, and the ready line names both; mail goes from one to the other.
+    let config = "[[listener]]\nname = \"second\"\nlisten = \"127.0.0.1:0\"\n";
+    let mut broker = Broker::with_config(config);
+    let line = broker.stdout().concat();
+    let second = line.rsplit_once(" second=127.0.0.1:").expect("it is named").1;
+    let port: u16 = second.parse().unwrap();
+    assert_ne!(port, broker.port());
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    let mut other = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // CONNECT of "alice" with MQTT 3.1.1, and a publish to "bob" with QoS 1.
+    other
+        .write_all(b"\x10\x11\0\x04MQTT\x04\x02\0\0\0\x05alice\x32\x08\0\x03bob\0\x01x")
+        .unwrap();
+    let Packet::Publish(mail) = bob.next() else {
+        panic!("bob gets the mail first")
+    };
+    assert_eq!(mail.payload, b"x");
+    assert_eq!(broker.terminate().code, Some(0));
 }
 
 #[test]
