@@ -12,6 +12,8 @@ use super::{DecodeError, PacketType, Version, frame};
 pub struct Connect<'a> {
     /// The version that the client speaks from here on.
     pub version: Version,
+    /// The client speaks MQTT 3.1, which is served as 3.1.1 but for a few differences.
+    pub is_v31: bool,
     /// Clean start; clean session in MQTT 3.1.1.
     pub clean_start: bool,
     /// In seconds; 0 turns it off.
@@ -90,13 +92,14 @@ pub struct Will<'a> {
 /// [`DecodeError::Protocol`] when it is no CONNECT (MQTT-3.1.0-1), [`DecodeError::UnsupportedVersion`] for other
 /// versions of MQTT, and every other rule that it breaks. [`peek_version`] tells whether and how to answer.
 pub fn decode_connect(packet: &[u8]) -> Result<Connect<'_>, DecodeError> {
-    let (packet_type, _, mut reader) = frame::split(packet)?;
+    let (packet_type, _, mut reader) = frame::split(packet, frame::Flags::Strict)?;
     if packet_type != PacketType::Connect {
         return Err(DecodeError::Protocol(
             "the first packet of a connection must be CONNECT (MQTT-3.1.0-1)",
         ));
     }
-    let version = protocol(&mut reader)?;
+    let protocol = protocol(&mut reader)?;
+    let (version, is_v31) = (protocol.version(), protocol == Protocol::V31);
     let flags = Flags::read(&mut reader, version)?;
     let keep_alive = reader.u16()?;
     let properties = match version {
@@ -113,6 +116,7 @@ pub fn decode_connect(packet: &[u8]) -> Result<Connect<'_>, DecodeError> {
     reader.end()?;
     Ok(Connect {
         version,
+        is_v31,
         clean_start: flags.clean_start,
         keep_alive,
         client_id,
@@ -132,14 +136,14 @@ pub fn peek_version(packet: &[u8]) -> Option<Version> {
         return None;
     }
     reader.variable_byte_integer().ok()?;
-    protocol(&mut reader).ok()
+    Some(protocol(&mut reader).ok()?.version())
 }
 
 /// The Maximum Packet Size that a broken CONNECT of MQTT 5 states, so that its refusal can keep to it (MQTT-3.1.2-24); `None` when
 /// it states none, or not where it can be read.
 pub fn peek_maximum_packet_size(packet: &[u8]) -> Option<u32> {
-    let (_, _, mut reader) = frame::split(packet).ok()?;
-    if protocol(&mut reader).ok()? != Version::V5 {
+    let (_, _, mut reader) = frame::split(packet, frame::Flags::Strict).ok()?;
+    if protocol(&mut reader).ok()? != Protocol::V5 {
         return None;
     }
     let (_flags, _keep_alive) = (reader.u8().ok()?, reader.u16().ok()?);
@@ -200,17 +204,36 @@ impl Flags {
     }
 }
 
-/// Protocol name and level (MQTT 5, sections 3.1.2.1 and 3.1.2.2).
-fn protocol(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
+/// What the first bytes of CONNECT can say that the broker speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    V31,
+    V311,
+    V5,
+}
+
+impl Protocol {
+    /// MQTT 3.1 has the packets of 3.1.1.
+    fn version(self) -> Version {
+        match self {
+            Protocol::V31 | Protocol::V311 => Version::V311,
+            Protocol::V5 => Version::V5,
+        }
+    }
+}
+
+/// Protocol name and level (MQTT 5, sections 3.1.2.1 and 3.1.2.2; MQTT 3.1, section 3.1).
+fn protocol(reader: &mut Reader<'_>) -> Result<Protocol, DecodeError> {
     let name = reader.binary()?;
     if name != b"MQTT" && name != b"MQIsdp" {
         return Err(DecodeError::Malformed(
-            "the protocol name of CONNECT must be MQTT (MQTT-3.1.2-1)",
+            "the protocol name of CONNECT must be MQTT (MQTT-3.1.2-1), or MQIsdp in MQTT 3.1",
         ));
     }
     match (name, reader.u8()?) {
-        (b"MQTT", 4) => Ok(Version::V311),
-        (b"MQTT", 5) => Ok(Version::V5),
+        (b"MQIsdp", 3) => Ok(Protocol::V31),
+        (b"MQTT", 4) => Ok(Protocol::V311),
+        (b"MQTT", 5) => Ok(Protocol::V5),
         (_, level) => Err(DecodeError::UnsupportedVersion(level)),
     }
 }

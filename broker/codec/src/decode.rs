@@ -1,5 +1,6 @@
 //! From the bytes of one packet to a [`Packet`].
 
+use super::frame::Flags;
 use super::{AckKind, DecodeError, Packet, PacketType, Version, ack, frame, publish, subscribe};
 
 /// Decodes one whole packet, as [`super::frame`] measured it, of a client that has connected with `version`.
@@ -8,7 +9,19 @@ use super::{AckKind, DecodeError, Packet, PacketType, Version, ack, frame, publi
 /// Every rule of the specification that the packet breaks by itself. What a client must not send at all is no error
 /// here but [`Packet::Unexpected`].
 pub fn decode(version: Version, packet: &[u8]) -> Result<Packet<'_>, DecodeError> {
-    let (packet_type, flags, reader) = frame::split(packet)?;
+    decode_with(version, packet, Flags::Strict)
+}
+
+/// As [`decode`], of a client that has connected with MQTT 3.1, which otherwise has the packets of 3.1.1.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_v31(packet: &[u8]) -> Result<Packet<'_>, DecodeError> {
+    decode_with(Version::V311, packet, Flags::V31)
+}
+
+fn decode_with(version: Version, packet: &[u8], flags: Flags) -> Result<Packet<'_>, DecodeError> {
+    let (packet_type, flags, reader) = frame::split(packet, flags)?;
     match packet_type {
         PacketType::Publish => publish::decode(version, flags, reader).map(Packet::Publish),
         PacketType::PubAck => ack::decode_ack(version, AckKind::PubAck, reader).map(Packet::PubAck),

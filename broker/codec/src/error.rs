@@ -27,8 +27,8 @@ pub enum DecodeError {
     },
     /// The CONNECT is of another version of MQTT; the number is its protocol level.
     #[error(
-        "the client speaks protocol level {0} and the broker speaks 4 (MQTT 3.1.1) and 5 (MQTT 5): use one of these \
-         (MQTT-3.1.2-2)"
+        "the client speaks protocol level {0} and the broker speaks 3 (MQTT 3.1, as MQIsdp), 4 (MQTT 3.1.1) and 5 (MQTT 5): use one of \
+         these (MQTT-3.1.2-2)"
     )]
     UnsupportedVersion(u8),
     /// A topic name (of a message, a will or a response) is empty or holds a wildcard.

@@ -10,10 +10,41 @@ use super::{DecodeError, PacketType};
 /// (MQTT-2.1.3-1) and a remaining length of more than four bytes or more bytes than needed (MQTT-1.5.5-1), and
 /// [`DecodeError::TooLarge`] for a packet of more than `packet_bytes_max` bytes, fixed header included.
 pub fn frame(buf: &[u8], packet_bytes_max: usize) -> Result<Option<usize>, DecodeError> {
+    measure(buf, packet_bytes_max, Flags::Strict)
+}
+
+/// As [`frame`], of a client of MQTT 3.1.
+///
+/// # Errors
+/// As [`frame`].
+pub fn frame_v31(buf: &[u8], packet_bytes_max: usize) -> Result<Option<usize>, DecodeError> {
+    measure(buf, packet_bytes_max, Flags::V31)
+}
+
+/// Which flags the first byte of a packet may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flags {
+    /// Those of MQTT 3.1.1 and 5.
+    Strict,
+    /// MQTT 3.1 sets DUP on what is sent again, PUBREL, SUBSCRIBE and UNSUBSCRIBE included (3.1, section 2.1).
+    V31,
+}
+
+impl Flags {
+    /// The first byte as the later versions want it.
+    fn of(self, first: u8) -> u8 {
+        match (self, PacketType::of_first_byte(first)) {
+            (Flags::V31, Some(PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe)) => first & !0b1000,
+            _ => first,
+        }
+    }
+}
+
+fn measure(buf: &[u8], packet_bytes_max: usize, flags: Flags) -> Result<Option<usize>, DecodeError> {
     let Some((&first, rest)) = buf.split_first() else {
         return Ok(None);
     };
-    packet_type(first)?;
+    packet_type(flags.of(first))?;
     let Some((remaining, length_bytes)) = wire::variable_byte_integer(rest)? else {
         return Ok(None);
     };
@@ -28,9 +59,9 @@ pub fn frame(buf: &[u8], packet_bytes_max: usize) -> Result<Option<usize>, Decod
 }
 
 /// Splits a whole packet into its type, the flags of its first byte, and what follows the fixed header.
-pub(super) fn split(packet: &[u8]) -> Result<(PacketType, u8, Reader<'_>), DecodeError> {
+pub(super) fn split(packet: &[u8], flags: Flags) -> Result<(PacketType, u8, Reader<'_>), DecodeError> {
     let mut reader = Reader::new(packet);
-    let first = reader.u8()?;
+    let first = flags.of(reader.u8()?);
     let packet_type = packet_type(first)?;
     let remaining = reader.variable_byte_integer()?;
     if reader.rest().len() != remaining as usize {

@@ -34,10 +34,10 @@ use std::num::NonZeroU16;
 
 pub use ack::{Ack, Auth, Disconnect};
 pub use connect::{Connect, ConnectProperties, Will, decode_connect, peek_maximum_packet_size, peek_version};
-pub use decode::decode;
+pub use decode::{decode, decode_v31};
 pub use encode::{AckKind, ConnAck, PublishOut};
 pub use error::DecodeError;
-pub use frame::frame;
+pub use frame::{frame, frame_v31};
 pub use properties::{MessageProperties, UserProperties};
 pub use publish::{BegunPublish, Publish, begin_publish};
 pub use subscribe::{

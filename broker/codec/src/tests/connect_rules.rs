@@ -93,11 +93,38 @@ fn every_field_of_a_full_connect_is_read() {
 }
 
 #[test]
+fn mqtt_3_1_has_the_packets_of_3_1_1() {
+    // Goal: MQIsdp with level 3 is let in and known for what it is; it may set DUP where later versions must not, and nowhere else.
+    let bytes = packet(0x10, &[b"\0\x06MQIsdp\x03", &[0x02], KEEP_ALIVE, &text("old")]);
+    let connect = decode_connect(&bytes).unwrap();
+    assert_eq!(
+        (connect.version, connect.is_v31, connect.client_id),
+        (Version::V311, true, "old")
+    );
+    assert_eq!(peek_version(&bytes), Some(Version::V311));
+    for (first, body) in [
+        (0x82, &b"\0\x01\0\x01a\0"[..]),
+        (0xA2, b"\0\x01\0\x01a"),
+        (0x62, b"\0\x01"),
+    ] {
+        let again = packet(first | 0x08, &[body]);
+        assert!(crate::frame(&again, 100).is_err());
+        assert!(crate::decode(Version::V311, &again).is_err());
+        assert_eq!(crate::frame_v31(&again, 100), Ok(Some(again.len())));
+        assert_eq!(
+            crate::decode_v31(&again),
+            crate::decode(Version::V311, &packet(first, &[body]))
+        );
+    }
+    assert!(crate::decode_v31(&packet(0xC8, &[])).is_err());
+}
+
+#[test]
 fn other_protocols_are_refused_by_name_and_level() {
-    // Goal: MQTT 3.1, bridges, 3, 9 are told 0x84 (MQTT-3.1.2-2); what is no MQTT at all is malformed (MQTT-3.1.2-1).
+    // Goal: bridges, 3 under another name, 9 are told 0x84 (MQTT-3.1.2-2); what is no MQTT at all is malformed (MQTT-3.1.2-1).
     for header in [
-        &b"\0\x06MQIsdp\x03"[..],
-        b"\0\x06MQIsdp\x04",
+        &b"\0\x06MQIsdp\x04"[..],
+        b"\0\x06MQIsdp\x83",
         b"\0\x04MQTT\x03",
         b"\0\x04MQTT\x09",
         b"\0\x04MQTT\x84",

@@ -261,6 +261,7 @@ impl Client<'_> {
 fn connect(id: &str) -> Connect<'_> {
     Connect {
         version: V5,
+        is_v31: false,
         clean_start: true,
         keep_alive: 0,
         client_id: id,

@@ -51,6 +51,7 @@ fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Ses
     };
     let connect = Connect {
         version: Version::V5,
+        is_v31: false,
         clean_start: false,
         keep_alive: 0,
         client_id: "bob",
