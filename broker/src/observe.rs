@@ -84,6 +84,7 @@ pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc
     loop {
         tokio::select! {
             _ = ticks.tick() => {
+                shared.metrics.refusals.tell_left_out(shared.hub.now().mono);
                 publish(&router, "metrics".into(), metrics(&shared, &router), true).await;
             }
             Some(event) = events.recv() => {
@@ -100,6 +101,7 @@ fn metrics(shared: &Shared, router: &Router) -> String {
         ("router_refreshes", router.refreshes()),
         ("router_lost", router.lost()),
         ("shared_subscription_lost", router.orphans_lost()),
+        ("log_records_lost", crate::logging::lost()),
     ];
     let numbers = shared.metrics.snapshot().into_iter().chain(inboxes).chain(routed);
     let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();

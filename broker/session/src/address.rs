@@ -27,6 +27,11 @@ impl InboxNames {
         InboxNames { prefix: prefix.into() }
     }
 
+    /// What the topics of all inboxes begin with; it is empty or ends with a slash.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Where a message on `topic`, a valid topic name, goes.
     pub fn destination(&self, topic: &str) -> Destination {
         if topic.starts_with('$') {

@@ -5,6 +5,7 @@
 mod address;
 mod conversation;
 mod metrics;
+mod refusals;
 mod session;
 mod session_table;
 mod will;
@@ -12,9 +13,10 @@ mod will;
 pub use address::{Destination, InboxNames};
 pub use conversation::{Conversation, Step};
 pub use metrics::{Counted, Gauge, Metrics};
+pub use refusals::{Cause, Refusals};
 pub use session::{
     Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,
-    Will,
+    Wanted, Will,
 };
 pub use session_table::{Place, Remains, SessionTable, Sessions, wills};
 pub use will::deliver;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use inbox_types::Counter;
 
+use crate::refusals::Refusals;
+
 /// Totals since the start, and what is now.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub too_large_for_reader: Counter,
     /// Wills that were published.
     pub wills_published: Counter,
+    /// What was refused, by cause.
+    pub refusals: Refusals,
 }
 
 /// A number that goes up and down.
@@ -64,7 +68,7 @@ impl Drop for Counted {
 impl Metrics {
     /// Every number by name, in a fixed order.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
-        vec![
+        let mut numbers = vec![
             ("connections", self.connections.get()),
             ("connects_accepted", self.connects_accepted.get()),
             ("connects_refused", self.connects_refused.get()),
@@ -76,6 +80,8 @@ impl Metrics {
             ("ordinary_overflowed", self.ordinary_overflowed.get()),
             ("too_large_for_reader", self.too_large_for_reader.get()),
             ("wills_published", self.wills_published.get()),
-        ]
+        ];
+        numbers.extend(self.refusals.snapshot());
+        numbers
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use inbox_types::{ClientId, Message, Micros, Qos};
 
 use crate::address::Destination;
+use crate::refusals::Cause;
 use crate::session::{Shared, Will, as_mail, expiry};
 use pubsub::{OrdinaryMessage, Router};
 
@@ -13,9 +14,9 @@ pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, wi
     let Some(message) = deliver(shared, from, will) else {
         return;
     };
-    let from = message.from.clone();
+    let (from, topic) = (message.from.clone(), message.topic.clone());
     if let Err(error) = router.publish(message).await {
-        tracing::warn!(client = %from, %error, "a will was not published");
+        refused(shared, &from, &topic, &error);
     }
 }
 
@@ -60,9 +61,14 @@ pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMe
         }
         Destination::Reserved(why) => {
             shared.metrics.reserved_topics_dropped.add(1);
-            tracing::info!(client = %from, why, "a will to a topic that begins with $ was dropped");
+            refused(shared, &from, &will.topic, &why);
         }
-        Destination::Forbidden(why) => tracing::warn!(client = %from, why, "a will was not published"),
+        Destination::Forbidden(why) => refused(shared, &from, &will.topic, &why),
     }
     None
+}
+
+fn refused(shared: &Shared, from: &ClientId, topic: &str, why: &dyn std::fmt::Display) {
+    let now = shared.hub.now().mono;
+    shared.metrics.refusals.note(Cause::Will, from, topic, why, now);
 }

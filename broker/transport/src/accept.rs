@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mqtt_session::Cause;
 use tokio::sync::mpsc;
 
 use crate::connection::{Broker, serve};
@@ -18,14 +19,20 @@ pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker
         let (io, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::error!(%error, listener = %name, "cannot accept a connection; raise the limit on open files if it says so");
+                // Nobody knows who they are.
+                let now = broker.shared.hub.now().mono;
+                let refusals = &broker.shared.metrics.refusals;
+                refusals.note(Cause::NoDescriptor, &"anyone", &name, &error, now);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Some(slot) = broker.shared.metrics.connections.enter(broker.connections_max as u64) else {
             broker.shared.metrics.connects_refused.add(1);
-            tracing::warn!(%peer, listener = %name, "a connection was closed: mqtt.connections_max are open");
+            let now = broker.shared.hub.now().mono;
+            let why = format_args!("{} connections are open (mqtt.connections_max)", broker.connections_max);
+            let refusals = &broker.shared.metrics.refusals;
+            refusals.note(Cause::ConnectionLimit, &peer.ip(), &name, &why, now);
             continue;
         };
         tracing::debug!(%peer, listener = %name, "accepted");

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use inbox_types::Now;
-use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step};
+use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step, Wanted};
 use pubsub::Router;
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
@@ -186,7 +186,14 @@ impl<T: Io> Connection<T> {
             RouterCall::Subscribe(mut call) => {
                 let Some(place) = &self.place else { return };
                 let mut refused = Vec::new();
-                for (at, number, filter, share, send_retained) in call.requests() {
+                for Wanted {
+                    at,
+                    number,
+                    filter,
+                    share,
+                    send_retained,
+                } in call.requests()
+                {
                     let sink = place.outbox().clone();
                     if let Err(error) = router
                         .subscribe(place.key(), sink, number, filter, share, send_retained)

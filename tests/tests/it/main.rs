@@ -18,6 +18,7 @@ mod file_modes;
 mod logging;
 mod mqtt;
 mod operating;
+mod refusals;
 mod restart;
 mod rule_01_inbox_topics;
 mod rule_02_reading;

@@ -4,8 +4,12 @@ use inbox_types::{ClientId, NOTICE_FROM};
 use rand::RngCore;
 
 use crate::address::Destination;
+use crate::refusals::Cause;
 use crate::session::{Link, Shared};
 use mqtt_codec::{Connect, DecodeError, Version, encode, reason};
+
+/// Set in the protocol level by a client that is another broker.
+const BRIDGE: u8 = 0x80;
 
 /// A client that is let in, and does not have its session yet.
 pub(super) struct Admitted {
@@ -28,6 +32,19 @@ pub(super) enum Refused {
     Malformed(DecodeError),
     #[error("{why}")]
     Declined { reason: u8, why: String },
+}
+
+impl Refused {
+    /// Why the broker said no; `None` when it was the client that went away.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        match self {
+            Refused::Lost => None,
+            Refused::Late => Some(Cause::ConnectTimeout),
+            Refused::NotConnect => Some(Cause::NotConnect),
+            Refused::Malformed(error) => Some(Cause::from(error)),
+            Refused::Declined { reason, .. } => Some(Cause::of_connect(*reason)),
+        }
+    }
 }
 
 /// Looks for CONNECT at the start of `received`. Gives the client and the length of its packet; `None`: more must come. The answer to
@@ -124,6 +141,12 @@ fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Refused> {
                 "a session that is not clean needs a client ID (MQTT-3.1.3-8 of MQTT 3.1.1)".into(),
             );
         }
+        if connect.is_v31 {
+            return declined(
+                reason::CLIENT_IDENTIFIER_NOT_VALID,
+                "MQTT 3.1 needs a client ID (section 3.1)".into(),
+            );
+        }
         return match ClientId::new(&made_up_id()) {
             Ok(id) => Ok((id, true)),
             Err(error) => declined(reason::UNSPECIFIED_ERROR, error.to_string()),
@@ -150,8 +173,9 @@ fn made_up_id() -> String {
 
 fn refuse_malformed(out: &mut Vec<u8>, packet: &[u8], error: DecodeError) -> Refused {
     let version = match error {
-        // MQTT 3.1 and older are told in the way of 3.1.1, newer versions in the way of 5 (MQTT-3.1.2-2).
-        DecodeError::UnsupportedVersion(level) if level < 5 => Some(Version::V311),
+        // Older versions than 5 are told in the way of 3.1.1, newer ones in the way of 5 (MQTT-3.1.2-2). Bridges of Mosquitto set the
+        // highest bit of the level.
+        DecodeError::UnsupportedVersion(level) if level & !BRIDGE < 5 => Some(Version::V311),
         DecodeError::UnsupportedVersion(_) => Some(Version::V5),
         _ => mqtt_codec::peek_version(packet),
     };

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use inbox_types::{ClientId, Now, Ticket};
 
+use crate::refusals::Cause;
 use crate::session::{Ending, Order, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
 use handshake::{Admitted, Refused, read_connect};
 use mqtt_codec::reason;
@@ -203,8 +204,7 @@ impl Conversation {
     /// The router did not take an ordinary message with QoS 0.
     pub fn dropped(&mut self, why: &pubsub::PublishError) {
         if let State::Open(session) | State::Leaving(session, _) = &self.state {
-            self.shared.metrics.publishes_refused.add(1);
-            tracing::warn!(client = %session.id(), error = %why, "a publish with QoS 0 was dropped");
+            session.dropped("", why);
         }
     }
 
@@ -322,7 +322,14 @@ impl Conversation {
     /// Does not let the client in.
     fn refuse(&mut self, refused: &Refused, now: Now) {
         self.shared.metrics.connects_refused.add(1);
-        tracing::info!(peer = %self.peer, why = %refused, "a client was not let in");
+        match refused.cause() {
+            // A connection without a client ID is told about by its address; its port says nothing.
+            Some(cause) => {
+                let refusals = &self.shared.metrics.refusals;
+                refusals.note(cause, &self.peer.ip(), "", refused, now.mono);
+            }
+            None => tracing::debug!(peer = %self.peer, why = %refused, "a connection was gone before its CONNECT"),
+        }
         let ending = match refused {
             Refused::Lost => Ending::Lost,
             Refused::Declined { reason, why } => Ending::closed(*reason, why.clone()),
@@ -399,7 +406,12 @@ impl Conversation {
     fn tell_ending(&self, session: &Session, ending: &Ending) {
         let (peer, client) = (self.peer, session.id());
         if let Ending::Closed { reason, why } = ending {
-            tracing::info!(%peer, %client, reason = format_args!("{reason:#04x}"), %why, "the broker ended a connection");
+            tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), %why, "the broker ends a connection");
+            if *reason != reason::SERVER_SHUTTING_DOWN {
+                let now = self.shared.hub.now().mono;
+                let cause = Cause::of_ending(*reason);
+                self.shared.metrics.refusals.note(cause, client, "", why, now);
+            }
             let is_order = matches!(*reason, reason::SESSION_TAKEN_OVER | reason::SERVER_SHUTTING_DOWN);
             self.shared.metrics.protocol_errors.add(u64::from(!is_order));
         } else {

@@ -5,6 +5,7 @@ use inbox_types::{Qos, Ticket};
 use super::bounce::Subject;
 use super::incoming::Answer;
 use super::{Ending, Session};
+use crate::refusals::Cause;
 use mqtt_codec::{Ack, AckKind, PacketId, Version, encode, reason};
 use pubsub::{PublishError, Reach};
 
@@ -39,8 +40,7 @@ impl Session {
         why: String,
     ) -> Result<(), Ending> {
         let Some((packet_id, qos)) = answers else {
-            self.shared.metrics.publishes_refused.add(1);
-            tracing::warn!(client = %self.id, why, "a publish with QoS 0 was dropped");
+            self.refused(Cause::PayloadTooLarge, "", &why);
             return Ok(());
         };
         let kind = match qos {
@@ -60,6 +60,23 @@ impl Session {
             }
         }
         self.flush_answers()
+    }
+
+    /// The router did not take a message with QoS 0, which gets no answer.
+    pub fn dropped(&self, topic: &str, error: &PublishError) {
+        let cause = match error {
+            PublishError::RetainedFull => Cause::Full,
+            PublishError::Stopped => Cause::Failed,
+        };
+        self.refused(cause, topic, error);
+    }
+
+    pub(super) fn refused(&self, cause: Cause, topic: &str, why: &dyn std::fmt::Display) {
+        let metrics = &self.shared.metrics;
+        metrics.publishes_refused.add(1);
+        metrics
+            .refusals
+            .note(cause, &self.id, topic, why, self.shared.hub.now().mono);
     }
 
     /// Takes the outcomes that came from the inboxes.
@@ -102,8 +119,8 @@ impl Session {
 
     pub(super) fn answer(&mut self, ticket: Ticket, answer: &Answer) {
         if answer.is_refusal() {
-            self.shared.metrics.publishes_refused.add(1);
-            tracing::warn!(client = %self.id, reason = answer.reason, why = answer.why.as_deref(), "a publish was refused");
+            let why = answer.why.as_deref().unwrap_or("no reason was given");
+            self.refused(Cause::of_publish(answer.reason), "", &why);
             if self.bounce(ticket, answer) {
                 return;
             }

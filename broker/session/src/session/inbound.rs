@@ -10,6 +10,7 @@ use super::incoming::Answer;
 use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
+use crate::refusals::Cause;
 use mqtt_codec::{AckKind, Publish, Version, reason};
 use pubsub::OrdinaryMessage;
 
@@ -69,7 +70,7 @@ impl Session {
             }
             Destination::Reserved(why) if self.link.version == Version::V311 => {
                 // As other brokers do: a client that does not know that it may not would send it again and again.
-                self.drop_reserved(why);
+                self.drop_reserved(publish.topic, why);
                 self.incoming.settle(ticket, &Answer::SUCCESS);
                 self.flush_answers()?;
             }
@@ -115,19 +116,20 @@ impl Session {
                 let message = ordinary(&self.id, topic, publish, now.wall);
                 self.calls.push_back(RouterCall::Publish(message, None));
             }
-            Destination::Reserved(why) => self.drop_reserved(why),
+            Destination::Reserved(why) => self.drop_reserved(publish.topic, why),
             Destination::Forbidden(why) => {
-                self.shared.metrics.publishes_refused.add(1);
-                tracing::warn!(client = %self.id, why, "a publish with QoS 0 was dropped");
+                self.refused(Cause::TopicInvalid, publish.topic, &why);
             }
         }
         Ok(())
     }
 
     /// A publish to a topic that is the broker's own leads nowhere.
-    fn drop_reserved(&self, why: &str) {
-        self.shared.metrics.reserved_topics_dropped.add(1);
-        tracing::info!(client = %self.id, why, "a publish to a topic that begins with $ was dropped");
+    fn drop_reserved(&self, topic: &str, why: &str) {
+        let metrics = &self.shared.metrics;
+        metrics.reserved_topics_dropped.add(1);
+        let now = self.shared.hub.now().mono;
+        metrics.refusals.note(Cause::TopicInvalid, &self.id, topic, &why, now);
     }
 
     /// The topic of a publish, by name or alias, and where it leads.

@@ -46,6 +46,8 @@ pub struct Link {
     /// In bytes.
     pub(super) packet_bytes_max: u32,
     pub(super) aliases: Aliases,
+    /// The client speaks MQTT 3.1.
+    pub(super) is_v31: bool,
     wants_reasons: bool,
     /// What CONNACK must say because it is not what the client asked for.
     changed_keep_alive: bool,
@@ -62,6 +64,7 @@ impl Default for Link {
             receive_maximum: u16::MAX,
             packet_bytes_max: u32::MAX,
             aliases: Aliases::default(),
+            is_v31: false,
             wants_reasons: false,
             changed_keep_alive: false,
             changed_session_expiry: false,
@@ -109,6 +112,7 @@ impl Link {
             receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
             packet_bytes_max: properties.maximum_packet_size.unwrap_or(u32::MAX),
             aliases: Aliases::new(properties.topic_alias_maximum),
+            is_v31: connect.is_v31,
             wants_reasons: properties.request_problem_information,
             changed_keep_alive,
             changed_session_expiry: wanted_expiry > expiry_max,
@@ -163,7 +167,8 @@ impl Link {
         shared: &Shared,
     ) {
         let connack = encode::ConnAck {
-            session_present,
+            // That byte is reserved in MQTT 3.1 (section 3.2).
+            session_present: session_present && !self.is_v31,
             reason: reason::SUCCESS,
             session_expiry: self.changed_session_expiry.then_some(self.session_expiry),
             receive_maximum: Some(shared.mqtt.unacknowledged_publishes_max),

@@ -36,6 +36,7 @@ mod outbox;
 mod oversized;
 mod receiving;
 mod subscribe;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +52,7 @@ pub(crate) use inbound::{as_mail, expiry};
 pub use limits::{MqttLimits, V311Refusals};
 pub use link::{Link, Will};
 pub use outbox::{Order, Outbox};
-pub use subscribe::SubscribeCall;
+pub use subscribe::{SubscribeCall, Wanted};
 
 use crate::address::InboxNames;
 use crate::metrics::Metrics;
@@ -61,7 +62,8 @@ use incoming::Incoming;
 use mqtt_codec::{DecodeError, encode};
 use oversized::Oversized;
 use pubsub::{OrdinaryMessage, SessionKey};
-use subscribe::{InboxSubscription, Subscriptions};
+use subscribe::InboxSubscription;
+use subscriptions::Subscriptions;
 
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
 const OUT_BYTES_MAX: usize = 256 * 1024;

@@ -7,7 +7,7 @@ use pubsub::{OrdinaryMessage, Orphan};
 
 use super::Session;
 use super::in_flight::What;
-use super::subscribe::outlives_connection;
+use super::subscriptions::outlives_connection;
 
 impl Session {
     /// Whether it has a shared subscription.

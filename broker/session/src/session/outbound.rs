@@ -7,7 +7,7 @@ use inbox_types::{Delivery, Message, Micros, NOTICE_FROM, Now, Qos};
 use super::digits;
 use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, What};
-use super::subscribe::Subscription;
+use super::subscriptions::Subscription;
 use super::{OUT_BYTES_MAX, Session};
 use mqtt_codec::{AckKind, PacketId, PublishOut, Version, encode, reason};
 

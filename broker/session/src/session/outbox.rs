@@ -190,7 +190,7 @@ impl Outbox {
         state
             .ordinary
             .front()
-            .is_some_and(|next| !super::subscribe::outlives_connection(next))
+            .is_some_and(|next| !super::subscriptions::outlives_connection(next))
     }
 
     /// The client has this piece of mail: it need not be sent.
@@ -290,7 +290,7 @@ impl Sink for Outbox {
             // A subscription gets its retained messages whole: their number is limited where they are kept.
             let takes_retained = state.retained < RETAINED_BEFORE_MAX;
             for delivery in batch.drain(..) {
-                if !online && !super::subscribe::outlives_connection(&delivery) {
+                if !online && !super::subscriptions::outlives_connection(&delivery) {
                     continue;
                 }
                 let live = state.ordinary.len() - state.retained;

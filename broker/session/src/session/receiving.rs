@@ -26,7 +26,12 @@ impl Session {
                 used += self.pass_over(rest)?;
                 continue;
             }
-            let length = match mqtt_codec::frame(rest, self.shared.packet_bytes_max) {
+            let max = self.shared.packet_bytes_max;
+            let framed = match self.link.is_v31 {
+                true => mqtt_codec::frame_v31(rest, max),
+                false => mqtt_codec::frame(rest, max),
+            };
+            let length = match framed {
                 Ok(Some(length)) => length,
                 Ok(None) => break,
                 Err(error) if self.can_pass_over(&error, rest) => match self.begin_oversized(rest)? {
@@ -40,7 +45,11 @@ impl Session {
             };
             let bytes = rest.get(..length).unwrap_or_default();
             used += length;
-            self.packet(mqtt_codec::decode(self.link.version, bytes)?, now)?;
+            let packet = match self.link.is_v31 {
+                true => mqtt_codec::decode_v31(bytes)?,
+                false => mqtt_codec::decode(self.link.version, bytes)?,
+            };
+            self.packet(packet, now)?;
         }
         Ok(used)
     }

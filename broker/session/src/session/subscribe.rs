@@ -1,14 +1,15 @@
 //! Subscriptions: the session's own inbox, and ordinary filters.
 
+use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq};
 
+use super::subscriptions::Subscription;
 use super::{Ending, RouterCall, Session};
+use crate::refusals::Cause;
 use mqtt_codec::TopicFilter;
 use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
 use pubsub::SubscribeError;
 
-/// The low bits of a subscription's number are its QoS.
-const QOS_BITS: u32 = 2;
 /// So much of a filter is quoted in a reason string.
 const QUOTED_CHARS_MAX: usize = 128;
 
@@ -22,79 +23,50 @@ pub(super) struct InboxSubscription {
     pub(super) attachment: Option<AttachmentId>,
 }
 
-/// One subscription to ordinary topics.
-#[derive(Debug)]
-pub(super) struct Subscription {
-    pub(super) number: u32,
-    pub(super) filter: TopicFilter,
-    pub(super) options: SubscriptionOptions,
-    pub(super) subscription_id: Option<u32>,
+/// What a topic filter names.
+enum Named {
+    /// The client's own inbox.
+    OwnInbox,
+    /// The inbox of another client.
+    OthersInbox,
+    /// An inbox, through a shared subscription: it would be a way to read another's.
+    SharedInbox,
+    /// Ordinary topics.
+    Ordinary,
 }
 
-/// The ordinary subscriptions of a session: few, so they are searched one by one.
-#[derive(Debug, Default)]
-pub(super) struct Subscriptions {
-    all: Vec<Subscription>,
-    next: u32,
+/// Why a filter is not granted.
+struct Denied {
+    cause: Cause,
+    why: String,
 }
 
-impl Subscriptions {
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+impl Denied {
+    fn new(cause: Cause, why: impl Into<String>) -> Self {
+        Denied { cause, why: why.into() }
     }
 
-    /// Whether one of them is shared.
-    pub(super) fn has_shares(&self) -> bool {
-        self.all
-            .iter()
-            .any(|subscription| subscription.filter.share_group().is_some())
+    /// The reason code in SUBACK.
+    fn code(&self) -> u8 {
+        match self.cause {
+            Cause::OthersInbox | Cause::SharedInbox => reason::NOT_AUTHORIZED,
+            Cause::FilterInvalid | Cause::FilterReserved => reason::TOPIC_FILTER_INVALID,
+            Cause::SubscriptionLimit | Cause::FilterLimit => reason::QUOTA_EXCEEDED,
+            Cause::SubscribeStopped => reason::IMPLEMENTATION_SPECIFIC_ERROR,
+            _ => reason::UNSPECIFIED_ERROR,
+        }
     }
-
-    pub(super) fn get(&self, number: u32) -> Option<&Subscription> {
-        self.all
-            .iter()
-            .find(|subscription| subscription.number >> QOS_BITS == number >> QOS_BITS)
-    }
-
-    fn by_filter(&self, filter: &str) -> Option<&Subscription> {
-        self.all
-            .iter()
-            .find(|subscription| subscription.filter.as_str() == filter)
-    }
-
-    fn remove(&mut self, filter: &str) -> Option<Subscription> {
-        let at = self
-            .all
-            .iter()
-            .position(|subscription| subscription.filter.as_str() == filter)?;
-        Some(self.all.swap_remove(at))
-    }
-
-    /// A number for a subscription with `qos`, which it tells: see [`outlives_connection`]. One that takes the place of `earlier`
-    /// is the same but for the QoS, so that deliveries under way find it.
-    fn number(&mut self, earlier: Option<u32>, qos: Qos) -> u32 {
-        let counted = match earlier {
-            Some(earlier) => earlier >> QOS_BITS,
-            None => {
-                self.next = (self.next + 1) % (u32::MAX >> QOS_BITS);
-                self.next
-            }
-        };
-        counted << QOS_BITS | qos as u32
-    }
-}
-
-/// Whether a message waits for a client that is away: those with QoS 0 do not, on either side (MQTT 5, section 4.1).
-pub(super) fn outlives_connection(delivery: &pubsub::Delivery) -> bool {
-    delivery.subscription & ((1 << QOS_BITS) - 1) != 0 && delivery.message.qos != Qos::AtMostOnce
 }
 
 /// A SUBSCRIBE that awaits the router. Its task makes the subscriptions, notes errors in `codes`, and hands it back.
 pub struct SubscribeCall {
     packet_id: PacketId,
     codes: Vec<u8>,
-    why: Option<String>,
+    /// Filters that are not granted, and why.
+    denied: Vec<(Box<str>, Denied)>,
     requests: Vec<Request>,
+    /// The numbers of the requests by their filters: one packet can have very many.
+    numbers: HashMap<Box<str>, u32>,
     attach: bool,
 }
 
@@ -105,31 +77,48 @@ struct Request {
     send_retained: bool,
 }
 
+/// What the router is to be asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'c> {
+    /// The place of the request, for [`SubscribeCall::refused`].
+    pub at: usize,
+    /// The number of the subscription.
+    pub number: u32,
+    /// The topic filter, without `$share/NAME/`.
+    pub filter: &'c str,
+    /// The name of a shared subscription.
+    pub share: Option<&'c str>,
+    /// Whether retained messages are to be sent.
+    pub send_retained: bool,
+}
+
 impl SubscribeCall {
-    /// What to ask the router for: a number, a filter, a share name, whether retained messages are wanted.
-    pub fn requests(&self) -> impl Iterator<Item = (usize, u32, &str, Option<&str>, bool)> {
+    /// What to ask the router for, in order.
+    pub fn requests(&self) -> impl Iterator<Item = Wanted<'_>> {
         self.requests.iter().enumerate().map(|(at, request)| {
             let Subscription { number, filter, .. } = &request.subscription;
-            (
+            Wanted {
                 at,
-                *number,
-                filter.filter(),
-                filter.share_group(),
-                request.send_retained,
-            )
+                number: *number,
+                filter: filter.filter(),
+                share: filter.share_group(),
+                send_retained: request.send_retained,
+            }
         })
     }
 
     /// The router refused the request at this place.
     pub fn refused(&mut self, at: usize, error: SubscribeError) {
-        let reason = match error {
-            SubscribeError::FiltersFull(_) => reason::QUOTA_EXCEEDED,
-            SubscribeError::Stopped => reason::IMPLEMENTATION_SPECIFIC_ERROR,
+        let cause = match error {
+            SubscribeError::FiltersFull(_) => Cause::FilterLimit,
+            SubscribeError::Stopped => Cause::SubscribeStopped,
         };
-        if let Some(code) = self.requests.get(at).and_then(|request| self.codes.get_mut(request.at)) {
-            *code = reason;
+        let denied = Denied::new(cause, error.to_string());
+        let Some(request) = self.requests.get(at) else { return };
+        if let Some(code) = self.codes.get_mut(request.at) {
+            *code = denied.code();
         }
-        self.why = Some(error.to_string());
+        self.denied.push((request.subscription.filter.as_str().into(), denied));
     }
 }
 
@@ -139,29 +128,26 @@ impl Session {
         let mut call = SubscribeCall {
             packet_id: subscribe.packet_id,
             codes: Vec::new(),
-            why: None,
+            denied: Vec::new(),
             requests: Vec::new(),
+            numbers: HashMap::new(),
             attach: false,
         };
         let subscription_id = subscribe.subscription_id.map(std::num::NonZeroU32::get);
         for (filter, options) in subscribe.filters.iter() {
-            let code = match self.names_inbox(filter) {
-                Some(true) => {
+            let denied = match self.named_by(filter) {
+                Named::OwnInbox => {
                     call.attach |= self.subscribe_inbox(options, subscription_id);
-                    options.qos as u8
+                    None
                 }
-                Some(false) => {
-                    call.why = Some(self.why_not_their_inbox(filter));
-                    reason::NOT_AUTHORIZED
-                }
-                None => match self.ordinary_request(filter, options, subscription_id, &mut call)? {
-                    Ok(()) => options.qos as u8,
-                    Err((reason, why)) => {
-                        call.why = Some(why);
-                        reason
-                    }
-                },
+                Named::OthersInbox => Some(Denied::new(Cause::OthersInbox, self.why_not_their_inbox(filter))),
+                Named::SharedInbox => Some(Denied::new(Cause::SharedInbox, self.why_not_shared(filter))),
+                Named::Ordinary => self
+                    .ordinary_request(filter, options, subscription_id, &mut call)?
+                    .err(),
             };
+            let code = denied.as_ref().map_or(options.qos as u8, Denied::code);
+            call.denied.extend(denied.map(|denied| (filter.into(), denied)));
             call.codes.push(code);
         }
         if call.requests.is_empty() {
@@ -184,18 +170,28 @@ impl Session {
             if refused {
                 continue;
             }
-            self.subscriptions.remove(request.subscription.filter.as_str());
-            self.subscriptions.all.push(request.subscription);
+            let filter: Box<str> = request.subscription.filter.as_str().into();
+            if let Some(number) = self.subscriptions.insert(request.subscription) {
+                let most = self.shared.mqtt.subscriptions_per_session_max;
+                tracing::info!(
+                    client = %self.id,
+                    last = filter,
+                    "a session holds {number} subscriptions now, and may hold {most} (mqtt.subscriptions_per_session_max)"
+                );
+            }
         }
         #[cfg(feature = "testing")]
         if inbox_types::fault!(MailBeforeSuback) && call.attach {
             self.attach();
             self.send_waiting(self.shared.hub.now());
         }
-        let why = call
-            .why
-            .as_deref()
-            .and_then(|why| self.link.reason_string(why, call.codes.len()));
+        let now = self.shared.hub.now().mono;
+        for (filter, denied) in &call.denied {
+            let refusals = &self.shared.metrics.refusals;
+            refusals.note(denied.cause, &self.id, filter, &denied.why, now);
+        }
+        let why = call.denied.last().map(|(_, denied)| denied.why.as_str());
+        let why = why.and_then(|why| self.link.reason_string(why, call.codes.len()));
         encode::suback(&mut self.out, self.link.version, call.packet_id, &call.codes, why);
         if call.attach {
             self.attach();
@@ -206,8 +202,8 @@ impl Session {
         self.link.check_codes(unsubscribe.filters.iter().count())?;
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
-            let existed = match self.names_inbox(filter) {
-                Some(true) => self.unsubscribe_inbox(),
+            let existed = match self.named_by(filter) {
+                Named::OwnInbox => self.unsubscribe_inbox(),
                 _ => match self.subscriptions.remove(filter) {
                     Some(subscription) => {
                         self.calls.push_back(RouterCall::Unsubscribe(subscription.number));
@@ -255,16 +251,19 @@ impl Session {
         seqs
     }
 
-    /// Whether `filter` names an inbox: the own one, or another's. `None`: it is ordinary.
-    fn names_inbox(&self, filter: &str) -> Option<bool> {
-        // A shared subscription to an inbox names that inbox, too: it would be a way to read another's. A broken one names nothing.
+    fn named_by(&self, filter: &str) -> Named {
+        // A broken shared subscription names nothing.
         let unshared = filter
             .strip_prefix("$share/")
             .and_then(|shared| shared.split_once('/'))
             .filter(|(share, _)| !share.is_empty() && !share.contains(['+', '#']))
             .map(|(_, filter)| filter);
-        let name = self.shared.names.inbox_name(unshared.unwrap_or(filter))?;
-        Some(unshared.is_none() && (name == self.id.as_str() || inbox_types::fault!(ReadAnothers)))
+        match self.shared.names.inbox_name(unshared.unwrap_or(filter)) {
+            None => Named::Ordinary,
+            Some(_) if unshared.is_some() => Named::SharedInbox,
+            Some(name) if name == self.id.as_str() || inbox_types::fault!(ReadAnothers) => Named::OwnInbox,
+            Some(_) => Named::OthersInbox,
+        }
     }
 
     /// The options hold from the next delivery on. Tells whether the inbox must be read from the start: not if this connection reads it
@@ -295,19 +294,30 @@ impl Session {
         }
     }
 
+    /// For people who know publish/subscribe and have not heard of inboxes. The log says the same as SUBACK.
     fn why_not_their_inbox(&self, filter: &str) -> String {
+        let name = self.shared.names.inbox_name(filter).unwrap_or_default();
         // A filter may be longer than a reason string.
-        let filter: String = filter.chars().take(QUOTED_CHARS_MAX).collect();
-        match &self.inbox_topic {
-            Some(own) => format!(
-                "{filter:?} is an inbox: only the client with that ID may subscribe to it, and not as a shared subscription; \
-                 yours is {own:?}"
-            ),
-            None => format!(
-                "{filter:?} is an inbox: only the client with that ID may subscribe to it. A client ID with / + # or a leading $ \
-                 has none"
-            ),
-        }
+        let (filter, name) = (quoted(filter), quoted(name));
+        let ordinary = match self.shared.names.prefix() {
+            "" => "for ordinary publish/subscribe use a topic with a slash, like \"home/door\"".to_owned(),
+            prefix => format!("for ordinary publish/subscribe use a topic that does not begin with {prefix:?}"),
+        };
+        let own = match &self.inbox_topic {
+            Some(own) => format!("; your own inbox is {own:?}"),
+            None => "; your client ID has no inbox, because it holds / + or #, or begins with $".to_owned(),
+        };
+        format!(
+            "{filter:?} is the inbox of the client with the ID {name:?}, where its messages wait for it, and only that client may \
+             subscribe to it; {ordinary}{own}"
+        )
+    }
+
+    fn why_not_shared(&self, filter: &str) -> String {
+        format!(
+            "{:?} is a shared subscription to an inbox; an inbox is read by the client with that ID alone, under its own name",
+            quoted(filter)
+        )
     }
 
     /// Adds to `call` the request for an ordinary filter, or says why not.
@@ -317,10 +327,10 @@ impl Session {
         options: SubscriptionOptions,
         subscription_id: Option<u32>,
         call: &mut SubscribeCall,
-    ) -> Result<Result<(), (u8, String)>, Ending> {
+    ) -> Result<Result<(), Denied>, Ending> {
         let filter = match TopicFilter::parse(text) {
             Ok(filter) => filter,
-            Err(error) => return Ok(Err((reason::TOPIC_FILTER_INVALID, error.to_string()))),
+            Err(error) => return Ok(Err(Denied::new(Cause::FilterInvalid, error.to_string()))),
         };
         if filter.share_group().is_some() && options.no_local {
             return Err(Ending::closed(
@@ -332,20 +342,14 @@ impl Session {
         if topics.starts_with('$') && topics != "$SYS" && !topics.starts_with("$SYS/") {
             let why = "of the topics that begin with $ only $SYS/… can be subscribed to, and $share/NAME/FILTER is a shared \
                        subscription (MQTT-4.7.2-1)";
-            return Ok(Err((reason::TOPIC_FILTER_INVALID, why.into())));
+            return Ok(Err(Denied::new(Cause::FilterReserved, why)));
         }
-        let earlier_here = call
-            .requests
-            .iter()
-            .map(|request| &request.subscription)
-            .find(|other| other.filter == filter);
-        let earlier = earlier_here
-            .or(self.subscriptions.by_filter(text))
-            .map(|earlier| earlier.number);
+        let earlier_here = call.numbers.get(text).copied();
+        let earlier = earlier_here.or_else(|| self.subscriptions.by_filter(text).map(|earlier| earlier.number));
         let max = self.shared.mqtt.subscriptions_per_session_max;
-        if earlier.is_none() && self.subscriptions.all.len() + call.requests.len() >= max {
-            return Ok(Err((
-                reason::QUOTA_EXCEEDED,
+        if earlier.is_none() && self.subscriptions.len() + call.numbers.len() >= max {
+            return Ok(Err(Denied::new(
+                Cause::SubscriptionLimit,
                 format!("a session holds at most {max} subscriptions; unsubscribe from some"),
             )));
         }
@@ -355,6 +359,7 @@ impl Session {
             RetainHandling::DoNotSend => false,
         };
         let number = self.subscriptions.number(earlier, options.qos);
+        call.numbers.insert(text.into(), number);
         call.requests.push(Request {
             at: call.codes.len(),
             subscription: Subscription {
@@ -367,4 +372,8 @@ impl Session {
         });
         Ok(Ok(()))
     }
+}
+
+fn quoted(filter: &str) -> String {
+    filter.chars().take(QUOTED_CHARS_MAX).collect()
 }

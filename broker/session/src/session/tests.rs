@@ -219,8 +219,9 @@ impl Client<'_> {
                     }
                 }
                 RouterCall::Subscribe(call) => {
-                    for (_, number, filter, _, retained) in call.requests() {
-                        self.subscriptions.push((number, filter.to_owned(), retained));
+                    for wanted in call.requests() {
+                        self.subscriptions
+                            .push((wanted.number, wanted.filter.to_owned(), wanted.send_retained));
                     }
                     self.session.subscribed(*call);
                 }

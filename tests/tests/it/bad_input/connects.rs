@@ -90,8 +90,8 @@ fn other_protocol_levels_are_refused() {
             "level {level}: {code:?}"
         );
     }
-    // MQTT 3.1 names itself MQIsdp.
-    let body = [string("MQIsdp"), vec![3, 2, 0, 60], string("old")].concat();
+    // MQTT 3.1 names itself MQIsdp, with level 3.
+    let body = [string("MQIsdp"), vec![4, 2, 0, 60], string("old")].concat();
     let code = refused(&mut witness, Version::V311, &packet(0x10, &body));
     assert!([None, Some(0x84), Some(0x01)].contains(&code), "MQIsdp: {code:?}");
     let body = [string("MQXX"), vec![4, 2, 0, 60], string("other")].concat();

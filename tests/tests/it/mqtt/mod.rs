@@ -13,4 +13,5 @@ mod sessions;
 mod shared;
 mod subscriptions;
 mod takeover;
+mod v31;
 mod wills;

@@ -1,0 +1,112 @@
+//! What is refused, and why: counted by cause, and told in the log.
+//!
+//! **Promise:** no refusal goes without a trace. Each counts; each cause is told in the log with a sentence that says what to do, as often as
+//! [`limiter`] lets it, and how many were left out is told, too. Clients can make refusals as fast as they can send, so the log must
+//! not follow them.
+
+mod cause;
+mod limiter;
+
+use std::fmt;
+use std::time::Duration;
+
+use inbox_types::Counter;
+use parking_lot::Mutex;
+
+pub use cause::Cause;
+use limiter::Limiter;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Refusals {
+    counters: [Counter; Cause::COUNT],
+    limiter: Mutex<Limiter>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Refusals {
+            counters: std::array::from_fn(|_| Counter::default()),
+            limiter: Mutex::default(),
+        }
+    }
+}
+
+impl Refusals {
+    /// Something that `who` (a client ID, or an address) wanted was refused: `what` it was about, and `why`. `now` is the monotonic clock.
+    pub fn note(&self, cause: Cause, who: &dyn fmt::Display, what: &str, why: &dyn fmt::Display, now: Duration) {
+        if let Some(counter) = self.counters.get(cause.index()) {
+            counter.add(1);
+        }
+        let who = who.to_string();
+        let Some(left_out) = self.limiter.lock().admits(cause, &who, now) else {
+            return;
+        };
+        let left_out = (left_out > 0).then_some(left_out);
+        let what = (!what.is_empty()).then_some(what);
+        let cause = Sentence { cause, why };
+        tracing::info!(client = who, what, cause = cause.cause.name(), left_out, "{cause}");
+    }
+
+    /// Tells how many records were left out where no later record did. To be called now and then.
+    pub fn tell_left_out(&self, now: Duration) {
+        loop {
+            // The lock is not held while the record is written.
+            let Some((cause, left_out)) = self.limiter.lock().next_left_out(now) else {
+                return;
+            };
+            tracing::info!(
+                cause = cause.name(),
+                left_out,
+                "more was refused for this cause than is logged"
+            );
+        }
+    }
+
+    /// How often each cause was there, by the name of its counter.
+    pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let numbers = self.counters.iter().map(Counter::get);
+        Cause::ALL.iter().map(|cause| cause.counter()).zip(numbers)
+    }
+}
+
+/// The sentence of a record: what happened, and what to do.
+struct Sentence<'s> {
+    cause: Cause,
+    why: &'s dyn fmt::Display,
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.cause.subject(), self.why)?;
+        match self.cause.advice() {
+            "" => Ok(()),
+            advice => write!(f, "; {advice}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_counts_also_when_it_is_not_told() {
+        // Goal: the log is limited, the counters are not, and each cause has its own.
+        let refusals = Refusals::default();
+        for _ in 0..1000 {
+            refusals.note(Cause::OthersInbox, &"eve", "bob", &"no", Duration::ZERO);
+        }
+        refusals.note(Cause::FilterInvalid, &"eve", "#a", &"no", Duration::ZERO);
+        let counted: Vec<_> = refusals.snapshot().filter(|(_, number)| *number > 0).collect();
+        assert_eq!(
+            counted,
+            [
+                ("refused_subscribe_inbox_of_other", 1000),
+                ("refused_subscribe_filter_invalid", 1)
+            ]
+        );
+        refusals.tell_left_out(Duration::from_secs(60));
+        assert_eq!(refusals.limiter.lock().next_left_out(Duration::from_secs(60)), None);
+    }
+}
