@@ -157,6 +157,7 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
     let mut next_sweep = hub.now().mono + SWEEP_PAUSE;
     loop {
         hub.evict_idle(IDLE);
+        hub.keep_age();
         hub.set_disk_free(store.disk_free_bytes());
         if hub.now().mono >= next_sweep {
             swept_to = sweep(hub, store, closing, swept_to.as_ref());
@@ -198,11 +199,11 @@ fn sweep(hub: &Hub, store: &dyn Store, closing: &Closing, after: Option<&ClientI
                     break;
                 }
             };
-            let wall = hub.now().wall;
+            let age = hub.age(hub.now());
             let expired: Vec<_> = page
                 .entries
                 .iter()
-                .filter(|entry| entry.message.is_expired(wall))
+                .filter(|entry| entry.message.is_expired(age))
                 .cloned()
                 .collect();
             if !expired.is_empty() {

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 pub use commit::{PendingCommit, Round};
 use table::Shard;
 
+use crate::age_clock::AgeClock;
 use crate::alarm::Alarm;
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
@@ -28,8 +29,8 @@ use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Page, PageLimit, Store, StoreError};
 use inbox_types::{
-    AttachmentId, ClientId, Clock, Counter, Counters, Entry, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port,
-    Refusal, Seq, Ticket,
+    Age, AttachmentId, ClientId, Clock, Counter, Counters, Entry, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX,
+    Port, Refusal, Seq, Ticket,
 };
 
 const SHARDS: usize = 64;
@@ -54,6 +55,7 @@ pub struct Hub {
     hasher: ShardHasher,
     clock: Arc<dyn Clock>,
     seqs: SeqClock,
+    age: AgeClock,
     limits: Limits,
     counters: Counters,
     observer: Arc<dyn Observer>,
@@ -85,11 +87,13 @@ impl Hub {
         // One request per attached reader at most is under way, so the readers bound it.
         let (reads, requests) = flume::unbounded();
         let seqs = SeqClock::new(store.reserved()?);
+        let age = AgeClock::resume(store, clock.now(), clock.boot())?;
         let hub = Hub {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: ShardHasher::default(),
             clock,
             seqs,
+            age,
             limits,
             counters: Counters::default(),
             observer,
@@ -120,6 +124,19 @@ impl Hub {
     /// The time by this hub's clock.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// How old the store is at `now`: the measure of how long messages wait (contract rule 5).
+    pub fn age(&self, now: Now) -> Age {
+        self.age.age(now)
+    }
+
+    /// Has the age of the store saved, if that is due.
+    pub fn keep_age(&self) {
+        let now = self.clock.now();
+        if self.age.is_due(now) {
+            self.alarm.want(now.mono);
+        }
     }
 
     /// Takes a message with QoS 1 or 2 for `inbox`. `port` is told the outcome under `ticket`, perhaps before this returns.
@@ -357,6 +374,7 @@ impl Hub {
         let mut fx = Effects::default();
         let cx = Context {
             now,
+            age: self.age.age(now),
             limits: &self.limits,
             counters: &self.counters,
             sent_floor: shard.sent_floor.max(self.seqs.floor()),

@@ -6,6 +6,7 @@
 //!
 //! No sockets and no MQTT packets here. `ARCHITECTURE.md` has the map.
 
+mod age_clock;
 mod alarm;
 mod bridge;
 mod hub;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use inbox_types::{ClientId, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, Seq};
+use inbox_types::{ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, Seq};
 
 /// Publishes that were refused for one reason, to be told to their sender.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Key {
 struct Open {
     seq: Seq,
     size: usize,
-    expires_at: Micros,
+    expiry: Expiry,
     count: u64,
     first_at: Micros,
     payloads: VecDeque<[u8; 32]>,
@@ -75,7 +75,7 @@ impl Notices {
         sender: &ClientId,
         refused: &Refused,
         seq: Seq,
-        (now, expires_at): (Micros, Micros),
+        (now, expiry): (Micros, Expiry),
         is_unread: impl Fn(Seq) -> bool,
     ) -> (Message, Option<Replaced>) {
         let key = Key::new(sender, refused);
@@ -84,7 +84,7 @@ impl Notices {
             self.make_room();
             self.order.push_back(key.clone());
         }
-        let earlier = earlier.filter(|open| is_unread(open.seq) && open.expires_at > now);
+        let earlier = earlier.filter(|open| is_unread(open.seq) && !open.expiry.is_over(expiry.accepted));
         let replaced = earlier.as_ref().map(|open| Replaced {
             seq: open.seq,
             size: open.size,
@@ -92,7 +92,7 @@ impl Notices {
         let mut open = earlier.unwrap_or_else(|| Open {
             seq,
             size: 0,
-            expires_at,
+            expiry,
             count: 0,
             first_at: now,
             payloads: VecDeque::new(),
@@ -103,9 +103,9 @@ impl Notices {
             .drain(..open.payloads.len().saturating_sub(NOTICE_MESSAGES_MAX));
         let message = Message {
             payload: open.text(refused, now),
-            ..message(now, expires_at)
+            ..message(now, expiry)
         };
-        (open.seq, open.size, open.expires_at) = (seq, message.size(), expires_at);
+        (open.seq, open.size, open.expiry) = (seq, message.size(), expiry);
         self.open.insert(key, open);
         (message, replaced)
     }
@@ -148,13 +148,12 @@ impl Open {
     }
 }
 
-fn message(at: Micros, expires_at: Micros) -> Message {
+fn message(at: Micros, expiry: Expiry) -> Message {
     Message {
         from: NOTICE_FROM.clone(),
         id: None,
         at,
-        expires_at,
-        expiry_is_publishers: false,
+        expiry,
         qos: Qos::AtLeastOnce,
         payload: Bytes::new(),
         properties: None,
@@ -174,7 +173,14 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const NOW: (Micros, Micros) = (Micros(10), Micros(1_000));
+    const NOW: (Micros, Expiry) = (
+        Micros(10),
+        Expiry {
+            accepted: inbox_types::Age(10),
+            lives: 990,
+            interval: None,
+        },
+    );
 
     fn refused(topic: &str, payloads: &[u8]) -> Refused {
         Refused {

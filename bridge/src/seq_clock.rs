@@ -10,6 +10,13 @@ use inbox_types::{Micros, Seq};
 /// How far ahead of the clock a reservation reaches, in seqs, which are microseconds while the clock keeps up: one minute.
 const AHEAD: u64 = 60_000_000;
 
+/// How far a seq follows a jump of the system clock: one year. A clock that is wrong by more, as one without a battery can be by decades,
+/// does not carry the seqs off: a directory that is made anew later, with a clock that is right, would begin below them.
+const JUMP_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
+
+/// No clock above this is followed, in 2112: a seq stays far below 2^53, up to which every JSON reader counts exactly.
+const FOLLOWED_MAX: u64 = 1 << 52;
+
 /// Gives out seqs: the larger of "now" and "last + 1", never above the reservation. When the wall clock has come near the end
 /// of the reservation (a broker that was idle, a clock that jumped), it counts on from the last seq until the next renewal,
 /// so that no jump can use the reservation up.
@@ -63,9 +70,19 @@ impl SeqClock {
 
     /// The reservation to make durable next, when less than half of the current one is left.
     pub(crate) fn renewal(&self, wall: Micros) -> Option<Seq> {
-        let at = self.last().0.max(wall.0);
+        let at = self.last().0.max(self.followed(wall));
         let reserved = self.reserved.load(Ordering::Relaxed);
-        (reserved < at + AHEAD / 2).then_some(Seq(at + AHEAD))
+        (reserved < at.saturating_add(AHEAD / 2)).then_some(Seq(at.saturating_add(AHEAD)))
+    }
+
+    /// The system clock, if the seqs follow it; otherwise they count on.
+    fn followed(&self, wall: Micros) -> u64 {
+        let last = self.last().0;
+        let is_near = last == 0 || wall.0 <= last.saturating_add(JUMP_MAX);
+        match is_near && wall.0 <= FOLLOWED_MAX {
+            true => wall.0,
+            false => 0,
+        }
     }
 
     /// Whether so little of the reservation is left that it should be renewed at once.
@@ -116,6 +133,25 @@ mod tests {
         assert_eq!(clock.next(Micros(u64::MAX / 2)), Some(Seq(11)));
         assert_eq!(clock.next(Micros(0)), Some(Seq(12)));
         assert_eq!(clock.next(Micros(0)), None);
+    }
+
+    /// Goal: rule 6: a clock that is decades ahead does not carry the seqs off, one that is months ahead is followed, and seqs go on.
+    #[test]
+    fn rule_06_a_clock_far_in_the_future_is_not_followed() {
+        const NOW: u64 = 1_780_000_000_000_000;
+        let clock = started(0, NOW);
+        assert_eq!(clock.next(Micros(NOW)), Some(Seq(NOW)));
+        for wrong in [NOW * 2, FOLLOWED_MAX + 1, u64::MAX] {
+            assert_eq!(clock.renewal(Micros(wrong)), None);
+            assert!(clock.next(Micros(wrong)).unwrap().0 < NOW + 10);
+        }
+        let restarted = started(clock.reserved.load(Ordering::Relaxed), NOW * 2);
+        assert!(restarted.next(Micros(NOW * 2)).unwrap().0 < NOW + 3 * AHEAD);
+        let months = Micros(NOW + JUMP_MAX / 2);
+        clock.renewed(clock.renewal(months).unwrap());
+        assert_eq!(clock.next(months), Some(Seq(months.0)));
+        // A new store has nothing to go by.
+        assert_eq!(started(0, u64::MAX - 5).next(Micros(0)), Some(Seq(1)));
     }
 
     #[test]

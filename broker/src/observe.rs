@@ -115,7 +115,7 @@ async fn publish(router: &Router, name: String, payload: String, retain: bool) {
         retain,
         qos: Qos::AtLeastOnce,
         from,
-        expires_at: None,
+        expiry: None,
         payload: Bytes::from(payload),
         properties: None,
     };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Bridge, CheckpointOptions, Clock, FjallOptions, OpenError, SledOptions, StartError, StoreError, StoreOptions,
+    Bridge, CheckpointOptions, Clock, FjallOptions, Hub, OpenError, SledOptions, StartError, StoreError, StoreOptions,
     SystemClock, check_data_directory, open_store,
 };
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::observe::{self, Watcher};
 use mqtt_session::{InboxNames, Metrics, Order, SessionTable, Shared};
-use pubsub::{Router, RouterOptions};
+use pubsub::{AgeSource, Router, RouterOptions};
 use transport::{Bind, BindError, Bound, Broker, Tcp, TcpAddress, accept};
 
 /// How often every client is told that the broker shuts down: some had no session yet when it began.
@@ -172,7 +172,7 @@ async fn run(
         addresses.push_str(&format!(" {name}={address}"));
         listeners.push((name, listener));
     }
-    let router = Router::start(router_options(config), wall_clock).map_err(ServeError::System)?;
+    let router = Router::start(router_options(config), age_of(bridge.hub())).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
         hub: bridge.hub().clone(),
         names: InboxNames::new(&config.inbox.prefix),
@@ -265,8 +265,10 @@ fn router_options(config: &Config) -> RouterOptions {
     }
 }
 
-fn wall_clock() -> inbox_bridge::Micros {
-    SystemClock::default().now().wall
+/// Retained messages expire by the measure by which mail does.
+fn age_of(hub: &Arc<Hub>) -> AgeSource {
+    let hub = hub.clone();
+    Arc::new(move || hub.age(hub.now()))
 }
 
 #[cfg(test)]

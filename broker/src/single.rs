@@ -208,6 +208,11 @@ impl Single {
         }
     }
 
+    /// The age of the store is saved, if that is due.
+    pub fn keep_age(&self) {
+        self.shared.hub.keep_age();
+    }
+
     /// Idle inboxes leave memory.
     pub fn evict_idle(&self, idle: Duration) {
         self.shared.hub.evict_idle(idle);

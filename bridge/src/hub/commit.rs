@@ -8,7 +8,7 @@ use super::{Hub, Shard};
 use crate::limits::{BATCH_MESSAGES_MAX, PAGE_MESSAGES_MAX};
 use crate::mailbox::Gathered;
 use inbox_store::{Batch, PageLimit, Store, StoreError};
-use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Seq};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Seq, TimeMark};
 
 /// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
 /// changes its mind, and waits for the next round.
@@ -43,6 +43,8 @@ struct Gathering {
     /// Per shard: the inboxes that have something in the batch.
     touched: Vec<(usize, Vec<ClientId>)>,
     next: Option<Duration>,
+    /// The age that goes with it.
+    mark: Option<TimeMark>,
     /// The first shard with an inbox that is due and found the batch full.
     no_room_at: Option<usize>,
     /// Messages that left unread, to be reported when no lock is held.
@@ -91,6 +93,9 @@ impl Hub {
                 self.gather_from.store(at, Relaxed);
             }
             gathering.batch.reserve = self.seqs.renewal(now.wall);
+            // With everything that is left, so that an orderly shutdown forgets no time.
+            let marks = gathering.batch.reserve.is_some() || self.age.is_due(now) || (all && gathering.size() > 0);
+            gathering.mark = marks.then(|| self.age.put_mark(now, &mut gathering.batch));
         }
         PendingCommit(gathering)
     }
@@ -245,6 +250,9 @@ impl Hub {
         self.counters.committed.add(gathering.batch.puts.len() as u64);
         if let Some(reserved) = gathering.batch.reserve {
             self.seqs.renewed(reserved);
+        }
+        if let Some(mark) = gathering.mark {
+            self.age.saved(mark);
         }
         let now = self.clock.now();
         let mut left = Vec::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use inbox_types::{ClientId, Micros, Port, Refusal, Ticket};
+use inbox_types::{ClientId, Expiry, Port, Refusal, Ticket};
 
 use super::Hub;
 use crate::mailbox::Origin;
@@ -24,13 +24,13 @@ impl Hub {
             return self.refuse([origin], &self.counters.refused_disk_full, Refusal::DiskFull);
         }
         let now = self.clock.now();
-        let expires_at = Micros(now.wall.0.saturating_add(self.limits.time_to_live.as_micros() as u64));
+        let expiry = Expiry::new(self.age(now), None, self.limits.time_to_live);
         let left = self.step(sender, now, |mailbox, cx, fx| {
             // Looked at again with the lock held, as in [`Hub::accept`].
             let Some(seq) = self.next_seq(now).filter(|_| !self.has_failed()) else {
                 return origin;
             };
-            let times = (now.wall, expires_at);
+            let times = (now.wall, expiry);
             let added = self
                 .notices
                 .lock()

@@ -52,7 +52,7 @@ impl Mailbox {
     pub(crate) fn expire_stored(&mut self, entry: &Entry, cx: Context, fx: &mut Effects) {
         let in_memory =
             self.young_at(entry.seq).is_some() || self.is_with_reader(entry.seq) || self.is_leaving(entry.seq);
-        if !in_memory && entry.message.is_expired(cx.now.wall) {
+        if !in_memory && entry.message.is_expired(cx.age) {
             left_unread(entry.seq, &entry.message, Left::Expired, cx, fx);
             // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.
             self.remove(entry.seq, None, None, cx, fx);

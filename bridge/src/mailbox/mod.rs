@@ -36,7 +36,8 @@ pub(crate) use commit::Gathered;
 use crate::notices::Replaced;
 use inbox_store::InboxRecord;
 use inbox_types::{
-    AttachmentId, ClientId, Counters, Delivery, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket,
+    Age, AttachmentId, ClientId, Counters, Delivery, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port, Seq,
+    Ticket,
 };
 use reader::Reader;
 
@@ -107,6 +108,8 @@ impl Effects {
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
+    /// How old the store is.
+    pub(crate) age: Age,
     pub(crate) limits: &'a Limits,
     pub(crate) counters: &'a Counters,
     /// Messages up to this seq may have been sent before, by an earlier run for one.
@@ -233,7 +236,7 @@ impl Mailbox {
             }
             return;
         }
-        if message.is_expired(cx.now.wall) {
+        if message.is_expired(cx.age) {
             return self.remove_unread(seq, &message, young, Left::Expired, cx, fx);
         }
         let dup = seq <= self.sent_up_to.max(cx.sent_floor) && !inbox_types::fault!(NoDup);

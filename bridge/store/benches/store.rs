@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inbox_store::{Batch, CheckpointOptions, Engine, Store, StoreOptions, open_store};
-use inbox_types::{ClientId, Entry, Message, Micros, Qos, Seq};
+use inbox_types::{Age, ClientId, Entry, Expiry, Message, Micros, Qos, Seq};
 
 const PAYLOAD_BYTES: usize = 256;
 const PER_COMMIT: [u64; 3] = [1, 16, 512];
@@ -124,8 +124,11 @@ fn message() -> Message {
         from: name(0),
         id: None,
         at: Micros(1_700_000_000_000_000),
-        expires_at: Micros(u64::MAX),
-        expiry_is_publishers: false,
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: u64::MAX,
+            interval: None,
+        },
         qos: Qos::AtLeastOnce,
         payload: Default::default(),
         properties: None,

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::error::StoreError;
 use crate::store::{Batch, InboxRecord, PageLimit, Store};
-use inbox_types::{CLIENT_ID_BYTES_MAX, ClientId, Entry, Message, Micros, Properties, Qos, Seq};
+use inbox_types::{Age, CLIENT_ID_BYTES_MAX, ClientId, Entry, Expiry, Message, Micros, Properties, Qos, Seq};
 
 pub use tables::{change, key, table};
 
@@ -75,8 +75,11 @@ pub fn entry(seq: u64, size: usize) -> Entry {
         from: id("alice"),
         id: None,
         at: Micros(seq),
-        expires_at: Micros(u64::MAX),
-        expiry_is_publishers: false,
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: u64::MAX,
+            interval: None,
+        },
         qos: Qos::AtLeastOnce,
         payload: payload.into(),
         properties: None,
@@ -169,7 +172,11 @@ fn entries_come_back_whole_and_in_order(place: &Place) {
     let mut entries: Vec<Entry> = sorted.iter().map(|&seq| entry(seq, 3)).collect();
     let rich = Message {
         id: Some("an id".into()),
-        expiry_is_publishers: true,
+        expiry: Expiry {
+            accepted: Age(7),
+            lives: 8_000_000,
+            interval: Some(9),
+        },
         qos: Qos::ExactlyOnce,
         properties: Some(Box::new(Properties {
             payload_format: Some(inbox_types::PayloadFormat::Bytes),

@@ -1,20 +1,27 @@
 //! A message as bytes: what every engine on disk stores as a value.
 //!
-//! Version 1 is one version byte, the message's size as four bytes, and a MessagePack array; `docs/storage-format.md` has it
+//! An envelope is one version byte, the message's size as four bytes, and a MessagePack array; `docs/storage-format.md` has it
 //! to the byte. The size comes first so that an inbox can be counted without decoding its messages. Decoding is
 //! strict: bytes that [`encode_into`] would not have written are an error, never a guess.
+//!
+//! Version 1, of storage formats 1 and 2, said by the system clock when a message expires. Such a message waits anew from the
+//! beginning of the store that it is converted into: nobody knows how far the clock was right.
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use inbox_types::{ClientId, ClientIdError, Message, Micros, PayloadFormat, Properties, Qos};
+use inbox_types::{Age, ClientId, ClientIdError, Expiry, Message, Micros, PayloadFormat, Properties, Qos};
 
 /// The version byte of what [`encode_into`] writes.
-pub(crate) const ENVELOPE_VERSION: u8 = 1;
+pub(crate) const ENVELOPE_VERSION: u8 = 2;
+/// What formats 1 and 2 wrote.
+const ENVELOPE_VERSION_1: u8 = 1;
 /// The version byte and the size.
 const HEADER_BYTES: usize = 5;
-/// How the MessagePack of a [`Wire`] begins: an array of its eight fields.
-const WIRE_MARKER: u8 = 0x98;
+/// How the MessagePack of a [`Wire`] begins: an array of its nine fields.
+const WIRE_MARKER: u8 = 0x99;
+/// How that of a [`Wire1`] does: it has eight.
+const WIRE_MARKER_1: u8 = 0x98;
 
 /// Why bytes are not an envelope.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +33,9 @@ pub(crate) enum EnvelopeError {
     #[error("its version byte is {0}, and this build reads {ENVELOPE_VERSION}; a newer build may read it")]
     Version(u8),
     /// The MessagePack is cut off or holds something else.
-    #[error("its MessagePack is not a message of version {ENVELOPE_VERSION} ({0})")]
+    #[error("its MessagePack is not a message of its version ({0})")]
     Encoding(#[from] rmp_serde::decode::Error),
-    /// It does not begin as version 1 does.
+    /// It does not begin as its version does.
     #[error("its MessagePack begins with {0:#04x} and not with the array of a message")]
     Marker(u8),
     /// Bytes follow the message.
@@ -72,7 +79,7 @@ pub(crate) fn size(bytes: &[u8]) -> Result<usize, EnvelopeError> {
     };
     let [version, a, b, c, d] = *header;
     match version {
-        ENVELOPE_VERSION => Ok(u32::from_be_bytes([a, b, c, d]) as usize),
+        ENVELOPE_VERSION | ENVELOPE_VERSION_1 => Ok(u32::from_be_bytes([a, b, c, d]) as usize),
         _ => Err(EnvelopeError::Version(version)),
     }
 }
@@ -81,12 +88,13 @@ pub(crate) fn size(bytes: &[u8]) -> Result<usize, EnvelopeError> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Message, EnvelopeError> {
     let stated = size(bytes)?;
     let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
-    match body.first() {
-        Some(&WIRE_MARKER) => {}
+    let is_first_version = bytes.first() == Some(&ENVELOPE_VERSION_1);
+    let wire: Wire<'_> = match body.first() {
+        Some(&WIRE_MARKER) if !is_first_version => rmp_serde::from_slice(body)?,
+        Some(&WIRE_MARKER_1) if is_first_version => rmp_serde::from_slice::<Wire1<'_>>(body)?.into(),
         Some(&marker) => return Err(EnvelopeError::Marker(marker)),
         None => return Err(EnvelopeError::Short(bytes.len())),
-    }
-    let wire: Wire<'_> = rmp_serde::from_slice(body)?;
+    };
     // The payload is the last field and borrows from `body`, so what follows it is what follows the message.
     let trailing = body.as_ptr_range().end as usize - wire.payload.0.as_ptr_range().end as usize;
     if trailing != 0 {
@@ -99,9 +107,24 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message, EnvelopeError> {
     }
 }
 
-/// The fields of version 1, in their order. A change of any kind is a new version.
+/// The fields of version 2, in their order. A change of any kind is a new version.
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
+    from: &'a str,
+    id: Option<&'a str>,
+    at: u64,
+    accepted: u64,
+    lives: u64,
+    interval: Option<u32>,
+    qos: u8,
+    #[serde(borrow)]
+    properties: Option<WireProperties<'a>>,
+    payload: Bin<'a>,
+}
+
+/// The fields of version 1.
+#[derive(Deserialize)]
+struct Wire1<'a> {
     from: &'a str,
     id: Option<&'a str>,
     at: u64,
@@ -111,6 +134,24 @@ struct Wire<'a> {
     #[serde(borrow)]
     properties: Option<WireProperties<'a>>,
     payload: Bin<'a>,
+}
+
+impl<'a> From<Wire1<'a>> for Wire<'a> {
+    fn from(first: Wire1<'a>) -> Self {
+        let lives = first.expires_at.saturating_sub(first.at);
+        let seconds = u32::try_from(lives.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        Wire {
+            from: first.from,
+            id: first.id,
+            at: first.at,
+            accepted: 0,
+            lives,
+            interval: first.expiry_is_publishers.then_some(seconds),
+            qos: first.qos,
+            properties: first.properties,
+            payload: first.payload,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -187,8 +228,9 @@ impl<'a> From<&'a Message> for Wire<'a> {
             from: message.from.as_str(),
             id: message.id.as_deref(),
             at: message.at.0,
-            expires_at: message.expires_at.0,
-            expiry_is_publishers: message.expiry_is_publishers,
+            accepted: message.expiry.accepted.0,
+            lives: message.expiry.lives,
+            interval: message.expiry.interval,
             qos: message.qos as u8,
             properties: message.properties.as_deref().map(|p| WireProperties {
                 payload_format: p.payload_format,
@@ -210,8 +252,11 @@ impl TryFrom<Wire<'_>> for Message {
             from: ClientId::new(wire.from)?,
             id: wire.id.map(Into::into),
             at: Micros(wire.at),
-            expires_at: Micros(wire.expires_at),
-            expiry_is_publishers: wire.expiry_is_publishers,
+            expiry: Expiry {
+                accepted: Age(wire.accepted),
+                lives: wire.lives,
+                interval: wire.interval,
+            },
             qos: Qos::from_u8(wire.qos).ok_or(EnvelopeError::Qos(wire.qos))?,
             payload: Bytes::copy_from_slice(wire.payload.0),
             properties: wire.properties.map(|p| {
@@ -248,8 +293,11 @@ mod tests {
             from: ClientId::new("alice").unwrap(),
             id: None,
             at: Micros(1),
-            expires_at: Micros(2),
-            expiry_is_publishers: false,
+            expiry: Expiry {
+                accepted: Age(2),
+                lives: 3,
+                interval: None,
+            },
             qos: Qos::AtLeastOnce,
             payload: Bytes::from_static(payload),
             properties: None,
@@ -279,8 +327,9 @@ mod tests {
             from in "[a-zA-Z0-9ß]{1,40}",
             id in proptest::option::of(".{0,40}"),
             at: u64,
-            expires_at: u64,
-            expiry_is_publishers: bool,
+            accepted: u64,
+            lives: u64,
+            interval: Option<u32>,
             qos in 0u8..3,
             payload in proptest::collection::vec(any::<u8>(), 0..600),
             properties in proptest::option::of(any_properties()),
@@ -289,8 +338,11 @@ mod tests {
                 from: ClientId::new(&from).unwrap(),
                 id: id.map(Into::into),
                 at: Micros(at),
-                expires_at: Micros(expires_at),
-                expiry_is_publishers,
+                expiry: Expiry {
+                    accepted: Age(accepted),
+                    lives,
+                    interval,
+                },
                 qos: Qos::from_u8(qos).unwrap(),
                 payload: payload.into(),
                 properties: properties.map(Box::new),
@@ -324,13 +376,41 @@ mod tests {
         }
     }
 
-    /// Goal: version 1 is these bytes and no others; a build that writes different ones must say a different version.
+    /// Goal: version 2 is these bytes and no others; a build that writes different ones must say a different version.
     #[test]
-    fn version_1_is_these_bytes() {
-        let mut expected = vec![1, 0, 0, 0, 2, 0x98, 0xa5];
+    fn version_2_is_these_bytes() {
+        let mut expected = vec![2, 0, 0, 0, 2, 0x99, 0xa5];
         expected.extend_from_slice(b"alice");
-        expected.extend_from_slice(&[0xc0, 1, 2, 0xc2, 1, 0xc0, 0xc4, 2, b'h', b'i']);
+        expected.extend_from_slice(&[0xc0, 1, 2, 3, 0xc0, 1, 0xc0, 0xc4, 2, b'h', b'i']);
         assert_eq!(bytes_of(&plain(b"hi")), expected);
+        let mut timed = plain(b"hi");
+        timed.expiry.interval = Some(0);
+        expected[16] = 0;
+        assert_eq!(bytes_of(&timed), expected);
+    }
+
+    /// Goal: what formats 1 and 2 hold is read, and waits anew for as long as it was to wait in all; what a publisher asked for is
+    /// told again.
+    #[test]
+    fn version_1_is_read_and_waits_anew() {
+        for (asked, interval) in [(0xc2, None), (0xc3, Some(2))] {
+            let mut bytes = vec![1, 0, 0, 0, 2, 0x98, 0xa5];
+            bytes.extend_from_slice(b"alice");
+            // Accepted at 1, expiring at 1,500,001.
+            bytes.extend_from_slice(&[
+                0xc0, 1, 0xce, 0x00, 0x16, 0xe3, 0x61, asked, 1, 0xc0, 0xc4, 2, b'h', b'i',
+            ]);
+            let mut message = plain(b"hi");
+            message.expiry = Expiry {
+                accepted: Age(0),
+                lives: 1_500_000,
+                interval,
+            };
+            assert_eq!(decode(&bytes).unwrap(), message);
+            // Neither version is read as the other.
+            bytes[0] = 2;
+            assert!(matches!(decode(&bytes), Err(EnvelopeError::Marker(0x98))));
+        }
     }
 
     /// Goal: a payload format indicator of 0 is kept apart from none (MQTT-3.3.2-4), and what earlier builds wrote is read as
@@ -349,10 +429,10 @@ mod tests {
                 })),
                 ..plain(b"hi")
             };
-            let mut expected = vec![1, 0, 0, 0, 2, 0x98, 0xa5];
+            let mut expected = vec![2, 0, 0, 0, 2, 0x99, 0xa5];
             expected.extend_from_slice(b"alice");
             expected.extend_from_slice(&[
-                0xc0, 1, 2, 0xc2, 1, 0x95, byte, 0xc0, 0xc0, 0xc0, 0x90, 0xc4, 2, b'h', b'i',
+                0xc0, 1, 2, 3, 0xc0, 1, 0x95, byte, 0xc0, 0xc0, 0xc0, 0x90, 0xc4, 2, b'h', b'i',
             ]);
             assert_eq!(bytes_of(&message), expected);
             assert_eq!(decode(&expected).unwrap(), message);
@@ -368,13 +448,13 @@ mod tests {
             bytes[at] = byte;
             decode(&bytes).unwrap_err()
         };
-        assert!(matches!(with(0, 2), EnvelopeError::Version(2)));
+        assert!(matches!(with(0, 3), EnvelopeError::Version(3)));
         assert!(matches!(with(4, 3), EnvelopeError::Size { stated: 3, actual: 2 }));
         assert!(matches!(with(5, 0x88), EnvelopeError::Marker(0x88)));
         assert!(matches!(with(7, 0), EnvelopeError::From(ClientIdError::Nul)));
         assert!(matches!(with(7, 0xff), EnvelopeError::Encoding(_)));
-        assert!(matches!(with(16, 3), EnvelopeError::Qos(3)));
-        assert!(matches!(decode(&[1, 0]), Err(EnvelopeError::Short(2))));
+        assert!(matches!(with(17, 3), EnvelopeError::Qos(3)));
+        assert!(matches!(decode(&[2, 0]), Err(EnvelopeError::Short(2))));
         assert!(matches!(decode(&good[..5]), Err(EnvelopeError::Short(5))));
     }
 

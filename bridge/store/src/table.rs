@@ -29,6 +29,8 @@ impl Table {
     pub const SESSIONS: Table = Table(5);
     /// Retained messages.
     pub const RETAINED: Table = Table(6);
+    /// What the clocks said when the age of the store was noted (contract rule 5).
+    pub const CLOCKS: Table = Table(7);
 
     /// The table that a store on disk calls so; a newer build may know what it is for. There is no table 0.
     pub fn from_id(id: u8) -> Option<Self> {

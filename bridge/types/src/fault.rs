@@ -83,6 +83,10 @@ mod on {
         LoseOnDetach,
         /// Rule 6: after a restart, seqs go on from the wall clock alone.
         ReuseSeq,
+        /// Rule 5: messages wait by the system clock.
+        WallExpiry,
+        /// Rule 5: after a restart, waiting goes on as if the broker had been open all the time.
+        ForgetAge,
         /// Rule 2: another's inbox can be read.
         ReadAnothers,
         /// Rule 1: mail goes to somebody else.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::age::{Age, Expiry};
 use crate::client_id::ClientId;
 
 /// A place in the acceptance order of an inbox (contract rule 6).
@@ -103,12 +104,10 @@ pub struct Message {
     pub from: ClientId,
     /// The sender's user property `id`; without one, [`crate::message_id`] makes one from the seq.
     pub id: Option<Box<str>>,
-    /// When the broker accepted it.
+    /// When the broker accepted it, by the system clock: for showing, and for nothing else.
     pub at: Micros,
     /// When it leaves the inbox undelivered.
-    pub expires_at: Micros,
-    /// The publisher asked for the expiry (MQTT 5 property 0x02), so the recipient is told what is left of it.
-    pub expiry_is_publishers: bool,
+    pub expiry: Expiry,
     /// The publisher's QoS.
     pub qos: Qos,
     /// The application's bytes.
@@ -130,9 +129,9 @@ impl Message {
         self.payload.len() + id + properties
     }
 
-    /// Whether its time is over at `now`.
-    pub fn is_expired(&self, now: Micros) -> bool {
-        self.expires_at <= now
+    /// Whether its time is over in a store of this age.
+    pub fn is_expired(&self, age: Age) -> bool {
+        self.expiry.is_over(age)
     }
 }
 

@@ -1,50 +1,8 @@
 //! How the inboxes talk to the sessions: what a session hands in, and what comes back to it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::message::{Message, Micros, Seq};
-
-/// A point in time. The inboxes never read a clock: they are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// By the system clock, which may jump: for expiry and for what users see.
-    pub wall: Micros,
-    /// Since some fixed moment, never going back: for deadlines.
-    pub mono: Duration,
-}
-
-/// Where times come from.
-pub trait Clock: Send + Sync + 'static {
-    /// The time.
-    fn now(&self) -> Now;
-}
-
-/// The clocks of the machine.
-#[derive(Debug)]
-pub struct SystemClock {
-    start: std::time::Instant,
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        SystemClock {
-            start: std::time::Instant::now(),
-        }
-    }
-}
-
-impl Clock for SystemClock {
-    fn now(&self) -> Now {
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            wall: Micros(wall.as_micros() as u64),
-            mono: self.start.elapsed(),
-        }
-    }
-}
+use crate::message::{Message, Seq};
 
 /// A publisher's own number for a publish that awaits its [`Outcome`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

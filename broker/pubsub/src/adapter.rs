@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use inbox_types::Micros;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, error, warn};
 
@@ -15,7 +14,7 @@ use super::audience::Audience;
 use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Found, batch_cost};
 use super::retained::Retained;
 use super::subscriptions::Subscriptions;
-use super::{Command, Counters, OrdinaryMessage, RouterOptions, Subscribe};
+use super::{AgeSource, Command, Counters, OrdinaryMessage, RouterOptions, Subscribe};
 
 /// How often a router that does not start is tried again, before ordinary topics stop.
 const START_ATTEMPTS_MAX: u32 = 5;
@@ -30,7 +29,7 @@ const UNUSED_MATCHES_MAX: u64 = 50_000;
 pub(super) struct Adapter {
     commands: mpsc::Receiver<Command>,
     options: RouterOptions,
-    now: fn() -> Micros,
+    now: AgeSource,
     counters: Arc<Counters>,
     subscriptions: Subscriptions,
     retained: Retained,
@@ -47,7 +46,7 @@ impl Adapter {
     pub(super) fn new(
         commands: mpsc::Receiver<Command>,
         options: RouterOptions,
-        now: fn() -> Micros,
+        now: AgeSource,
         counters: Arc<Counters>,
     ) -> Self {
         Adapter {

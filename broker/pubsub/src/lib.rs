@@ -33,9 +33,10 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_types::{ClientId, Micros, Properties, Qos};
+use inbox_types::{Age, ClientId, Expiry, Properties, Qos};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use adapter::Adapter;
@@ -46,6 +47,23 @@ pub use orphans::Orphan;
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
 pub fn matches(name: &str, filter: &str) -> bool {
     topic::matches(&topic::router_name(name), &topic::router_name(filter))
+}
+
+/// Tells how old the broker's store is: the measure of how long messages wait.
+pub type AgeSource = Arc<dyn Fn() -> Age + Send + Sync>;
+
+/// How long a message of 0 seconds may be on its way to who is there: an interval of 0 is over at once everywhere else.
+const UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// When an ordinary message that was accepted at this age expires; `seconds` is what its publisher asked for. One of 0 seconds still
+/// reaches the subscribers that are there (MQTT-3.3.2-5 lets a delivery go on that has begun).
+pub fn expiry(accepted: Age, seconds: Option<u32>) -> Option<Expiry> {
+    let interval = seconds?;
+    let lives = Duration::from_secs(interval.into()).max(UNDER_WAY);
+    Some(Expiry {
+        interval: Some(interval),
+        ..Expiry::new(accepted, None, lives)
+    })
 }
 
 /// A message on an ordinary topic, as its publisher sent it. It does not change, so it is shared.
@@ -59,8 +77,8 @@ pub struct OrdinaryMessage {
     pub qos: Qos,
     /// The authenticated client ID of the publisher.
     pub from: ClientId,
-    /// When the message expires (MQTT 5 property 0x02, as an absolute time).
-    pub expires_at: Option<Micros>,
+    /// When the message expires (MQTT 5 property 0x02).
+    pub expiry: Option<Expiry>,
     /// The application's bytes: a copy that shares no buffer with anything else.
     pub payload: Bytes,
     /// Boxed because most messages have none.
@@ -210,11 +228,11 @@ struct Subscribe {
 }
 
 impl Router {
-    /// Starts the adapter's thread and rumqttd's. `now` is the clock by which retained messages expire.
+    /// Starts the adapter's thread and rumqttd's. `now` is the age by which retained messages expire.
     ///
     /// # Errors
     /// The operating system gave no thread.
-    pub fn start(options: RouterOptions, now: fn() -> Micros) -> std::io::Result<Router> {
+    pub fn start(options: RouterOptions, now: AgeSource) -> std::io::Result<Router> {
         let (commands, queue) = mpsc::channel(options.queue_commands_max.max(1));
         let room_kib = u32::try_from(options.queue_bytes_max / 1024)
             .unwrap_or(u32::MAX)
@@ -360,7 +378,7 @@ impl OrdinaryMessage {
     }
 
     /// Whether its time is over at `now`.
-    pub fn is_expired(&self, now: Micros) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
+    pub fn is_expired(&self, now: Age) -> bool {
+        self.expiry.is_some_and(|expiry| expiry.is_over(now))
     }
 }

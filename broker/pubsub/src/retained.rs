@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use inbox_types::Micros;
+use inbox_types::Age;
 
 use super::topic::{has_wildcard, matches, router_name};
 use super::{OrdinaryMessage, PublishError};
@@ -36,7 +36,7 @@ impl Retained {
     ///
     /// # Errors
     /// [`PublishError::RetainedFull`]; the table is as before, then.
-    pub(super) fn put(&mut self, message: &Arc<OrdinaryMessage>, now: Micros) -> Result<(), PublishError> {
+    pub(super) fn put(&mut self, message: &Arc<OrdinaryMessage>, now: Age) -> Result<(), PublishError> {
         let name = router_name(&message.topic);
         if message.payload.is_empty() || message.is_expired(now) {
             self.remove(&name);
@@ -55,7 +55,7 @@ impl Retained {
     }
 
     /// The retained messages that `filter` matches and that have not expired at `now`, in the order of their topics.
-    pub(super) fn matching(&self, filter: &str, now: Micros) -> Vec<Arc<OrdinaryMessage>> {
+    pub(super) fn matching(&self, filter: &str, now: Age) -> Vec<Arc<OrdinaryMessage>> {
         let wanted = router_name(filter);
         if !has_wildcard(filter) {
             return self
@@ -84,7 +84,7 @@ impl Retained {
         }
     }
 
-    fn remove_expired(&mut self, now: Micros) {
+    fn remove_expired(&mut self, now: Age) {
         self.messages.retain(|_, message| !message.is_expired(now));
         self.bytes = self.messages.values().map(|message| message.size()).sum();
     }
@@ -94,18 +94,23 @@ impl Retained {
 mod tests {
     use super::super::tests::message;
     use super::*;
+    use inbox_types::Expiry;
 
     fn retained(topic: &str, payload: &str, expires_at: Option<u64>) -> Arc<OrdinaryMessage> {
         Arc::new(OrdinaryMessage {
             retain: true,
-            expires_at: expires_at.map(Micros),
+            expiry: expires_at.map(|at| Expiry {
+                accepted: Age(0),
+                lives: at - 1,
+                interval: None,
+            }),
             ..message(topic, payload)
         })
     }
 
     fn topics(table: &Retained, filter: &str, now: u64) -> Vec<String> {
         table
-            .matching(filter, Micros(now))
+            .matching(filter, Age(now))
             .iter()
             .map(|m| m.topic.to_string())
             .collect()
@@ -115,15 +120,15 @@ mod tests {
     #[test]
     fn mqtt_3_3_1_5_the_latest_message_is_retained_and_an_empty_one_clears_it() {
         let mut table = Retained::new(10, 1000);
-        table.put(&retained("a/b", "1", None), Micros(0)).unwrap();
-        table.put(&retained("a/b", "22", None), Micros(0)).unwrap();
-        table.put(&retained("$SYS/x", "3", None), Micros(0)).unwrap();
-        assert_eq!(&*table.matching("a/+", Micros(0))[0].payload, b"22");
+        table.put(&retained("a/b", "1", None), Age(0)).unwrap();
+        table.put(&retained("a/b", "22", None), Age(0)).unwrap();
+        table.put(&retained("$SYS/x", "3", None), Age(0)).unwrap();
+        assert_eq!(&*table.matching("a/+", Age(0))[0].payload, b"22");
         assert_eq!(topics(&table, "#", 0), ["a/b"]);
         assert_eq!(topics(&table, "$SYS/#", 0), ["$SYS/x"]);
-        table.put(&retained("a/b", "", None), Micros(0)).unwrap();
+        table.put(&retained("a/b", "", None), Age(0)).unwrap();
         assert!(topics(&table, "a/b", 0).is_empty());
-        table.put(&retained("$SYS/x", "", None), Micros(0)).unwrap();
+        table.put(&retained("$SYS/x", "", None), Age(0)).unwrap();
         assert_eq!((table.messages.len(), table.bytes), (0, 0));
     }
 
@@ -131,13 +136,13 @@ mod tests {
     #[test]
     fn mqtt_3_3_2_5_an_expired_message_is_not_seen_and_reading_does_not_age_it() {
         let mut table = Retained::new(10, 1000);
-        table.put(&retained("a/b", "1", Some(100)), Micros(0)).unwrap();
+        table.put(&retained("a/b", "1", Some(100)), Age(0)).unwrap();
         for now in 0..100 {
             assert_eq!(topics(&table, "#", now).len(), 1, "at {now}");
         }
         assert!(topics(&table, "#", 100).is_empty());
         assert!(topics(&table, "a/b", 100).is_empty());
-        table.put(&retained("a/b", "late", Some(100)), Micros(100)).unwrap();
+        table.put(&retained("a/b", "late", Some(100)), Age(100)).unwrap();
         assert_eq!((table.messages.len(), table.bytes), (0, 0));
     }
 
@@ -145,19 +150,19 @@ mod tests {
     #[test]
     fn a_full_table_refuses_and_stays_as_it_was() {
         let mut table = Retained::new(2, 20);
-        table.put(&retained("a/1", "xx", None), Micros(0)).unwrap();
-        table.put(&retained("a/2", "xx", Some(50)), Micros(0)).unwrap();
+        table.put(&retained("a/1", "xx", None), Age(0)).unwrap();
+        table.put(&retained("a/2", "xx", Some(50)), Age(0)).unwrap();
         assert_eq!(
-            table.put(&retained("a/3", "x", None), Micros(0)),
+            table.put(&retained("a/3", "x", None), Age(0)),
             Err(PublishError::RetainedFull)
         );
         assert_eq!(
-            table.put(&retained("a/1", "0123456789abc", None), Micros(0)),
+            table.put(&retained("a/1", "0123456789abc", None), Age(0)),
             Err(PublishError::RetainedFull)
         );
         assert_eq!(topics(&table, "#", 0), ["a/1", "a/2"]);
-        table.put(&retained("a/1", "0123456789ab", None), Micros(0)).unwrap();
-        table.put(&retained("a/3", "xx", None), Micros(50)).unwrap();
+        table.put(&retained("a/1", "0123456789ab", None), Age(0)).unwrap();
+        table.put(&retained("a/3", "xx", None), Age(50)).unwrap();
         assert_eq!(topics(&table, "#", 50), ["a/1", "a/3"]);
         assert_eq!(table.bytes, 20);
     }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::*;
 
 /// What the clock shows, always.
-const NOW: Micros = Micros(1_000_000);
+const NOW: Age = Age(1_000_000);
 const BARRIER: SessionKey = SessionKey(u64::MAX);
 
 /// A message from `alice`, at most once, not retained.
@@ -22,7 +22,7 @@ pub(super) fn message(topic: &str, payload: &str) -> OrdinaryMessage {
         retain: false,
         qos: Qos::AtMostOnce,
         from: ClientId::new("alice").unwrap(),
-        expires_at: None,
+        expiry: None,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         properties: None,
     }
@@ -92,7 +92,7 @@ impl Setup {
 
     fn with(options: RouterOptions) -> Self {
         Setup {
-            router: Router::start(options, || NOW).unwrap(),
+            router: Router::start(options, Arc::new(|| NOW)).unwrap(),
         }
     }
 
@@ -167,7 +167,7 @@ async fn mqtt_3_3_a_message_arrives_as_it_was_published() {
     let user = vec![("k".into(), "1".into()), ("k".into(), "2".into())];
     let full = OrdinaryMessage {
         qos: Qos::ExactlyOnce,
-        expires_at: Some(Micros(5_000_000)),
+        expiry: expiry(NOW, Some(4)),
         properties: Some(Box::new(Properties {
             content_type: Some("text/plain".into()),
             user,
@@ -245,7 +245,7 @@ async fn mqtt_3_8_4_retained_messages_are_sent_again_on_subscribing_again() {
     setup
         .router
         .publish(OrdinaryMessage {
-            expires_at: Some(NOW),
+            expiry: expiry(Age(0), Some(0)),
             ..retained("r/expired", "x")
         })
         .await

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use inbox_types::{ClientId, Message, Micros, Qos};
+use inbox_types::{ClientId, Expiry, Message, Qos};
 
 use crate::address::Destination;
 use crate::refusals::Cause;
-use crate::session::{Shared, Will, as_mail, expiry};
+use crate::session::{Shared, Will, as_mail};
 use pubsub::{OrdinaryMessage, Router};
 
 /// Publishes `will` as the message of client `from`. Nobody awaits an acknowledgement, so a refusal is only logged.
@@ -22,19 +22,19 @@ pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, wi
 
 /// Publishes a will to an inbox; gives the message if it is for the router.
 pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMessage> {
-    let at = shared.hub.now().wall;
+    let now = shared.hub.now();
+    let age = shared.hub.age(now);
     match shared.names.destination(&will.topic) {
         Destination::Inbox(inbox) => {
             shared.metrics.wills_published.add(1);
-            let (expires_at, expiry_is_publishers) = expiry(at, will.message_expiry, shared.hub.limits().time_to_live);
+            let expiry = Expiry::new(age, will.message_expiry, shared.hub.limits().time_to_live);
             // A will says no more about itself than a PUBLISH does (contract rule 7).
             let (id, properties) = as_mail(will.properties);
             let message = Arc::new(Message {
                 from,
                 id,
-                at,
-                expires_at,
-                expiry_is_publishers,
+                at: now.wall,
+                expiry,
                 qos: will.qos,
                 payload: will.payload,
                 properties,
@@ -52,9 +52,7 @@ pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMe
                 retain: will.retain,
                 qos: will.qos,
                 from,
-                expires_at: will
-                    .message_expiry
-                    .map(|seconds| Micros(at.0 + u64::from(seconds) * 1_000_000)),
+                expiry: pubsub::expiry(age, will.message_expiry),
                 payload: will.payload,
                 properties: will.properties,
             });

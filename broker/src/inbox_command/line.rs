@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use inbox_bridge::{ClientId, Entry, InboxRecord, Micros, message_id};
+use inbox_bridge::{ClientId, Entry, InboxRecord, Message, Micros, message_id};
 use serde_json::{Map, Value, json};
 
 use crate::logging::json_in_one_line;
@@ -36,7 +36,7 @@ pub(super) fn show(entry: &Entry) -> String {
         name(&id(entry)),
         message.qos as u8,
         message.size(),
-        rfc3339(message.expires_at),
+        rfc3339(leaves_at(message)),
         preview(&message.payload),
     )
 }
@@ -51,7 +51,7 @@ pub(super) fn show_json(entry: &Entry) -> String {
     put("id", json!(id(entry)));
     put("qos", json!(message.qos as u8));
     put("bytes", json!(message.size()));
-    put("expires", json!(rfc3339(message.expires_at)));
+    put("expires", json!(rfc3339(leaves_at(message))));
     match std::str::from_utf8(&message.payload) {
         Ok(text) => put("payload", json!(text)),
         Err(_) => put("payload_hex", json!(hex(&message.payload))),
@@ -124,6 +124,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// `at` in UTC as RFC 3339 writes it, to the microsecond.
+/// When its time is over, by the clock that it was accepted by.
+fn leaves_at(message: &Message) -> Micros {
+    Micros(message.at.0.saturating_add(message.expiry.lives))
+}
+
 fn rfc3339(at: Micros) -> String {
     let (seconds, micros) = (at.0 / 1_000_000, at.0 % 1_000_000);
     let (year, month, day) = date(seconds / 86_400);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use inbox_bridge::{Entry, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
+use inbox_bridge::{Age, Entry, Expiry, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
 use serde_json::Value;
 
 use super::*;
@@ -101,8 +101,11 @@ fn entry(seq: u64, payload: &[u8]) -> Entry {
         from: client("alice"),
         id: None,
         at: Micros(1_795_247_171_000_000),
-        expires_at: Micros(1_795_247_171_000_000 + 60_000_000),
-        expiry_is_publishers: false,
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: 60_000_000,
+            interval: None,
+        },
         qos: Qos::AtLeastOnce,
         payload: payload.to_vec().into(),
         properties: None,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
 use inbox_bridge::{
-    Batch, ClientId, Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, Table, TableChange, TableKey, raw,
+    Age, Batch, ClientId, Entry, Expiry, Message, Micros, PayloadFormat, Properties, Qos, Seq, Table, TableChange,
+    TableKey, raw,
 };
 
 /// The first byte says what the others are.
@@ -116,8 +117,9 @@ struct Written<'a> {
     from: &'a str,
     id: Option<&'a str>,
     at: u64,
-    expires_at: u64,
-    expiry_is_publishers: bool,
+    accepted: u64,
+    lives: u64,
+    interval: Option<u32>,
     qos: u8,
     properties: Option<WrittenProperties<'a>>,
     payload: &'a [u8],
@@ -158,8 +160,11 @@ fn round_trip(written: &Written<'_>) {
         from,
         id: written.id.map(Into::into),
         at: Micros(written.at),
-        expires_at: Micros(written.expires_at),
-        expiry_is_publishers: written.expiry_is_publishers,
+        expiry: Expiry {
+            accepted: Age(written.accepted),
+            lives: written.lives,
+            interval: written.interval,
+        },
         qos: Qos::from_u8(written.qos % 3).unwrap(),
         payload: written.payload.repeat(usize::from(written.repeat)).into(),
         properties,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inbox_bridge::{Clock, Left, Limits, MemoryStore, Micros, Now, Observer, Seq, StoreError};
+use inbox_bridge::{BootId, Clock, Left, Limits, MemoryStore, Micros, Now, Observer, Seq, StoreError};
 use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Ended, Single};
 
@@ -34,6 +34,10 @@ impl Clock for Time {
             wall: Micros(self.wall()),
             mono: Duration::from_micros(self.0.load(Relaxed)),
         }
+    }
+
+    fn boot(&self) -> BootId {
+        BootId(1)
     }
 }
 

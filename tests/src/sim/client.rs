@@ -454,8 +454,12 @@ impl Client {
             if random.percent(10) {
                 props = props.user("from", "somebody else").user("seq", "7");
             }
-            if random.percent(10) {
-                props = props.four(property::MESSAGE_EXPIRY, random.pick(&[1, 5, 3600]));
+            if random.percent(20) {
+                let expiry = random.pick(&[0, 1, 5, 3600, u32::MAX]);
+                props = props.four(property::MESSAGE_EXPIRY, expiry);
+                if let Some(mail) = mail {
+                    ledger.get_mut(mail).expiry = Some(expiry);
+                }
             }
         }
         let topic = if ordinary {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Check;
+use super::clock::Skew;
 
 /// A message, as one transmission of it: one that is sent again is another one.
 pub(super) struct Mail {
@@ -15,7 +16,10 @@ pub(super) struct Mail {
     pub(super) seq: Option<u64>,
     /// When it got it, in the oracle's ticks.
     given: u64,
-    expires_at: u64,
+    /// The same on the real clock, in microseconds.
+    given_at: u64,
+    /// What the sender asked for, in seconds.
+    pub(super) expiry: Option<u32>,
     /// The publisher was told that it is safe.
     pub(super) promised: bool,
     /// The publisher was told that it is not accepted.
@@ -54,9 +58,37 @@ pub(super) struct Ledger {
     fading: Vec<usize>,
     /// How many times the broker was started.
     run: u32,
+    time_to_live: u64,
+}
+
+impl Mail {
+    /// What its reader is to be told of its expiry, at least and at most.
+    pub(super) fn expiry_left(&self, now: u64, skew: Skew) -> (Option<u32>, Option<u32>) {
+        let left = |waited: u64| {
+            let seconds = u32::try_from(waited / 1_000_000).unwrap_or(u32::MAX);
+            self.expiry.map(|expiry| expiry.saturating_sub(seconds))
+        };
+        let waited = now - self.given_at;
+        (left(waited + skew.early), left(waited.saturating_sub(skew.late)))
+    }
 }
 
 impl Ledger {
+    /// `time_to_live` in microseconds.
+    pub(super) fn new(time_to_live: u64) -> Self {
+        Ledger {
+            time_to_live,
+            ..Ledger::default()
+        }
+    }
+
+    fn lives(&self, at: usize) -> u64 {
+        let wanted = self.all[at]
+            .expiry
+            .map_or(u64::MAX, |seconds| u64::from(seconds) * 1_000_000);
+        wanted.min(self.time_to_live)
+    }
+
     pub(super) fn get(&self, at: usize) -> &Mail {
         &self.all[at]
     }
@@ -74,7 +106,8 @@ impl Ledger {
             id,
             seq: None,
             given: 0,
-            expires_at: 0,
+            given_at: 0,
+            expiry: None,
             promised: false,
             refused: false,
             gone: None,
@@ -87,14 +120,14 @@ impl Ledger {
     }
 
     /// The broker gave a place to a message of its own.
-    pub(super) fn given_to_notice(&mut self, to: usize, seq: u64, expires_at: u64, tick: u64) -> Result<usize, String> {
+    pub(super) fn given_to_notice(&mut self, to: usize, seq: u64, now: u64, tick: u64) -> Result<usize, String> {
         let at = self.sending(usize::MAX, to, 1, None);
-        self.given(at, to, seq, expires_at, tick)?;
+        self.given(at, to, seq, now, tick)?;
         Ok(at)
     }
 
     /// The broker gave it a place.
-    pub(super) fn given(&mut self, at: usize, inbox: usize, seq: u64, expires_at: u64, tick: u64) -> Check {
+    pub(super) fn given(&mut self, at: usize, inbox: usize, seq: u64, now: u64, tick: u64) -> Check {
         if seq <= self.last_seq {
             return Err(format!("rule 6: seq {seq} was given after {}", self.last_seq));
         }
@@ -118,7 +151,7 @@ impl Ledger {
                 "rule 6: m{at} was sent once and got two places, {earlier} and {seq}"
             ));
         }
-        (mail.seq, mail.expires_at, mail.given) = (Some(seq), expires_at, tick);
+        (mail.seq, mail.given_at, mail.given) = (Some(seq), now, tick);
         self.inboxes.insert((inbox, seq), at);
         Ok(())
     }
@@ -140,14 +173,14 @@ impl Ledger {
         self.fading.push(at);
     }
 
-    /// The broker told of a message that left its inbox unread.
-    pub(super) fn left(&mut self, inbox: usize, seq: u64, why: &str, wall: u64, tick: u64, due: Option<u64>) -> Check {
+    /// The broker told of a message that left its inbox unread. `now` is the latest that it may believe it to be.
+    pub(super) fn left(&mut self, inbox: usize, seq: u64, why: &str, now: u64, tick: u64, due: Option<u64>) -> Check {
         let Some(&at) = self.inboxes.get(&(inbox, seq)) else {
             return Err(format!(
                 "rule 5: seq {seq} left the inbox of c{inbox}, and nothing had that seq"
             ));
         };
-        if why == "expired" && self.all[at].expires_at > wall {
+        if why == "expired" && now - self.all[at].given_at <= self.lives(at) {
             return Err(format!("rule 5: m{at} expired before its time"));
         }
         self.gone(at, tick, due);

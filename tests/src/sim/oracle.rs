@@ -13,6 +13,7 @@ mod sessions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Check;
+use super::clock::Skew;
 use super::ledger::{Ledger, Mail};
 use crate::{AckKind, Packet, Version};
 use notices::Notices;
@@ -65,6 +66,8 @@ pub(super) struct Terms {
     pub(super) in_flight_max: usize,
     pub(super) flush: u64,
     pub(super) drops_oldest: bool,
+    /// In microseconds.
+    pub(super) time_to_live: u64,
     pub(super) waiting_max: usize,
     pub(super) untaken_bytes_max: usize,
     /// How long a connection stays open after a message was written with QoS 0, until that leaves; in microseconds.
@@ -80,6 +83,8 @@ pub(super) struct Oracle {
     tick: u64,
     /// The monotonic clock.
     pub(super) now: u64,
+    /// What a reboot may do to waiting.
+    pub(super) skew: Skew,
     sessions: Vec<Session>,
     links: BTreeMap<usize, Link>,
     notices: Notices,
@@ -138,10 +143,11 @@ struct Attachment {
 impl Oracle {
     pub(super) fn new(terms: Terms, clients: usize) -> Self {
         Oracle {
+            ledger: Ledger::new(terms.time_to_live),
             terms,
-            ledger: Ledger::default(),
             tick: 0,
             now: 0,
+            skew: Skew::default(),
             sessions: (0..clients).map(|_| Session::default()).collect(),
             links: BTreeMap::new(),
             notices: Notices::default(),
@@ -202,8 +208,8 @@ impl Oracle {
     }
 
     /// A seq was given.
-    pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, expires_at: u64) -> Check {
-        self.ledger.given(mail, inbox, seq, expires_at, self.tick)?;
+    pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, now: u64) -> Check {
+        self.ledger.given(mail, inbox, seq, now, self.tick)?;
         // The publish that it repeats was refused, and nobody could be told: this one takes its place.
         let Mail { from, repeats, .. } = *self.ledger.get(mail);
         if repeats.is_some() {
@@ -215,7 +221,7 @@ impl Oracle {
     }
 
     /// A message left unread.
-    pub(super) fn left(&mut self, inbox: usize, seq: u64, why: &str, wall: u64, mono: Option<u64>) -> Check {
+    pub(super) fn left(&mut self, inbox: usize, seq: u64, why: &str, now: u64, mono: Option<u64>) -> Check {
         if why == "dropped" && !self.terms.drops_oldest {
             return Err("rule 5: a message was dropped although full inboxes refuse".into());
         }
@@ -225,7 +231,7 @@ impl Oracle {
             inbox,
             seq,
             why,
-            wall,
+            now + self.skew.early,
             self.tick,
             mono.map(|mono| mono + self.terms.flush),
         )
@@ -316,7 +322,7 @@ impl Oracle {
     }
 
     /// The broker encoded a packet.
-    pub(super) fn says(&mut self, at: usize, packet: &Packet, bytes: usize, names: &[String]) -> Check {
+    pub(super) fn says(&mut self, at: usize, packet: &Packet, bytes: usize, names: &[String], now: u64) -> Check {
         if let Some(link) = self.links.get_mut(&at) {
             link.encoded += bytes as u64;
             if matches!(packet, Packet::Publish(_)) {
@@ -326,7 +332,7 @@ impl Oracle {
         match packet {
             Packet::ConnAck(connack) => self.connack(at, connack.session_present, connack.code),
             Packet::Ack(ack) => self.ack(at, ack),
-            Packet::Publish(publish) => self.publish(at, publish, names),
+            Packet::Publish(publish) => self.publish(at, publish, names, now),
             Packet::SubAck(suback) => self.suback(at, suback.packet_id, &suback.codes),
             Packet::UnsubAck(unsuback) => {
                 let Some(link) = self.links.get_mut(&at) else {

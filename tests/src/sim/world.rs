@@ -123,6 +123,7 @@ impl World {
             flush: limits.ack_flush_interval.as_micros() as u64,
             settle: limits.qos0_settle.as_micros() as u64,
             are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
+            time_to_live: limits.time_to_live.as_micros() as u64,
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max,
@@ -203,6 +204,7 @@ impl World {
             self.watcher.clone(),
         );
         self.broker = Some(opened.map_err(|error| format!("the broker does not start: {error}"))?);
+        self.oracle.skew.started(self.clock.offset());
         Ok(())
     }
 
@@ -224,10 +226,15 @@ impl World {
     }
 
     fn clock_jumps(&mut self) -> Check {
-        let seconds = self.random.pick(&[-4000, -60, -1, 1, 60, 4000]);
+        const MONTH: i64 = 30 * 24 * 3600;
+        const DECADE: i64 = 122 * MONTH;
+        let seconds = self
+            .random
+            .pick(&[-6 * DECADE, -MONTH, -4000, -60, -1, 1, 60, 4000, MONTH, DECADE]);
         self.trace
             .say(self.clock.mono(), format_args!("the wall clock jumps by {seconds} s"));
         self.clock.jump(seconds * SECOND as i64);
+        self.oracle.skew.jumped(self.clock.offset());
         Ok(())
     }
 
@@ -236,6 +243,7 @@ impl World {
             return Ok(());
         };
         broker.reap();
+        broker.keep_age();
         broker.evict_idle(Duration::from_secs(self.random.pick(&[0, 5])));
         if self.random.percent(40) {
             self.sweep();

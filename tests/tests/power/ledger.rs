@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use inbox_bridge::{Batch, ClientId, Entry, Message, Micros, PageLimit, Qos, Seq, Store, Table, TableChange, TableKey};
+use inbox_bridge::{
+    Age, Batch, ClientId, Entry, Expiry, Message, Micros, PageLimit, Qos, Seq, Store, Table, TableChange, TableKey,
+};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -186,8 +188,11 @@ fn entry(seq: u64) -> Entry {
         from: id("alice"),
         id: None,
         at: Micros(seq),
-        expires_at: Micros(u64::MAX),
-        expiry_is_publishers: false,
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: u64::MAX,
+            interval: None,
+        },
         qos: Qos::AtLeastOnce,
         payload: payload.into(),
         properties: None,

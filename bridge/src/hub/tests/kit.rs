@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use crate::observer::Observer;
 use inbox_store::StoreError;
 use inbox_types::{
-    AttachmentId, ClientId, Clock, Delivery, Left, Message, Micros, Now, Outcome, Port, Qos, Room, Seq, Ticket,
+    Age, AttachmentId, BootId, ClientId, Clock, Delivery, Expiry, Left, Message, Micros, Now, Outcome, Port, Qos, Room,
+    Seq, Ticket,
 };
 
 /// Where tests begin: some time after the epoch, so that the clock can go back.
@@ -20,7 +21,7 @@ pub(crate) const START: Now = Now {
 };
 
 /// Long after every test.
-pub(crate) const FAR: Micros = Micros(u64::MAX);
+pub(crate) const FAR: Age = Age(u64::MAX);
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -51,6 +52,16 @@ impl Clock for TestClock {
     fn now(&self) -> Now {
         *self.0.lock()
     }
+
+    /// The machine goes on, whatever happens to the process.
+    fn boot(&self) -> BootId {
+        BootId(1)
+    }
+}
+
+/// How old a store is that was new at [`START`].
+pub(crate) fn age(now: Now) -> Age {
+    Age((now.mono - START.mono).as_micros() as u64)
 }
 
 /// A session that only writes down.
@@ -116,16 +127,19 @@ pub(crate) fn id(name: &str) -> ClientId {
     ClientId::new(name).unwrap()
 }
 
-/// A message that begins with its ticket and has `size` bytes.
-pub(crate) fn message(ticket: u64, size: usize, qos: Qos, expires_at: Micros) -> Arc<Message> {
+/// A message that begins with its ticket, has `size` bytes, and leaves a store of that age.
+pub(crate) fn message(ticket: u64, size: usize, qos: Qos, expires_at: Age) -> Arc<Message> {
     let mut payload = ticket.to_be_bytes().to_vec();
     payload.resize(size.max(8), b'.');
     Arc::new(Message {
         from: id("alice"),
         id: None,
         at: START.wall,
-        expires_at,
-        expiry_is_publishers: false,
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: expires_at.0 - 1,
+            interval: None,
+        },
         qos,
         payload: Bytes::from(payload),
         properties: None,

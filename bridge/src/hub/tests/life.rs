@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::kit::{FAR, TestClock, TestObserver, TestPort, id, message};
+use super::kit::{FAR, TestClock, TestObserver, TestPort, age, id, message};
 use super::model::{Model, check};
 use crate::hub::{Hub, PendingCommit, ReadRequest};
 use crate::limits::PAGE_MESSAGES_MAX;
 use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
 use inbox_types::{
-    AttachmentId, ClientId, Clock, Entry, Limits, Micros, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket, WhenFull,
+    Age, AttachmentId, ClientId, Clock, Entry, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket, WhenFull,
 };
 
 /// Inboxes of a life.
@@ -210,7 +210,7 @@ impl Life {
                     bytes: usize::MAX,
                 };
                 let mut entries = self.store.read(&inbox_of(*inbox), Seq::ZERO, all).unwrap().entries;
-                entries.retain(|entry| entry.message.is_expired(self.clock.now().wall));
+                entries.retain(|entry| entry.message.is_expired(age(self.clock.now())));
                 self.swept = Some((*inbox, entries));
             }
             Op::SweepGive => {
@@ -271,10 +271,10 @@ impl Life {
         self.hub.publish(&self.inboxes[inbox], message, &port, Ticket(ticket));
     }
 
-    fn expiry(&self, ttl: u64) -> Micros {
+    fn expiry(&self, ttl: u64) -> Age {
         match ttl {
             0 => FAR,
-            millis => Micros(self.clock.now().wall.0 + millis * 1_000),
+            millis => Age(age(self.clock.now()).0 + millis * 1_000),
         }
     }
 

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::test_runner::TestCaseError;
 
-use super::kit::ticket_of;
+use super::kit::{age, ticket_of};
 use inbox_store::{MemoryStore, PageLimit, Store};
 use inbox_types::{
-    AttachmentId, ClientId, Delivery, Left, Limits, Micros, Now, Outcome, Qos, Refusal, Seq, Ticket, WhenFull,
+    Age, AttachmentId, ClientId, Delivery, Left, Limits, Now, Outcome, Qos, Refusal, Seq, Ticket, WhenFull,
 };
 
 /// One publish.
@@ -19,7 +19,7 @@ struct Sent {
     inbox: usize,
     size: u64,
     qos: Qos,
-    expires_at: Micros,
+    expires_at: Age,
     outcome: Option<Outcome>,
     seq: Option<Seq>,
     /// Times that it was delivered, in all runs.
@@ -91,7 +91,7 @@ impl Model {
     }
 
     /// Gives the ticket.
-    pub(super) fn published(&mut self, inbox: usize, size: usize, qos: Qos, expires_at: Micros) -> u64 {
+    pub(super) fn published(&mut self, inbox: usize, size: usize, qos: Qos, expires_at: Age) -> u64 {
         self.qos0.published += u64::from(qos == Qos::AtMostOnce);
         self.sent.push(Sent {
             inbox,
@@ -182,7 +182,7 @@ impl Model {
                 self.failed || !matches!(sent.outcome, Some(Outcome::Refused(_))),
                 || format!("delivered although refused: {it}"),
             )?;
-            check(now.wall < sent.expires_at, || {
+            check(age(now) < sent.expires_at, || {
                 format!("delivered although expired: {it}")
             })?;
             check(delivery.dup || sent.deliveries == 0, || {
@@ -216,7 +216,7 @@ impl Model {
             // A sweep may find gone what it saw some time ago.
             check(!sent.gone || self.sweeping, || format!("left twice: {it}"))?;
             let has_reason = match why {
-                Left::Expired => sent.expires_at <= now.wall || self.sweeping,
+                Left::Expired => sent.expires_at <= age(now) || self.sweeping,
                 Left::Dropped => self.limits.when_full == WhenFull::DropOldest,
                 Left::Purged => false,
             };
@@ -299,7 +299,7 @@ impl Model {
     pub(super) fn attached_have_all(&self, now: Now) -> Result<(), TestCaseError> {
         for (ticket, sent) in self
             .stored()
-            .filter(|(_, sent)| sent.is_present() && sent.expires_at > now.wall)
+            .filter(|(_, sent)| sent.is_present() && sent.expires_at > age(now))
         {
             if let Some(reader) = &self.readers[sent.inbox] {
                 let has = sent.seq.is_some_and(|seq| reader.delivered.contains(&seq));

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::desk::{Desk, PAGE};
-use crate::hub::tests::kit::{FAR, id};
+use crate::hub::tests::kit::{FAR, age, id};
 use inbox_store::Store;
-use inbox_types::{Left, Micros, Outcome, Refusal, Seq, Ticket};
+use inbox_types::{Age, Left, Outcome, Refusal, Seq, Ticket};
 
 // Goal: rule 3: PUBACK is for after the commit, not before; an offline recipient's message does not wait for company.
 #[test]
@@ -191,7 +191,7 @@ fn late_acknowledgements_put_a_publisher_off_once() {
 #[test]
 fn a_sweep_takes_what_expired_from_the_store() {
     let mut desk = Desk::default();
-    let soon = Micros(desk.now.wall.0 + 1_000);
+    let soon = Age(age(desk.now).0 + 1_000);
     for expires_at in [soon, soon, FAR] {
         desk.publish_sized(8, expires_at);
     }
@@ -210,7 +210,7 @@ fn a_sweep_takes_what_expired_from_the_store() {
 #[test]
 fn a_late_sweep_does_not_hide_mail() {
     let mut desk = Desk::default();
-    desk.publish_sized(8, Micros(desk.now.wall.0 + 1_000));
+    desk.publish_sized(8, Age(age(desk.now).0 + 1_000));
     desk.publish();
     desk.attach(1);
     desk.commit();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::tests::kit::{FAR, START, TestPort, id, message};
+use crate::hub::tests::kit::{FAR, START, TestPort, age, id, message};
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
 use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store};
-use inbox_types::{AttachmentId, ClientId, Counters, Left, Limits, Micros, Now, Outcome, Qos, Seq, Ticket};
+use inbox_types::{Age, AttachmentId, ClientId, Counters, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
 
 /// Size of a message where it does not matter.
 pub(super) const SIZE: usize = 8;
@@ -57,6 +57,7 @@ impl Desk {
         let mut fx = Effects::default();
         let cx = Context {
             now: self.now,
+            age: age(self.now),
             limits: &self.limits,
             counters: &self.counters,
             sent_floor: Seq::ZERO,
@@ -74,7 +75,7 @@ impl Desk {
         self.publish_sized(SIZE, FAR)
     }
 
-    pub(super) fn publish_sized(&mut self, size: usize, expires_at: Micros) -> u64 {
+    pub(super) fn publish_sized(&mut self, size: usize, expires_at: Age) -> u64 {
         self.last += 1;
         let seq = self.last;
         let origin = Origin {

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::desk::Desk;
-use crate::hub::tests::kit::FAR;
+use crate::hub::tests::kit::{FAR, age};
 use crate::limits::KEPT_MAX;
 use inbox_store::{Page, Store};
-use inbox_types::{AttachmentId, Left, Micros, PAGE_BYTES_MAX, Seq};
+use inbox_types::{Age, AttachmentId, Left, PAGE_BYTES_MAX, Seq};
 
 // Goal: rule 4: what waited comes in acceptance order, page by page, then what is new.
 #[test]
@@ -161,7 +161,7 @@ fn large_messages_are_not_kept_for_a_reader_that_has_stopped() {
     desk.attach(1);
     let count = KEPT_MAX as u64;
     for _ in 0..count {
-        desk.publish_sized(PAGE_BYTES_MAX / 2 + 1, Micros(u64::MAX));
+        desk.publish_sized(PAGE_BYTES_MAX / 2 + 1, FAR);
     }
     desk.commit();
     assert_eq!(
@@ -291,7 +291,7 @@ fn qos0_for_a_slow_reader_is_bounded_and_counted() {
 #[test]
 fn what_expired_leaves_instead_of_being_delivered() {
     let mut desk = Desk::default();
-    let soon = Micros(desk.now.wall.0 + 1_000);
+    let soon = Age(age(desk.now).0 + 1_000);
     desk.publish_sized(8, soon);
     desk.publish();
     desk.commit();

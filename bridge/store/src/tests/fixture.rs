@@ -17,7 +17,7 @@ use crate::{
     Batch, Engine, FjallOptions, InboxRecord, OpenError, PageLimit, SledOptions, Store, StoreOptions, Table,
     TableChange, convert,
 };
-use inbox_types::{Entry, Message, Micros, Properties, Qos, Seq};
+use inbox_types::{Age, Entry, Expiry, Message, Micros, Properties, Qos, Seq};
 
 /// Formats and engines that this build only reads.
 const OLDER: [(u64, Engine); 3] = [(1, Engine::Sled), (2, Engine::Sled), (2, Engine::Fjall)];
@@ -31,8 +31,12 @@ fn plain(seq: u64, payload: Vec<u8>) -> Entry {
         from: id("alice"),
         id: None,
         at: Micros(seq),
-        expires_at: Micros(seq + 30 * 24 * 3600 * 1_000_000),
-        expiry_is_publishers: false,
+        // What was to expire by the system clock, in older formats, waits anew for as long.
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: 30 * 24 * 3600 * 1_000_000,
+            interval: None,
+        },
         qos: Qos::AtLeastOnce,
         payload: payload.into(),
         properties: None,
@@ -48,7 +52,7 @@ fn contents() -> Vec<(&'static str, Vec<Entry>)> {
     let first = 1_700_000_000_000_000;
     let mut rich = (*plain(first + 20, b"{}".to_vec()).message).clone();
     rich.id = Some("order-17".into());
-    rich.expiry_is_publishers = true;
+    rich.expiry.interval = Some(30 * 24 * 3600);
     rich.qos = Qos::ExactlyOnce;
     rich.properties = Some(Box::new(Properties {
         payload_format: Some(inbox_types::PayloadFormat::Utf8),

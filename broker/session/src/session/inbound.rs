@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_types::{ClientId, Message, Micros, Now, Port, Properties, Qos, Ticket};
+use inbox_types::{Age, ClientId, Expiry, Message, Now, Port, Properties, Qos, Ticket};
 
 use super::bounce::{Subject, hash};
 use super::incoming::Answer;
@@ -57,12 +57,12 @@ impl Session {
         let ticket = self.incoming.begin(packet_id, kind);
         match destination {
             Destination::Inbox(inbox) => {
-                let message = Arc::new(self.mail(publish, now.wall));
+                let message = Arc::new(self.mail(publish, now));
                 self.note_subject(ticket, || Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
             }
             Destination::Ordinary => {
-                let message = ordinary(&self.id, topic, publish, now.wall);
+                let message = ordinary(&self.id, topic, publish, self.shared.hub.age(now));
                 self.note_subject(ticket, || {
                     Subject::Ordinary(message.topic.clone(), message.payload.clone())
                 });
@@ -108,12 +108,12 @@ impl Session {
         let (destination, topic) = self.topic(publish)?;
         match destination {
             Destination::Inbox(inbox) => {
-                let message = Arc::new(self.mail(publish, now.wall));
+                let message = Arc::new(self.mail(publish, now));
                 self.hand_in(now);
                 self.shared.hub.publish_qos0(&inbox, message);
             }
             Destination::Ordinary => {
-                let message = ordinary(&self.id, topic, publish, now.wall);
+                let message = ordinary(&self.id, topic, publish, self.shared.hub.age(now));
                 self.calls.push_back(RouterCall::Publish(message, None));
             }
             Destination::Reserved(why) => self.drop_reserved(publish.topic, why),
@@ -170,9 +170,9 @@ impl Session {
         destination
     }
 
-    fn mail(&self, publish: &Publish<'_>, at: Micros) -> Message {
-        let (expires_at, expiry_is_publishers) = expiry(
-            at,
+    fn mail(&self, publish: &Publish<'_>, now: Now) -> Message {
+        let expiry = Expiry::new(
+            self.shared.hub.age(now),
             publish.properties.message_expiry,
             self.shared.hub.limits().time_to_live,
         );
@@ -180,22 +180,13 @@ impl Session {
         Message {
             from: self.id.clone(),
             id,
-            at,
-            expires_at,
-            expiry_is_publishers,
+            at: now.wall,
+            expiry,
             qos: publish.qos,
             payload: Bytes::copy_from_slice(publish.payload),
             properties,
         }
     }
-}
-
-/// When a message accepted at `at` expires, and whether its publisher wanted it so.
-pub(crate) fn expiry(at: Micros, wanted_seconds: Option<u32>, time_to_live: std::time::Duration) -> (Micros, bool) {
-    let longest = u64::try_from(time_to_live.as_micros()).unwrap_or(u64::MAX);
-    let wanted = wanted_seconds.map(|seconds| u64::from(seconds) * 1_000_000);
-    let lives = wanted.map_or(longest, |wanted| wanted.min(longest));
-    (Micros(at.0.saturating_add(lives)), wanted.is_some())
 }
 
 /// The sender's `id`, and its other properties without those names that the broker sets itself (contract rule 7).
@@ -214,17 +205,13 @@ pub(crate) fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>,
     (id, Some(properties).filter(|rest| !rest.is_empty()))
 }
 
-fn ordinary(from: &ClientId, topic: std::borrow::Cow<'_, str>, publish: &Publish<'_>, at: Micros) -> OrdinaryMessage {
-    let expires_at = publish
-        .properties
-        .message_expiry
-        .map(|seconds| Micros(at.0 + u64::from(seconds) * 1_000_000));
+fn ordinary(from: &ClientId, topic: std::borrow::Cow<'_, str>, publish: &Publish<'_>, age: Age) -> OrdinaryMessage {
     OrdinaryMessage {
         topic: Arc::from(&*topic),
         retain: publish.retain,
         qos: publish.qos,
         from: from.clone(),
-        expires_at,
+        expiry: pubsub::expiry(age, publish.properties.message_expiry),
         payload: Bytes::copy_from_slice(publish.payload),
         properties: own_properties(&publish.properties),
     }

@@ -48,7 +48,7 @@ use inbox_bridge::Hub;
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
-pub(crate) use inbound::{as_mail, expiry};
+pub(crate) use inbound::as_mail;
 pub use limits::{MqttLimits, V311Refusals};
 pub use link::{Link, Will};
 pub use outbox::{Order, Outbox};

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use inbox_types::{Delivery, Message, Micros, NOTICE_FROM, Now, Qos};
+use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
 
 use super::digits;
 use super::fitting::{publish_out, write_fitting};
@@ -55,29 +55,30 @@ impl Session {
 
     /// Encodes what waits for the client, as far as it takes it.
     pub(super) fn send_waiting(&mut self, now: Now) {
+        let age = self.shared.hub.age(now);
         while self.can_send() {
             let Some(packet_id) = self.outgoing.resend.pop_front() else {
                 break;
             };
-            self.send_again(packet_id, now.wall);
+            self.send_again(packet_id, age);
         }
         while self.can_send() && self.outgoing.resend.is_empty() {
             let most = self.room().min(TAKE_MAX);
             if most == 0 {
                 if self.mail_passes() {
-                    self.send_mail_waiting(1, now.wall);
+                    self.send_mail_waiting(1, age);
                 } else {
-                    self.send_ordinary_waiting(1, now.wall);
+                    self.send_ordinary_waiting(1, age);
                 }
                 continue;
             }
             let sent = match mem::replace(&mut self.outgoing.ordinary_first, false) {
-                true => match self.send_ordinary_waiting(most, now.wall) {
-                    0 => self.send_mail_waiting(most, now.wall),
+                true => match self.send_ordinary_waiting(most, age) {
+                    0 => self.send_mail_waiting(most, age),
                     sent => sent,
                 },
-                false => match self.send_mail_waiting(most, now.wall) {
-                    0 => self.send_ordinary_waiting(most, now.wall),
+                false => match self.send_mail_waiting(most, age) {
+                    0 => self.send_ordinary_waiting(most, age),
                     sent => {
                         self.outgoing.ordinary_first = true;
                         sent
@@ -91,7 +92,7 @@ impl Session {
     }
 
     /// Sends mail that waits, at most `most`. Gives how many were taken.
-    fn send_mail_waiting(&mut self, most: usize, wall: Micros) -> usize {
+    fn send_mail_waiting(&mut self, most: usize, age: Age) -> usize {
         let mut mail = mem::take(&mut self.outgoing.mail);
         let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, self.out.len(), &mut mail);
         if lost > 0 {
@@ -104,14 +105,14 @@ impl Session {
                 .as_ref()
                 .is_some_and(|inbox| inbox.attachment == Some(attachment))
             {
-                self.send_mail(&delivery, wall);
+                self.send_mail(&delivery, age);
             }
         }
         self.outgoing.mail = mail;
         taken
     }
 
-    fn send_again(&mut self, packet_id: PacketId, wall: Micros) {
+    fn send_again(&mut self, packet_id: PacketId, age: Age) {
         let Some(sent) = self.outgoing.get_mut(packet_id) else {
             return;
         };
@@ -131,7 +132,7 @@ impl Session {
                 );
             }
             What::Ordinary(ordinary) => {
-                if !self.write_ordinary(&ordinary, Some(packet_id), true, wall) {
+                if !self.write_ordinary(&ordinary, Some(packet_id), true, age) {
                     self.outgoing.remove(packet_id);
                 }
             }
@@ -139,7 +140,7 @@ impl Session {
         }
     }
 
-    fn send_mail(&mut self, delivery: &Delivery, wall: Micros) {
+    fn send_mail(&mut self, delivery: &Delivery, age: Age) {
         let Some(inbox) = self.inbox.as_ref() else { return };
         let stored = delivery.message.qos != Qos::AtMostOnce;
         if inbox.no_local && delivery.message.from == self.id {
@@ -157,7 +158,7 @@ impl Session {
             None => (granted, Some(self.outgoing.free_id())),
         };
         let dup = delivery.dup || repeated.is_some();
-        if !self.write_mail(delivery, qos, packet_id, dup, wall) {
+        if !self.write_mail(delivery, qos, packet_id, dup, age) {
             tracing::warn!(client = %self.id, seq = %delivery.seq, "a message is larger than its reader's Maximum Packet Size; it stays in the inbox");
             self.shared.metrics.too_large_for_reader.add(1);
             if let Some((packet_id, _)) = repeated {
@@ -176,14 +177,7 @@ impl Session {
     }
 
     /// Encodes a message from the inbox. Tells whether it fits the client's Maximum Packet Size.
-    fn write_mail(
-        &mut self,
-        delivery: &Delivery,
-        qos: Qos,
-        packet_id: Option<PacketId>,
-        dup: bool,
-        wall: Micros,
-    ) -> bool {
+    fn write_mail(&mut self, delivery: &Delivery, qos: Qos, packet_id: Option<PacketId>, dup: bool, age: Age) -> bool {
         let Some(topic) = self.inbox_topic.as_deref() else {
             return true;
         };
@@ -207,9 +201,7 @@ impl Session {
         let publish = PublishOut {
             own_user: if is_v5 { &own_user } else { &[] },
             subscription_ids: subscription_id.as_slice(),
-            message_expiry: message
-                .expiry_is_publishers
-                .then(|| seconds_left(message.expires_at, wall)),
+            message_expiry: message.expiry.seconds_left(age),
             ..publish_out(
                 message.properties.as_deref(),
                 dup,
@@ -224,7 +216,7 @@ impl Session {
     }
 
     /// Sends ordinary messages that wait, at most `most`. Gives how many were taken.
-    fn send_ordinary_waiting(&mut self, most: usize, wall: Micros) -> usize {
+    fn send_ordinary_waiting(&mut self, most: usize, age: Age) -> usize {
         let mut waiting = mem::take(&mut self.outgoing.ordinary);
         let lost = self.outbox.take_ordinary(most, OUT_BYTES_MAX, &mut waiting);
         if lost > 0 {
@@ -233,38 +225,38 @@ impl Session {
         }
         let taken = waiting.len();
         for delivery in waiting.drain(..) {
-            self.send_ordinary(&delivery, wall);
+            self.send_ordinary(&delivery, age);
         }
         self.outgoing.ordinary = waiting;
         taken
     }
 
-    fn send_ordinary(&mut self, delivery: &pubsub::Delivery, wall: Micros) {
+    fn send_ordinary(&mut self, delivery: &pubsub::Delivery, age: Age) {
         let Some(subscription) = self.subscriptions.get(delivery.subscription) else {
             return;
         };
         let message = &delivery.message;
-        if message.is_expired(wall) || (subscription.options.no_local && message.from == self.id) {
+        if message.is_expired(age) || (subscription.options.no_local && message.from == self.id) {
             return;
         }
         let ordinary = as_subscribed(subscription, delivery);
         if ordinary.qos == Qos::AtMostOnce {
-            self.write_ordinary(&ordinary, None, false, wall);
+            self.write_ordinary(&ordinary, None, false, age);
             return;
         }
         let packet_id = self.outgoing.free_id();
-        if self.write_ordinary(&ordinary, Some(packet_id), false, wall) {
+        if self.write_ordinary(&ordinary, Some(packet_id), false, age) {
             let qos = ordinary.qos;
             self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
         }
     }
 
     /// Encodes an ordinary message. What does not fit the client's Maximum Packet Size is not sent (MQTT-3.1.2-25).
-    fn write_ordinary(&mut self, ordinary: &Ordinary, packet_id: Option<PacketId>, dup: bool, wall: Micros) -> bool {
+    fn write_ordinary(&mut self, ordinary: &Ordinary, packet_id: Option<PacketId>, dup: bool, age: Age) -> bool {
         let message = &ordinary.message;
         let publish = PublishOut {
             subscription_ids: ordinary.subscription_id.as_slice(),
-            message_expiry: message.expires_at.map(|expires_at| seconds_left(expires_at, wall)),
+            message_expiry: message.expiry.and_then(|expiry| expiry.seconds_left(age)),
             ..publish_out(
                 message.properties.as_deref(),
                 dup,
@@ -292,9 +284,4 @@ fn as_subscribed(subscription: &Subscription, delivery: &pubsub::Delivery) -> Or
         retain: delivery.retained || (message.retain && subscription.options.retain_as_published),
         subscription_id: subscription.subscription_id,
     }
-}
-
-/// What is left of a message's time, in whole seconds, at least 1 for one that is not over (MQTT-3.3.2-6).
-fn seconds_left(expires_at: Micros, wall: Micros) -> u32 {
-    u32::try_from(expires_at.0.saturating_sub(wall.0).div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }

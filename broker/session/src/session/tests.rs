@@ -282,7 +282,7 @@ fn ordinary(topic: &str, qos: u8, payload: &str) -> OrdinaryMessage {
         retain: false,
         qos: Qos::from_u8(qos).unwrap(),
         from: ClientId::new("alice").unwrap(),
-        expires_at: None,
+        expiry: None,
         payload: payload.to_owned().into(),
         properties: None,
     }

@@ -1,7 +1,7 @@
 //! Tests of the table without a router and without tasks.
 
 use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{Clock, Left, Limits, Seq, SystemClock};
+use inbox_types::{Age, Left, Limits, Seq, SystemClock};
 
 use super::*;
 use crate::address::InboxNames;
@@ -244,7 +244,7 @@ async fn a_connection_that_panics_gives_everything_back() {
     // Goal: the slot, the place in the table, the inbox and the subscriptions of a connection whose task panics are free again, it is
     // offline to shared subscriptions at once, and its will is published (MQTT-3.1.2-8).
     let shared = shared();
-    let router = Router::start(pubsub::RouterOptions::default(), || SystemClock::default().now().wall).unwrap();
+    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
     let (told, outbox) = oneshot::channel();
     let task = tokio::spawn(panics(table.clone(), shared.clone(), router.clone(), told));

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{ClientId, Clock, Left, Limits, Seq, SystemClock};
+use inbox_types::{Age, ClientId, Left, Limits, Seq, SystemClock};
 use mqtt_session::{InboxNames, Metrics, MqttLimits};
 use pubsub::RouterOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
@@ -36,7 +36,7 @@ fn broker(set: impl FnOnce(&mut MqttLimits)) -> (Arc<Broker>, watch::Sender<bool
         retains: true,
         metrics: Metrics::default(),
     });
-    let router = Router::start(RouterOptions::default(), || SystemClock::default().now().wall).unwrap();
+    let router = Router::start(RouterOptions::default(), Arc::new(Age::default)).unwrap();
     let (close, closing) = watch::channel(false);
     let broker = Broker {
         table: Arc::new(SessionTable::new(shared.clone(), router.clone())),

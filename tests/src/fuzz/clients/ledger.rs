@@ -101,7 +101,10 @@ impl Ledger {
                 self.names[mail.to],
                 "contract rule 1: m{at} went to another inbox"
             );
-            (mail.seq, mail.expires_at) = (Some(seq.0), message.expires_at.0);
+            (mail.seq, mail.expires_at) = (
+                Some(seq.0),
+                message.at.0.saturating_add(message.expiry.lives).saturating_add(1),
+            );
             self.by_seq.insert(seq.0, at);
         }
     }

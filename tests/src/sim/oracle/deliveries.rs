@@ -3,10 +3,10 @@
 
 use super::{Attachment, Check, InFlight, Link, Oracle};
 use crate::sim::client::mail_of;
-use crate::{Publish, Version};
+use crate::{Publish, Version, property};
 
 impl Oracle {
-    pub(super) fn publish(&mut self, at: usize, publish: &Publish, names: &[String]) -> Check {
+    pub(super) fn publish(&mut self, at: usize, publish: &Publish, names: &[String], now: u64) -> Check {
         let Some(link) = self.links.get_mut(&at) else {
             return Ok(());
         };
@@ -80,6 +80,13 @@ impl Oracle {
                 if said != [(name, expected.as_str())] {
                     return Err(format!("rule 7: m{mail_at} says {said:?}, not {name} = {expected}"));
                 }
+            }
+            let told = publish.props.number(property::MESSAGE_EXPIRY);
+            let (least, most) = mail.expiry_left(now, self.skew);
+            if told < least || told > most {
+                return Err(format!(
+                    "rule 5: m{mail_at} says that {told:?} s are left, and not between {least:?} and {most:?}"
+                ));
             }
         }
         let since = attachment.since;

@@ -61,7 +61,7 @@ impl Oracle {
         &mut self,
         inbox: usize,
         seq: u64,
-        expires_at: u64,
+        now: u64,
         text: &[u8],
         clients: &[String],
     ) -> Check {
@@ -88,7 +88,7 @@ impl Oracle {
                 "rule 3: a notice names messages that c{inbox} never sent: {said}"
             ));
         }
-        let notice = self.ledger.given_to_notice(inbox, seq, expires_at, self.tick)?;
+        let notice = self.ledger.given_to_notice(inbox, seq, now, self.tick)?;
         self.notices.by_payload.insert((inbox, text.to_vec()), notice);
         self.notices.by_place.insert((inbox, seq), notice);
         self.notices.bytes_max = self.notices.bytes_max.max(text.len());

@@ -147,7 +147,7 @@ impl World {
                 self.clock.mono(),
                 format_args!("the broker answers on link {at}: {}", show(&packet)),
             );
-            self.oracle.says(at, &packet, used, &self.names)?;
+            self.oracle.says(at, &packet, used, &self.names, self.clock.mono())?;
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl World {
                     .say(self.clock.mono(), format_args!("a notice is {} of c{inbox}", given.seq));
                 let text = &given.message.payload;
                 self.oracle
-                    .notice_given(inbox, given.seq.0, given.message.expires_at.0, text, &self.names)?;
+                    .notice_given(inbox, given.seq.0, self.clock.mono(), text, &self.names)?;
                 continue;
             }
             let Some(mail) = mail_of(&given.message.payload) else {
@@ -169,8 +169,8 @@ impl World {
             };
             self.trace
                 .say(self.clock.mono(), format_args!("m{mail} is {} of c{inbox}", given.seq));
-            self.oracle
-                .given(mail, inbox, given.seq.0, given.message.expires_at.0)?;
+            let now = self.clock.mono();
+            self.oracle.given(mail, inbox, given.seq.0, now)?;
         }
         let left = std::mem::take(&mut *self.watcher.0.lock().unwrap());
         for (inbox, seq, why) in left {
@@ -178,7 +178,7 @@ impl World {
             self.trace
                 .say(self.clock.mono(), format_args!("{seq} of c{inbox} {why}"));
             let mono = self.time_of_change();
-            self.oracle.left(inbox, seq, why, self.clock.wall(), mono)?;
+            self.oracle.left(inbox, seq, why, self.clock.mono(), mono)?;
         }
         Ok(())
     }

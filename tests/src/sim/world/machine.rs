@@ -1,6 +1,6 @@
 //! The disk works, slowly; it fails; power goes away.
 
-use super::{Check, World};
+use super::{Check, SECOND, World};
 
 impl World {
     pub(super) fn commit_step(&mut self) -> Check {
@@ -50,7 +50,7 @@ impl World {
         self.take_notes()
     }
 
-    /// Power goes away and comes back.
+    /// The process is killed, or power goes away; it comes back later, perhaps with another time.
     pub(super) fn crash(&mut self) -> Check {
         self.trace.say(self.clock.mono(), format_args!("CRASH"));
         self.crashes += 1;
@@ -69,6 +69,16 @@ impl World {
             }
         }
         self.oracle.crashed();
+        let closed = self.random.pick(&[0, 0, 1, 30]) * SECOND;
+        self.pass(closed);
+        if self.random.percent(20) {
+            self.clock_jumps()?;
+        }
+        if self.random.percent(15) {
+            self.clock.reboot();
+            self.oracle.skew.rebooted(self.clock.offset());
+            self.trace.say(self.clock.mono(), format_args!("it was a reboot"));
+        }
         Ok(())
     }
 

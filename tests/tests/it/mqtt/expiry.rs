@@ -78,3 +78,29 @@ fn a_retained_message_is_counted_down() {
         );
     }
 }
+
+#[test]
+fn rule_05_an_expiry_at_its_ends_is_told_as_it_was_given() {
+    // Goal: MQTT-3.3.2-5 and -6: 0 reaches a reader that is there, and says 0; of the largest interval the reader is told what
+    // was given less the wait. In an inbox and on an ordinary topic.
+    let broker = Broker::start();
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    bob.subscribe("a/b", 1);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    for topic in ["bob", "a/b"] {
+        for seconds in [0, u32::MAX] {
+            publish(&mut alice, topic, &seconds.to_string(), seconds);
+            let message = bob.receive_and_ack();
+            assert_eq!(message.text(), seconds.to_string());
+            let left = message.props.number(property::MESSAGE_EXPIRY);
+            let left = left.expect("the expiry is told");
+            assert!(seconds - left <= 2, "{topic}: {left} s are left of {seconds}");
+        }
+    }
+    // Nobody is there: it is over at once, in the inbox, too.
+    bob.disconnect();
+    publish(&mut alice, "bob", "late", 0);
+    alice.publish("bob", "later", 1);
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    assert_eq!(bob.receive_and_ack().text(), "later");
+}

@@ -1,5 +1,7 @@
 //! Ordinary messages as a subscriber gets them.
 
+use inbox_types::Age;
+
 use super::*;
 
 fn subscriber(world: &World, version: Version, options: u8) -> Client<'_> {
@@ -66,17 +68,17 @@ fn mqtt_3_3_2_6_the_expiry_of_ordinary_messages() {
     // Goal: MQTT-3.3.2-5, -6: expired ones are not sent, the others with what is left, rounded up.
     let world = World::new();
     let mut bob = subscriber(&world, V5, 1);
-    let expires = |seconds: u64| Some(Micros(START + seconds * 1_000_000));
+    let expires = |seconds: u32| pubsub::expiry(Age(0), Some(seconds));
     bob.deliver(
         OrdinaryMessage {
-            expires_at: expires(5),
+            expiry: expires(5),
             ..ordinary("t/1", 1, "gone")
         },
         false,
     );
     bob.deliver(
         OrdinaryMessage {
-            expires_at: expires(9),
+            expiry: expires(9),
             ..ordinary("t/1", 1, "left")
         },
         false,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Batch, ClientId, Entry, Limits, MemoryStore, Message, Micros, Qos, Seq, Store, StoreOptions, open_store,
+    Age, Batch, ClientId, Entry, Expiry, Limits, MemoryStore, Message, Micros, Qos, Seq, Store, StoreOptions,
+    open_store,
 };
 use inbox_tests::{PublishPacket, Version};
 
@@ -114,8 +115,11 @@ fn entry(n: usize) -> Entry {
         from: ClientId::new("publisher-17").unwrap(),
         id: None,
         at: Micros(START),
-        expires_at: Micros(START + 1_000_000_000_000),
-        expiry_is_publishers: false,
+        expiry: Expiry {
+            accepted: Age(0),
+            lives: 1_000_000_000_000,
+            interval: None,
+        },
         qos: Qos::AtLeastOnce,
         payload: vec![b'x'; PAYLOAD_BYTES].into(),
         properties: None,

@@ -1,0 +1,95 @@
+//! Where times come from. The inboxes and the sessions never read a clock: they are told.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::age::BootId;
+use crate::message::Micros;
+
+/// A point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// By the system clock, which may jump: for what users see.
+    pub wall: Micros,
+    /// Since some fixed moment of this boot of the machine, never going back: for deadlines and waiting.
+    pub mono: Duration,
+}
+
+/// Where times come from.
+pub trait Clock: Send + Sync + 'static {
+    /// The time.
+    fn now(&self) -> Now;
+
+    /// In which boot of which machine [`Now::mono`] counts. A clock that does not know is never the same one after a restart.
+    fn boot(&self) -> BootId {
+        BootId::UNKNOWN
+    }
+}
+
+/// The clock that goes on while the machine is suspended: mail grows older then, too.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MONOTONIC: ClockId = ClockId::Boottime;
+/// Elsewhere the monotonic clock does that by itself, or nothing does.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const MONOTONIC: ClockId = ClockId::Monotonic;
+
+/// A number that the kernel makes anew at each boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The clocks of the machine.
+#[derive(Debug)]
+pub struct SystemClock {
+    boot: BootId,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        let id = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
+        SystemClock { boot: boot_id(&id) }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mono = clock_gettime(MONOTONIC);
+        Now {
+            wall: Micros(u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)),
+            mono: Duration::new(
+                u64::try_from(mono.tv_sec).unwrap_or_default(),
+                u32::try_from(mono.tv_nsec).unwrap_or_default(),
+            ),
+        }
+    }
+
+    fn boot(&self) -> BootId {
+        self.boot
+    }
+}
+
+/// The first 16 hexadecimal digits of the kernel's number, which is random throughout.
+fn boot_id(text: &str) -> BootId {
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).map_or(BootId::UNKNOWN, BootId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the machine's clocks go on, and two looks at the boot agree.
+    #[test]
+    fn the_system_clock_goes_on_within_one_boot() {
+        let clock = SystemClock::default();
+        let (first, second) = (clock.now(), clock.now());
+        assert!(first.mono <= second.mono && first.wall.0 > 0);
+        assert_eq!(clock.boot(), SystemClock::default().boot());
+    }
+
+    #[test]
+    fn a_boot_id_is_read_from_its_first_digits() {
+        assert_eq!(boot_id("0000000a-0000-000b-ffff-ffffffffffff\n"), BootId(0xa_0000_000b));
+        assert_eq!(boot_id(""), BootId::UNKNOWN);
+    }
+}
