@@ -15,6 +15,7 @@
 mod checkpointer;
 mod opening;
 mod reading;
+mod reservation;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

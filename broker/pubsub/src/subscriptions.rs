@@ -3,6 +3,7 @@
 //! A filter is one subscription in the router, however many sessions and shared subscriptions use it. Filters that
 //! nobody uses any more stay in the table, with the router, until [`Subscriptions::compact`].
 
+mod filter;
 mod group;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::audience::Audience;
-use group::Group;
+use filter::Filter;
 
 use super::{Delivery, OrdinaryMessage, Orphan, SessionKey, Sink, SubscribeError};
 
@@ -60,12 +61,6 @@ struct Session {
 struct Place {
     filter: Arc<str>,
     share: Option<Box<str>>,
-}
-
-struct Filter {
-    name: Arc<str>,
-    members: Vec<Member>,
-    groups: Vec<Group>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -374,59 +369,5 @@ impl Session {
             message: Arc::clone(message),
             retained: false,
         });
-    }
-}
-
-impl Filter {
-    fn is_live(&self) -> bool {
-        !self.members.is_empty() || !self.groups.is_empty()
-    }
-
-    /// Adds `member`; when its session was in already, only its number changes, and the old one is returned.
-    fn join(&mut self, member: Member, share: Option<&str>) -> Option<u32> {
-        let members = match share {
-            None => &mut self.members,
-            Some(share) => {
-                let at = self
-                    .groups
-                    .iter()
-                    .position(|group| &*group.share == share)
-                    .unwrap_or_else(|| {
-                        self.groups.push(Group {
-                            share: share.into(),
-                            members: Vec::new(),
-                            next: 0,
-                        });
-                        self.groups.len() - 1
-                    });
-                match self.groups.get_mut(at) {
-                    Some(group) => &mut group.members,
-                    None => return None,
-                }
-            }
-        };
-        match members.iter_mut().find(|m| m.slot == member.slot) {
-            Some(old) => Some(std::mem::replace(&mut old.subscription, member.subscription)),
-            None => {
-                members.push(member);
-                None
-            }
-        }
-    }
-
-    fn part(&mut self, slot: Slot, share: Option<&str>) {
-        match share {
-            None => {
-                if let Some(at) = self.members.iter().position(|m| m.slot == slot) {
-                    self.members.swap_remove(at);
-                }
-            }
-            Some(share) => {
-                if let Some(group) = self.groups.iter_mut().find(|group| &*group.share == share) {
-                    group.part(slot);
-                }
-                self.groups.retain(|group| !group.members.is_empty());
-            }
-        }
     }
 }

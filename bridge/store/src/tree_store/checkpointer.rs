@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::opening::reservation;
+use super::reservation::reservation;
 use super::{CheckpointOptions, Shared};
 use crate::blocks::Fault;
 use crate::error::StoreError;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::checkpointer::Recent;
+use super::reservation::{self, reservation, wrong_length};
 use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
 use crate::blocks::Fault;
 use crate::directory::{DataDirectory, OpenError};
 use crate::fault::store_fault;
+use crate::key;
 use crate::log::{LOG, Log, LogError};
 use crate::tree::Tree;
-use crate::{frame, key};
 use inbox_types::Seq;
 
 /// What an open store works with.
@@ -40,7 +41,7 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
     let (acknowledged, number) =
         Acknowledged::open(&*directory.files(), &engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
     let read = |key| read_number(tree, key).map_err(damaged);
-    let (Some(reserved), Some(commits)) = (read_reservation(tree).map_err(damaged)?, read(key::COMMITS)?) else {
+    let (Some(reserved), Some(commits)) = (reservation::read(tree).map_err(damaged)?, read(key::COMMITS)?) else {
         return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
     };
     // Format 1 has no such number, and nothing above the reservation.
@@ -75,46 +76,10 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
     })
 }
 
-/// What is kept under [`key::RESERVED`]; formats before 3 keep no age.
-struct Reservation {
-    seq: Seq,
-    age: Option<Duration>,
-}
-
-/// The value under [`key::RESERVED`].
-pub(super) fn reservation(seq: Seq, age: Duration) -> Vec<u8> {
-    [seq.0.to_be_bytes(), frame::micros(age).to_be_bytes()].concat()
-}
-
-fn read_reservation(tree: &impl Tree) -> Result<Option<Reservation>, Fault> {
-    let Some(value) = tree.get(key::RESERVED)? else {
-        return Ok(None);
-    };
-    let value = value.as_ref();
-    let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
-    let (seq, age) = match value.split_first_chunk() {
-        Some((seq, [])) => (number(seq), None),
-        Some((seq, rest)) => match rest.try_into() {
-            Ok(age) => (number(seq), Some(Duration::from_micros(number(&age)))),
-            Err(_) => return Err(wrong_length(key::RESERVED, value)),
-        },
-        None => return Err(wrong_length(key::RESERVED, value)),
-    };
-    Ok(Some(Reservation { seq: Seq(seq), age }))
-}
-
 fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, Fault> {
     let Some(value) = tree.get(key)? else { return Ok(None) };
     match <[u8; 8]>::try_from(value.as_ref()) {
         Ok(bytes) => Ok(Some(u64::from_be_bytes(bytes))),
         Err(_) => Err(wrong_length(key, value.as_ref())),
     }
-}
-
-fn wrong_length(key: &[u8], value: &[u8]) -> Fault {
-    Fault::Engine(format!(
-        "{} has {} bytes, which no number has that inboxd keeps there",
-        key.escape_ascii(),
-        value.len()
-    ))
 }

@@ -5,27 +5,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use inbox_bridge::Refused;
-use inbox_types::{ClientId, Message, Outcome, Port, Ticket};
+use inbox_types::{ClientId, Outcome, Port, Ticket};
 use mqtt_codec::{Publish, Version, reason};
 use sha2::{Digest, Sha256};
 
 use super::incoming::Answer;
 use super::limits::V311Refusals;
+pub(super) use super::subject::Subject;
 use super::{Ending, Session};
 
 /// Tickets of notices have this bit, those of publishes do not: these count up from zero.
 const NOTICE: u64 = 1 << 63;
-
-/// What a refusal would be about. Kept with a publish until it is answered.
-#[derive(Debug, Clone)]
-pub(super) enum Subject {
-    Mail(ClientId, Arc<Message>),
-    Ordinary(Arc<str>, Bytes),
-    /// A topic, and the SHA-256 of a payload that was not kept.
-    Hashed(Arc<str>, [u8; 32]),
-}
 
 /// Refused publishes on their way to being told.
 #[derive(Debug, Default)]

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use inbox_types::{Outcome, Refusal, Ticket};
 
-use super::bounce::Subject;
-
+use super::subject::Subject;
 use crate::session::MqttLimits;
 use mqtt_codec::{AckKind, PacketId, reason};
 

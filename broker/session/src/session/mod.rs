@@ -35,6 +35,7 @@ mod outbound;
 mod outbox;
 mod oversized;
 mod receiving;
+mod subject;
 mod subscribe;
 mod subscriptions;
 #[cfg(test)]

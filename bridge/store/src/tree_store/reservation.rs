@@ -1,0 +1,46 @@
+//! The reservation of seqs, as it is kept in the tree.
+
+use std::time::Duration;
+
+use crate::blocks::Fault;
+use crate::tree::Tree;
+use crate::{frame, key};
+use inbox_types::Seq;
+
+/// What is kept under [`key::RESERVED`]; formats before 3 keep no age.
+pub(super) struct Reservation {
+    pub(super) seq: Seq,
+    pub(super) age: Option<Duration>,
+}
+
+/// The value under [`key::RESERVED`].
+pub(super) fn reservation(seq: Seq, age: Duration) -> Vec<u8> {
+    [seq.0.to_be_bytes(), frame::micros(age).to_be_bytes()].concat()
+}
+
+/// Reads it; `None` if there is none.
+pub(super) fn read(tree: &impl Tree) -> Result<Option<Reservation>, Fault> {
+    let Some(value) = tree.get(key::RESERVED)? else {
+        return Ok(None);
+    };
+    let value = value.as_ref();
+    let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+    let (seq, age) = match value.split_first_chunk() {
+        Some((seq, [])) => (number(seq), None),
+        Some((seq, rest)) => match rest.try_into() {
+            Ok(age) => (number(seq), Some(Duration::from_micros(number(&age)))),
+            Err(_) => return Err(wrong_length(key::RESERVED, value)),
+        },
+        None => return Err(wrong_length(key::RESERVED, value)),
+    };
+    Ok(Some(Reservation { seq: Seq(seq), age }))
+}
+
+/// A number that is longer or shorter than it should be.
+pub(super) fn wrong_length(key: &[u8], value: &[u8]) -> Fault {
+    Fault::Engine(format!(
+        "{} has {} bytes, which no number has that inboxd keeps there",
+        key.escape_ascii(),
+        value.len()
+    ))
+}
