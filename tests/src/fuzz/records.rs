@@ -42,7 +42,9 @@ fn envelope(bytes: &[u8]) {
     assert_eq!(raw::envelope_size(bytes), Ok(message.size()));
     let again = raw::encode_envelope(&message);
     assert_eq!(raw::decode_envelope(&again).as_ref(), Ok(&message));
-    assert!(again.len() <= bytes.len(), "we write the shortest form");
+    // An older version has fewer fields.
+    let is_ours = bytes.first() == again.first();
+    assert!(!is_ours || again.len() <= bytes.len(), "we write the shortest form");
 }
 
 fn key(bytes: &[u8]) {

@@ -196,11 +196,17 @@ fn handshake(version: Version, terms: u8) -> Vec<u8> {
     }
 }
 
-/// What a CONNECT, if it is one, says of its version. What is none is not answered.
+/// How a CONNECT, if it is one, is answered: levels below 5 as in MQTT 3.1.1, with the bit of bridges or without it. What is none is
+/// not answered.
 fn version_of_connect(bytes: &[u8]) -> Version {
     let length_bytes = bytes.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
-    match bytes.get(1 + length_bytes + 6) {
-        Some(4) => Version::V311,
+    let name = bytes.get(1 + length_bytes..).unwrap_or_default();
+    let level = name.split_first_chunk().and_then(|(length, rest)| {
+        let length = usize::from(u16::from_be_bytes(*length));
+        rest.get(length)
+    });
+    match level {
+        Some(level) if level & 0x7f < 5 => Version::V311,
         _ => Version::V5,
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Client {
     /// QoS 1 and 2 messages that it was sent and is not done with: mail, released.
     in_flight: BTreeMap<u16, (usize, bool)>,
     owed: VecDeque<(AckKind, u16)>,
+    /// What it was sent with QoS 1 or 2 over this connection since it reads its inbox.
+    had: BTreeSet<usize>,
     /// What it was done with over this connection.
     finished: BTreeSet<usize>,
     window: usize,
@@ -105,6 +107,7 @@ impl Client {
             answers: VecDeque::new(),
             in_flight: BTreeMap::new(),
             owed: VecDeque::new(),
+            had: BTreeSet::new(),
             finished: BTreeSet::new(),
             window: 0,
             asked: BTreeMap::new(),
@@ -125,6 +128,7 @@ impl Client {
         self.unread.clear();
         self.answers.clear();
         self.owed.clear();
+        self.had.clear();
         self.finished.clear();
         self.asked.clear();
         self.taken.clear();

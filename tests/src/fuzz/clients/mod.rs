@@ -5,6 +5,7 @@ mod ledger;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use inbox_bridge::{FaultPlan, TUNING_DEFAULT};
@@ -13,6 +14,7 @@ use inbox_bridge::{
     take_given,
 };
 use inboxd::single::{ConnId, Ended};
+use mqtt_session::{MqttLimits, V311Refusals};
 
 use super::world::{World, small_mqtt};
 use crate::Version;
@@ -72,11 +74,20 @@ impl Run {
             } else {
                 WhenFull::Refuse
             },
+            // What was written with QoS 0 is read: the simulator has the time in which it may come again.
+            qos0_settle: Duration::ZERO,
             ..Limits::default()
         };
         take_given();
         Run {
-            world: World::new(limits, small_mqtt()),
+            // A notice of a refusal would be a message that no client sent; the simulator has them.
+            world: World::new(
+                limits,
+                MqttLimits {
+                    v311_refusals: V311Refusals::Close,
+                    ..small_mqtt()
+                },
+            ),
             clients: NAMES
                 .iter()
                 .enumerate()
@@ -157,7 +168,7 @@ impl Run {
             Step::Fetch => self.fetch(),
             Step::HandOver => self.hand_over(),
             Step::Advance { millis } => self.world.time.advance(u64::from(millis) * 1000),
-            Step::Evict => self.world.single.evict_idle(std::time::Duration::from_secs(1)),
+            Step::Evict => self.world.single.evict_idle(Duration::from_secs(1)),
             Step::Reap => self.world.single.reap(),
             Step::Crash => self.crash(),
         }

@@ -29,7 +29,10 @@ impl Client {
                     }
                     None => assert!(suback.codes[0] >= 0x80, "contract rule 2: another's inbox was granted"),
                 },
-                Packet::UnsubAck(_) => (self.attachment, self.reads) = (None, None),
+                Packet::UnsubAck(_) => {
+                    (self.attachment, self.reads) = (None, None);
+                    self.had.clear();
+                }
                 Packet::PingResp | Packet::Disconnect(..) => {}
             }
         }
@@ -105,6 +108,10 @@ impl Client {
         if publish.qos == 0 {
             return ledger.read(at);
         }
+        assert!(
+            self.had.insert(at),
+            "contract rule 4: m{at} comes again on the connection that it is in flight on"
+        );
         if self.finished.contains(&at) {
             // Its acknowledgement crossed it on the way.
             return;
