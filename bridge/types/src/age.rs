@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use crate::clock::Now;
-use crate::message::Micros;
+pub use crate::clock::BootId;
+use crate::clock::{Micros, Now};
 
 /// Most that is credited for the time in which a store was closed, where only the system clock knows it: one day.
 pub const CLOSED_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -32,19 +32,6 @@ impl Age {
     #[must_use]
     pub fn since(self, earlier: Age) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
-    }
-}
-
-/// Names one boot of one machine, in which [`Now::mono`] goes on without a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct BootId(pub u64);
-
-impl BootId {
-    /// Of a machine that does not say: it is like no other boot, nor like itself.
-    pub const UNKNOWN: BootId = BootId(0);
-
-    fn is_same(self, other: BootId) -> bool {
-        self == other && self != BootId::UNKNOWN
     }
 }
 

@@ -4,8 +4,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::age::BootId;
-use crate::message::Micros;
+/// Microseconds since the Unix epoch, by the system clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Micros(pub u64);
+
+/// Names one boot of one machine, in which [`Now::mono`] goes on without a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct BootId(pub u64);
+
+impl BootId {
+    /// Of a machine that does not say: it is like no other boot, nor like itself.
+    pub const UNKNOWN: BootId = BootId(0);
+
+    pub(crate) fn is_same(self, other: BootId) -> bool {
+        self == other && self != BootId::UNKNOWN
+    }
+}
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::age::{Age, Expiry};
 use crate::client_id::ClientId;
+pub use crate::clock::Micros;
 
 /// A place in the acceptance order of an inbox (contract rule 6).
 ///
@@ -24,10 +25,6 @@ impl fmt::Display for Seq {
         self.0.fmt(f)
     }
 }
-
-/// Microseconds since the Unix epoch, by the system clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Micros(pub u64);
 
 /// MQTT quality of service (MQTT 5, section 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

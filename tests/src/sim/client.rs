@@ -1,13 +1,16 @@
 //! A client: what it remembers of its session, and what it says. It keeps the rules of MQTT, but it is slow, forgetful and rude.
 
+mod acting;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Check;
 use super::ledger::Ledger;
-use super::oracle::{Filter, Said};
+use super::oracle::Said;
+pub(super) use super::payload::{mail_of, payload};
 use super::random::Random;
-use crate::{Ack, AckKind, Connect, Packet, Props, Publish, PublishPacket, Version, Will, ack, disconnect, ping};
-use crate::{property, pubrel, subscribe, unsubscribe};
+use crate::{Ack, AckKind, Connect, Packet, Props, Publish, PublishPacket, Version, Will, ack};
+use crate::{property, pubrel};
 
 /// A packet and what it means.
 pub(super) type Sent = (Vec<u8>, Said);
@@ -53,26 +56,12 @@ struct Open {
     released: bool,
 }
 
-/// The payload of message `at`, at least as long as its number.
 /// The payload of a message that the ledger knows, or of an ordinary one.
 fn body(ledger: &mut Ledger, mail: Option<usize>, length: usize) -> Vec<u8> {
     if let Some(mail) = mail {
         ledger.get_mut(mail).length = length;
     }
     payload(mail.unwrap_or_default(), length)
-}
-
-/// What a message says.
-pub(super) fn payload(at: usize, length: usize) -> Vec<u8> {
-    let mut out = format!("m{at}.").into_bytes();
-    out.resize(out.len().max(length), b'x');
-    out
-}
-
-/// Which message a payload belongs to.
-pub(super) fn mail_of(payload: &[u8]) -> Option<usize> {
-    let end = payload.iter().position(|&byte| byte == b'.')?;
-    std::str::from_utf8(payload.get(1..end)?).ok()?.parse().ok()
 }
 
 impl Client {
@@ -351,145 +340,5 @@ impl Client {
             out.push((packet, Said::Publish { mail, qos, packet_id }));
         }
         out
-    }
-
-    /// Something to do, by chance.
-    pub(super) fn act(&mut self, random: &mut Random, ledger: &mut Ledger) -> Vec<Sent> {
-        match random.below(100) {
-            0..55 => (0..random.between(1, 5))
-                .filter_map(|_| self.publish(random, ledger))
-                .collect(),
-            55..75 if self.manner != Manner::Never => {
-                let most = random.pick(&[1, 2, usize::MAX]);
-                self.acknowledge(most, random)
-            }
-            75..88 if !self.reads || random.percent(30) => vec![self.read(random.below(3) as u8, random.percent(10))],
-            88..91 => {
-                self.reads = false;
-                // What it had not finished may come again under another identifier if it subscribes again.
-                self.had.clear();
-                let packet_id = self.free_id();
-                let own = random.percent(80);
-                let filter = if own {
-                    self.names[self.at].clone()
-                } else {
-                    "ordinary/#".into()
-                };
-                vec![(
-                    unsubscribe(self.version, packet_id, &filter),
-                    Said::Unsubscribe { packet_id, own },
-                )]
-            }
-            91..94 => vec![self.read_anothers(random)],
-            94..96 => vec![(ping(), Said::Other)],
-            _ => Vec::new(),
-        }
-    }
-
-    /// Everything that is owed, for the end of a run.
-    pub(super) fn settle(&mut self, random: &mut Random) -> Vec<Sent> {
-        self.manner = Manner::AtOnce;
-        self.acknowledge(usize::MAX, random)
-    }
-
-    /// DISCONNECT.
-    pub(super) fn leave(&mut self, random: &mut Random) -> Sent {
-        let reason = random.pick(&[0, 0, 4]);
-        (disconnect(self.version, reason, &Props::new()), Said::Other)
-    }
-
-    /// SUBSCRIBE to the own inbox.
-    pub(super) fn read(&mut self, qos: u8, no_local: bool) -> Sent {
-        let no_local = no_local && self.version == Version::V5;
-        self.reads = true;
-        let packet_id = self.free_id();
-        let options = qos | u8::from(no_local) << 2;
-        let packet = subscribe(self.version, packet_id, &self.names[self.at], options, &Props::new());
-        (
-            packet,
-            Said::Subscribe {
-                packet_id,
-                what: Filter::Own { qos, no_local },
-            },
-        )
-    }
-
-    fn read_anothers(&mut self, random: &mut Random) -> Sent {
-        let packet_id = self.free_id();
-        let other = (self.at + 1) % self.names.len();
-        let ordinary = random.percent(50);
-        let filter = if ordinary {
-            "ordinary/#".into()
-        } else {
-            self.names[other].clone()
-        };
-        let what = if ordinary { Filter::Ordinary } else { Filter::Anothers };
-        (
-            subscribe(self.version, packet_id, filter, 1, &Props::new()),
-            Said::Subscribe { packet_id, what },
-        )
-    }
-
-    fn publish(&mut self, random: &mut Random, ledger: &mut Ledger) -> Option<Sent> {
-        let to = random.below(self.names.len());
-        let qos = random.pick(&[0, 1, 1, 1, 2, 2]);
-        self.publish_to(to, qos, random, ledger)
-    }
-
-    fn publish_to(&mut self, to: usize, qos: u8, random: &mut Random, ledger: &mut Ledger) -> Option<Sent> {
-        if qos > 0 && self.open.len() >= self.window {
-            return None;
-        }
-        let packet_id = if qos > 0 { self.free_id() } else { 0 };
-        let ordinary = random.percent(4);
-        let v5 = self.version == Version::V5;
-        let id = (v5 && random.percent(20)).then(|| format!("own-{}", ledger.len()));
-        let mail = (!ordinary).then(|| ledger.sending(self.at, to, qos, id.clone()));
-        let length = if random.percent(15) { 3000 } else { random.below(60) };
-        let mut props = Props::new();
-        if v5 {
-            if let Some(id) = &id {
-                props = props.user("id", id);
-            }
-            if random.percent(10) {
-                props = props.user("from", "somebody else").user("seq", "7");
-            }
-            if random.percent(20) {
-                let expiry = random.pick(&[0, 1, 5, 3600, u32::MAX]);
-                props = props.four(property::MESSAGE_EXPIRY, expiry);
-                if let Some(mail) = mail {
-                    ledger.get_mut(mail).expiry = Some(expiry);
-                }
-            }
-        }
-        let topic = if ordinary {
-            "ordinary/topic".into()
-        } else {
-            self.names[to].clone()
-        };
-        let mut packet = PublishPacket::new(topic, body(ledger, mail, length), qos, packet_id).props(props);
-        packet.retain = random.percent(5);
-        if qos > 0 {
-            self.open.insert(
-                packet_id,
-                Open {
-                    mail,
-                    to,
-                    qos,
-                    released: false,
-                },
-            );
-            self.order.push_back(packet_id);
-        }
-        Some((packet.encode(self.version), Said::Publish { mail, qos, packet_id }))
-    }
-
-    fn free_id(&mut self) -> u16 {
-        while self.next_id == 0 || self.open.contains_key(&self.next_id) {
-            self.next_id = self.next_id.wrapping_add(1);
-        }
-        let id = self.next_id;
-        self.next_id = id.wrapping_add(1);
-        id
     }
 }

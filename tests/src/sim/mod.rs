@@ -16,6 +16,7 @@ mod clock;
 mod disk;
 mod ledger;
 mod oracle;
+mod payload;
 mod random;
 mod trace;
 mod world;
