@@ -19,9 +19,6 @@ use clap::Parser;
 use graph::Graph;
 use modules::Tree;
 
-/// Lines of a file that is no test.
-const LINES_MAX: usize = 400;
-
 /// Show the imports of crates and modules, and fail on circles and long files.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask house", bin_name = "cargo xtask house")]
@@ -29,6 +26,9 @@ struct Arguments {
     /// Show the imports of modules at every level, and not only the circles
     #[arg(long)]
     modules: bool,
+    /// Lines that a file outside tests may have
+    #[arg(long, default_value_t = 400)]
+    lines_max: usize,
     /// Another working tree of this repository
     #[arg(long)]
     root: Option<PathBuf>,
@@ -83,7 +83,7 @@ fn look(arguments: &Arguments) -> anyhow::Result<bool> {
         }
         for (file, lines) in member.files()? {
             files += 1;
-            if lines > LINES_MAX {
+            if lines > arguments.lines_max {
                 findings
                     .long_files
                     .push(format!("{}: {lines} lines", relative(&file, &root)));
@@ -92,7 +92,7 @@ fn look(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     findings.long_files.sort();
     text.push_str(&format!("{} crates, {files} files that are no tests\n", members.len()));
-    text.push_str(&findings.text());
+    text.push_str(&findings.text(arguments.lines_max));
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("standard output is closed")?;
@@ -106,10 +106,10 @@ impl Findings {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, lines_max: usize) -> String {
         let list = |items: &[String]| items.iter().map(|it| format!("  {it}\n")).collect::<String>();
         format!(
-            "{} circles\n{}{} files over {LINES_MAX} lines\n{}",
+            "{} circles\n{}{} files over {lines_max} lines\n{}",
             self.circles.len(),
             list(&self.circles),
             self.long_files.len(),
