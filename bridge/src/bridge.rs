@@ -158,6 +158,7 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
     loop {
         hub.evict_idle(IDLE);
         hub.keep_age();
+        hub.relieve();
         hub.set_disk_free(store.disk_free_bytes());
         if hub.now().mono >= next_sweep {
             swept_to = sweep(hub, store, closing, swept_to.as_ref());

@@ -5,6 +5,7 @@
 //! called with the lock held, so that two publishers' messages reach a reader in seq order.
 
 mod commit;
+mod memory;
 mod notify;
 mod table;
 #[cfg(test)]
@@ -12,7 +13,7 @@ pub(crate) mod tests;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -29,8 +30,8 @@ use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Page, PageLimit, Store, StoreError};
 use inbox_types::{
-    Age, AttachmentId, ClientId, Clock, Counter, Counters, Entry, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX,
-    Port, Refusal, Seq, Ticket,
+    Age, AttachmentId, ClientId, Clock, Counter, Counters, Entry, Left, Limits, MemoryBudget, Message, Now, Outcome,
+    PAGE_BYTES_MAX, Port, Pressure, Refusal, Seq, Ticket,
 };
 
 const SHARDS: usize = 64;
@@ -65,6 +66,10 @@ pub struct Hub {
     attachments: AtomicU64,
     /// Bytes accepted and not yet durable, nor acknowledged.
     uncommitted_bytes: AtomicUsize,
+    budget: Arc<MemoryBudget>,
+    receiving: Arc<MemoryBudget>,
+    /// What the observer was told last of how scarce memory is.
+    told_pressure: AtomicU8,
     disk_is_full: AtomicBool,
     /// Not even notices are accepted.
     disk_is_scarce: AtomicBool,
@@ -88,6 +93,7 @@ impl Hub {
         let (reads, requests) = flume::unbounded();
         let seqs = SeqClock::new(store.reserved()?);
         let age = AgeClock::resume(store, clock.now(), clock.boot())?;
+        let budget = MemoryBudget::new(limits.memory_bytes_max);
         let hub = Hub {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: ShardHasher::default(),
@@ -101,6 +107,9 @@ impl Hub {
             reads,
             attachments: AtomicU64::new(1),
             uncommitted_bytes: AtomicUsize::new(0),
+            receiving: MemoryBudget::new(budget.limit() / memory::RECEIVING_PART),
+            budget,
+            told_pressure: AtomicU8::new(Pressure::None as u8),
             disk_is_full: AtomicBool::new(false),
             disk_is_scarce: AtomicBool::new(false),
             notices: Mutex::default(),
@@ -173,6 +182,9 @@ impl Hub {
         if inbox_types::fault!(KeepQos0) {
             return self.publish_unattended(inbox, message);
         }
+        if self.is_out_of_memory() {
+            return self.counters.qos0_undelivered.add(1);
+        }
         let now = self.clock.now();
         let taken = self.step_existing(inbox, now, |mailbox, cx, fx| {
             let seq = self.next_seq(now)?;
@@ -200,13 +212,6 @@ impl Hub {
             mailbox.attach(attachment, port, window, in_flight, self.seqs.last(), cx, fx);
         });
         attachment
-    }
-
-    /// The client has taken what it was sent, and takes more: see [`inbox_types::Room`].
-    pub fn resume(&self, inbox: &ClientId, attachment: AttachmentId) {
-        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
-            mailbox.resume(attachment, cx, fx)
-        });
     }
 
     /// Ends an attachment. Its unacknowledged messages stay.
@@ -237,11 +242,6 @@ impl Hub {
     /// The client of `inbox` cannot be sent this message; it stays, and the next ones go on.
     pub fn skip(&self, inbox: &ClientId, seq: Seq) {
         self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| mailbox.skip(seq, cx, fx));
-    }
-
-    /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.
-    pub fn is_congested(&self) -> bool {
-        self.uncommitted_bytes.load(Ordering::Relaxed) > self.limits.uncommitted_bytes_max
     }
 
     /// Whether the store failed. Nothing is acknowledged any more.
@@ -299,6 +299,10 @@ impl Hub {
         if self.disk_is_full.load(Ordering::Relaxed) {
             let refused = messages.into_iter().map(|(_, origin)| origin);
             return self.refuse(refused, &self.counters.refused_disk_full, Refusal::DiskFull);
+        }
+        if self.is_out_of_memory() {
+            let refused = messages.into_iter().map(|(_, origin)| origin);
+            return self.refuse(refused, &self.counters.refused_memory_full, Refusal::MemoryFull);
         }
         let mut refused = Vec::new();
         self.step(inbox, now, |mailbox, cx, fx| {
@@ -378,18 +382,14 @@ impl Hub {
             limits: &self.limits,
             counters: &self.counters,
             sent_floor: shard.sent_floor.max(self.seqs.floor()),
+            is_short_of_memory: self.budget.pressure() >= Pressure::PageOut,
         };
         let Some((inbox, mailbox)) = shard.get_mut(inbox) else {
             return (None, fx.left);
         };
-        let before = mailbox.unstored_bytes();
+        let before = memory::Held::by(mailbox);
         let result = step(mailbox, cx, &mut fx);
-        let after = mailbox.unstored_bytes();
-        if after >= before {
-            self.uncommitted_bytes.fetch_add(after - before, Ordering::Relaxed);
-        } else {
-            self.uncommitted_bytes.fetch_sub(before - after, Ordering::Relaxed);
-        }
+        self.account(before, memory::Held::by(mailbox));
         if let Some((attachment, after)) = fx.read {
             // The receiver lives as long as the bridge; after it is closed, nobody reads.
             let _closed = self.reads.send(ReadRequest {

@@ -1,7 +1,7 @@
 //! Who is told what happens to the inboxes.
 
 use inbox_store::StoreError;
-use inbox_types::{ClientId, Left, Seq};
+use inbox_types::{ClientId, Left, MemoryBudget, Pressure, Seq};
 
 /// Is told what an operator should know. Called without locks held, on the bridge's threads or the caller's.
 pub trait Observer: Send + Sync + 'static {
@@ -13,4 +13,6 @@ pub trait Observer: Send + Sync + 'static {
     fn unreadable(&self, inbox: &ClientId, error: &StoreError);
     /// The disk watermark was crossed: new messages are refused, or accepted again.
     fn disk_is_full(&self, is_full: bool, free_bytes: u64);
+    /// Memory became scarcer, or less scarce.
+    fn memory(&self, _pressure: Pressure, _budget: &MemoryBudget) {}
 }

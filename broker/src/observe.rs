@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_bridge::{ClientId, Left, Observer, Qos, Seq, StoreError};
+use inbox_bridge::{ClientId, Left, MemoryBudget, Observer, Pressure, Qos, Seq, StoreError};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
@@ -62,6 +62,25 @@ impl Observer for Watcher {
         tracing::error!(%inbox, %error, "an inbox cannot be read; its messages stay where they are");
     }
 
+    fn memory(&self, pressure: Pressure, budget: &MemoryBudget) {
+        let (used, limit) = (budget.used(), budget.limit());
+        match pressure {
+            Pressure::None => tracing::info!(used, limit, "memory is not scarce any more"),
+            Pressure::Refuse => tracing::error!(
+                used,
+                limit,
+                "the memory budget is used up: new messages and clients are refused. Look for readers that do not read, or raise \
+                 memory.budget"
+            ),
+            pressure => tracing::warn!(
+                used,
+                limit,
+                measure = pressure.as_str(),
+                "memory is scarce: publishers are slowed down. Look for readers that do not read, or raise memory.budget"
+            ),
+        }
+    }
+
     fn disk_is_full(&self, is_full: bool, free_bytes: u64) {
         if is_full {
             tracing::error!(
@@ -96,6 +115,12 @@ pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc
 
 fn metrics(shared: &Shared, router: &Router) -> String {
     let inboxes = shared.hub.counters().snapshot();
+    let budget = shared.hub.budget();
+    let memory = [
+        ("memory_used", budget.used() as u64),
+        ("memory_limit", budget.limit() as u64),
+        ("memory_pressure", budget.pressure() as u64),
+    ];
     let routed = [
         ("router_restarts", router.restarts()),
         ("router_refreshes", router.refreshes()),
@@ -103,7 +128,13 @@ fn metrics(shared: &Shared, router: &Router) -> String {
         ("shared_subscription_lost", router.orphans_lost()),
         ("log_records_lost", crate::logging::lost()),
     ];
-    let numbers = shared.metrics.snapshot().into_iter().chain(inboxes).chain(routed);
+    let numbers = shared
+        .metrics
+        .snapshot()
+        .into_iter()
+        .chain(inboxes)
+        .chain(routed)
+        .chain(memory);
     let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
     Value::Object(object).to_string()
 }

@@ -99,7 +99,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
         fjall: FjallOptions { cache_bytes },
         checkpoint: CheckpointOptions {
             after: config.store.checkpoint_after,
-            ..CheckpointOptions::default()
+            memory_bytes_max: config.memory_shares().log_index,
         },
     }
 }
@@ -200,6 +200,7 @@ async fn run(
         listeners = addresses.trim_start(),
         data_dir = %config.data_dir.display(),
         engine = config.store.engine.name(),
+        memory_budget = config.memory_shares().budget,
         "the broker is ready"
     );
     // Whoever should read it may be gone, or stuck; clients can be served all the same.

@@ -216,6 +216,7 @@ impl Single {
     /// Idle inboxes leave memory.
     pub fn evict_idle(&self, idle: Duration) {
         self.shared.hub.evict_idle(idle);
+        self.shared.hub.relieve();
     }
 
     /// Messages that expired leave this inbox; `entries` were read from the store.
@@ -249,6 +250,11 @@ impl Single {
     /// See [`Hub::hand_over`].
     pub fn hand_over(&self, request: &ReadRequest, page: Page) {
         self.shared.hub.hand_over(request, page);
+    }
+
+    /// Bytes that count against the memory budget.
+    pub fn memory_used(&self) -> usize {
+        self.shared.hub.budget().used()
     }
 
     /// What the inboxes counted.

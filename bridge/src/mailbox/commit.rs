@@ -170,7 +170,7 @@ impl Mailbox {
                 self.leave_store(seq, Some(size), cx, fx);
             } else if self.has_passed(seq) {
                 // Sent: from now on the store has it, until it is acknowledged.
-            } else if self.keeps_for_reader(self.young.len(), kept_bytes + size) {
+            } else if !cx.is_short_of_memory && self.keeps_for_reader(self.young.len(), kept_bytes + size) {
                 kept_bytes += size;
                 young.durability = Durability::Durable;
                 self.young.push_back(young);
@@ -178,6 +178,11 @@ impl Mailbox {
                 self.fall_back_to_store(seq);
             }
         }
+        let kept = self
+            .young
+            .iter()
+            .filter(|young| young.durability == Durability::Durable);
+        self.kept_bytes = kept.map(|young| young.message.size()).sum();
         for earlier in replaced {
             self.leave_replaced(earlier, cx, fx);
         }

@@ -114,6 +114,8 @@ pub(crate) struct Context<'a> {
     pub(crate) counters: &'a Counters,
     /// Messages up to this seq may have been sent before, by an earlier run for one.
     pub(crate) sent_floor: Seq,
+    /// Durable mail is not to be kept in memory.
+    pub(crate) is_short_of_memory: bool,
 }
 
 /// One inbox.
@@ -127,6 +129,8 @@ pub(crate) struct Mailbox {
     /// Young messages with QoS 0, and the sum of their sizes.
     qos0_waiting: usize,
     qos0_bytes: usize,
+    /// The sum of the sizes of young messages that are durable.
+    kept_bytes: usize,
     /// Durable messages on their way out, and their size where it is known.
     removals: BTreeMap<Seq, Option<usize>>,
     /// Those of them in the batch that is being made durable.
@@ -173,6 +177,12 @@ impl Mailbox {
     /// Bytes accepted and neither durable nor gone.
     pub(crate) fn unstored_bytes(&self) -> usize {
         self.unstored.bytes as usize
+    }
+
+    /// Bytes of messages that this inbox holds in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let page = self.reader.as_ref().map_or(0, |reader| reader.page_bytes());
+        self.unstored_bytes() + self.qos0_bytes + self.kept_bytes + page
     }
 
     /// The committer is wanted by `commit_by`. Gives the time to list this inbox for, unless it is listed for an earlier one.
@@ -266,7 +276,7 @@ impl Mailbox {
                 self.qos0_waiting -= 1;
                 self.qos0_bytes -= young.message.size();
             }
-            Durability::Durable => {}
+            Durability::Durable => self.kept_bytes -= young.message.size(),
             _ => shrink(&mut self.unstored, young.message.size()),
         }
         Some(young)

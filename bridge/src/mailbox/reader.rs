@@ -169,7 +169,7 @@ impl Reader {
         }
     }
 
-    #[cfg(test)]
+    /// Bytes in the page in hand.
     pub(super) fn page_bytes(&self) -> usize {
         self.page_bytes
     }
@@ -342,9 +342,34 @@ impl Mailbox {
                 // Whatever was read before is behind the cursor, and all the rest is in the store.
                 reader.read_to = reader.cursor;
                 self.young.retain(|young| young.durability != Durability::Durable);
+                self.kept_bytes = 0;
             }
             reader.stored_up_to = reader.stored_up_to.max(seq);
         }
+    }
+
+    /// Memory is scarce: what is in the store, and waits for a reader that has no room, is read again when it has. Tells whether
+    /// anything left.
+    pub(crate) fn page_out(&mut self) -> bool {
+        let Some(reader) = self.reader.as_mut() else {
+            return false;
+        };
+        // A page that is under way goes on where the one in hand ends.
+        if reader.has_room() || reader.reading.is_some() {
+            return false;
+        }
+        let had_page = reader.page_bytes > 0;
+        if had_page {
+            reader.page = VecDeque::new();
+            reader.page_bytes = 0;
+            reader.read_to = reader.read_to.min(reader.cursor);
+        }
+        let is_kept = |young: &&super::Young| young.durability == Durability::Durable;
+        let last_kept = self.young.iter().rev().find(is_kept).map(|young| young.seq);
+        if let Some(last) = last_kept {
+            self.fall_back_to_store(last);
+        }
+        had_page || last_kept.is_some()
     }
 
     /// `seq` leaves although it was sent, perhaps.
@@ -362,7 +387,7 @@ impl Mailbox {
         if self.reader.take().is_some() {
             self.young
                 .retain(|young| !matches!(young.durability, Durability::Durable | Durability::Never));
-            self.qos0_bytes = 0;
+            (self.qos0_bytes, self.kept_bytes) = (0, 0);
             cx.counters
                 .qos0_undelivered
                 .add(mem::take(&mut self.qos0_waiting) as u64);

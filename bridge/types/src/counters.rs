@@ -52,6 +52,10 @@ counters! {
     refused_inbox_full,
     /// Publishes refused because of the disk watermark.
     refused_disk_full,
+    /// Publishes refused because the memory budget was used up.
+    refused_memory_full,
+    /// Inboxes whose durable mail left memory because the budget was nearly used up.
+    paged_out,
     /// Publishes refused because the store failed.
     refused_store_failed,
     /// Messages that expired.

@@ -107,6 +107,8 @@ mod on {
         IgnoreUntaken,
         /// Rule 4: a reader that takes its bytes again is not sent what waits.
         ForgetStalled,
+        /// Bounded memory: messages are accepted although the budget is used up.
+        IgnoreBudget,
     }
 
     /// Sizes that are made small in a simulation, so that a short run reaches their limits.

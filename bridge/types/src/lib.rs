@@ -3,6 +3,7 @@
 //! No sockets, no files and no threads here. `ARCHITECTURE.md` has the map.
 
 mod age;
+mod budget;
 mod client_id;
 mod clock;
 mod counters;
@@ -12,6 +13,7 @@ mod message;
 mod port;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
+pub use budget::{Charge, MemoryBudget, Pressure};
 pub use client_id::{ClientId, ClientIdError, NOTICE_FROM};
 pub use clock::{Clock, Now, SystemClock};
 pub use counters::{Counter, Counters};

@@ -61,6 +61,8 @@ pub struct Limits {
     pub qos0_settle: Duration,
     /// Payload bytes accepted but not yet durable, over all inboxes, above which publishers are not read from.
     pub uncommitted_bytes_max: usize,
+    /// Bytes that clients may make the process keep in memory, beside the caches.
+    pub memory_bytes_max: usize,
     /// New messages are refused while the disk of the store has fewer free bytes than this.
     pub disk_free_bytes_min: u64,
 }
@@ -76,6 +78,7 @@ impl Default for Limits {
             ack_flush_interval: Duration::from_millis(200),
             qos0_settle: Duration::from_secs(1),
             uncommitted_bytes_max: 256 * 1024 * 1024,
+            memory_bytes_max: usize::MAX,
             disk_free_bytes_min: 512 * 1024 * 1024,
         }
     }

@@ -79,6 +79,9 @@ pub enum Refusal {
     /// The disk watermark is reached.
     #[error("the broker's disk is nearly full; it takes no new messages until space is free")]
     DiskFull,
+    /// The memory budget is used up.
+    #[error("the broker's memory budget is used up; send again when its readers have taken what waits for them")]
+    MemoryFull,
     /// The store failed; nothing more is acknowledged.
     #[error("the broker's store is failing; send again after it was restarted")]
     StoreFailed,

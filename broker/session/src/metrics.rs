@@ -16,6 +16,10 @@ pub struct Metrics {
     pub connects_accepted: Counter,
     /// CONNECTs that were refused, and connections that never sent one.
     pub connects_refused: Counter,
+    /// Connections that were closed because packets that are not whole took too much memory.
+    pub half_packets_refused: Counter,
+    /// Clients that were not let in because the memory budget was used up.
+    pub connects_refused_memory: Counter,
     /// Connections that took over a session.
     pub takeovers: Counter,
     /// Connections that the broker ended for what the client did.
@@ -72,6 +76,8 @@ impl Metrics {
             ("connections", self.connections.get()),
             ("connects_accepted", self.connects_accepted.get()),
             ("connects_refused", self.connects_refused.get()),
+            ("half_packets_refused", self.half_packets_refused.get()),
+            ("connects_refused_memory", self.connects_refused_memory.get()),
             ("takeovers", self.takeovers.get()),
             ("protocol_errors", self.protocol_errors.get()),
             ("publishes_refused", self.publishes_refused.get()),

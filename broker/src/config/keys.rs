@@ -33,6 +33,8 @@ pub(super) const LISTENERS: &str = "listener";
 pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
 pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
 pub(super) const DATA_DIR: &str = "data_dir";
+pub(super) const MEMORY_BUDGET: &str = "memory.budget";
+pub(super) const CACHE_BYTES: &str = "store.cache_bytes";
 pub(super) const LOG_LEVEL: &str = "log.level";
 pub(super) const LOG_FORMAT: &str = "log.format";
 
@@ -73,7 +75,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         Span(millis(0)..=minutes(1)),
     )?;
     v.key("store.engine", &mut c.store.engine, Choice(ENGINES))?;
-    v.key("store.cache_bytes", &mut c.store.cache_bytes, Size(MIB..=TIB))?;
+    v.key(CACHE_BYTES, &mut c.store.cache_bytes, Size(MIB..=TIB))?;
     v.key(
         "store.checkpoint_after",
         &mut c.store.checkpoint_after,
@@ -106,6 +108,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         Count(0..=10_000_000),
     )?;
     v.key("router.retained_bytes_max", &mut c.router.retained_bytes_max, memory(0))?;
+    v.key(MEMORY_BUDGET, &mut c.memory.budget, Size(0..=1024 * TIB))?;
     v.key(LOG_LEVEL, &mut c.log.level, Directives)?;
     v.key(LOG_FORMAT, &mut c.log.format, Choice(LOG_FORMATS))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
+use super::budget::CLIENTS_BYTES_MIN;
 use super::error::{Misfit, Setting};
 use super::kind::{Kind, Raw};
 use super::quantity::format_size;
@@ -201,6 +202,14 @@ impl Layers {
                 one,
                 relation: "at most",
                 other,
+            })));
+        }
+        let (budget, cache) = (config.memory.budget, config.store.cache_bytes);
+        if budget != 0 && budget < cache.saturating_add(CLIENTS_BYTES_MIN) {
+            return Err(ConfigError::Relation(Box::new(Misfit {
+                one: self.setting(keys::MEMORY_BUDGET, format_size(budget)),
+                relation: "at least 64MiB more than",
+                other: self.setting(keys::CACHE_BYTES, format_size(cache)),
             })));
         }
         let first = (config.listener.listen, keys::LISTEN);

@@ -4,12 +4,14 @@
 //! fit together. Four layers, the later one wins key by key: the defaults below, a TOML file, the environment (`INBOXD_…`
 //! with `__` between levels), and the flags of the command line. `inboxd.example.toml` lists every key.
 
+mod budget;
 mod directives;
 mod error;
 mod keys;
 mod kind;
 mod listeners;
 mod load;
+mod machine;
 mod print;
 mod quantity;
 mod service_variables;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
 
+pub use budget::MemoryShares;
 pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, Origin, Setting};
@@ -50,6 +53,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Section `[router]`: ordinary topics.
     pub router: RouterConfig,
+    /// Section `[memory]`: what the process may take.
+    pub memory: MemoryConfig,
     /// Section `[log]`: the log on standard error.
     pub log: LogConfig,
 }
@@ -119,6 +124,13 @@ impl RouterConfig {
     }
 }
 
+/// Section `[memory]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryConfig {
+    /// Bytes that the process may take; 0 is half of the memory that it can have.
+    pub budget: u64,
+}
+
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
@@ -151,6 +163,7 @@ impl Config {
 
     /// The limits of the inboxes.
     pub fn limits(&self) -> Limits {
+        let shares = self.memory_shares();
         Limits {
             inbox_messages_max: self.inbox.messages_max,
             inbox_bytes_max: self.inbox.bytes_max,
@@ -159,7 +172,8 @@ impl Config {
             qos0_settle: self.inbox.qos0_settle,
             commit_hold: self.store.commit_hold,
             ack_flush_interval: self.store.ack_flush_interval,
-            uncommitted_bytes_max: self.store.uncommitted_bytes_max,
+            uncommitted_bytes_max: shares.uncommitted,
+            memory_bytes_max: shares.clients,
             disk_free_bytes_min: self.store.disk_free_bytes_min,
         }
     }
@@ -201,6 +215,7 @@ impl Default for Config {
                 retained_messages_max: 10_000,
                 retained_bytes_max: 64 * 1024 * 1024,
             },
+            memory: MemoryConfig { budget: 0 },
             log: LogConfig {
                 level: "info".to_owned(),
                 format: LogFormat::Pretty,

@@ -134,6 +134,7 @@ impl<T: Io> Connection<T> {
                 Poll::Ready(())
             })
             .await;
+            self.conversation.keeps(self.partial.capacity(), false);
             // Nothing tells of whole packets that wait here because too much was to be written, so they are looked at until they are
             // used up, or the socket takes no more, or more must happen first.
             if used == 0 && !self.conversation.has_steps() {
@@ -234,6 +235,7 @@ impl<T: Io> Connection<T> {
         }
         self.conversation.timeout(now);
         self.partial.shrink_to_fit();
+        self.conversation.keeps(self.partial.capacity(), true);
         Poll::Ready(())
     }
 
@@ -242,7 +244,11 @@ impl<T: Io> Connection<T> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.offer(buffer.filled(), now),
+                Ok(()) if !buffer.filled().is_empty() => {
+                    self.offer(buffer.filled(), now);
+                    let (partial, capacity) = (self.partial.len(), self.partial.capacity());
+                    self.conversation.keeps_partial(partial, capacity, now);
+                }
                 // Any error of a socket means that the connection is gone.
                 _ => self.conversation.lost(now),
             }

@@ -25,6 +25,8 @@ use super::random::Random;
 use super::trace::Trace;
 use crate::{Packet, Version};
 
+/// A memory budget that the connections and a few messages use up.
+const MEMORY_BYTES_SMALL: usize = 40_000;
 const MILLI: u64 = 1_000;
 const SECOND: u64 = 1_000_000;
 
@@ -42,6 +44,8 @@ pub(super) struct World {
     broker: Option<Single>,
     /// Steps until the process of a broker whose disk failed has ended.
     dying: Option<usize>,
+    /// More than the memory budget was used while the last packets were taken.
+    is_over_budget: bool,
     clients: Vec<Client>,
     /// The connection that each client believes to have.
     current: Vec<Option<usize>>,
@@ -102,6 +106,7 @@ impl World {
             commit_hold: Duration::from_millis(random.pick(&[0, 3, 50]) as u64),
             ack_flush_interval: Duration::from_millis(random.pick(&[0, 200, 200]) as u64),
             qos0_settle: Duration::from_millis(random.pick(&[0, 1000, 1000, 1000]) as u64),
+            memory_bytes_max: random.pick(&[MEMORY_BYTES_SMALL, usize::MAX, usize::MAX, usize::MAX]),
             ..Limits::default()
         };
         let mqtt = MqttLimits {
@@ -109,7 +114,7 @@ impl World {
             connect_timeout: Duration::from_secs(24 * 3600),
             in_flight_max: random.pick(&[1, 3, 100]) as u16,
             unacknowledged_publishes_max: random.pick(&[1, 4, 1000]) as u16,
-            queue_messages_max: random.pick(&[1, 1000]),
+            queue_messages_max: random.pick(&[1, 1, 1, 1000]),
             ..MqttLimits::default()
         };
         let untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
@@ -147,6 +152,7 @@ impl World {
             names,
             broker: None,
             dying: None,
+            is_over_budget: false,
             links: Vec::new(),
             alive: Vec::new(),
             commit: None,

@@ -213,3 +213,89 @@ fn wills_of_many_clients_take_their_own_size() {
     drop(clients);
     service.end();
 }
+
+/// A broker whose clients may make it keep about 100 MiB.
+fn short_of_memory() -> Broker {
+    Broker::with_config("[memory]\nbudget = \"192MiB\"\n[store]\ncache_bytes = \"64MiB\"\n")
+}
+
+#[test]
+fn packets_that_are_not_whole_take_a_part_of_the_budget() {
+    // Goal: 300 clients (3,000 in the soak), a third of which never finish CONNECT, send 1 MB of a packet that has more: they
+    // take a quarter of the budget, those beyond are closed, and others are served.
+    let broker = short_of_memory();
+    let service = Service::start(&broker);
+    let before = memory_kib(&broker);
+    let mut will = Will::new("w/x", "");
+    will.payload = vec![b'x'; 60_000];
+    let mut connect = Connect::new(Version::V5, "never").will(will).encode();
+    connect.truncate(60_000);
+    let mut publish = PublishPacket::new("never/whole", vec![b'x'; LARGE], 1, 1).encode(Version::V5);
+    publish.truncate(LARGE - 1);
+    let mut clients: Vec<TcpStream> = Vec::new();
+    for n in 0..size(300, 3000) {
+        let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        let bytes = match n % 3 {
+            0 => connect.clone(),
+            _ => [
+                Connect::new(Version::BOTH[n % 2], &format!("halver-{n}")).encode(),
+                publish.clone(),
+            ]
+            .concat(),
+        };
+        // The broker may close it, or stop to read.
+        let _ = stream.write_all(&bytes);
+        clients.push(stream);
+        if n % 50 == 0 {
+            service.goes_on();
+        }
+    }
+    service.goes_on();
+    took_at_most(&broker, before, 128);
+    drop(clients);
+    service.end();
+}
+
+#[test]
+fn the_budget_slows_down_then_refuses_and_then_goes_on() {
+    // Goal: ordinary messages of 1 MB wait for subscribers that never read until the budget is used up: then a publish is refused
+    // with 0x97, and a client is not let in; once the subscribers are gone, both are taken again.
+    let broker = short_of_memory();
+    let before = memory_kib(&broker);
+    let streams = deaf(&broker, 40, |n| format!("deaf/{n}"), |_| 0);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    let payload = vec![b'x'; LARGE];
+    let mut sent = 0;
+    let refused = loop {
+        let publish = PublishPacket::new(format!("deaf/{}", sent % 40), &payload, 1, 0);
+        let answer = alice.publish_packet(publish).unwrap();
+        if answer.reason >= 0x80 {
+            break answer;
+        }
+        sent += 1;
+        assert!(sent < 1000, "a thousand messages of 1 MB were taken");
+    };
+    assert_eq!(refused.reason, 0x97);
+    broker.wait_for_log("memory is scarce");
+    broker.wait_for_log("the memory budget is used up");
+    let mut stranger = RawClient::open(&broker, Version::V5);
+    stranger.send(&Connect::new(Version::V5, "stranger").encode());
+    assert_eq!(stranger.connack().code, 0x97);
+    took_at_most(&broker, before, 256);
+    drop(streams);
+    let until = std::time::Instant::now() + inbox_tests::DEADLINE;
+    while alice
+        .publish_packet(PublishPacket::new("deaf/0", &payload, 1, 0))
+        .unwrap()
+        .reason
+        >= 0x80
+    {
+        assert!(
+            std::time::Instant::now() < until,
+            "the budget is not free although nobody holds anything"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    RawClient::clean(&broker, Version::V5, "stranger").ping();
+}

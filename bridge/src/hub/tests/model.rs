@@ -257,6 +257,7 @@ impl Model {
                     check(self.failed, || format!("refused by a healthy store: {it}"))?
                 }
                 Outcome::Refused(Refusal::DiskFull) => return Err(TestCaseError::fail("the disk is not full")),
+                Outcome::Refused(Refusal::MemoryFull) => return Err(TestCaseError::fail("there is no budget")),
             }
             self.sent[ticket as usize].outcome = Some(outcome);
         }

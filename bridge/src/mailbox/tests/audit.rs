@@ -6,11 +6,6 @@ use crate::mailbox::{Durability, Mailbox, grow};
 use inbox_store::InboxRecord;
 
 impl Mailbox {
-    /// Bytes in the page in hand.
-    pub(crate) fn page_bytes(&self) -> usize {
-        self.reader.as_ref().map_or(0, |reader| reader.page_bytes())
-    }
-
     /// Says what is wrong with its books. `stored`: what the store holds, unless a commit was written and not reported.
     pub(crate) fn audit(&self, stored: Option<InboxRecord>, now: Duration) -> Result<(), String> {
         let is = |durability: Durability| self.young.iter().filter(move |young| young.durability == durability);
@@ -28,6 +23,10 @@ impl Mailbox {
         let qos0_bytes: usize = is(Durability::Never).map(|young| young.message.size()).sum();
         ensure(qos0_bytes == self.qos0_bytes, || {
             format!("{qos0_bytes} bytes with QoS 0 wait, not {}", self.qos0_bytes)
+        })?;
+        let kept: usize = is(Durability::Durable).map(|young| young.message.size()).sum();
+        ensure(kept == self.kept_bytes, || {
+            format!("{kept} bytes are kept, {} in the books", self.kept_bytes)
         })?;
         let is_sorted = self.young.iter().is_sorted_by(|a, b| a.seq < b.seq);
         ensure(is_sorted, || "young messages are out of order".into())?;

@@ -24,6 +24,7 @@ pub(super) struct Desk {
     /// When the committer was asked for last.
     pub(super) commit_by: Option<Duration>,
     pub(super) left: Vec<(u64, Left)>,
+    pub(super) is_short_of_memory: bool,
     inbox: ClientId,
     last: u64,
     attachments: u64,
@@ -47,6 +48,7 @@ impl Desk {
             wanted: None,
             commit_by: None,
             left: Vec::new(),
+            is_short_of_memory: false,
             inbox: id("bob"),
             last: 0,
             attachments: 0,
@@ -61,6 +63,7 @@ impl Desk {
             limits: &self.limits,
             counters: &self.counters,
             sent_floor: Seq::ZERO,
+            is_short_of_memory: self.is_short_of_memory,
         };
         let result = step(&mut self.mailbox, cx, &mut fx);
         self.wanted = fx.read.or(self.wanted);
@@ -131,6 +134,10 @@ impl Desk {
 
     pub(super) fn detach(&mut self, attachment: AttachmentId) {
         self.step(|mailbox, cx, fx| mailbox.detach(attachment, cx, fx));
+    }
+
+    pub(super) fn page_out(&mut self) -> bool {
+        self.step(|mailbox, _, _| mailbox.page_out())
     }
 
     pub(super) fn resume(&mut self, attachment: AttachmentId) {

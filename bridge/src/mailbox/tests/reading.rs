@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::desk::Desk;
+use super::desk::{Desk, SIZE};
 use crate::hub::tests::kit::{FAR, age};
 use crate::limits::KEPT_MAX;
 use inbox_store::{Page, Store};
@@ -103,6 +103,40 @@ fn rule_09_qos_0_that_waits_is_bounded_by_bytes() {
     assert_eq!(desk.delivered(), [large - 1, large]);
 }
 
+// Goal: rule 4 when memory is scarce: a page in hand and durable messages that are kept leave memory, and come in order when the
+// reader has room.
+#[test]
+fn what_is_paged_out_is_read_again() {
+    let mut desk = Desk::default();
+    desk.store(4);
+    desk.attach(1);
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [1]);
+    assert!(desk.mailbox.memory_bytes() > 0, "a page is in hand");
+    assert!(desk.page_out());
+    assert_eq!(desk.mailbox.memory_bytes(), 0);
+    for seq in 2..=4 {
+        desk.acknowledge(seq - 1);
+        desk.turn_pages();
+        assert_eq!(desk.delivered(), [seq]);
+    }
+    // Live: two are kept for it.
+    desk.acknowledge(4);
+    desk.turn_pages();
+    desk.store(3);
+    assert_eq!((desk.delivered(), desk.mailbox.memory_bytes()), (vec![5], 2 * SIZE));
+    assert!(desk.page_out());
+    assert_eq!((desk.mailbox.memory_bytes(), desk.page_out()), (0, false));
+    desk.is_short_of_memory = true;
+    desk.store(1);
+    assert_eq!(desk.mailbox.memory_bytes(), 0, "nothing new is kept");
+    for seq in 6..=8 {
+        desk.acknowledge(seq - 1);
+        desk.turn_pages();
+        assert_eq!(desk.delivered(), [seq]);
+    }
+}
+
 // Goal: what is read ahead for a reader is bounded by bytes, however large its window.
 #[test]
 fn pages_in_hand_are_bounded_by_bytes() {
@@ -117,7 +151,7 @@ fn pages_in_hand_are_bounded_by_bytes() {
     for seq in 1..=10 {
         desk.acknowledge(seq);
         desk.turn_pages();
-        assert!(desk.mailbox.page_bytes() < 2 * PAGE_BYTES_MAX, "at {seq}");
+        assert!(desk.mailbox.memory_bytes() < 2 * PAGE_BYTES_MAX, "at {seq}");
     }
 }
 

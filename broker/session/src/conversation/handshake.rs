@@ -11,6 +11,9 @@ use mqtt_codec::{Connect, DecodeError, Version, encode, reason};
 /// Set in the protocol level by a client that is another broker.
 const BRIDGE: u8 = 0x80;
 
+/// Why nobody is let in while the memory budget is used up.
+const OUT_OF_MEMORY: &str = "the broker's memory budget is used up; connect again later, or raise memory.budget";
+
 /// A client that is let in, and does not have its session yet.
 pub(super) struct Admitted {
     pub(super) id: ClientId,
@@ -63,7 +66,15 @@ pub(super) fn read_connect(
     };
     let bytes = received.get(..length).unwrap_or_default();
     let connect = mqtt_codec::decode_connect(bytes).map_err(|error| refuse_malformed(out, bytes, error))?;
-    match admit(&connect, shared) {
+    let admitted = match shared.hub.is_out_of_memory() {
+        true => {
+            shared.metrics.connects_refused_memory.add(1);
+            let (reason, why) = (reason::QUOTA_EXCEEDED, OUT_OF_MEMORY.into());
+            Err(Refused::Declined { reason, why })
+        }
+        false => admit(&connect, shared),
+    };
+    match admitted {
         Ok((id, id_is_assigned)) => {
             let admitted = Admitted {
                 id,

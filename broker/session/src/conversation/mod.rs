@@ -13,6 +13,7 @@
 //! with it its will is seen to. Every session that was opened comes back in a [`Step::Close`], unless the conversation is dropped.
 
 mod handshake;
+mod memory;
 mod timers;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use inbox_types::{ClientId, Now, Ticket};
 use crate::refusals::Cause;
 use crate::session::{Ending, Order, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
 use handshake::{Admitted, Refused, read_connect};
+use memory::Memory;
 use mqtt_codec::reason;
 use timers::Timers;
 
@@ -55,6 +57,7 @@ pub struct Conversation {
     peer: SocketAddr,
     state: State,
     timers: Timers,
+    memory: Memory,
 }
 
 enum State {
@@ -80,11 +83,13 @@ impl Conversation {
     /// A connection of `peer` was accepted.
     pub fn new(shared: Arc<Shared>, peer: SocketAddr, now: Now) -> Self {
         let timers = Timers::new(now.mono, shared.mqtt.connect_timeout);
+        let memory = Memory::new(&shared.hub);
         Conversation {
             shared,
             peer,
             state: State::Opening,
             timers,
+            memory,
         }
     }
 
@@ -251,12 +256,48 @@ impl Conversation {
     /// Whether bytes of the client are wanted: not while it is behind, or the disk.
     pub fn wants_bytes(&mut self, now: Now) -> bool {
         let wants = match &self.state {
-            State::Open(session) => session.takes_packets() && !self.shared.hub.is_congested(),
+            State::Open(session) => session.takes_packets() && !self.is_held_up(session, now),
             State::Opening | State::Goodbye { .. } => true,
             State::Admitted(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => false,
         };
         self.timers.reads(wants, now.mono);
         wants
+    }
+
+    /// The disk is behind, or the client publishes and memory is scarce.
+    fn is_held_up(&self, session: &Session, now: Now) -> bool {
+        let hub = &self.shared.hub;
+        hub.is_congested() || (session.publishes() && self.memory.is_slowed_down(hub, now.mono))
+    }
+
+    /// Something was read, and `partial` bytes, in a buffer of `capacity`, wait for the rest of their packet.
+    pub fn keeps_partial(&mut self, partial: usize, capacity: usize, now: Now) {
+        if self.memory.received(&self.shared.hub, partial, capacity, now.mono) {
+            return;
+        }
+        let why = "packets that are not whole take a quarter of the memory budget; send this one again later";
+        let reason = reason::QUOTA_EXCEEDED;
+        match self.state {
+            State::Open(_) => self.end(Ending::closed(reason, why)),
+            State::Opening => self.refuse(
+                &Refused::Declined {
+                    reason,
+                    why: why.into(),
+                },
+                now,
+            ),
+            _ => return,
+        }
+        self.shared.metrics.half_packets_refused.add(1);
+    }
+
+    /// What came and is not used takes `capacity` bytes, beside what is to be written.
+    pub fn keeps(&mut self, capacity: usize, is_idle: bool) {
+        let out = match &self.state {
+            State::Open(session) => session.out_capacity(),
+            _ => 0,
+        };
+        self.memory.keeps(capacity + out, is_idle);
     }
 
     /// Ready when something waits that could be written.
@@ -274,10 +315,9 @@ impl Conversation {
 
     /// When [`Conversation::timeout`] is to be called, unless something happens before; on the monotonic clock.
     pub fn deadline(&self, now: Now) -> Duration {
-        let is_congested = self.shared.hub.is_congested();
         match &self.state {
             State::Opening => self.timers.handshake(),
-            State::Open(_) => self.timers.open_deadline(now.mono, is_congested),
+            State::Open(session) => self.timers.open_deadline(now.mono, self.is_held_up(session, now)),
             _ => self.timers.goodbye(),
         }
     }
@@ -368,6 +408,9 @@ impl Conversation {
     fn step_over(&mut self, now: Now) -> Option<Step> {
         match std::mem::replace(&mut self.state, State::Opening) {
             State::Admitted(mut admitted) => {
+                if let Some(will) = admitted.link.will.as_mut() {
+                    will.payload = self.shared.hub.budget().payload(&will.payload);
+                }
                 let open = Step::Open {
                     id: admitted.id.clone(),
                     clean_start: admitted.clean_start,

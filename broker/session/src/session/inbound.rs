@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_types::{Age, ClientId, Expiry, Message, Now, Port, Properties, Qos, Ticket};
+use inbox_types::{ClientId, Expiry, Message, Now, Port, Properties, Qos, Refusal, Ticket};
 
 use super::bounce::{Subject, hash};
 use super::incoming::Answer;
@@ -23,6 +23,7 @@ const OWN_NAMES: [&str; 4] = [ID, "seq", "from", "at"];
 
 impl Session {
     pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
+        self.publishes = true;
         if publish.payload.len() > self.shared.mqtt.message_bytes_max {
             return self.too_large(publish);
         }
@@ -61,8 +62,16 @@ impl Session {
                 self.note_subject(ticket, || Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
             }
+            Destination::Ordinary if !self.has_memory_for(publish) => {
+                self.shared.hub.counters().refused_memory_full.add(1);
+                self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
+                let why = Refusal::MemoryFull.to_string();
+                self.answer(ticket, &Answer::refused(reason::QUOTA_EXCEEDED, &why));
+                self.send_notices();
+                self.flush_answers()?;
+            }
             Destination::Ordinary => {
-                let message = ordinary(&self.id, topic, publish, self.shared.hub.age(now));
+                let message = self.ordinary(topic, publish, now);
                 self.note_subject(ticket, || {
                     Subject::Ordinary(message.topic.clone(), message.payload.clone())
                 });
@@ -112,8 +121,11 @@ impl Session {
                 self.hand_in(now);
                 self.shared.hub.publish_qos0(&inbox, message);
             }
+            Destination::Ordinary if !self.has_memory_for(publish) => {
+                self.shared.hub.counters().refused_memory_full.add(1);
+            }
             Destination::Ordinary => {
-                let message = ordinary(&self.id, topic, publish, self.shared.hub.age(now));
+                let message = self.ordinary(topic, publish, now);
                 self.calls.push_back(RouterCall::Publish(message, None));
             }
             Destination::Reserved(why) => self.drop_reserved(publish.topic, why),
@@ -170,6 +182,24 @@ impl Session {
         destination
     }
 
+    /// Whether an ordinary message is taken: what clears a retained one takes no memory.
+    fn has_memory_for(&self, publish: &Publish<'_>) -> bool {
+        publish.payload.is_empty() || !self.shared.hub.is_out_of_memory()
+    }
+
+    fn ordinary(&self, topic: std::borrow::Cow<'_, str>, publish: &Publish<'_>, now: Now) -> OrdinaryMessage {
+        OrdinaryMessage {
+            topic: Arc::from(&*topic),
+            retain: publish.retain,
+            qos: publish.qos,
+            from: self.id.clone(),
+            expiry: pubsub::expiry(self.shared.hub.age(now), publish.properties.message_expiry),
+            // Many sessions share it, so it counts by itself, and once.
+            payload: self.shared.hub.budget().payload(publish.payload),
+            properties: own_properties(&publish.properties),
+        }
+    }
+
     fn mail(&self, publish: &Publish<'_>, now: Now) -> Message {
         let expiry = Expiry::new(
             self.shared.hub.age(now),
@@ -203,18 +233,6 @@ pub(crate) fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>,
         .user
         .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_types::fault!(ForgedFrom));
     (id, Some(properties).filter(|rest| !rest.is_empty()))
-}
-
-fn ordinary(from: &ClientId, topic: std::borrow::Cow<'_, str>, publish: &Publish<'_>, age: Age) -> OrdinaryMessage {
-    OrdinaryMessage {
-        topic: Arc::from(&*topic),
-        retain: publish.retain,
-        qos: publish.qos,
-        from: from.clone(),
-        expiry: pubsub::expiry(age, publish.properties.message_expiry),
-        payload: Bytes::copy_from_slice(publish.payload),
-        properties: own_properties(&publish.properties),
-    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,8 @@ pub struct Session {
     /// Encoded, not written yet.
     out: Vec<u8>,
     calls: VecDeque<RouterCall>,
+    /// The client has published over the present connection.
+    publishes: bool,
     /// A SUBSCRIBE is among `calls`. What the client sent after it waits: it may be about the same filters.
     is_subscribing: bool,
     /// Mail that is written when `bytes_written` gets there, and begins to settle then: it was sent with QoS 0 (contract rule 5).
@@ -170,7 +172,7 @@ pub struct Session {
 impl Session {
     /// A session that has no past.
     pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
-        let outbox = Arc::new(Outbox::new(shared.mqtt.queue_messages_max, shared.mqtt.queue_bytes_max));
+        let outbox = Arc::new(Outbox::new(&shared.mqtt, shared.hub.budget()));
         Session {
             inbox_topic: shared.names.topic_of(&id),
             id_is_assigned: false,
@@ -187,6 +189,7 @@ impl Session {
             link: Link::default(),
             out: Vec::new(),
             calls: VecDeque::new(),
+            publishes: false,
             is_subscribing: false,
             settle_when_written: VecDeque::new(),
             bytes_written: 0,
@@ -236,6 +239,7 @@ impl Session {
     /// A connection begins to serve this session: CONNACK is written to `out`, and if the session has a past, it goes on.
     pub fn connected(&mut self, link: Link, session_present: bool, assigned_id: bool) {
         self.outbox.set_online(true);
+        self.publishes = false;
         self.link = link;
         self.id_is_assigned = assigned_id;
         self.link.write_connack(
@@ -302,6 +306,16 @@ impl Session {
     /// Whether messages for the client could be encoded now.
     pub fn can_send(&self) -> bool {
         self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.passes_full_window())
+    }
+
+    /// Whether the client has published over the present connection: such clients are slowed down when memory is scarce.
+    pub fn publishes(&self) -> bool {
+        self.publishes
+    }
+
+    /// Bytes of memory that [`Session::out`] takes.
+    pub fn out_capacity(&self) -> usize {
+        self.out.capacity()
     }
 
     /// What is to be written to the socket.

@@ -6,12 +6,14 @@
 //! window), by `queue_messages_max` and `queue_bytes_max`, retained messages by [`RETAINED_BEFORE_MAX`] and one batch.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Room, Seq, Ticket};
+use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
 use parking_lot::Mutex;
 
+use super::MqttLimits;
 use pubsub::Sink;
 
 /// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
@@ -38,11 +40,12 @@ pub struct Outbox {
     queue_bytes_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     mail: VecDeque<(AttachmentId, Delivery)>,
     /// The sum of the sizes in `mail`.
     mail_bytes: usize,
+    charge: Charge,
     /// What the session had encoded and the socket not taken when it last looked here, in bytes.
     unwritten: usize,
     /// Those of `mail` with QoS 0.
@@ -59,14 +62,35 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
+impl Waiting {
+    fn new(budget: &Arc<MemoryBudget>) -> Self {
+        Waiting {
+            mail: VecDeque::new(),
+            mail_bytes: 0,
+            charge: Charge::new(budget),
+            unwritten: 0,
+            mail_qos0: 0,
+            ordinary: VecDeque::new(),
+            retained: 0,
+            ordinary_bytes: 0,
+            outcomes: Vec::new(),
+            order: None,
+            overflowed: 0,
+            mail_overflowed: 0,
+            waker: None,
+        }
+    }
+}
+
 impl Outbox {
-    pub(crate) fn new(queue_messages_max: usize, queue_bytes_max: usize) -> Self {
+    /// Its mail counts against `budget`; ordinary messages do so by themselves.
+    pub(crate) fn new(limits: &MqttLimits, budget: &Arc<MemoryBudget>) -> Self {
         Outbox {
-            state: Mutex::default(),
+            state: Mutex::new(Waiting::new(budget)),
             online: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
-            queue_messages_max,
-            queue_bytes_max,
+            queue_messages_max: limits.queue_messages_max,
+            queue_bytes_max: limits.queue_bytes_max,
         }
     }
 
@@ -77,6 +101,7 @@ impl Outbox {
             let mut state = self.state.lock();
             state.mail = VecDeque::new();
             state.mail_bytes = 0;
+            state.charge.settle(0);
             state.mail_qos0 = 0;
             state.waker = None;
             state.ordinary.shrink_to_fit();
@@ -164,6 +189,8 @@ impl Outbox {
             into,
         );
         state.mail_bytes -= taken;
+        let waiting = state.mail_bytes;
+        state.charge.cover(waiting);
         state.unwritten = unwritten + taken;
         state.mail_qos0 -= into.iter().filter(|(_, delivery)| is_qos0(delivery)).count();
         std::mem::take(&mut state.mail_overflowed)
@@ -234,6 +261,8 @@ impl Outbox {
     /// Gives back memory that an idle connection does not need.
     pub fn shrink(&self) {
         let mut state = self.state.lock();
+        let waiting = state.mail_bytes;
+        state.charge.settle(waiting);
         state.mail.shrink_to(8);
         state.ordinary.shrink_to(8);
         state.outcomes.shrink_to(8);
@@ -268,6 +297,7 @@ impl Port for Outbox {
             } else {
                 state.mail_qos0 += usize::from(qos0);
                 state.mail_bytes += delivery.message.size();
+                state.charge.cover(state.mail_bytes);
                 state.mail.push_back((attachment, delivery));
             }
             if state.mail_bytes + state.unwritten < untaken_bytes_max() {

@@ -47,6 +47,8 @@ disk_free_bytes_min = 0
 filters_max = 11
 retained_messages_max = 0
 retained_bytes_max = "1KiB"
+[memory]
+budget = "1GiB"
 [log]
 level = "warn,inboxd=debug"
 format = "json"
@@ -221,7 +223,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
-    assert_eq!(mqtt.queue_bytes_max, 4096);
+    assert_eq!((mqtt.queue_bytes_max, config.memory.budget), (4096, 1 << 30));
     assert_eq!(
         (config.inbox.prefix.as_str(), config.store.cache_bytes),
         ("a/b/", 2 << 20)
@@ -243,6 +245,7 @@ fn every_key_reaches_its_place() {
         qos0_settle: Duration::from_millis(250),
         commit_hold: Duration::ZERO,
         ack_flush_interval: Duration::from_secs(1),
+        memory_bytes_max: config.memory_shares().clients,
         uncommitted_bytes_max: 1 << 20,
         disk_free_bytes_min: 0,
     };

@@ -45,11 +45,34 @@ fn assert_says(outcome: Result<Config, ConfigError>, words: &[&str]) {
 }
 
 #[test]
+fn a_memory_budget_that_the_cache_uses_up_is_refused() {
+    // Goal: a budget without room for clients is no valid configuration, and the message names both keys.
+    let refused = load("[memory]\nbudget = \"128MiB\"\n[store]\ncache_bytes = \"100MiB\"\n");
+    assert_says(
+        refused,
+        &[
+            "memory.budget = 128MiB",
+            "at least 64MiB more than",
+            "store.cache_bytes = 100MiB",
+        ],
+    );
+    assert!(load("[memory]\nbudget = \"164MiB\"\n[store]\ncache_bytes = \"100MiB\"\n").is_ok());
+}
+
+#[test]
 fn nothing_set_gives_the_defaults() {
     // Goal: no file and no variables is a valid start (issue: `cargo run --release` works in a fresh directory).
     assert_eq!(load("").unwrap(), Config::default());
     assert_eq!(load("[mqtt]\n[inbox]\n").unwrap(), Config::default());
-    assert_eq!(Config::default().limits(), Limits::default());
+    let config = Config::default();
+    let shares = config.memory_shares();
+    let limits = Limits {
+        // These depend on the machine.
+        memory_bytes_max: shares.clients,
+        uncommitted_bytes_max: shares.uncommitted,
+        ..Limits::default()
+    };
+    assert_eq!(config.limits(), limits);
     assert_eq!(Config::default().packet_bytes_max(), 1024 * 1024 + 128 * 1024);
 }
 

@@ -7,6 +7,9 @@ use super::{Check, World, show};
 use crate::Packet;
 use crate::sim::client::mail_of;
 
+/// The broker looks at its budget whenever it has grown by so many bytes.
+const MEMORY_BYTES_UNNOTICED: usize = 4096;
+
 impl World {
     /// Bytes of a client arrive.
     pub(super) fn arrive(&mut self, at: usize) -> Check {
@@ -26,6 +29,7 @@ impl World {
         if link.arrived == 0 || !broker.takes_bytes(conn) {
             return Ok(());
         }
+        let used_before = broker.memory_used();
         let received = broker.receive(conn, &link.up[..link.arrived]);
         let used = *received.as_ref().unwrap_or(&link.arrived);
         link.up.drain(..used);
@@ -33,6 +37,8 @@ impl World {
         for (end, _) in &mut link.said {
             *end = end.saturating_sub(used);
         }
+        let used = used_before.min(broker.memory_used());
+        self.is_over_budget = used >= self.limits.memory_bytes_max.saturating_add(MEMORY_BYTES_UNNOTICED);
         while self.links[at].said.front().is_some_and(|(end, _)| *end == 0) {
             let Some((_, said)) = self.links[at].said.pop_front() else {
                 break;
@@ -154,6 +160,8 @@ impl World {
 
     /// Who got which seq, and what left.
     pub(super) fn take_notes(&mut self) -> Check {
+        // Of the last packets that were taken, before and after. Notices are accepted nevertheless: they are few.
+        let is_over_budget = std::mem::take(&mut self.is_over_budget);
         for given in take_given() {
             let inbox = self.client(&given.inbox);
             if given.message.from == *NOTICE_FROM {
@@ -169,6 +177,9 @@ impl World {
             };
             self.trace
                 .say(self.clock.mono(), format_args!("m{mail} is {} of c{inbox}", given.seq));
+            if is_over_budget {
+                return Err(format!("bounded memory: m{mail} was accepted beyond the budget"));
+            }
             let now = self.clock.mono();
             self.oracle.given(mail, inbox, given.seq.0, now)?;
         }

@@ -1,0 +1,100 @@
+//! What the inboxes hold in memory, and what is done when it is too much.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use inbox_types::{AttachmentId, ClientId, MemoryBudget, Pressure};
+
+use super::Hub;
+use crate::mailbox::Mailbox;
+
+/// Packets that are not whole may take this part of the budget, so that they cannot use up all of it.
+pub(super) const RECEIVING_PART: usize = 4;
+
+/// What one inbox holds, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    unstored: usize,
+    all: usize,
+}
+
+impl Held {
+    pub(super) fn by(mailbox: &Mailbox) -> Self {
+        Held {
+            unstored: mailbox.unstored_bytes(),
+            all: mailbox.memory_bytes(),
+        }
+    }
+}
+
+impl Hub {
+    /// The budget that everything counts against that clients make the broker keep.
+    pub fn budget(&self) -> &Arc<MemoryBudget> {
+        &self.budget
+    }
+
+    /// What large packets that are not whole count against.
+    pub fn receiving(&self) -> &Arc<MemoryBudget> {
+        &self.receiving
+    }
+
+    /// How scarce memory is, for messages or for packets that are not whole.
+    pub fn pressure(&self) -> Pressure {
+        self.budget.pressure().max(self.receiving.pressure())
+    }
+
+    /// Whether nothing new is accepted because of the budget.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.budget.pressure() == Pressure::Refuse && !inbox_types::fault!(IgnoreBudget)
+    }
+
+    /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.
+    pub fn is_congested(&self) -> bool {
+        self.uncommitted_bytes.load(Relaxed) > self.limits.uncommitted_bytes_max
+    }
+
+    /// The client has taken what it was sent, and takes more: see [`inbox_types::Room`].
+    pub fn resume(&self, inbox: &ClientId, attachment: AttachmentId) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.resume(attachment, cx, fx)
+        });
+    }
+
+    /// Looks at the budget, tells the observer when that has changed, and when it is nearly used up, lets durable mail of readers that
+    /// have no room leave memory: it is read again when they have.
+    pub fn relieve(&self) {
+        let pressure = self.budget.look();
+        if self.told_pressure.swap(pressure as u8, Relaxed) != pressure as u8 {
+            self.observer.memory(pressure, &self.budget);
+        }
+        if pressure < Pressure::PageOut {
+            return;
+        }
+        for lock in &self.shards {
+            for mailbox in lock.lock().values_mut() {
+                let before = Held::by(mailbox);
+                if mailbox.page_out() {
+                    self.counters.paged_out.add(1);
+                    self.account(before, Held::by(mailbox));
+                }
+            }
+        }
+        self.budget.look();
+    }
+
+    /// One inbox holds `after` now, and held `before`.
+    pub(super) fn account(&self, before: Held, after: Held) {
+        if after.unstored >= before.unstored {
+            self.uncommitted_bytes
+                .fetch_add(after.unstored - before.unstored, Relaxed);
+        } else {
+            self.uncommitted_bytes
+                .fetch_sub(before.unstored - after.unstored, Relaxed);
+        }
+        if after.all > before.all {
+            self.budget.grow(after.all - before.all);
+        } else if after.all < before.all {
+            self.budget.shrink(before.all - after.all);
+        }
+    }
+}
