@@ -225,9 +225,10 @@ impl Process {
         let kept = stdout.clone();
         let stdout_reader = thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                // Kept first: who is told that the broker is ready may ask for the line at once.
+                kept.lock().unwrap().push(line.clone());
                 // Nobody listens after the first line.
-                let _ = ready.send(line.clone());
-                kept.lock().unwrap().push(line);
+                let _ = ready.send(line);
             }
         });
         let mut log = child.stderr.take().unwrap();

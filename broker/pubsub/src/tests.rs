@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::*;
 
 /// What the clock shows, always.
-const NOW: Age = Age(1_000_000);
+const NOW: Age = Age(10_000_000);
 const BARRIER: SessionKey = SessionKey(u64::MAX);
 
 /// A message from `alice`, at most once, not retained.
