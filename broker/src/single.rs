@@ -15,8 +15,8 @@ use inbox_bridge::{
 use tokio::sync::oneshot;
 
 use mqtt_session::{
-    Conversation, Ending, InboxNames, Metrics, MqttLimits, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
-    deliver, wills,
+    Conversation, Ending, InboxNames, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared,
+    Step, Will, deliver,
 };
 use pubsub::Reach;
 
@@ -357,12 +357,10 @@ impl Single {
         }
     }
 
-    fn close_session(&mut self, mut session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
-        session.disconnected();
-        let (now_due, later) = wills(&session, will, ending);
-        let id = session.id().clone();
-        self.bury(Remains::of_will(now_due.map(|will| (id, will))));
-        let remains = self.sessions.close(session, later, self.shared.hub.now().mono);
+    fn close_session(&mut self, session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
+        let (parted, due) = Parted::new(session, will, ending);
+        self.bury(due);
+        let remains = self.sessions.close(parted, self.shared.hub.now().mono);
         self.bury(remains);
     }
 

@@ -18,5 +18,5 @@ pub use session::{
     Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,
     Wanted, Will,
 };
-pub use session_table::{Place, Remains, SessionTable, Sessions, wills};
+pub use session_table::{Parted, Place, Remains, SessionTable, Sessions};
 pub use will::deliver;

@@ -3,6 +3,7 @@
 //! One lock around one map: it is taken once when a client comes and once when it goes, never across `.await`. A client ID has one
 //! connection at most: a new one orders the old one to end, and waits until it has put the session back (MQTT-3.1.4-3).
 
+mod parted;
 mod remains;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use inbox_types::ClientId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+pub use parted::Parted;
 use remains::Ended;
 pub use remains::Remains;
 
@@ -74,15 +76,6 @@ impl Kept {
     fn due(&self) -> Option<Duration> {
         let will = self.will.as_ref().map(|(_, due)| *due);
         will.into_iter().chain(self.expires).min()
-    }
-}
-
-/// Of a session whose connection has ended, the will that is due at once, and the one that is due later (MQTT 5, section 3.1.2.5).
-pub fn wills(session: &Session, will: Option<Box<Will>>, ending: &Ending) -> (Option<Box<Will>>, Option<Box<Will>>) {
-    match will {
-        Some(_) if *ending == (Ending::Left { with_will: false }) => (None, None),
-        Some(will) if will.delay > 0 && session.link().session_expiry > 0 => (None, Some(will)),
-        will => (will, None),
     }
 }
 
@@ -205,15 +198,11 @@ impl Place {
     }
 
     /// The connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
-    pub async fn close(mut self, mut session: Box<Session>, ending: &Ending) {
-        session.disconnected();
+    pub async fn close(mut self, session: Box<Session>, ending: &Ending) {
         let table = self.table.clone();
-        let (now_due, later) = wills(&session, self.will.take(), ending);
-        if let Some(will) = now_due {
-            // Before anybody is let in with this ID: what the next connection publishes comes after it.
-            will::publish(&table.shared, &table.router, self.id.clone(), *will).await;
-        }
-        let remains = table.state.lock().close(session, later, table.shared.hub.now().mono);
+        let (parted, due) = Parted::new(session, self.will.take(), ending);
+        table.bury(due).await;
+        let remains = table.state.lock().close(parted, table.shared.hub.now().mono);
         self.is_closed = true;
         table.bury(remains).await;
         table.make_room().await;
@@ -288,8 +277,9 @@ impl Sessions {
         Ok((session, present, remains))
     }
 
-    /// A connection has ended: keeps its session as long as was agreed, and lets in who waits for it. `will` is due later.
-    pub fn close(&mut self, session: Box<Session>, will: Option<Box<Will>>, now: Duration) -> Remains {
+    /// A connection has ended: keeps its session as long as was agreed, and lets in who waits for it.
+    pub fn close(&mut self, parted: Parted, now: Duration) -> Remains {
+        let Parted { session, will } = parted;
         let id = session.id().clone();
         let expiry = session.link().session_expiry;
         let waiting = match self.slots.remove(&id) {

@@ -83,7 +83,7 @@ fn kept(sessions: &mut Sessions, shared: &Arc<Shared>, expiry: u32, will: Option
     let (session, _, _) = sessions.open(&bob(), true, shared, Duration::ZERO).unwrap();
     let mut session = connected(session, shared, expiry);
     session.disconnected();
-    sessions.close(session, will, Duration::ZERO);
+    sessions.close(Parted { session, will }, Duration::ZERO);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn mqtt_3_1_4_3_one_connection_at_a_time() {
     let mut gone = sessions.open(&bob(), false, &shared, Duration::ZERO).err().unwrap();
     assert_eq!(session.outbox().take_order(), Some(Order::TakenOver));
     assert!(gone.try_recv().is_err());
-    sessions.close(session, None, Duration::ZERO);
+    sessions.close(Parted { session, will: None }, Duration::ZERO);
     assert_eq!(gone.try_recv(), Ok(()));
     let (session, present, _) = sessions.open(&bob(), false, &shared, Duration::ZERO).unwrap();
     assert!(present);
@@ -182,9 +182,9 @@ fn mqtt_3_1_2_8_when_a_will_is_due() {
     ] {
         let (session, _, _) = Sessions::default().open(&bob(), true, &shared, Duration::ZERO).unwrap();
         let session = connected(session, &shared, expiry);
-        let (now, then) = wills(&session, will(delay), ending);
+        let (parted, due) = Parted::new(session, will(delay), ending);
         assert_eq!(
-            (now.is_some(), then.is_some()),
+            (due.will.is_some(), parted.will.is_some()),
             (at_once, later),
             "{ending:?}, delay {delay}, expiry {expiry}"
         );
@@ -200,14 +200,14 @@ fn kept_sessions_beyond_the_limit_end_early() {
         let (session, _, _) = sessions.open(&id, true, &shared, Duration::ZERO).unwrap();
         let mut session = connected(session, &shared, expiry);
         session.disconnected();
-        sessions.close(session, None, Duration::ZERO);
+        sessions.close(Parted { session, will: None }, Duration::ZERO);
     }
     assert!(sessions.end_beyond(2).is_some());
     for (id, is_there) in [("a", true), ("b", false), ("c", true)] {
         let opened = sessions.open(&ClientId::new(id).unwrap(), false, &shared, Duration::ZERO);
         let (session, present, _) = opened.unwrap();
         assert_eq!(present, is_there, "{id}");
-        sessions.close(session, None, Duration::ZERO);
+        sessions.close(Parted { session, will: None }, Duration::ZERO);
     }
     assert!(sessions.end_beyond(2).is_none());
 }

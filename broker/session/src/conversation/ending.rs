@@ -1,0 +1,77 @@
+//! How a conversation ends: what the client is told, and what the operator is.
+
+use inbox_types::Now;
+
+use super::handshake::Refused;
+use super::{Conversation, State};
+use crate::refusals::Cause;
+use crate::session::{Ending, Order, Session};
+use mqtt_codec::reason;
+
+impl Conversation {
+    /// Does not let the client in.
+    pub(super) fn refuse(&mut self, refused: &Refused, now: Now) {
+        self.shared.metrics.connects_refused.add(1);
+        match refused.cause() {
+            // A connection without a client ID is told about by its address; its port says nothing.
+            Some(cause) => {
+                let refusals = &self.shared.metrics.refusals;
+                refusals.note(cause, &self.peer.ip(), "", refused, now.mono);
+            }
+            None => tracing::debug!(peer = %self.peer, why = %refused, "a connection was gone before its CONNECT"),
+        }
+        let ending = match refused {
+            Refused::Lost => Ending::Lost,
+            Refused::Declined { reason, why } => Ending::closed(*reason, why.clone()),
+            Refused::Malformed(error) => Ending::from(*error),
+            Refused::Late | Refused::NotConnect => Ending::closed(reason::PROTOCOL_ERROR, refused.to_string()),
+        };
+        // Whoever sent nothing for so long is not worth more time.
+        let is_over = matches!(refused, Refused::Lost | Refused::Late);
+        self.say_goodbye(Vec::new(), ending, is_over, now);
+    }
+
+    pub(super) fn end(&mut self, ending: Ending) {
+        self.state = match std::mem::replace(&mut self.state, State::Opening) {
+            State::Open(session) => State::Leaving(session, ending),
+            other => other,
+        };
+    }
+
+    pub(super) fn say_goodbye(&mut self, last: Vec<u8>, ending: Ending, is_over: bool, now: Now) {
+        self.timers.ended(now.mono);
+        self.state = if is_over {
+            State::Over(ending)
+        } else {
+            State::Goodbye { last, read: 0, ending }
+        };
+    }
+
+    /// Tells the operator.
+    pub(super) fn tell_ending(&self, session: &Session, ending: &Ending) {
+        let (peer, client) = (self.peer, session.id());
+        if let Ending::Closed { reason, why } = ending {
+            tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), %why, "the broker ends a connection");
+            if *reason != reason::SERVER_SHUTTING_DOWN {
+                let now = self.shared.hub.now().mono;
+                let cause = Cause::of_ending(*reason);
+                self.shared.metrics.refusals.note(cause, client, "", why, now);
+            }
+            let is_order = matches!(*reason, reason::SESSION_TAKEN_OVER | reason::SERVER_SHUTTING_DOWN);
+            self.shared.metrics.protocol_errors.add(u64::from(!is_order));
+        } else {
+            tracing::debug!(%peer, %client, ?ending, "disconnected");
+        }
+    }
+}
+
+/// What the client is told of an order to end.
+pub(super) fn ordered(order: Order) -> Ending {
+    match order {
+        Order::TakenOver => Ending::closed(
+            reason::SESSION_TAKEN_OVER,
+            "another connection uses this client ID now (MQTT-3.1.4-3)",
+        ),
+        Order::ShutDown => Ending::closed(reason::SERVER_SHUTTING_DOWN, "the broker is shutting down"),
+    }
+}
