@@ -16,6 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use access::Access;
+
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::observe::{self, Watcher};
@@ -176,6 +178,7 @@ async fn run(
     let shared = Arc::new(Shared {
         hub: bridge.hub().clone(),
         names: InboxNames::new(&config.inbox.prefix),
+        access: Access::new(Arc::new(config.anonymous())),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
         retains: config.router.retains(),

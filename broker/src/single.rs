@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use access::{Access, Anonymous, Credentials, Denied, Identity};
 use inbox_bridge::{
-    ClientId, Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError,
+    Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError,
 };
 use tokio::sync::oneshot;
 
@@ -53,7 +55,7 @@ struct Connection {
 
 /// A session that waits until another connection has ended.
 struct Wanted {
-    id: ClientId,
+    identity: Identity,
     clean_start: bool,
     /// There until that is known.
     gone: Option<oneshot::Receiver<()>>,
@@ -78,6 +80,7 @@ impl Single {
         let shared = Arc::new(Shared {
             hub: Arc::new(hub),
             names: InboxNames::new(""),
+            access: Access::new(Arc::new(Anonymous { is_everywhere: false })),
             mqtt,
             packet_bytes_max,
             retains: true,
@@ -289,14 +292,18 @@ impl Single {
             };
             carried_out = true;
             match step {
+                Step::Authenticate(credentials) => {
+                    let decided = authenticate(&self.shared.access, credentials);
+                    conversation.authenticated(decided, now);
+                }
                 Step::Open {
-                    id,
+                    identity,
                     clean_start,
                     will: theirs,
                 } => {
                     *will = theirs;
                     let wanted = Wanted {
-                        id,
+                        identity,
                         clean_start,
                         gone: None,
                         bytes: 0,
@@ -336,7 +343,7 @@ impl Single {
     fn open_session(&mut self, conn: ConnId, wanted: Wanted, now: Now) -> usize {
         let opened = self
             .sessions
-            .open(&wanted.id, wanted.clean_start, &self.shared, now.mono);
+            .open(wanted.identity.client_id(), wanted.clean_start, &self.shared, now.mono);
         let connection = self.connections.get_mut(&conn);
         match opened {
             Err(gone) => {
@@ -365,9 +372,18 @@ impl Single {
     }
 
     fn bury(&self, remains: Remains) {
-        if let Some((id, will)) = remains.will {
-            let _ordinary = deliver(&self.shared, id, *will);
+        if let Some((who, will)) = remains.will {
+            let _ordinary = deliver(&self.shared, &who, *will);
         }
+    }
+}
+
+/// Asks who a client is, of an authenticator that knows at once: nothing waits in a simulation.
+fn authenticate(access: &Access, credentials: Credentials) -> Result<Identity, Denied> {
+    let mut answer = access.authenticate(credentials);
+    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(decided) => decided,
+        Poll::Pending => Err(Denied::Undecided),
     }
 }
 

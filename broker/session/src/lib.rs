@@ -4,6 +4,7 @@
 
 mod address;
 mod conversation;
+mod intake;
 mod metrics;
 mod refusals;
 mod session;

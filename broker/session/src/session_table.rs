@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Identity;
 use hashbrown::HashMap;
 use inbox_types::ClientId;
 use parking_lot::Mutex;
@@ -50,7 +51,7 @@ pub struct Sessions {
 /// panicked or was given up, it is free again, and the rest is seen to like that of a network connection that is gone.
 pub struct Place {
     table: Arc<SessionTable>,
-    id: ClientId,
+    identity: Identity,
     key: SessionKey,
     outbox: Arc<Outbox>,
     will: Option<Box<Will>>,
@@ -93,18 +94,19 @@ impl SessionTable {
     /// is one. The will is published unless the connection ends with a goodbye.
     pub async fn open(
         self: &Arc<Self>,
-        id: &ClientId,
+        identity: Identity,
         clean_start: bool,
         will: Option<Box<Will>>,
     ) -> (Place, Box<Session>, bool) {
         loop {
             let now = self.shared.hub.now().mono;
+            let id = identity.client_id();
             let opened = self.state.lock().open(id, clean_start, &self.shared, now);
             match opened {
                 Ok((session, present, remains)) => {
                     let place = Place {
                         table: self.clone(),
-                        id: id.clone(),
+                        identity,
                         key: session.key(),
                         outbox: session.outbox().clone(),
                         will,
@@ -166,8 +168,8 @@ impl SessionTable {
     }
 
     async fn bury(&self, remains: Remains) {
-        if let Some((id, will)) = remains.will {
-            will::publish(&self.shared, &self.router, id, *will).await;
+        if let Some((who, will)) = remains.will {
+            will::publish(&self.shared, &self.router, &who, *will).await;
         }
         match remains.session {
             Some(Ended {
@@ -220,9 +222,12 @@ impl Drop for Place {
                 uses_router: true,
                 shares: None,
             }),
-            will: self.will.take().map(|will| (self.id.clone(), will)),
+            will: self.will.take().map(|will| (self.identity.clone(), will)),
         };
-        self.table.state.lock().abandon(&self.id, &self.outbox, remains);
+        self.table
+            .state
+            .lock()
+            .abandon(self.identity.client_id(), &self.outbox, remains);
     }
 }
 
@@ -255,17 +260,13 @@ impl Sessions {
                 let will = kept
                     .will
                     .filter(|(_, due)| *due <= now)
-                    .map(|(will, _)| (id.clone(), will));
+                    .map(|(will, _)| (kept.session.identity().clone(), will));
                 (kept.session, true, Remains::of_will(will))
             }
             old => {
                 self.last_key += 1;
                 let session = Box::new(Session::new(id.clone(), SessionKey(self.last_key), shared.clone()));
-                (
-                    session,
-                    false,
-                    old.map_or_else(Remains::default, |old| Remains::of(id, old)),
-                )
+                (session, false, old.map_or_else(Remains::default, Remains::of))
             }
         };
         session.outbox().forget_order();
@@ -287,9 +288,10 @@ impl Sessions {
             _ => Vec::new(),
         };
         let remains = if expiry == 0 {
+            let will = will.map(|will| (session.identity().clone(), will));
             Remains {
                 session: Some(Ended::of(session)),
-                will: will.map(|will| (id, will)),
+                will,
             }
         } else {
             self.keep(id, session, expiry, will, now);
@@ -339,7 +341,8 @@ impl Sessions {
         if kept.expires.is_some_and(|expires| expires <= now) {
             return Some(self.end(&id));
         }
-        let will = kept.will.take().map(|(will, _)| (id.clone(), will));
+        let identity = kept.session.identity();
+        let will = kept.will.take().map(|(will, _)| (identity.clone(), will));
         if let Some(due) = kept.due() {
             self.due.insert((due, id));
         }
@@ -366,6 +369,6 @@ impl Sessions {
         if let Some(due) = kept.due() {
             self.due.remove(&(due, id.clone()));
         }
-        Remains::of(id, kept)
+        Remains::of(kept)
     }
 }

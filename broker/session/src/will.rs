@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use access::{Denied, Identity};
 use inbox_types::{ClientId, Expiry, Message, Qos};
 
-use crate::address::Destination;
+use crate::intake::{self, Door, Shut};
 use crate::refusals::Cause;
 use crate::session::{Shared, Will, as_mail};
 use pubsub::{OrdinaryMessage, Router};
 
-/// Publishes `will` as the message of client `from`. Nobody awaits an acknowledgement, so a refusal is only logged.
-pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, will: Will) {
-    let Some(message) = deliver(shared, from, will) else {
+/// Publishes `will` as the message of `who`. Nobody awaits an acknowledgement, so a refusal is only logged.
+pub(crate) async fn publish(shared: &Shared, router: &Router, who: &Identity, will: Will) {
+    let Some(message) = deliver(shared, who, will) else {
         return;
     };
     let (from, topic) = (message.from.clone(), message.topic.clone());
@@ -21,11 +22,13 @@ pub(crate) async fn publish(shared: &Shared, router: &Router, from: ClientId, wi
 }
 
 /// Publishes a will to an inbox; gives the message if it is for the router.
-pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMessage> {
+pub fn deliver(shared: &Shared, who: &Identity, will: Will) -> Option<OrdinaryMessage> {
+    let from = who.client_id().clone();
     let now = shared.hub.now();
     let age = shared.hub.age(now);
-    match shared.names.destination(&will.topic) {
-        Destination::Inbox(inbox) => {
+    let destination = shared.names.destination(&will.topic);
+    match intake::door(&shared.access, who, destination, &will.topic) {
+        Ok(Door::Inbox(inbox)) => {
             shared.metrics.wills_published.add(1);
             let expiry = Expiry::new(age, will.message_expiry, shared.hub.limits().time_to_live);
             // A will says no more about itself than a PUBLISH does (contract rule 7).
@@ -45,7 +48,7 @@ pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMe
                 shared.hub.publish_unattended(&inbox, message);
             }
         }
-        Destination::Ordinary => {
+        Ok(Door::Ordinary) => {
             shared.metrics.wills_published.add(1);
             return Some(OrdinaryMessage {
                 topic: Arc::from(will.topic),
@@ -57,11 +60,11 @@ pub fn deliver(shared: &Shared, from: ClientId, will: Will) -> Option<OrdinaryMe
                 properties: will.properties,
             });
         }
-        Destination::Reserved(why) => {
-            shared.metrics.reserved_topics_dropped.add(1);
-            refused(shared, &from, &will.topic, &why);
+        Err(shut) => {
+            let is_reserved = shut == Shut::Denied(Denied::Reserved);
+            shared.metrics.reserved_topics_dropped.add(u64::from(is_reserved));
+            refused(shared, &from, &will.topic, &shut);
         }
-        Destination::Forbidden(why) => refused(shared, &from, &will.topic, &why),
     }
     None
 }

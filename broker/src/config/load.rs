@@ -218,7 +218,7 @@ impl Layers {
             .iter()
             .map(|listener| (listener.listen, keys::LISTENERS));
         for (listen, key) in std::iter::once(first).chain(others) {
-            if !listen.ip().to_canonical().is_loopback() && !config.listener.allow_anonymous {
+            if !config.anonymous().serves(listen.ip()) {
                 return Err(ConfigError::OpenToTheNetwork {
                     key,
                     listen,

@@ -22,6 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use access::Anonymous;
 use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
 
 pub use budget::MemoryShares;
@@ -153,6 +154,13 @@ impl Config {
     /// Longest MQTT packet that is taken, in bytes: the Maximum Packet Size in CONNACK (MQTT 5, 3.2.2.3.6).
     pub fn packet_bytes_max(&self) -> usize {
         self.mqtt.packet_bytes_max()
+    }
+
+    /// Without authentication, whom the broker serves.
+    pub fn anonymous(&self) -> Anonymous {
+        Anonymous {
+            is_everywhere: self.listener.allow_anonymous,
+        }
     }
 
     /// Every listener, by its name: the one of `mqtt.listen` is called `mqtt`.

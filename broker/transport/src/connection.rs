@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use access::Denied;
 use inbox_types::Now;
 use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step, Wanted};
 use pubsub::Router;
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::listener::Io;
 
@@ -155,8 +156,19 @@ impl<T: Io> Connection<T> {
 
     async fn carry_out(&mut self, step: Step) {
         match step {
-            Step::Open { id, clean_start, will } => {
-                let (place, session, present) = self.broker.table.open(&id, clean_start, will).await;
+            Step::Authenticate(credentials) => {
+                let now = self.now();
+                let patience = self.conversation.deadline(now).saturating_sub(now.mono);
+                let answer = self.broker.shared.access.authenticate(credentials);
+                let decided = timeout(patience, answer).await.unwrap_or(Err(Denied::Undecided));
+                self.conversation.authenticated(decided, self.now());
+            }
+            Step::Open {
+                identity,
+                clean_start,
+                will,
+            } => {
+                let (place, session, present) = self.broker.table.open(identity, clean_start, will).await;
                 self.place = Some(place);
                 self.conversation.opened(session, present, self.now());
             }

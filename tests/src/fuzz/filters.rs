@@ -44,7 +44,7 @@ fn inboxes(topic: &str) {
         let names = InboxNames::new(prefix);
         let inbox = match names.destination(topic) {
             Destination::Inbox(id) => Some(id),
-            Destination::Ordinary | Destination::Reserved(_) | Destination::Forbidden(_) => None,
+            Destination::Ordinary | Destination::Reserved | Destination::Forbidden(_) => None,
         };
         assert_eq!(
             inbox.as_ref().map(|id| id.as_str()),

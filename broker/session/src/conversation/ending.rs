@@ -9,8 +9,13 @@ use crate::session::{Ending, Order, Session};
 use mqtt_codec::reason;
 
 impl Conversation {
-    /// Does not let the client in.
+    /// Does not let the client in, and has nothing to tell it.
     pub(super) fn refuse(&mut self, refused: &Refused, now: Now) {
+        self.refuse_with(Vec::new(), refused, now);
+    }
+
+    /// Does not let the client in. It is told `last`.
+    pub(super) fn refuse_with(&mut self, last: Vec<u8>, refused: &Refused, now: Now) {
         self.shared.metrics.connects_refused.add(1);
         match refused.cause() {
             // A connection without a client ID is told about by its address; its port says nothing.
@@ -28,7 +33,7 @@ impl Conversation {
         };
         // Whoever sent nothing for so long is not worth more time.
         let is_over = matches!(refused, Refused::Lost | Refused::Late);
-        self.say_goodbye(Vec::new(), ending, is_over, now);
+        self.say_goodbye(last, ending, is_over, now);
     }
 
     pub(super) fn end(&mut self, ending: Ending) {

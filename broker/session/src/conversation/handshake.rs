@@ -1,6 +1,10 @@
 //! From the first bytes of a connection to a CONNECT that can be accepted, or a refusal.
 
-use inbox_types::{ClientId, NOTICE_FROM};
+use std::net::SocketAddr;
+
+use access::{Action, Credentials, Denied, Identity};
+use bytes::Bytes;
+use inbox_types::ClientId;
 use rand::RngCore;
 
 use crate::address::Destination;
@@ -14,9 +18,12 @@ const BRIDGE: u8 = 0x80;
 /// Why nobody is let in while the memory budget is used up.
 const OUT_OF_MEMORY: &str = "the broker's memory budget is used up; connect again later, or raise memory.budget";
 
-/// A client that is let in, and does not have its session yet.
+/// A client whose CONNECT can be accepted, and that does not have its session yet.
 pub(super) struct Admitted {
-    pub(super) id: ClientId,
+    /// Taken when it is to be found out who it is.
+    pub(super) credentials: Option<Credentials>,
+    /// Known then.
+    pub(super) identity: Option<Identity>,
     pub(super) id_is_assigned: bool,
     pub(super) clean_start: bool,
     pub(super) link: Link,
@@ -50,10 +57,42 @@ impl Refused {
     }
 }
 
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        let reason = match denied {
+            Denied::BrokersId => reason::CLIENT_IDENTIFIER_NOT_VALID,
+            Denied::Undecided => reason::SERVER_UNAVAILABLE,
+            _ => reason::NOT_AUTHORIZED,
+        };
+        Refused::Declined {
+            reason,
+            why: denied.to_string(),
+        }
+    }
+}
+
+/// The client with `link` is who the authenticator says, and may connect. The answer to one that may not is appended to `out`.
+pub(super) fn identified(
+    decided: Result<Identity, Denied>,
+    link: &Link,
+    shared: &Shared,
+    out: &mut Vec<u8>,
+) -> Result<Identity, Refused> {
+    let may_connect = decided.and_then(|who| shared.access.decide(&who, Action::Connect).map(|()| who));
+    may_connect.map_err(|denied| {
+        let refused = Refused::from(denied);
+        if let Refused::Declined { reason, why } = &refused {
+            answer(out, link.version, *reason, why, link.packet_bytes_max);
+        }
+        refused
+    })
+}
+
 /// Looks for CONNECT at the start of `received`. Gives the client and the length of its packet; `None`: more must come. The answer to
 /// a client that is refused is appended to `out`, where MQTT has one.
 pub(super) fn read_connect(
     received: &[u8],
+    peer: SocketAddr,
     shared: &Shared,
     out: &mut Vec<u8>,
 ) -> Result<Option<(Box<Admitted>, usize)>, Refused> {
@@ -77,7 +116,13 @@ pub(super) fn read_connect(
     match admitted {
         Ok((id, id_is_assigned)) => {
             let admitted = Admitted {
-                id,
+                credentials: Some(Credentials {
+                    client_id: id,
+                    peer,
+                    user: connect.username.map(Box::from),
+                    password: connect.password.map(Bytes::copy_from_slice),
+                }),
+                identity: None,
                 id_is_assigned,
                 clean_start: connect.clean_start,
                 link: Link::new(&connect, &shared.mqtt),
@@ -162,12 +207,6 @@ fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Refused> {
             Ok(id) => Ok((id, true)),
             Err(error) => declined(reason::UNSPECIFIED_ERROR, error.to_string()),
         };
-    }
-    if connect.client_id == NOTICE_FROM.as_str() {
-        return declined(
-            reason::CLIENT_IDENTIFIER_NOT_VALID,
-            "this client ID is the broker's own: notices are from it".into(),
-        );
     }
     match ClientId::new(connect.client_id) {
         Ok(id) => Ok((id, false)),

@@ -1,7 +1,7 @@
 //! A conversation with one client, from the first byte to the goodbye: a synchronous state machine with its timers inside.
 //!
 //! ```text
-//!  Opening ──CONNECT──▶ Waiting ──session──▶ Open ──ending──▶ Leaving ──session put away──▶ Goodbye ──▶ Over
+//!  Opening ──CONNECT──▶ Asking ──identity──▶ Waiting ──session──▶ Open ──ending──▶ Leaving ──session put away──▶ Goodbye ──▶ Over
 //!     │                                        (packets both ways)                            ▲
 //!     └── refused, or too late ───────────────────────────────────────────────────────────────┘
 //! ```
@@ -15,6 +15,7 @@
 mod ending;
 mod handshake;
 mod memory;
+mod opening;
 mod timers;
 
 use std::net::SocketAddr;
@@ -22,11 +23,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use inbox_types::{ClientId, Now, Ticket};
+use access::{Credentials, Identity};
+use inbox_types::{Now, Ticket};
 
 use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
 use ending::ordered;
-use handshake::{Admitted, Refused, read_connect};
+use handshake::{Admitted, Refused};
 use memory::Memory;
 use mqtt_codec::reason;
 use timers::Timers;
@@ -37,10 +39,12 @@ const GOODBYE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What is to be carried out for a conversation, in order.
 pub enum Step {
+    /// Find out who the client is; then call [`Conversation::authenticated`].
+    Authenticate(Credentials),
     /// Open the session of this client; then call [`Conversation::opened`].
     Open {
         /// The client.
-        id: ClientId,
+        identity: Identity,
         /// It wants no past (MQTT 5, section 3.1.2.4).
         clean_start: bool,
         /// What is published when it disappears.
@@ -64,8 +68,10 @@ pub struct Conversation {
 enum State {
     /// CONNECT is not complete.
     Opening,
-    /// The client is let in, and its session is wanted.
+    /// It is, and who the client is is to be found out, or its session is wanted.
     Admitted(Box<Admitted>),
+    /// It is being found out who the client is.
+    Asking(Box<Admitted>),
     /// Its session is being opened.
     Waiting(Box<Admitted>),
     Open(Box<Session>),
@@ -142,7 +148,7 @@ impl Conversation {
                 input.len()
             }
             State::Over(_) => input.len(),
-            State::Admitted(_) | State::Waiting(_) | State::Leaving(..) => 0,
+            State::Admitted(_) | State::Asking(_) | State::Waiting(_) | State::Leaving(..) => 0,
         }
     }
 
@@ -168,7 +174,7 @@ impl Conversation {
     pub fn next_step(&mut self, now: Now) -> Option<Step> {
         match &mut self.state {
             State::Open(session) => session.next_call().map(Step::Route),
-            State::Opening | State::Waiting(_) | State::Goodbye { .. } | State::Over(_) => None,
+            State::Opening | State::Asking(_) | State::Waiting(_) | State::Goodbye { .. } | State::Over(_) => None,
             State::Admitted(_) | State::Leaving(..) => self.step_over(now),
         }
     }
@@ -176,24 +182,6 @@ impl Conversation {
     /// Whether [`Conversation::next_step`] has one.
     pub fn has_steps(&self) -> bool {
         matches!(self.state, State::Admitted(_) | State::Leaving(..))
-    }
-
-    /// The client's session is here.
-    pub fn opened(&mut self, mut session: Box<Session>, present: bool, now: Now) {
-        self.state = match std::mem::replace(&mut self.state, State::Opening) {
-            State::Waiting(admitted) => {
-                let Admitted {
-                    link, id_is_assigned, ..
-                } = *admitted;
-                self.timers.open(now.mono, link.keep_alive);
-                session.connected(link, present, id_is_assigned);
-                self.shared.metrics.connects_accepted.add(1);
-                tracing::debug!(peer = %self.peer, client = %session.id(), "connected");
-                State::Open(session)
-            }
-            // Nobody asked for it: it goes back unused.
-            _ => State::Leaving(session, Ending::Lost),
-        };
     }
 
     /// The router took an ordinary message with QoS 1 or 2, or did not.
@@ -227,7 +215,7 @@ impl Conversation {
             State::Opening => self.refuse(&Refused::Lost, now),
             State::Open(_) => self.end(Ending::Lost),
             State::Goodbye { ending, .. } => self.state = State::Over(ending.clone()),
-            State::Admitted(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => {}
+            State::Admitted(_) | State::Asking(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => {}
         }
     }
 
@@ -259,7 +247,7 @@ impl Conversation {
         let wants = match &self.state {
             State::Open(session) => session.takes_packets() && !self.is_held_up(session, now),
             State::Opening | State::Goodbye { .. } => true,
-            State::Admitted(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => false,
+            State::Admitted(_) | State::Asking(_) | State::Waiting(_) | State::Leaving(..) | State::Over(_) => false,
         };
         self.timers.reads(wants, now.mono);
         wants
@@ -342,24 +330,6 @@ impl Conversation {
         }
     }
 
-    fn look_for_connect(&mut self, input: &[u8], now: Now) -> usize {
-        let mut answer = Vec::new();
-        match read_connect(input, &self.shared, &mut answer) {
-            Ok(None) => 0,
-            Ok(Some((admitted, length))) => {
-                self.state = State::Admitted(admitted);
-                length
-            }
-            Err(refused) => {
-                self.refuse(&refused, now);
-                if let State::Goodbye { last, .. } = &mut self.state {
-                    *last = answer;
-                }
-                input.len()
-            }
-        }
-    }
-
     /// Notes what came of acting on what the client sent. Gives the bytes that were used.
     fn received(&mut self, received: Result<usize, Ending>, now: Now) -> usize {
         match received {
@@ -380,16 +350,20 @@ impl Conversation {
     fn step_over(&mut self, now: Now) -> Option<Step> {
         match std::mem::replace(&mut self.state, State::Opening) {
             State::Admitted(mut admitted) => {
+                if let Some(credentials) = admitted.credentials.take() {
+                    self.state = State::Asking(admitted);
+                    return Some(Step::Authenticate(credentials));
+                }
                 if let Some(will) = admitted.link.will.as_mut() {
                     will.payload = self.shared.hub.budget().payload(&will.payload);
                 }
-                let open = Step::Open {
-                    id: admitted.id.clone(),
+                let open = admitted.identity.clone().map(|identity| Step::Open {
+                    identity,
                     clean_start: admitted.clean_start,
                     will: admitted.link.will.take(),
-                };
+                });
                 self.state = State::Waiting(admitted);
-                Some(open)
+                open
             }
             State::Leaving(mut session, ending) => {
                 if let Some(call) = session.next_call() {

@@ -65,6 +65,10 @@ causes! {
     ProtocolVersion = "connect_version", CONNECTION, "set the client to MQTT 3.1.1 or 5";
     /// The client ID cannot be used.
     ClientIdInvalid = "connect_client_id", CONNECTION, "give the client an ID of 1 to 1,024 bytes";
+    /// The client may not connect.
+    ConnectDenied = "connect_not_authorized", CONNECTION, "";
+    /// Who the client is was not found out in time.
+    AuthenticationTimeout = "connect_authentication_timeout", CONNECTION, "look whether what authenticates clients answers";
     /// Extended authentication is asked for.
     AuthenticationMethod = "connect_authentication", CONNECTION, "";
     /// The will is one that could not be published.
@@ -73,6 +77,8 @@ causes! {
     OthersInbox = "subscribe_inbox_of_other", SUBSCRIPTION, "";
     /// A shared subscription to an inbox.
     SharedInbox = "subscribe_inbox_shared", SUBSCRIPTION, "";
+    /// The access rules say no to the subscription.
+    NotAuthorized = "subscribe_not_authorized", SUBSCRIPTION, "";
     /// The filter breaks the rules for filters.
     FilterInvalid = "subscribe_filter_invalid", SUBSCRIPTION, "correct the filter in that client";
     /// A filter that begins with `$`.
@@ -85,6 +91,8 @@ causes! {
         "or have clients subscribe with wildcards instead of topic by topic";
     /// Ordinary publish/subscribe has stopped.
     SubscribeStopped = "subscribe_stopped", SUBSCRIPTION, "start the broker again";
+    /// The access rules say no to the publish.
+    PublishDenied = "publish_not_authorized", PUBLISH, "";
     /// Nobody may publish there.
     TopicInvalid = "publish_topic", PUBLISH, "publish to another topic";
     /// An inbox, the disk, or the retained messages are full.
@@ -147,6 +155,7 @@ impl Cause {
     pub fn of_publish(code: u8) -> Self {
         match code {
             reason::TOPIC_NAME_INVALID => Cause::TopicInvalid,
+            reason::NOT_AUTHORIZED => Cause::PublishDenied,
             reason::QUOTA_EXCEEDED => Cause::Full,
             reason::IMPLEMENTATION_SPECIFIC_ERROR => Cause::Failed,
             reason::RETAIN_NOT_SUPPORTED => Cause::RetainOff,
@@ -159,6 +168,8 @@ impl Cause {
     pub fn of_connect(code: u8) -> Self {
         match code {
             reason::CLIENT_IDENTIFIER_NOT_VALID => Cause::ClientIdInvalid,
+            reason::NOT_AUTHORIZED => Cause::ConnectDenied,
+            reason::SERVER_UNAVAILABLE => Cause::AuthenticationTimeout,
             reason::BAD_AUTHENTICATION_METHOD => Cause::AuthenticationMethod,
             reason::TOPIC_NAME_INVALID | reason::RETAIN_NOT_SUPPORTED => Cause::WillInvalid,
             reason::PACKET_TOO_LARGE => Cause::ConnectTooLarge,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Denied;
 use bytes::Bytes;
 use inbox_types::{ClientId, Expiry, Message, Now, Port, Properties, Qos, Refusal, Ticket};
 
@@ -10,6 +11,7 @@ use super::incoming::Answer;
 use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
+use crate::intake::{self, Door, Shut};
 use crate::refusals::Cause;
 use mqtt_codec::{AckKind, Publish, Version, reason};
 use pubsub::OrdinaryMessage;
@@ -56,13 +58,13 @@ impl Session {
         let kind = if exactly_once { AckKind::PubRec } else { AckKind::PubAck };
         let (destination, topic) = self.topic(publish)?;
         let ticket = self.incoming.begin(packet_id, kind);
-        match destination {
-            Destination::Inbox(inbox) => {
+        match intake::door(&self.shared.access, &self.identity, destination, &topic) {
+            Ok(Door::Inbox(inbox)) => {
                 let message = Arc::new(self.mail(publish, now));
                 self.note_subject(ticket, || Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
             }
-            Destination::Ordinary if !self.has_memory_for(publish) => {
+            Ok(Door::Ordinary) if !self.has_memory_for(publish) => {
                 self.shared.hub.counters().refused_memory_full.add(1);
                 self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
                 let why = Refusal::MemoryFull.to_string();
@@ -70,22 +72,22 @@ impl Session {
                 self.send_notices();
                 self.flush_answers()?;
             }
-            Destination::Ordinary => {
+            Ok(Door::Ordinary) => {
                 let message = self.ordinary(topic, publish, now);
                 self.note_subject(ticket, || {
                     Subject::Ordinary(message.topic.clone(), message.payload.clone())
                 });
                 self.calls.push_back(RouterCall::Publish(message, Some(ticket)));
             }
-            Destination::Reserved(why) if self.link.version == Version::V311 => {
+            Err(shut @ Shut::Denied(Denied::Reserved)) if self.link.version == Version::V311 => {
                 // As other brokers do: a client that does not know that it may not would send it again and again.
-                self.drop_reserved(publish.topic, why);
+                self.drop_reserved(publish.topic, &shut);
                 self.incoming.settle(ticket, &Answer::SUCCESS);
                 self.flush_answers()?;
             }
-            Destination::Reserved(why) | Destination::Forbidden(why) => {
+            Err(shut) => {
                 self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
-                self.answer(ticket, &Answer::refused(reason::TOPIC_NAME_INVALID, why));
+                self.answer(ticket, &Answer::refused(shut.reason(), &shut.to_string()));
                 self.send_notices();
                 self.flush_answers()?;
             }
@@ -115,33 +117,31 @@ impl Session {
 
     fn publish_qos0(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         let (destination, topic) = self.topic(publish)?;
-        match destination {
-            Destination::Inbox(inbox) => {
+        match intake::door(&self.shared.access, &self.identity, destination, &topic) {
+            Ok(Door::Inbox(inbox)) => {
                 let message = Arc::new(self.mail(publish, now));
                 self.hand_in(now);
                 self.shared.hub.publish_qos0(&inbox, message);
             }
-            Destination::Ordinary if !self.has_memory_for(publish) => {
+            Ok(Door::Ordinary) if !self.has_memory_for(publish) => {
                 self.shared.hub.counters().refused_memory_full.add(1);
             }
-            Destination::Ordinary => {
+            Ok(Door::Ordinary) => {
                 let message = self.ordinary(topic, publish, now);
                 self.calls.push_back(RouterCall::Publish(message, None));
             }
-            Destination::Reserved(why) => self.drop_reserved(publish.topic, why),
-            Destination::Forbidden(why) => {
-                self.refused(Cause::TopicInvalid, publish.topic, &why);
-            }
+            Err(shut @ Shut::Denied(Denied::Reserved)) => self.drop_reserved(publish.topic, &shut),
+            Err(shut) => self.refused(Cause::of_publish(shut.reason()), publish.topic, &shut),
         }
         Ok(())
     }
 
     /// A publish to a topic that is the broker's own leads nowhere.
-    fn drop_reserved(&self, topic: &str, why: &str) {
+    fn drop_reserved(&self, topic: &str, why: &Shut) {
         let metrics = &self.shared.metrics;
         metrics.reserved_topics_dropped.add(1);
         let now = self.shared.hub.now().mono;
-        metrics.refusals.note(Cause::TopicInvalid, &self.id, topic, &why, now);
+        metrics.refusals.note(Cause::TopicInvalid, &self.id, topic, why, now);
     }
 
     /// The topic of a publish, by name or alias, and where it leads.

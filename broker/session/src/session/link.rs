@@ -44,7 +44,7 @@ pub struct Link {
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(super) receive_maximum: u16,
     /// In bytes.
-    pub(super) packet_bytes_max: u32,
+    pub(crate) packet_bytes_max: u32,
     pub(super) aliases: Aliases,
     /// The client speaks MQTT 3.1.
     pub(super) is_v31: bool,

@@ -45,6 +45,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use access::{Access, Identity};
 use inbox_bridge::Hub;
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
@@ -75,6 +76,8 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// Which topics are inboxes.
     pub names: InboxNames,
+    /// Who clients are, and what they may do.
+    pub access: Access,
     /// What one client may take.
     pub mqtt: MqttLimits,
     /// Longest packet that is taken, in bytes.
@@ -133,6 +136,8 @@ pub enum RouterCall {
 /// See the module's documentation.
 pub struct Session {
     id: ClientId,
+    /// Of the present connection, or of the last one.
+    identity: Identity,
     key: SessionKey,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
@@ -176,6 +181,7 @@ impl Session {
         Session {
             inbox_topic: shared.names.topic_of(&id),
             id_is_assigned: false,
+            identity: Identity::anonymous(id.clone()),
             id,
             key,
             shared,
@@ -204,6 +210,16 @@ impl Session {
     /// Whose session it is.
     pub fn id(&self) -> &ClientId {
         &self.id
+    }
+
+    /// Who its client is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// It was found out who the client is that connects now.
+    pub fn identified(&mut self, identity: Identity) {
+        self.identity = identity;
     }
 
     /// The name by which the router knows it.

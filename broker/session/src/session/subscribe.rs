@@ -1,5 +1,6 @@
 //! Subscriptions: the session's own inbox, and ordinary filters.
 
+use access::{Action, Target};
 use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq};
 
@@ -23,18 +24,6 @@ pub(super) struct InboxSubscription {
     pub(super) attachment: Option<AttachmentId>,
 }
 
-/// What a topic filter names.
-enum Named {
-    /// The client's own inbox.
-    OwnInbox,
-    /// The inbox of another client.
-    OthersInbox,
-    /// An inbox, through a shared subscription: it would be a way to read another's.
-    SharedInbox,
-    /// Ordinary topics.
-    Ordinary,
-}
-
 /// Why a filter is not granted.
 struct Denied {
     cause: Cause,
@@ -49,7 +38,7 @@ impl Denied {
     /// The reason code in SUBACK.
     fn code(&self) -> u8 {
         match self.cause {
-            Cause::OthersInbox | Cause::SharedInbox => reason::NOT_AUTHORIZED,
+            Cause::OthersInbox | Cause::SharedInbox | Cause::NotAuthorized => reason::NOT_AUTHORIZED,
             Cause::FilterInvalid | Cause::FilterReserved => reason::TOPIC_FILTER_INVALID,
             Cause::SubscriptionLimit | Cause::FilterLimit => reason::QUOTA_EXCEEDED,
             Cause::SubscribeStopped => reason::IMPLEMENTATION_SPECIFIC_ERROR,
@@ -135,16 +124,18 @@ impl Session {
         };
         let subscription_id = subscribe.subscription_id.map(std::num::NonZeroU32::get);
         for (filter, options) in subscribe.filters.iter() {
-            let denied = match self.named_by(filter) {
-                Named::OwnInbox => {
-                    call.attach |= self.subscribe_inbox(options, subscription_id);
-                    None
-                }
-                Named::OthersInbox => Some(Denied::new(Cause::OthersInbox, self.why_not_their_inbox(filter))),
-                Named::SharedInbox => Some(Denied::new(Cause::SharedInbox, self.why_not_shared(filter))),
-                Named::Ordinary => self
-                    .ordinary_request(filter, options, subscription_id, &mut call)?
-                    .err(),
+            let target = self.named_by(filter);
+            let denied = match self.shared.access.decide(&self.identity, Action::Subscribe(target)) {
+                Err(denied) => Some(self.denied(denied, filter)),
+                Ok(()) => match target {
+                    Target::Inbox(_) | Target::SharedInbox(_) => {
+                        call.attach |= self.subscribe_inbox(options, subscription_id);
+                        None
+                    }
+                    Target::Ordinary(_) | Target::Reserved(_) => self
+                        .ordinary_request(filter, options, subscription_id, &mut call)?
+                        .err(),
+                },
             };
             let code = denied.as_ref().map_or(options.qos as u8, Denied::code);
             call.denied.extend(denied.map(|denied| (filter.into(), denied)));
@@ -203,7 +194,7 @@ impl Session {
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
             let existed = match self.named_by(filter) {
-                Named::OwnInbox => self.unsubscribe_inbox(),
+                Target::Inbox(owner) if owner == self.id.as_str() => self.unsubscribe_inbox(),
                 _ => match self.subscriptions.remove(filter) {
                     Some(subscription) => {
                         self.calls.push_back(RouterCall::Unsubscribe(subscription.number));
@@ -251,7 +242,7 @@ impl Session {
         seqs
     }
 
-    fn named_by(&self, filter: &str) -> Named {
+    fn named_by<'f>(&self, filter: &'f str) -> Target<'f> {
         // A broken shared subscription names nothing.
         let unshared = filter
             .strip_prefix("$share/")
@@ -259,10 +250,19 @@ impl Session {
             .filter(|(share, _)| !share.is_empty() && !share.contains(['+', '#']))
             .map(|(_, filter)| filter);
         match self.shared.names.inbox_name(unshared.unwrap_or(filter)) {
-            None => Named::Ordinary,
-            Some(_) if unshared.is_some() => Named::SharedInbox,
-            Some(name) if name == self.id.as_str() || inbox_types::fault!(ReadAnothers) => Named::OwnInbox,
-            Some(_) => Named::OthersInbox,
+            None if filter.starts_with('$') && unshared.is_none() => Target::Reserved(filter),
+            None => Target::Ordinary(filter),
+            Some(owner) if unshared.is_some() => Target::SharedInbox(owner),
+            Some(owner) => Target::Inbox(owner),
+        }
+    }
+
+    /// The answer when the access rules say no, with a sentence that names what it is about.
+    fn denied(&self, denied: access::Denied, filter: &str) -> Denied {
+        match denied {
+            access::Denied::OthersInbox => Denied::new(Cause::OthersInbox, self.why_not_their_inbox(filter)),
+            access::Denied::SharedInbox => Denied::new(Cause::SharedInbox, self.why_not_shared(filter)),
+            _ => Denied::new(Cause::NotAuthorized, denied.to_string()),
         }
     }
 

@@ -22,6 +22,7 @@ use super::{Ending, Link, RouterCall, Session, Shared};
 use crate::address::InboxNames;
 use crate::metrics::Metrics;
 use crate::session::MqttLimits;
+use access::{Access, Anonymous};
 use mqtt_codec::{Connect, ConnectProperties, Version};
 use pubsub::{OrdinaryMessage, PublishError, Reach, SessionKey, Sink};
 use said::{Said, said};
@@ -76,6 +77,7 @@ impl World {
         let shared = Shared {
             hub: Arc::new(hub),
             names: InboxNames::new(""),
+            access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
             packet_bytes_max: mqtt.message_bytes_max + 4096,
             retains: true,
             mqtt,

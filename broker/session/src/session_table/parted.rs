@@ -21,7 +21,7 @@ impl Parted {
             Some(will) if will.delay > 0 && session.link().session_expiry > 0 => (None, Some(will)),
             will => (will, None),
         };
-        let due = Remains::of_will(due.map(|will| (session.id().clone(), will)));
+        let due = Remains::of_will(due.map(|will| (session.identity().clone(), will)));
         (Parted { session, will }, due)
     }
 }

@@ -1,6 +1,6 @@
 //! What a session leaves when it ends.
 
-use inbox_types::ClientId;
+use access::Identity;
 use pubsub::SessionKey;
 
 use super::Kept;
@@ -11,7 +11,7 @@ use crate::session::{Session, Will};
 pub struct Remains {
     pub(super) session: Option<Ended>,
     /// What must be published, and from whom.
-    pub will: Option<(ClientId, Box<Will>)>,
+    pub will: Option<(Identity, Box<Will>)>,
 }
 
 /// A session that is no more.
@@ -24,14 +24,15 @@ pub(super) struct Ended {
 
 impl Remains {
     /// Nothing but a will, if there is one.
-    pub fn of_will(will: Option<(ClientId, Box<Will>)>) -> Self {
+    pub fn of_will(will: Option<(Identity, Box<Will>)>) -> Self {
         Remains { session: None, will }
     }
 
-    pub(super) fn of(id: &ClientId, kept: Kept) -> Self {
+    pub(super) fn of(kept: Kept) -> Self {
+        let will = kept.will.map(|(will, _)| (kept.session.identity().clone(), will));
         Remains {
             session: Some(Ended::of(kept.session)),
-            will: kept.will.map(|(will, _)| (id.clone(), will)),
+            will,
         }
     }
 }

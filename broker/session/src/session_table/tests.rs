@@ -7,6 +7,7 @@ use super::*;
 use crate::address::InboxNames;
 use crate::metrics::{Gauge, Metrics};
 use crate::session::{Link, MqttLimits};
+use access::{Access, Anonymous, Identity};
 use mqtt_codec::{Connect, ConnectProperties, Version};
 use pubsub::Sink;
 
@@ -32,6 +33,7 @@ fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         hub: Arc::new(opened.unwrap().0),
         names: InboxNames::new(""),
+        access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
         packet_bytes_max: mqtt.message_bytes_max,
         retains: true,
         mqtt,
@@ -232,7 +234,7 @@ fn a_connection_that_panicked_does_not_lock_its_client_out() {
 /// A connection's task as it is when it panics: it holds a slot, a place, and a session that reads its inbox and is subscribed.
 async fn panics(table: Arc<SessionTable>, shared: Arc<Shared>, router: Router, told: oneshot::Sender<Arc<Outbox>>) {
     let _slot = shared.metrics.connections.enter(1).unwrap();
-    let (_place, session, _) = table.open(&bob(), true, will(0)).await;
+    let (_place, session, _) = table.open(Identity::anonymous(bob()), true, will(0)).await;
     let mut session = connected(session, &shared, 60);
     let subscribe = [0x82, 9, 0, 1, 0, 0, 3, b'b', b'o', b'b', 1];
     assert_eq!(session.receive(&subscribe, shared.hub.now()), Ok(subscribe.len()));
@@ -257,7 +259,7 @@ async fn a_connection_that_panics_gives_everything_back() {
     assert_eq!(shared.metrics.connections.get(), 0);
     assert!(!outbox.online());
 
-    let opened = tokio::time::timeout(SECOND, table.open(&bob(), false, None)).await;
+    let opened = tokio::time::timeout(SECOND, table.open(Identity::anonymous(bob()), false, None)).await;
     let (_place, _session, present) = opened.expect("the place is free");
     assert!(!present);
     table.reap_due().await;

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use access::{Access, Account, Anonymous, Authenticating, Authenticator, Credentials, Identity};
 use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
 use inbox_types::{Age, ClientId, Left, Limits, Seq, SystemClock};
 use mqtt_session::{InboxNames, Metrics, MqttLimits};
@@ -24,6 +25,13 @@ impl Observer for Nobody {
 }
 
 fn broker(set: impl FnOnce(&mut MqttLimits)) -> (Arc<Broker>, watch::Sender<bool>) {
+    broker_that_asks(Arc::new(Anonymous { is_everywhere: false }), set)
+}
+
+fn broker_that_asks(
+    authenticator: Arc<dyn Authenticator>,
+    set: impl FnOnce(&mut MqttLimits),
+) -> (Arc<Broker>, watch::Sender<bool>) {
     let (store, clock) = (MemoryStore::new(), Arc::new(SystemClock::default()));
     let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Nobody)).unwrap().0;
     let mut mqtt = MqttLimits::default();
@@ -31,6 +39,7 @@ fn broker(set: impl FnOnce(&mut MqttLimits)) -> (Arc<Broker>, watch::Sender<bool
     let shared = Arc::new(Shared {
         hub: Arc::new(hub),
         names: InboxNames::new(""),
+        access: Access::new(authenticator),
         packet_bytes_max: mqtt.packet_bytes_max(),
         mqtt,
         retains: true,
@@ -166,4 +175,68 @@ async fn a_shutdown_ends_who_has_not_said_connect() {
     let task = tokio::spawn(serve(pipe, peer(), broker));
     close.send_replace(true);
     timeout(SOON, task).await.expect("it ended").unwrap();
+}
+
+/// Knows alice by her password, after a while; never answers about `slow`.
+struct Users;
+
+impl Authenticator for Users {
+    fn authenticate(&self, said: Credentials) -> Authenticating<'_> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            match (said.user.as_deref(), said.password.as_deref()) {
+                (Some("alice"), Some(b"hush")) => {
+                    let user = "alice".into();
+                    let account = Account {
+                        user,
+                        ..Account::default()
+                    };
+                    Ok(Identity::of(said.client_id, Arc::new(account)))
+                }
+                (Some("slow"), _) => std::future::pending().await,
+                _ => Err(Denied::Anonymous),
+            }
+        })
+    }
+}
+
+/// CONNECT of `bob` with MQTT 5 as this user.
+fn connect_as(user: &str, password: &str) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x05\xC2\0\0\0\0\x03bob".to_vec();
+    for text in [user, password] {
+        body.extend([0, u8::try_from(text.len()).unwrap()]);
+        body.extend(text.as_bytes());
+    }
+    [&[0x10, u8::try_from(body.len()).unwrap()], &*body].concat()
+}
+
+#[tokio::test]
+async fn a_client_gets_its_session_when_it_is_known_who_it_is() {
+    // Goal: the authenticator is asked between CONNECT and the session, may take its time, and what the client sent meanwhile is
+    // acted on afterwards; whoever it does not know is told 0x87, and 0x88 when it does not answer within mqtt.connect_timeout.
+    let (broker, _close) = broker_that_asks(Arc::new(Users), |mqtt| {
+        mqtt.connect_timeout = Duration::from_millis(500);
+    });
+    let (mut alice, pipe) = duplex(4096);
+    let task = tokio::spawn(serve(pipe, peer(), broker.clone()));
+    let said = [&*connect_as("alice", "hush"), SUBSCRIBE, &[0xE0, 0]].concat();
+    alice.write_all(&said).await.unwrap();
+    let connack = timeout(SOON, packet(&mut alice)).await.unwrap();
+    assert_eq!((connack[0], connack[3]), (0x20, 0));
+    assert_eq!(packet(&mut alice).await[0], 0x90, "the SUBSCRIBE came after it");
+    timeout(SOON, task).await.unwrap().unwrap();
+
+    for (user, reason) in [("mallory", 0x87), ("slow", 0x88)] {
+        let (mut client, pipe) = duplex(4096);
+        let task = tokio::spawn(serve(pipe, peer(), broker.clone()));
+        client.write_all(&connect_as(user, "guess")).await.unwrap();
+        let mut told = Vec::new();
+        timeout(SOON, client.read_to_end(&mut told)).await.unwrap().unwrap();
+        // The reason string may make the length of the packet two bytes long.
+        let body = 2 + usize::from(told[1] >= 0x80);
+        assert_eq!((told[0], told[body + 1]), (0x20, reason), "{user}");
+        timeout(SOON, task).await.unwrap().unwrap();
+    }
+    assert_eq!(broker.shared.metrics.connects_refused.get(), 2);
+    assert_eq!(broker.shared.metrics.connects_accepted.get(), 1);
 }

@@ -1,0 +1,140 @@
+//! What a client may do.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::authenticator::{Authenticating, Authenticator, Credentials};
+use crate::identity::Identity;
+
+/// What a topic or a topic filter names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'t> {
+    /// The inbox of the client with this ID.
+    Inbox(&'t str),
+    /// The inbox of the client with this ID, as a shared subscription.
+    SharedInbox(&'t str),
+    /// Ordinary topics.
+    Ordinary(&'t str),
+    /// A topic of the broker's own, which begins with `$`.
+    Reserved(&'t str),
+}
+
+/// What a client wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action<'t> {
+    /// To be let in under its client ID.
+    Connect,
+    /// To publish, or to have its will published.
+    Publish(Target<'t>),
+    /// To subscribe.
+    Subscribe(Target<'t>),
+}
+
+/// Why a client may not do what it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Denied {
+    /// It comes from another machine, and nobody said that such clients are meant to be served.
+    #[error("clients of other machines are not let in without authentication, unless mqtt.allow_anonymous = true")]
+    Anonymous,
+    /// The authenticator gave no answer in time.
+    #[error("it could not be found out in time who this client is; try again later")]
+    Undecided,
+    /// Its client ID is the broker's.
+    #[error("this client ID is the broker's own: notices are from it")]
+    BrokersId,
+    /// An inbox is read by its owner alone (contract rule 2).
+    #[error("only the client with that ID may subscribe to its inbox")]
+    OthersInbox,
+    /// A shared subscription would be a way to read another's inbox (contract rule 2).
+    #[error("an inbox is read by the client with that ID alone, and not by a shared subscription")]
+    SharedInbox,
+    /// Nobody but the broker publishes there (MQTT-4.7.2-1).
+    #[error("topics that begin with $ belong to the broker (MQTT-4.7.2-1)")]
+    Reserved,
+}
+
+/// See the crate's documentation. One for the whole broker.
+pub struct Access {
+    authenticator: Arc<dyn Authenticator>,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Clients are who `authenticator` says.
+    pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
+        Access { authenticator }
+    }
+
+    /// Who the client with these credentials is; [`Access::decide`] has still to be asked whether it may connect.
+    pub fn authenticate(&self, credentials: Credentials) -> Authenticating<'_> {
+        self.authenticator.authenticate(credentials)
+    }
+
+    /// Whether `who` may do this.
+    ///
+    /// # Errors
+    /// It may not.
+    #[inline]
+    pub fn decide(&self, who: &Identity, action: Action<'_>) -> Result<(), Denied> {
+        match action {
+            Action::Connect if who.is_broker() => Err(Denied::BrokersId),
+            Action::Publish(Target::Reserved(_)) if !who.is_broker() => Err(Denied::Reserved),
+            Action::Subscribe(Target::SharedInbox(_)) => Err(Denied::SharedInbox),
+            Action::Subscribe(Target::Inbox(owner))
+                if owner != who.client_id().as_str() && !inbox_types::fault!(ReadAnothers) =>
+            {
+                Err(Denied::OthersInbox)
+            }
+            Action::Connect | Action::Publish(_) | Action::Subscribe(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Anonymous;
+    use inbox_types::ClientId;
+
+    #[test]
+    fn rule_02_an_inbox_is_read_by_its_owner_and_written_by_all() {
+        // Goal: contract rule 2, and what belongs to the broker: each action of a client and of the broker, and the answer.
+        let access = Access::new(Arc::new(Anonymous { is_everywhere: false }));
+        let bob = Identity::anonymous(ClientId::new("bob").unwrap());
+        let broker = Identity::broker();
+        for (who, action, decided) in [
+            (&bob, Action::Connect, Ok(())),
+            (&broker, Action::Connect, Err(Denied::BrokersId)),
+            (&bob, Action::Subscribe(Target::Inbox("bob")), Ok(())),
+            (
+                &bob,
+                Action::Subscribe(Target::Inbox("alice")),
+                Err(Denied::OthersInbox),
+            ),
+            (&bob, Action::Subscribe(Target::Inbox("bo")), Err(Denied::OthersInbox)),
+            (
+                &bob,
+                Action::Subscribe(Target::SharedInbox("bob")),
+                Err(Denied::SharedInbox),
+            ),
+            (
+                &bob,
+                Action::Subscribe(Target::SharedInbox("alice")),
+                Err(Denied::SharedInbox),
+            ),
+            (&bob, Action::Subscribe(Target::Ordinary("a/#")), Ok(())),
+            (&bob, Action::Subscribe(Target::Reserved("$SYS/#")), Ok(())),
+            (&bob, Action::Publish(Target::Inbox("alice")), Ok(())),
+            (&bob, Action::Publish(Target::Ordinary("a/b")), Ok(())),
+            (&bob, Action::Publish(Target::Reserved("$SYS/x")), Err(Denied::Reserved)),
+            (&broker, Action::Publish(Target::Reserved("$SYS/x")), Ok(())),
+        ] {
+            assert_eq!(access.decide(who, action), decided, "{who:?} {action:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Who a client is.
+
+use std::sync::Arc;
+
+use inbox_types::{ClientId, NOTICE_FROM};
+
+/// Who a client is, for as long as its connection lasts, and for its will beyond that. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    client_id: ClientId,
+    /// Shared, and `None` for anonymous clients, so that a million of these cost nothing here.
+    account: Option<Arc<Account>>,
+}
+
+/// What an authenticator knows of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// The user, who may have several clients.
+    pub user: Box<str>,
+    /// The roles of the user.
+    pub roles: Vec<Box<str>>,
+    /// What else is known: names and values.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Identity {
+    /// A client of which nothing is known but its ID.
+    pub fn anonymous(client_id: ClientId) -> Self {
+        Identity {
+            client_id,
+            account: None,
+        }
+    }
+
+    /// A client of a known user.
+    pub fn of(client_id: ClientId, account: Arc<Account>) -> Self {
+        Identity {
+            client_id,
+            account: Some(account),
+        }
+    }
+
+    /// The broker itself, which publishes `$SYS` and notices.
+    pub fn broker() -> Self {
+        Identity::anonymous(NOTICE_FROM.clone())
+    }
+
+    /// The client ID, which owns an inbox.
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+
+    /// The user; `None` for an anonymous client.
+    pub fn user(&self) -> Option<&str> {
+        self.account.as_ref().map(|account| &*account.user)
+    }
+
+    /// The roles of the user.
+    pub fn roles(&self) -> &[Box<str>] {
+        self.account.as_ref().map_or(&[], |account| &account.roles)
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let attributes = self.account.as_ref().map_or(&[][..], |account| &account.attributes);
+        let found = attributes.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, value)| &**value)
+    }
+
+    /// Whether this is the broker itself. No client is let in under its ID.
+    pub fn is_broker(&self) -> bool {
+        self.client_id == *NOTICE_FROM
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_tells_what_is_known_and_no_more() {
+        // Goal: an anonymous client has no user, role or attribute; the client of a user has those of the account.
+        let phone = ClientId::new("phone").unwrap();
+        let anonymous = Identity::anonymous(phone.clone());
+        assert_eq!((anonymous.user(), anonymous.roles().len()), (None, 0));
+        assert_eq!(anonymous.attribute("city"), None);
+        let account = Arc::new(Account {
+            user: "alice".into(),
+            roles: vec!["admin".into()],
+            attributes: vec![("city".into(), "Bern".into())],
+        });
+        let known = Identity::of(phone.clone(), account);
+        assert_eq!((known.client_id(), known.user()), (&phone, Some("alice")));
+        assert_eq!(known.roles(), [Box::from("admin")]);
+        assert_eq!((known.attribute("city"), known.attribute("town")), (Some("Bern"), None));
+        assert!(Identity::broker().is_broker() && !known.is_broker());
+    }
+}

@@ -1,0 +1,15 @@
+//! Who a client is, and what it may do.
+//!
+//! An [`Authenticator`] makes an [`Identity`] of what a client says about itself, and may take its time. [`Access::decide`] is
+//! asked for everything that the client does afterwards: it is synchronous, does no I/O, and is the only place that says no to a
+//! publish, a subscription or a client.
+//!
+//! No sockets and no MQTT packets here. `ARCHITECTURE.md` has the map.
+
+mod authenticator;
+mod decision;
+mod identity;
+
+pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
+pub use decision::{Access, Action, Denied, Target};
+pub use identity::{Account, Identity};

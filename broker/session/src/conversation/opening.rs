@@ -1,0 +1,69 @@
+//! How a conversation begins: CONNECT, who the client is, its session.
+
+use access::{Denied, Identity};
+use inbox_types::Now;
+
+use super::handshake::{Admitted, identified, read_connect};
+use super::{Conversation, State};
+use crate::session::{Ending, Session};
+
+impl Conversation {
+    /// It was found out who the client is, or it is not let in.
+    pub fn authenticated(&mut self, decided: Result<Identity, Denied>, now: Now) {
+        let mut admitted = match std::mem::replace(&mut self.state, State::Opening) {
+            State::Asking(admitted) => admitted,
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        let mut answer = Vec::new();
+        match identified(decided, &admitted.link, &self.shared, &mut answer) {
+            Ok(identity) => {
+                admitted.identity = Some(identity);
+                self.state = State::Admitted(admitted);
+            }
+            Err(refused) => self.refuse_with(answer, &refused, now),
+        }
+    }
+
+    /// The client's session is here.
+    pub fn opened(&mut self, mut session: Box<Session>, present: bool, now: Now) {
+        self.state = match std::mem::replace(&mut self.state, State::Opening) {
+            State::Waiting(admitted) => {
+                let Admitted {
+                    link,
+                    identity,
+                    id_is_assigned,
+                    ..
+                } = *admitted;
+                if let Some(identity) = identity {
+                    session.identified(identity);
+                }
+                self.timers.open(now.mono, link.keep_alive);
+                session.connected(link, present, id_is_assigned);
+                self.shared.metrics.connects_accepted.add(1);
+                tracing::debug!(peer = %self.peer, client = %session.id(), "connected");
+                State::Open(session)
+            }
+            // Nobody asked for it: it goes back unused.
+            _ => State::Leaving(session, Ending::Lost),
+        };
+    }
+
+    /// Looks for CONNECT. Gives the bytes that were used.
+    pub(super) fn look_for_connect(&mut self, input: &[u8], now: Now) -> usize {
+        let mut answer = Vec::new();
+        match read_connect(input, self.peer, &self.shared, &mut answer) {
+            Ok(None) => 0,
+            Ok(Some((admitted, length))) => {
+                self.state = State::Admitted(admitted);
+                length
+            }
+            Err(refused) => {
+                self.refuse_with(answer, &refused, now);
+                input.len()
+            }
+        }
+    }
+}
