@@ -1,7 +1,9 @@
 //! What was promised, kept outside of the broker, and what follows from it.
 //!
 //! Each message is published once: a copy that a reader sees was made by the broker. The checks, by the contract's rules:
-//! * Rule 3: a message whose PUBACK or PUBREC was seen is received and acknowledged by its reader in the end.
+//! * Rule 3: a message whose PUBACK or PUBREC was seen is received and acknowledged by its reader in the end. Where an MQTT 3.1.1
+//!   publisher may be refused, a notice in its own inbox may stand for it ([`super::notices`]); such a
+//!   message comes no more.
 //! * Rules 4 and 6: within a connection, `seq` and each publisher's numbers only grow, and no accepted message is passed
 //!   over; one that comes again says DUP; what comes is whole, and comes to its own inbox.
 //! * Rule 6: a `seq` never names two messages of an inbox, nor a message two of them, and a message that was published
@@ -16,6 +18,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::message::{parse, payload};
+use super::notices::{Notices, is_bounced};
 use crate::{Publish, Version};
 
 /// Publishers with traffic for the readers; one more sends to an inbox that nobody reads before the end.
@@ -43,6 +47,8 @@ pub(super) struct Key {
 #[derive(Debug, Default)]
 struct Outstanding {
     accepted: bool,
+    /// The life in which it was acknowledged, if that may have been a refusal that a notice tells.
+    delivered_or_told: Option<u64>,
     /// The connection that last saw it.
     seen_in: Option<u64>,
 }
@@ -91,6 +97,9 @@ pub(super) struct Counts {
     pub(super) out_of_order: AtomicU64,
     pub(super) settled: AtomicU64,
     pub(super) lost: AtomicU64,
+    /// Acknowledged publishes to readers that a notice names instead, and that one counts without a name.
+    pub(super) told: AtomicU64,
+    pub(super) untold: AtomicU64,
     pub(super) starts: AtomicU64,
 }
 
@@ -102,6 +111,7 @@ pub(super) struct Ledger {
     /// When the latest publish was sent of which it is known that its commit was durable.
     committed: Mutex<Option<Instant>>,
     violations: Mutex<Vec<String>>,
+    pub(super) notices: Notices,
     pub(super) counts: Counts,
 }
 
@@ -114,6 +124,7 @@ impl Ledger {
             connections: AtomicU64::new(0),
             committed: Mutex::new(None),
             violations: Mutex::new(Vec::new()),
+            notices: Notices::default(),
             counts: Counts::default(),
         }
     }
@@ -180,12 +191,16 @@ impl Ledger {
         }
     }
 
-    /// A publish was acknowledged, `sent` at that time.
-    pub(super) fn accepted(&self, key: Key, sent: Instant) {
+    /// A publish was acknowledged, `sent` at that time. In this life it may have been refused.
+    pub(super) fn accepted(&self, key: Key, sent: Instant, may_be_refused: bool) {
         self.counts.accepted.fetch_add(1, Relaxed);
         let mut inbox = self.inboxes[key.inbox].lock().unwrap();
         if !inbox.acknowledged[key.publisher].contains_key(&key.number) {
-            inbox.outstanding[key.publisher].entry(key.number).or_default().accepted = true;
+            let message = inbox.outstanding[key.publisher].entry(key.number).or_default();
+            match may_be_refused && is_bounced(key.publisher) {
+                true => message.delivered_or_told = Some(self.life()),
+                false => message.accepted = true,
+            }
         }
         drop(inbox);
         if key.inbox == ABSENT {
@@ -226,6 +241,9 @@ impl Ledger {
         if key.inbox != reading.inbox {
             self.violation(format!("inbox {} got {key:?}", reading.inbox));
             return None;
+        }
+        if is_bounced(key.publisher) && self.notices.names(key.publisher, &publish.payload) {
+            self.violation(format!("{key:?} came, and a notice had said that it was refused"));
         }
         let mut inbox = self.inboxes[key.inbox].lock().unwrap();
         self.check_order(reading, key, publish, &inbox);
@@ -336,37 +354,39 @@ impl Ledger {
                 }
             }
         }
+        for publisher in 0..PUBLISHERS {
+            self.check_refusals_are_told(publisher);
+        }
     }
-}
 
-/// The payload of a message.
-pub(super) fn payload(key: Key, life: u64) -> String {
-    let head = format!("{} {} {} {life} ", key.publisher, key.inbox, key.number);
-    let padding = match key.number {
-        n if n % 997 == 0 => 200_000,
-        n if n % 89 == 0 => 20_000,
-        n => n as usize * 7919 % 400,
-    };
-    let fill = char::from(b'a' + (key.number % 26) as u8);
-    head + &String::from(fill).repeat(padding)
-}
-
-/// The message and the life in which it was published; `None` when one byte is not as it was sent.
-fn parse(publish: &Publish) -> Option<(Key, u64)> {
-    let text = std::str::from_utf8(&publish.payload).ok()?;
-    let mut fields = text.splitn(5, ' ').map(|field| field.parse::<u64>().ok());
-    let mut field = || fields.next().flatten();
-    let (publisher, inbox, number, life) = (field()? as usize, field()? as usize, field()?, field()?);
-    let key = Key {
-        inbox,
-        publisher,
-        number,
-    };
-    let is_known = publisher < PUBLISHERS && inbox < INBOXES && publish.topic == name(inbox);
-    (is_known && payload(key, life) == text).then_some((key, life))
-}
-
-/// The client ID that an inbox belongs to.
-pub(super) fn name(inbox: usize) -> String {
-    format!("reader-{inbox}")
+    /// Every own inbox of a publisher was read to its end, too.
+    fn check_refusals_are_told(&self, publisher: usize) {
+        let mut missing = self.notices.missing(publisher);
+        for (number, inbox) in self.inboxes.iter().enumerate() {
+            let inbox = inbox.lock().unwrap();
+            let key = |message: u64| Key {
+                inbox: number,
+                publisher,
+                number: message,
+            };
+            for (message, state) in &inbox.outstanding[publisher] {
+                let Some(life) = state.delivered_or_told else { continue };
+                let is_told = self.notices.names(publisher, payload(key(*message), life).as_bytes());
+                let counter = if is_told {
+                    &self.counts.told
+                } else {
+                    &self.counts.untold
+                };
+                counter.fetch_add(1, Relaxed);
+                missing += u64::from(!is_told);
+            }
+        }
+        let unnamed = self.notices.unnamed(publisher);
+        if missing > unnamed {
+            self.counts.lost.fetch_add(missing - unnamed, Relaxed);
+            self.violation(format!(
+                "publisher {publisher} was told yes for {missing} refused publishes that no notice names; notices count {unnamed} without a name"
+            ));
+        }
+    }
 }

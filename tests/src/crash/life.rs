@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 
 use super::ledger::Ledger;
 use super::plan::{Plan, Watermark};
+use crate::Publish;
 
 pub(super) struct Life {
     pub(super) port: u16,
@@ -60,6 +61,15 @@ impl Life {
 
     pub(super) fn is_shutting_down(&self) -> bool {
         self.shutting_down.load(Relaxed)
+    }
+
+    /// A publisher received something in its own inbox, where there are only notices.
+    pub(super) fn told(&self, publisher: usize, publish: &Publish) {
+        if self.ledger.notices.told(publisher, publish).is_none() {
+            let text = String::from_utf8_lossy(&publish.payload);
+            self.ledger
+                .violation(format!("publisher {publisher} got what is no notice: {text:.200}"));
+        }
     }
 
     pub(super) fn count_refused(&self) {

@@ -10,6 +10,8 @@
 
 mod ledger;
 mod life;
+mod message;
+mod notices;
 mod plan;
 mod process;
 mod publisher;
@@ -44,7 +46,7 @@ pub struct Options {
     pub verbose: bool,
 }
 
-/// More than any run here leaves in one inbox: a refusal is then the disk watermark's.
+/// More than any run here leaves in one inbox: a refusal is then the disk watermark's, or of what is sent to be refused.
 const CONFIG: &str = "\
 [inbox]
 messages_max = 100000000
@@ -57,7 +59,11 @@ disk_free_bytes_min = \"0B\"
 /// Kills a broker in `directory`, which is empty, as often as `options` say, and checks what it promised.
 pub fn run(directory: &Path, options: &Options) -> Report {
     let started = Instant::now();
-    let config = format!("{CONFIG}engine = \"{}\"\n", options.engine.name());
+    let config = format!(
+        "{CONFIG}engine = \"{}\"\n\n[mqtt]\nmessage_bytes_max = \"{}B\"\n",
+        options.engine.name(),
+        notices::PAYLOAD_BYTES_MAX
+    );
     std::fs::write(directory.join("inboxd.toml"), config).expect("the directory can be written");
     let ledger = Arc::new(Ledger::new());
     let mut rng = StdRng::seed_from_u64(options.seed);
@@ -176,6 +182,12 @@ fn drain(directory: &Path, ledger: &Arc<Ledger>, report: &mut Report) {
     };
     let life = Life::new(port, ledger.clone(), &plan, report.seed);
     std::thread::scope(|scope| {
+        for publisher in (0..ledger::PUBLISHERS).filter(|publisher| notices::is_bounced(*publisher)) {
+            scope.spawn({
+                let life = &life;
+                move || notices::drain(life, publisher)
+            });
+        }
         for inbox in 0..ledger::INBOXES {
             scope.spawn({
                 let life = &life;

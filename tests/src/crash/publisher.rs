@@ -1,4 +1,5 @@
-//! Publishers: both versions, QoS 1 and 2, first a burst and then slowly.
+//! Publishers: both versions, QoS 1 and 2, first a burst and then slowly. Those of MQTT 3.1.1 publish at times what must be refused, and
+//! read in every other connection the notices about it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,11 +7,13 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::ledger::{self, ABSENT, HEARTBEAT, Key, READERS};
+use super::ledger::{ABSENT, HEARTBEAT, Key, READERS};
 use super::life::Life;
+use super::message;
+use super::notices::{self, Refusable};
 use super::wire::{Next, Wire};
 use crate::DEADLINE;
-use crate::build::{self, Connect, PublishPacket, Version};
+use crate::build::{self, Connect, Props, PublishPacket, Version};
 use crate::parse::{Ack, AckKind, Packet};
 
 /// Between two messages after the burst.
@@ -20,17 +23,16 @@ const SLOW: Duration = Duration::from_millis(15);
 pub(super) fn publish(life: &Life, publisher: usize) {
     let mut rng = life.rng(publisher as u64);
     let mut burst = if publisher == HEARTBEAT { 0 } else { life.burst };
-    let version = Version::BOTH[publisher % 2];
-    let connect = Connect::new(version, &format!("publisher-{publisher}"));
+    let version = notices::version(publisher);
+    let connect = Connect::new(version, &notices::client_id(publisher));
     let mut was_connected = false;
     while !life.is_over() {
         let Some((wire, _)) = Wire::connect(life.port, &connect) else {
             life.pause(Duration::from_millis(5));
             continue;
         };
-        // MQTT 3.1.1 has no other way to say no (contract rule 3).
-        let may_be_closed = life.may_refuse && version == Version::V311 || life.is_shutting_down();
-        if was_connected && !may_be_closed {
+        // A refusal is no reason in MQTT 3.1.1 either: it is told by a notice (contract rule 3).
+        if was_connected && !life.is_shutting_down() {
             life.ledger
                 .violation(format!("publisher {publisher} was disconnected without a reason"));
         }
@@ -42,6 +44,7 @@ pub(super) fn publish(life: &Life, publisher: usize) {
             in_flight: HashMap::new(),
             slow_at: Instant::now(),
         };
+        publisher.read_notices(&mut rng);
         publisher.run(&mut rng, &mut burst);
     }
 }
@@ -50,12 +53,30 @@ struct Publisher<'a> {
     life: &'a Life,
     number: usize,
     wire: Wire,
-    /// Not acknowledged to the end: the message (`None` when accepted, and only PUBCOMP is due), and when it was sent.
-    in_flight: HashMap<u16, (Option<Key>, Instant)>,
+    /// Not acknowledged to the end: what it is (`None` when accepted, and only PUBCOMP is due), and when it was sent.
+    in_flight: HashMap<u16, (Option<What>, Instant)>,
     slow_at: Instant,
 }
 
+#[derive(Debug, Clone)]
+enum What {
+    Message(Key),
+    Refusable(Refusable),
+}
+
 impl Publisher<'_> {
+    /// Half of the connections do not: there notices are joined. The heartbeat's never do, because a notice that its reader has read at
+    /// once is acknowledged without a commit.
+    fn read_notices(&mut self, rng: &mut StdRng) {
+        let reads = rng.random_bool(0.5);
+        if reads && self.wire.version == Version::V311 && self.number != HEARTBEAT {
+            let id = self.wire.packet_id();
+            let inbox = notices::client_id(self.number);
+            self.wire
+                .send(&build::subscribe(Version::V311, id, inbox, 1, &Props::new()));
+        }
+    }
+
     /// Until the connection ends.
     fn run(&mut self, rng: &mut StdRng, burst: &mut u64) {
         let window = rng.random_range(1..=48);
@@ -71,6 +92,11 @@ impl Publisher<'_> {
             }
             match self.wire.next(self.slow_at.saturating_duration_since(Instant::now())) {
                 Next::Packet(Packet::Ack(ack)) => self.ack(&ack),
+                Next::Packet(Packet::SubAck(suback)) if suback.codes == [1] => {}
+                Next::Packet(Packet::Publish(notice)) if self.wire.version == Version::V311 => {
+                    self.life.told(self.number, &notice);
+                    self.wire.send(&build::ack(0x40, notice.packet_id));
+                }
                 Next::Packet(Packet::Disconnect(reason, _)) if self.life.is_shutting_down() => {
                     assert_eq!(reason, 0x8b, "a shutdown is said to be one");
                     return;
@@ -106,16 +132,28 @@ impl Publisher<'_> {
             rng.random_range(0..READERS)
         };
         let key = self.life.ledger.next(self.number, inbox);
+        let is_bounced = notices::is_bounced(self.number) && self.number != HEARTBEAT;
+        let refusable = (is_bounced && rng.random_bool(0.05))
+            .then(|| Refusable::new(self.number, key.number, rng.random_bool(0.1)));
         let qos = if rng.random_bool(0.3) { 2 } else { 1 };
         let id = self.wire.packet_id();
-        self.in_flight.insert(id, (Some(key), Instant::now()));
-        let payload = ledger::payload(key, self.life.number);
-        let packet = PublishPacket::new(ledger::name(inbox), payload, qos, id).encode(self.wire.version);
-        self.wire.send(&packet);
+        let (topic, payload, what) = match refusable {
+            Some(refusable) => {
+                let (topic, payload) = (refusable.topic.clone(), refusable.payload.clone());
+                (topic, payload, What::Refusable(refusable))
+            }
+            None => {
+                let payload = message::payload(key, self.life.number);
+                (message::name(inbox), payload, What::Message(key))
+            }
+        };
+        self.in_flight.insert(id, (Some(what), Instant::now()));
+        self.wire
+            .send(&PublishPacket::new(topic, payload, qos, id).encode(self.wire.version));
     }
 
     fn ack(&mut self, ack: &Ack) {
-        let Some((key, sent)) = self.in_flight.remove(&ack.packet_id) else {
+        let Some((what, sent)) = self.in_flight.remove(&ack.packet_id) else {
             self.life
                 .ledger
                 .violation(format!("publisher {} got {ack:?} for nothing", self.number));
@@ -130,8 +168,12 @@ impl Publisher<'_> {
             self.life.count_refused();
             return;
         }
-        if let (AckKind::PubAck | AckKind::PubRec, Some(key)) = (ack.kind, key) {
-            self.life.ledger.accepted(key, sent);
+        if matches!(ack.kind, AckKind::PubAck | AckKind::PubRec) {
+            match what {
+                Some(What::Message(key)) => self.life.ledger.accepted(key, sent, self.life.may_refuse),
+                Some(What::Refusable(refusable)) => self.life.ledger.notices.due(self.number, &refusable),
+                None => {}
+            }
         }
         if ack.kind == AckKind::PubRec {
             self.in_flight.insert(ack.packet_id, (None, sent));

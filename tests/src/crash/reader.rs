@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 
 use super::ledger::{self, Key, Reading};
 use super::life::Life;
+use super::message;
 use super::wire::{Next, Wire};
 use crate::DEADLINE;
 use crate::build::{self, Connect, Props, PublishPacket, Version, property};
@@ -90,7 +91,7 @@ pub(super) fn read(life: &Life, reader: usize) {
 }
 
 fn connect(kind: Kind, reader: usize, rng: &mut StdRng) -> Connect {
-    let name = ledger::name(reader);
+    let name = message::name(reader);
     let connect = match kind.keeps_session {
         true => Connect::persistent(kind.version, &name),
         false => Connect::new(kind.version, &name),
@@ -111,7 +112,7 @@ pub(super) fn drain(life: &Life, inbox: usize) {
     let Some((mut marker, _)) = marked else {
         return life.ledger.violation("the last life is not served".into());
     };
-    marker.send(&PublishPacket::new(ledger::name(inbox), MARK, 1, 1).encode(version));
+    marker.send(&PublishPacket::new(message::name(inbox), MARK, 1, 1).encode(version));
     match marker.next(DEADLINE) {
         Next::Packet(Packet::Ack(ack)) if ack.reason == 0 => {}
         other => {
@@ -120,7 +121,7 @@ pub(super) fn drain(life: &Life, inbox: usize) {
                 .violation(format!("the last message to inbox {inbox} was answered by {other:?}"));
         }
     }
-    let Some((wire, _)) = Wire::connect(life.port, &Connect::new(version, &ledger::name(inbox))) else {
+    let Some((wire, _)) = Wire::connect(life.port, &Connect::new(version, &message::name(inbox))) else {
         return life.ledger.violation("the last life is not served".into());
     };
     let kind = kind(version, 1, false, Habit::Online);
@@ -196,7 +197,13 @@ impl<'a> Reader<'a> {
     /// SUBACK comes before the first message (contract rule 4).
     fn subscribe(&mut self, inbox: usize) -> bool {
         let id = self.wire.packet_id();
-        let subscribe = build::subscribe(self.kind.version, id, ledger::name(inbox), self.kind.qos, &Props::new());
+        let subscribe = build::subscribe(
+            self.kind.version,
+            id,
+            message::name(inbox),
+            self.kind.qos,
+            &Props::new(),
+        );
         self.wire.send(&subscribe);
         match self.wire.next(DEADLINE) {
             Next::Packet(Packet::SubAck(suback)) if suback.codes == [self.kind.qos] => true,

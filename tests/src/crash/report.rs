@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, PUBLISHERS};
 use super::plan::{Plan, Watermark};
 
 /// The figures of a run, and what was wrong.
@@ -28,6 +28,12 @@ pub struct Report {
     pub second_brokers: u64,
     /// Publishes that the disk watermark refused.
     pub refused: u64,
+    /// Refused publishes of MQTT 3.1.1 publishers that were acknowledged, because a notice tells of them.
+    pub bounced: u64,
+    /// Those that no notice names, but one counts.
+    pub bounced_unnamed: u64,
+    /// Notices received.
+    pub notices: u64,
     /// Publishes that were acknowledged.
     pub pubacks: u64,
     /// Messages received.
@@ -59,6 +65,9 @@ impl Report {
             nearly_full: 0,
             second_brokers: 0,
             refused: 0,
+            bounced: 0,
+            bounced_unnamed: 0,
+            notices: 0,
             pubacks: 0,
             deliveries: 0,
             duplicates: 0,
@@ -82,6 +91,13 @@ impl Report {
     pub(super) fn finish(&mut self, ledger: &Ledger, took: Duration) {
         let count = |counter: &AtomicU64| counter.load(Relaxed);
         let counts = &ledger.counts;
+        let (due, notices) = ledger.notices.counts();
+        self.bounced = due + count(&counts.told) + count(&counts.untold);
+        self.bounced_unnamed = (0..PUBLISHERS)
+            .map(|publisher| ledger.notices.missing(publisher))
+            .sum::<u64>()
+            + count(&counts.untold);
+        self.notices = notices;
         self.pubacks = count(&counts.accepted);
         self.deliveries = count(&counts.deliveries);
         self.duplicates = count(&counts.duplicates);
@@ -114,6 +130,11 @@ impl fmt::Display for Report {
             self.traced, self.nearly_full, self.refused, self.second_brokers
         )?;
         writeln!(out, "  PUBACKs and PUBRECs checked {}", self.pubacks)?;
+        writeln!(
+            out,
+            "  refusals that were acknowledged {}, told by {} notices ({} of them counted only)",
+            self.bounced, self.notices, self.bounced_unnamed
+        )?;
         writeln!(out, "  lost {}", self.lost)?;
         writeln!(out, "  out of order {}", self.out_of_order)?;
         writeln!(
