@@ -149,11 +149,12 @@ impl Adapter {
                     let _ = done.send(());
                 }
             }
-            Command::HandOver(orphans) => {
+            Command::HandOver { orphans, lost } => {
                 let without = orphans.iter().filter(|orphan| !self.subscriptions.hand_over(orphan));
-                let lost = without.count() as u64;
+                let without = without.count() as u64;
                 self.subscriptions.flush();
-                self.counters.lose_orphans(lost, "nobody else is subscribed to it");
+                // Who does not wait any more needs no answer.
+                let _ = lost.send(without);
             }
             Command::Publish { .. } | Command::Shutdown { .. } => {}
             #[cfg(test)]

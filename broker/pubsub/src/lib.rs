@@ -207,7 +207,11 @@ enum Command {
         session: SessionKey,
         done: Option<oneshot::Sender<()>>,
     },
-    HandOver(Vec<Orphan>),
+    HandOver {
+        orphans: Vec<Orphan>,
+        /// Takes how many nobody else could have.
+        lost: oneshot::Sender<u64>,
+    },
     Shutdown {
         done: oneshot::Sender<()>,
     },

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use super::{Command, Counters, OrdinaryMessage, Router, SessionKey};
+use super::{Command, OrdinaryMessage, Router, SessionKey};
 
 /// A message that a shared subscription had chosen a member for, whose session has ended before it had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +28,18 @@ impl Router {
         let _ = closed.await;
     }
 
-    /// Gives messages of shared subscriptions whose member's session has ended to another member each (MQTT 5, section 4.8.2). Those of
-    /// groups without a member are lost: counted and logged.
-    pub async fn hand_over(&self, orphans: Vec<Orphan>) {
-        if !orphans.is_empty() {
-            self.tell(Command::HandOver(orphans)).await;
+    /// Gives messages of shared subscriptions whose member's session has ended to another member each (MQTT 5, section 4.8.2). Gives the
+    /// number of those that are lost, because their group has no member any more or the router has stopped. They are counted.
+    pub async fn hand_over(&self, orphans: Vec<Orphan>) -> u64 {
+        if orphans.is_empty() {
+            return 0;
         }
+        let all = orphans.len() as u64;
+        let (lost, answer) = oneshot::channel();
+        self.tell(Command::HandOver { orphans, lost }).await;
+        let lost = answer.await.unwrap_or(all);
+        self.lose_orphans(lost);
+        lost
     }
 
     /// Messages of shared subscriptions that were lost with the session of the member that had them.
@@ -41,22 +47,8 @@ impl Router {
         self.counters.orphans_lost.load(Ordering::Relaxed)
     }
 
-    /// Counts and logs messages of shared subscriptions that nobody else may have.
+    /// Counts messages of shared subscriptions that nobody else may have.
     pub fn lose_orphans(&self, messages: u64) {
-        self.counters
-            .lose_orphans(messages, "their exchange with QoS 2 had begun (MQTT-4.8.2-5)");
-    }
-}
-
-impl Counters {
-    pub(super) fn lose_orphans(&self, messages: u64, why: &str) {
-        if messages > 0 {
-            self.orphans_lost.fetch_add(messages, Ordering::Relaxed);
-            tracing::warn!(
-                messages,
-                why,
-                "messages of a shared subscription were lost with the session of their reader"
-            );
-        }
+        self.counters.orphans_lost.fetch_add(messages, Ordering::Relaxed);
     }
 }

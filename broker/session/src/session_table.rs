@@ -23,7 +23,6 @@ use remains::Ended;
 pub use remains::Remains;
 
 use crate::session::{Ending, Order, Outbox, Session, Shared, Will};
-use crate::will;
 use pubsub::{Router, SessionKey};
 
 /// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.
@@ -164,26 +163,6 @@ impl SessionTable {
                 "a kept session was ended early: more clients are away than mqtt.sessions_max; their mail is safe"
             );
             self.bury(remains).await;
-        }
-    }
-
-    async fn bury(&self, remains: Remains) {
-        if let Some((who, will)) = remains.will {
-            will::publish(&self.shared, &self.router, &who, *will).await;
-        }
-        match remains.session {
-            Some(Ended {
-                key,
-                shares: Some(mut session),
-                ..
-            }) => {
-                self.router.close_and_wait(key).await;
-                let (orphans, begun) = session.take_orphans();
-                self.router.lose_orphans(begun);
-                self.router.hand_over(orphans).await;
-            }
-            Some(ended) if ended.uses_router => self.router.close(ended.key).await,
-            _ => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Every cause for which the broker says no to a client.
+//! Every cause for which the broker says no to a client, or gives up what was for it.
 
 use mqtt_codec::{DecodeError, reason};
 
@@ -43,6 +43,7 @@ const CONNECTION: &str = "a connection was refused";
 const SUBSCRIPTION: &str = "a subscription was refused";
 const PUBLISH: &str = "a publish was refused";
 const ENDED: &str = "the broker ended a connection";
+const LOST: &str = "messages of a shared subscription were lost with the session of their reader";
 
 causes! {
     /// As many connections are open as there may be.
@@ -109,6 +110,9 @@ causes! {
     Will = "publish_will", PUBLISH, "change the will of that client";
     /// For another reason.
     PublishOther = "publish_other", PUBLISH, "";
+    /// Messages of a shared subscription that no other member could have.
+    SharedLost = "shared_lost", LOST,
+        "have more than one member in the group, or members whose sessions are kept";
     /// A packet that cannot be read.
     Malformed = "packet_malformed", ENDED, "tell the author of the client";
     /// A packet that breaks the protocol.

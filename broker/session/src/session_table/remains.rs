@@ -1,10 +1,13 @@
 //! What a session leaves when it ends.
 
 use access::Identity;
+use inbox_types::ClientId;
 use pubsub::SessionKey;
 
-use super::Kept;
+use super::{Kept, SessionTable};
+use crate::refusals::Cause;
 use crate::session::{Session, Will};
+use crate::will;
 
 /// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
 #[derive(Default)]
@@ -33,6 +36,45 @@ impl Remains {
         Remains {
             session: Some(Ended::of(kept.session)),
             will,
+        }
+    }
+}
+
+impl SessionTable {
+    /// Does what is left to do.
+    pub(super) async fn bury(&self, remains: Remains) {
+        if let Some((who, will)) = remains.will {
+            will::publish(&self.shared, &self.router, &who, *will).await;
+        }
+        match remains.session {
+            Some(Ended {
+                key,
+                shares: Some(mut session),
+                ..
+            }) => {
+                self.router.close_and_wait(key).await;
+                let (orphans, begun) = session.take_orphans();
+                self.router.lose_orphans(begun);
+                self.tell_lost(
+                    session.id(),
+                    begun,
+                    "their exchange with QoS 2 had begun (MQTT-4.8.2-5)",
+                );
+                let lost = self.router.hand_over(orphans).await;
+                self.tell_lost(session.id(), lost, "nobody else is subscribed to it");
+            }
+            Some(ended) if ended.uses_router => self.router.close(ended.key).await,
+            _ => {}
+        }
+    }
+
+    /// Messages of shared subscriptions were lost with the session of `id`.
+    fn tell_lost(&self, id: &ClientId, messages: u64, why: &str) {
+        if messages > 0 {
+            let now = self.shared.hub.now().mono;
+            let why = format_args!("{messages}, because {why}");
+            let refusals = &self.shared.metrics.refusals;
+            refusals.note(Cause::SharedLost, id, "", &why, now);
         }
     }
 }
