@@ -54,6 +54,8 @@ pub struct Place {
     key: SessionKey,
     outbox: Arc<Outbox>,
     will: Option<Box<Will>>,
+    /// What was abandoned, for what it owes to other members of its shared subscriptions.
+    abandoned: Option<Box<Session>>,
     is_closed: bool,
 }
 
@@ -109,6 +111,7 @@ impl SessionTable {
                         key: session.key(),
                         outbox: session.outbox().clone(),
                         will,
+                        abandoned: None,
                         is_closed: false,
                     };
                     self.bury(remains).await;
@@ -188,6 +191,15 @@ impl Place {
         table.bury(remains).await;
         table.make_room().await;
     }
+
+    /// The connection is given up half-way, and with it its session, which may be broken: it serves nobody any more. Messages of its
+    /// shared subscriptions go to others (MQTT 5, section 4.8.2).
+    pub fn abandon(mut self, mut session: Option<Box<Session>>) {
+        if let Some(session) = &mut session {
+            session.leave();
+        }
+        self.abandoned = session.filter(|session| session.has_shares());
+    }
 }
 
 impl Drop for Place {
@@ -199,7 +211,7 @@ impl Drop for Place {
             session: Some(Ended {
                 key: self.key,
                 uses_router: true,
-                shares: None,
+                shares: self.abandoned.take(),
             }),
             will: self.will.take().map(|will| (self.identity.clone(), will)),
         };

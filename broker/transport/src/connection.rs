@@ -74,6 +74,15 @@ struct Connection<T> {
     timer_at: Duration,
 }
 
+impl<T> Drop for Connection<T> {
+    fn drop(&mut self) {
+        // It is here still when the task panicked, or was given up.
+        if let Some(place) = self.place.take() {
+            place.abandon(self.conversation.take_session());
+        }
+    }
+}
+
 impl<T: Io> Connection<T> {
     fn new(io: T, peer: SocketAddr, broker: Arc<Broker>) -> Self {
         let now = broker.shared.hub.now();

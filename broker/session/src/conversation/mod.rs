@@ -131,6 +131,14 @@ impl Conversation {
         }
     }
 
+    /// The session, when the connection is given up half-way: for [`crate::Place::abandon`].
+    pub fn take_session(&mut self) -> Option<Box<Session>> {
+        match std::mem::replace(&mut self.state, State::Over(Ending::Lost)) {
+            State::Open(session) | State::Leaving(session, _) => Some(session),
+            _ => None,
+        }
+    }
+
     /// Acts on what is at the start of `input`. Gives the bytes that were used; the others are the beginning of a packet, or are not
     /// wanted yet, and are to be offered again, with what follows.
     pub fn receive(&mut self, input: &[u8], now: Now) -> usize {

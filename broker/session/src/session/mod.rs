@@ -282,7 +282,7 @@ impl Session {
     }
 
     /// Nobody serves the session any more: neither its inbox nor a shared subscription waits for it.
-    fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         if let Some(attachment) = self.inbox.as_mut().and_then(|inbox| inbox.attachment.take()) {
             self.shared.hub.detach(&self.id, attachment);
         }

@@ -139,6 +139,49 @@ async fn a_connection_that_panics_leaks_nothing() {
 }
 
 #[tokio::test]
+async fn mqtt_4_8_2_a_member_that_panics_leaves_its_messages_to_another() {
+    // Goal: section 4.8.2: what a member of a shared subscription has not acknowledged when its connection's task panics, and what came for
+    // it meanwhile, goes to another member.
+    const SHARE: &[u8] = b"\x82\x12\0\x01\0\0\x0c$share/g/t/#\x01";
+    let (broker, _close) = broker(|_| {});
+    let (mut bob, pipe) = duplex(4096);
+    let now = Arc::new(AtomicBool::new(false));
+    let panics = Panics { pipe, now: now.clone() };
+    let task = tokio::spawn(serve(panics, peer(), broker.clone()));
+    bob.write_all(CONNECT).await.unwrap();
+    packet(&mut bob).await;
+    bob.write_all(SHARE).await.unwrap();
+    packet(&mut bob).await;
+
+    let (mut ann, pipe) = duplex(4096);
+    let other = tokio::spawn(serve(pipe, peer(), broker.clone()));
+    ann.write_all(&[&CONNECT[..CONNECT.len() - 3], b"ann"].concat())
+        .await
+        .unwrap();
+    packet(&mut ann).await;
+    for (id, payload) in [(1, b'a'), (2, b'b')] {
+        let publish = [0x32, 9, 0, 3, b't', b'/', b'x', 0, id, 0, payload];
+        ann.write_all(&publish).await.unwrap();
+        assert_eq!(packet(&mut ann).await[0], 0x40);
+        assert_eq!(packet(&mut bob).await.last(), Some(&payload));
+    }
+    ann.write_all(SHARE).await.unwrap();
+    packet(&mut ann).await;
+    now.store(true, Ordering::Relaxed);
+    bob.write_all(&[0xC0, 0]).await.unwrap();
+    assert!(timeout(SOON, task).await.unwrap().unwrap_err().is_panic());
+    broker.table.reap_due().await;
+    for payload in [b'a', b'b'] {
+        let publish = timeout(SOON, packet(&mut ann)).await.expect("ann gets what bob had");
+        assert_eq!((publish[0] & 0xf0, publish.last()), (0x30, Some(&payload)));
+    }
+    ann.write_all(&[0xE0, 0]).await.unwrap();
+    timeout(SOON, other).await.unwrap().unwrap();
+    assert_eq!(broker.router.orphans_lost(), 0);
+    broker.router.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_connection_without_connect_ends_in_time() {
     // Goal: mqtt.connect_timeout, whether nothing comes or a packet that never ends.
     let (broker, _close) = broker(|mqtt| mqtt.connect_timeout = Duration::from_millis(300));
