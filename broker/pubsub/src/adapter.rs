@@ -1,6 +1,6 @@
-//! The adapter's thread: takes commands in order, fills windows with messages, has them routed and delivers them.
+//! The adapter's thread: takes commands in order, fills bursts with messages, has them routed and delivers them.
 //!
-//! A window never spans a subscription, so everything in it meets the same table of subscriptions.
+//! A burst never spans a subscription, so everything in it meets the same table of subscriptions.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub(super) struct Adapter {
     subscriptions: Subscriptions,
     retained: Retained,
     /// What the next batch will be, and what it costs.
-    window: Vec<(Arc<OrdinaryMessage>, OwnedSemaphorePermit)>,
-    window_cost: usize,
+    burst: Vec<(Arc<OrdinaryMessage>, OwnedSemaphorePermit)>,
+    burst_cost: usize,
     found: Found,
 }
 
@@ -56,8 +56,8 @@ impl Adapter {
             options,
             now,
             counters,
-            window: Vec::new(),
-            window_cost: 0,
+            burst: Vec::new(),
+            burst_cost: 0,
             found: Found::default(),
         }
     }
@@ -88,31 +88,31 @@ impl Adapter {
         engine.retire();
     }
 
-    /// Takes `first` and whatever else is there, up to a full window, and routes it.
+    /// Takes `first` and whatever else is there, up to a full burst, and routes it.
     fn serve(&mut self, engine: &mut Engine, first: Command) -> Result<ControlFlow<oneshot::Sender<()>>, GaveUp> {
         let mut next = Some(first);
         while let Some(command) = next {
             if let Command::Publish { message, room, reply } = command {
                 self.admit(engine, message, room, reply)?;
             } else {
-                self.route_window(engine)?;
+                self.route_burst(engine)?;
                 if let Command::Shutdown { done } = command {
                     return Ok(ControlFlow::Break(done));
                 }
                 self.control(engine, command)?;
             }
-            next = if self.window.len() < BATCH_MESSAGES_MAX {
+            next = if self.burst.len() < BATCH_MESSAGES_MAX {
                 self.commands.try_recv().ok()
             } else {
                 None
             };
         }
-        self.route_window(engine)?;
+        self.route_burst(engine)?;
         self.refresh_if_worn(engine)?;
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Puts a message into the window, unless it is to be retained and there is no room for it.
+    /// Puts a message into the burst, unless it is to be retained and there is no room for it.
     fn admit(
         &mut self,
         engine: &mut Engine,
@@ -129,15 +129,15 @@ impl Adapter {
             }
         }
         let cost = batch_cost(&message.topic);
-        if self.window_cost + cost > BATCH_COST_MAX {
-            self.route_window(engine)?;
+        if self.burst_cost + cost > BATCH_COST_MAX {
+            self.route_burst(engine)?;
         }
-        self.window_cost += cost;
-        self.window.push((message, room));
+        self.burst_cost += cost;
+        self.burst.push((message, room));
         Ok(())
     }
 
-    /// Serves everything that is no message. The window is empty.
+    /// Serves everything that is no message. The burst is empty.
     fn control(&mut self, engine: &mut Engine, command: Command) -> Result<(), GaveUp> {
         match command {
             Command::Subscribe(subscribe) => self.subscribe(engine, *subscribe)?,
@@ -195,14 +195,14 @@ impl Adapter {
         Ok(())
     }
 
-    /// Routes and delivers the window, whatever happens to the router meanwhile.
-    fn route_window(&mut self, engine: &mut Engine) -> Result<(), GaveUp> {
-        if self.window.is_empty() {
+    /// Routes and delivers the burst, whatever happens to the router meanwhile.
+    fn route_burst(&mut self, engine: &mut Engine) -> Result<(), GaveUp> {
+        if self.burst.is_empty() {
             return Ok(());
         }
-        let window = std::mem::take(&mut self.window);
-        self.window_cost = 0;
-        let messages: Vec<_> = window.iter().map(|(message, _)| message).collect();
+        let burst = std::mem::take(&mut self.burst);
+        self.burst_cost = 0;
+        let messages: Vec<_> = burst.iter().map(|(message, _)| message).collect();
         for _ in 0..2 {
             match self.route(engine, &messages) {
                 Ok(()) => {
@@ -255,7 +255,7 @@ impl Adapter {
         self.replace(engine)
     }
 
-    /// Replaces a healthy router that remembers too much. The window is empty.
+    /// Replaces a healthy router that remembers too much. The burst is empty.
     fn refresh_if_worn(&mut self, engine: &mut Engine) -> Result<(), GaveUp> {
         let is_cluttered = self.subscriptions.dead() > self.subscriptions.live() + DEAD_FILTERS_MAX
             || self.subscriptions.unused_matches() > UNUSED_MATCHES_MAX;

@@ -47,8 +47,8 @@ const SEGMENT_BYTES: usize = 16 * 1024;
 const SEGMENTS: usize = 2;
 /// What the router adds to topic and payload when it counts.
 const MESSAGE_OVERHEAD_BYTES: usize = 4;
-/// A ticket is a u64.
-const TICKET_BYTES: usize = 8;
+/// A token is a u64.
+const TOKEN_BYTES: usize = 8;
 /// Filters with news that the router serves in one go (100), less a few that may turn out to have none.
 const SERVED_REQUESTS: usize = 90;
 /// New filters between two pings: they count as filters with news.
@@ -61,7 +61,7 @@ const TOPIC_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Messages that the logs may hold, at about 400 bytes each whatever their payload.
 const LOGGED_MESSAGES_MAX: usize = 250_000;
 /// Messages that the log of one filter may hold.
-const FILTER_LOGGED_MAX: usize = SEGMENTS * (SEGMENT_BYTES / (MESSAGE_OVERHEAD_BYTES + TICKET_BYTES + 3) + 1);
+const FILTER_LOGGED_MAX: usize = SEGMENTS * (SEGMENT_BYTES / (MESSAGE_OVERHEAD_BYTES + TOKEN_BYTES + 3) + 1);
 
 const _: () = assert!(BATCH_COST_MAX <= (SEGMENTS - 1) * SEGMENT_BYTES);
 const _: () = assert!(NEW_FILTERS_MAX < SERVED_REQUESTS);
@@ -105,8 +105,8 @@ pub(super) struct Engine {
     topics: HashMap<Arc<str>, Bytes>,
     topic_bytes: usize,
     topics_max: usize,
-    /// The ticket of the first message of the next batch.
-    next_ticket: u64,
+    /// The token of the first message of the next batch.
+    next_token: u64,
     /// Messages that the logs hold at most.
     logged: usize,
 }
@@ -122,7 +122,7 @@ struct Log {
 /// What a topic counts towards [`BATCH_COST_MAX`], in bytes.
 pub(super) fn batch_cost(topic: &str) -> usize {
     // Its prefix may be a byte longer than what it replaces; see `router_name`.
-    MESSAGE_OVERHEAD_BYTES + TICKET_BYTES + 2 + topic.len()
+    MESSAGE_OVERHEAD_BYTES + TOKEN_BYTES + 2 + topic.len()
 }
 
 impl Engine {
@@ -165,7 +165,7 @@ impl Engine {
             topics: HashMap::new(),
             topic_bytes: 0,
             topics_max,
-            next_ticket: 0,
+            next_token: 0,
             // The log that nobody reads.
             logged: FILTER_LOGGED_MAX,
         };
@@ -212,18 +212,18 @@ impl Engine {
         topics: impl ExactSizeIterator<Item = &'a Arc<str>>,
         found: &mut Found,
     ) -> Result<(), EngineError> {
-        let first_ticket = self.next_ticket;
-        self.next_ticket += topics.len() as u64;
-        let packets: Vec<_> = (first_ticket..)
+        let first_token = self.next_token;
+        self.next_token += topics.len() as u64;
+        let packets: Vec<_> = (first_token..)
             .zip(topics)
-            .map(|(ticket, topic)| {
-                let ticket = Bytes::copy_from_slice(&ticket.to_be_bytes());
-                Packet::Publish(Publish::new(self.topic(topic), ticket, false), None)
+            .map(|(token, topic)| {
+                let token = Bytes::copy_from_slice(&token.to_be_bytes());
+                Packet::Publish(Publish::new(self.topic(topic), token, false), None)
             })
             .collect();
         self.tx.buffer().extend(packets);
         self.ping()?;
-        self.finish(first_ticket, found)
+        self.finish(first_token, found)
     }
 
     /// Whether the router remembers so much that it is time for another one.
@@ -274,10 +274,10 @@ impl Engine {
     }
 
     /// Reads until the router has nothing more to say about the batch. A ping is under way.
-    fn finish(&mut self, first_ticket: u64, found: &mut Found) -> Result<(), EngineError> {
+    fn finish(&mut self, first_token: u64, found: &mut Found) -> Result<(), EngineError> {
         let mut rounds = 0;
         loop {
-            let round = self.read_round(first_ticket, found)?;
+            let round = self.read_round(first_token, found)?;
             rounds += 1;
             // What comes before the first answer may be from before the batch reached the router.
             if rounds > 1 && !round.stalled && round.filters + self.new_filters <= SERVED_REQUESTS {
@@ -289,7 +289,7 @@ impl Engine {
     }
 
     /// Reads up to the answer to the ping that is under way.
-    fn read_round(&mut self, first_ticket: u64, found: &mut Found) -> Result<Round, EngineError> {
+    fn read_round(&mut self, first_token: u64, found: &mut Found) -> Result<Round, EngineError> {
         let deadline = Instant::now() + SILENCE_MAX;
         let mut round = Round::default();
         let mut last = None;
@@ -300,7 +300,7 @@ impl Engine {
             })?;
             match notification {
                 Some(Notification::Forward(forward)) => {
-                    let filter = self.record(&forward, first_ticket, found);
+                    let filter = self.record(&forward, first_token, found);
                     round.filters += usize::from(filter != last);
                     last = filter;
                 }
@@ -320,7 +320,7 @@ impl Engine {
     }
 
     /// Notes one forward; returns its filter.
-    fn record(&mut self, forward: &Forward, first_ticket: u64, found: &mut Found) -> Option<FilterIndex> {
+    fn record(&mut self, forward: &Forward, first_token: u64, found: &mut Found) -> Option<FilterIndex> {
         let identifier = forward.properties.as_ref()?.subscription_identifiers.first()?;
         let index = identifier.checked_sub(1)?;
         let filter = FilterIndex(u32::try_from(index).ok()?);
@@ -334,9 +334,9 @@ impl Engine {
             log.logged += 1;
             self.logged += 1;
         }
-        let ticket = u64::from_be_bytes(forward.publish.payload.as_ref().try_into().ok()?);
-        match ticket
-            .checked_sub(first_ticket)
+        let token = u64::from_be_bytes(forward.publish.payload.as_ref().try_into().ok()?);
+        match token
+            .checked_sub(first_token)
             .and_then(|place| u32::try_from(place).ok())
         {
             Some(message) => found.matches.push(Match { message, filter }),

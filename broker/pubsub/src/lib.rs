@@ -4,9 +4,9 @@
 //! matches, and fans out. Everything in which it is inexact stays on our side of the door:
 //!
 //! ```text
-//! sessions ──Command──▶ queue ──▶ adapter thread ──topic + ticket──▶ rumqttd's router (one link, its own thread)
+//! sessions ──Command──▶ queue ──▶ adapter thread ──topic + token───▶ rumqttd's router (one link, its own thread)
 //!                                   │    ▲                               │
-//!                                   │    └──── filter + ticket ──────────┘
+//!                                   │    └──── filter + token ───────────┘
 //!                                   └──Delivery──▶ Sink of each subscribed session
 //! ```
 //!
@@ -16,8 +16,8 @@
 //! puts the filters back and routes the unfinished messages again. What a slow session does with its deliveries is the
 //! business of its [`Sink`]. Nothing here is durable: retained messages live as long as the process.
 //!
-//! How it keeps it: messages go to the router in *windows*, small enough for its logs and its queue, and a window ends
-//! when the router has proved that it has nothing more to say about it (see `engine`). The router carries tickets, not
+//! How it keeps it: messages go to the router in *bursts*, small enough for its logs and its queue, and a burst ends
+//! when the router has proved that it has nothing more to say about it (see `engine`). The router carries tokens, not
 //! messages, so it never holds a payload, and an empty payload or a RETAIN flag means nothing to it.
 
 mod adapter;

@@ -15,7 +15,7 @@ use filter::Filter;
 
 use super::{Delivery, OrdinaryMessage, Orphan, SessionKey, Sink, SubscribeError};
 
-/// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a window meets very many
+/// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a burst meets very many
 /// subscribers.
 const GATHERED_MAX: usize = 32 * 1024;
 /// Emptied batches kept for the next fan-out.

@@ -190,10 +190,10 @@ async fn mqtt_3_3_a_message_arrives_as_it_was_published() {
     assert_eq!(got, [(1, full, false), (1, empty, false)]);
 }
 
-/// Goal: what one publisher sends arrives in its order, across windows, topics and overlapping subscriptions
+/// Goal: what one publisher sends arrives in its order, across bursts, topics and overlapping subscriptions
 /// (MQTT-4.6.0-6).
 #[tokio::test]
-async fn mqtt_4_6_0_6_the_order_of_publishing_is_kept_across_windows_and_filters() {
+async fn mqtt_4_6_0_6_the_order_of_publishing_is_kept_across_bursts_and_filters() {
     let (setup, sink) = (Setup::new(), recorder());
     for (number, filter) in (1..).zip(["a/#", "b/+", "+/x"]) {
         setup.subscribe(1, &sink, number, filter).await;
