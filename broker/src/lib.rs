@@ -5,6 +5,8 @@
 pub mod cli;
 pub mod config;
 pub mod config_command;
+#[cfg(test)]
+mod documents;
 pub mod exit;
 pub mod inbox_command;
 pub mod logging;

@@ -113,7 +113,7 @@ pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc
     }
 }
 
-fn metrics(shared: &Shared, router: &Router) -> String {
+pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
     let inboxes = shared.hub.counters().snapshot();
     let budget = shared.hub.budget();
     let memory = [

@@ -68,7 +68,7 @@ impl Config {
     }
 
     /// The name of every key, with dots between levels, in the order of the example file.
-    pub(super) fn keys() -> Vec<&'static str> {
+    pub(crate) fn keys() -> Vec<&'static str> {
         let mut names = Names::default();
         // Listing cannot fail: it reads nothing.
         let _ = keys::visit(&mut Config::default(), &mut names);
