@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::wrong_value::WrongValue;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -60,7 +62,7 @@ pub enum ConfigError {
         hint: String,
     },
     /// The value has the wrong type or form, or is out of range.
-    #[error("{origin}: {key} = {value} cannot be used; {expected}")]
+    #[error("{origin}: {key} = {value} cannot be used; {why}")]
     Value {
         /// The key, with dots between levels.
         key: &'static str,
@@ -68,8 +70,8 @@ pub enum ConfigError {
         value: String,
         /// Who set it.
         origin: Origin,
-        /// What is allowed: type, range, unit, an example.
-        expected: String,
+        /// Why: what is allowed instead, with range, unit and an example.
+        why: WrongValue,
     },
     /// Two values that are fine alone do not fit together.
     #[error(transparent)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use config::ValueKind;
 
 use super::quantity::{format_duration, format_size, parse_duration, parse_size};
+use super::wrong_value::{PrefixError, WrongValue};
 
 /// Longest `inbox.prefix` in bytes.
 const PREFIX_BYTES_MAX: usize = 1024;
@@ -22,8 +23,8 @@ pub(super) struct Raw {
 
 /// How the value of one key is read and written.
 pub(super) trait Kind<T> {
-    /// The value, or what is allowed: the end of a sentence, with range, unit and an example.
-    fn read(&self, raw: &Raw) -> Result<T, String>;
+    /// The value, or what is allowed instead.
+    fn read(&self, raw: &Raw) -> Result<T, WrongValue>;
     /// The value as TOML that [`Kind::read`] takes.
     fn write(&self, value: &T) -> toml::Value;
 }
@@ -95,12 +96,12 @@ impl Raw {
 }
 
 impl Kind<bool> for Truth {
-    fn read(&self, raw: &Raw) -> Result<bool, String> {
+    fn read(&self, raw: &Raw) -> Result<bool, WrongValue> {
         match (&raw.value, raw.text().filter(|_| raw.untyped)) {
             (ValueKind::Boolean(value), _) => Ok(*value),
             (_, Some("true")) => Ok(true),
             (_, Some("false")) => Ok(false),
-            _ => Err("it is true or false".to_owned()),
+            _ => Err(WrongValue::Truth),
         }
     }
 
@@ -110,11 +111,14 @@ impl Kind<bool> for Truth {
 }
 
 impl<T: Copy + TryFrom<u64> + TryInto<u64>> Kind<T> for Count {
-    fn read(&self, raw: &Raw) -> Result<T, String> {
+    fn read(&self, raw: &Raw) -> Result<T, WrongValue> {
         raw.number()
             .filter(|number| self.0.contains(number))
             .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| format!("it is a whole number from {} to {}", self.0.start(), self.0.end()))
+            .ok_or(WrongValue::Count {
+                least: *self.0.start(),
+                most: *self.0.end(),
+            })
     }
 
     fn write(&self, value: &T) -> toml::Value {
@@ -123,16 +127,14 @@ impl<T: Copy + TryFrom<u64> + TryInto<u64>> Kind<T> for Count {
 }
 
 impl<T: Copy + TryFrom<u64> + TryInto<u64>> Kind<T> for Size {
-    fn read(&self, raw: &Raw) -> Result<T, String> {
+    fn read(&self, raw: &Raw) -> Result<T, WrongValue> {
         raw.number()
             .or_else(|| raw.text().and_then(parse_size))
             .filter(|bytes| self.0.contains(bytes))
             .and_then(|bytes| T::try_from(bytes).ok())
-            .ok_or_else(|| {
-                let (least, most) = (format_size(*self.0.start()), format_size(*self.0.end()));
-                format!(
-                    "it is a size from {least} to {most}, in bytes or with a unit (KiB, MiB, GiB, TiB), like \"1MiB\""
-                )
+            .ok_or(WrongValue::Size {
+                least: *self.0.start(),
+                most: *self.0.end(),
             })
     }
 
@@ -142,14 +144,16 @@ impl<T: Copy + TryFrom<u64> + TryInto<u64>> Kind<T> for Size {
 }
 
 impl Kind<Duration> for Span {
-    fn read(&self, raw: &Raw) -> Result<Duration, String> {
+    fn read(&self, raw: &Raw) -> Result<Duration, WrongValue> {
         let duration = raw.text().and_then(parse_duration);
         duration.filter(|duration| self.0.contains(duration)).ok_or_else(|| {
             if duration.is_none() && raw.is_number() {
-                return format!("a duration needs its unit (ms, s, m, h, d): write \"{}s\" if you mean seconds", bare(raw));
+                return WrongValue::NoUnit { number: bare(raw) };
             }
-            let (least, most) = (format_duration(*self.0.start()), format_duration(*self.0.end()));
-            format!("it is a duration from \"{least}\" to \"{most}\": one whole number and one unit (ms, s, m, h, d), like \"10s\"")
+            WrongValue::Span {
+                least: *self.0.start(),
+                most: *self.0.end(),
+            }
         })
     }
 
@@ -159,10 +163,10 @@ impl Kind<Duration> for Span {
 }
 
 impl Kind<Duration> for Seconds {
-    fn read(&self, raw: &Raw) -> Result<Duration, String> {
+    fn read(&self, raw: &Raw) -> Result<Duration, WrongValue> {
         let duration = Span(self.0.clone()).read(raw)?;
         if duration.subsec_nanos() != 0 {
-            return Err("MQTT counts it in whole seconds; leave the fraction of a second out".to_owned());
+            return Err(WrongValue::Fraction);
         }
         Ok(duration)
     }
@@ -173,12 +177,12 @@ impl Kind<Duration> for Seconds {
 }
 
 impl Kind<Option<Duration>> for OptionalSeconds {
-    fn read(&self, raw: &Raw) -> Result<Option<Duration>, String> {
+    fn read(&self, raw: &Raw) -> Result<Option<Duration>, WrongValue> {
         if raw.text().and_then(parse_duration) == Some(Duration::ZERO) {
             return Ok(None);
         }
-        let none = |expected| format!("{expected}; \"0s\" means none");
-        Seconds(self.0.clone()).read(raw).map(Some).map_err(none)
+        let or_none = |wrong| WrongValue::OrNone(Box::new(wrong));
+        Seconds(self.0.clone()).read(raw).map(Some).map_err(or_none)
     }
 
     fn write(&self, value: &Option<Duration>) -> toml::Value {
@@ -187,7 +191,7 @@ impl Kind<Option<Duration>> for OptionalSeconds {
 }
 
 impl Kind<SocketAddr> for Address {
-    fn read(&self, raw: &Raw) -> Result<SocketAddr, String> {
+    fn read(&self, raw: &Raw) -> Result<SocketAddr, WrongValue> {
         let text = raw.text().map(str::trim).unwrap_or_default();
         if let Ok(address) = text.parse() {
             return Ok(address);
@@ -196,9 +200,7 @@ impl Kind<SocketAddr> for Address {
             .rsplit_once(':')
             .filter(|(host, _)| !host.is_empty() && !host.contains(':'));
         if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            return Err(
-                "it is an IP address or a host name, and a port, like \"127.0.0.1:1883\", \"[::1]:1883\" or \"localhost:1883\"".to_owned(),
-            );
+            return Err(WrongValue::Address);
         }
         resolve(text)
     }
@@ -209,11 +211,11 @@ impl Kind<SocketAddr> for Address {
 }
 
 impl Kind<PathBuf> for Directory {
-    fn read(&self, raw: &Raw) -> Result<PathBuf, String> {
+    fn read(&self, raw: &Raw) -> Result<PathBuf, WrongValue> {
         raw.text()
             .filter(|text| !text.is_empty() && !text.contains('\0'))
             .map(PathBuf::from)
-            .ok_or_else(|| "it is the path of a directory, like \"/var/lib/inboxd\"".to_owned())
+            .ok_or(WrongValue::Directory)
     }
 
     fn write(&self, value: &PathBuf) -> toml::Value {
@@ -222,25 +224,24 @@ impl Kind<PathBuf> for Directory {
 }
 
 impl Kind<String> for Prefix {
-    fn read(&self, raw: &Raw) -> Result<String, String> {
-        let prefix = raw.text().ok_or("it is text, like \"inbox/\", or empty")?;
+    fn read(&self, raw: &Raw) -> Result<String, WrongValue> {
+        let prefix = raw.text().ok_or(PrefixError::NotText)?;
         if prefix.is_empty() {
             return Ok(String::new());
         }
-        let levels = prefix
-            .strip_suffix('/')
-            .ok_or("it must end with '/', like \"inbox/\", or be empty")?;
+        let levels = prefix.strip_suffix('/').ok_or(PrefixError::NoSlash)?;
         if levels.split('/').any(str::is_empty) {
-            return Err("it must have no empty level; write something like \"inbox/\"".to_owned());
+            return Err(PrefixError::EmptyLevel.into());
         }
         if prefix.starts_with('$') {
-            return Err("it must not begin with '$': those topics are the broker's own".to_owned());
+            return Err(PrefixError::Reserved.into());
         }
         if prefix.contains(['+', '#', '\0']) {
-            return Err("it must hold no '+', '#' or NUL: it is the start of topic names, not a filter".to_owned());
+            return Err(PrefixError::Wildcard.into());
         }
         if prefix.len() > PREFIX_BYTES_MAX {
-            return Err(format!("it must have at most {PREFIX_BYTES_MAX} bytes"));
+            let most = PREFIX_BYTES_MAX;
+            return Err(PrefixError::TooLong { most }.into());
         }
         Ok(prefix.to_owned())
     }
@@ -251,9 +252,9 @@ impl Kind<String> for Prefix {
 }
 
 impl Kind<String> for Directives {
-    fn read(&self, raw: &Raw) -> Result<String, String> {
-        let text = raw.text().ok_or("it is text, like \"info\" or \"info,inboxd=debug\"")?;
-        super::directives::parse_directives(text).map_err(|error| error.to_string())?;
+    fn read(&self, raw: &Raw) -> Result<String, WrongValue> {
+        let text = raw.text().ok_or(WrongValue::NotDirectives)?;
+        super::directives::parse_directives(text)?;
         Ok(text.to_owned())
     }
 
@@ -263,13 +264,12 @@ impl Kind<String> for Directives {
 }
 
 impl<T: Copy + PartialEq> Kind<T> for Choice<T> {
-    fn read(&self, raw: &Raw) -> Result<T, String> {
+    fn read(&self, raw: &Raw) -> Result<T, WrongValue> {
         let chosen = raw
             .text()
             .and_then(|text| self.0.iter().find(|(name, _)| *name == text));
-        chosen.map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<String> = self.0.iter().map(|(name, _)| format!("{name:?}")).collect();
-            format!("it is {}", names.join(" or "))
+        chosen.map(|(_, value)| *value).ok_or_else(|| WrongValue::Choice {
+            names: self.0.iter().map(|(name, _)| *name).collect(),
         })
     }
 
@@ -285,14 +285,12 @@ impl<T: Copy + PartialEq> Kind<T> for Choice<T> {
 
 /// The address of a host name with a port. A name can have several; clients that are given the same name try IPv4 as well as IPv6,
 /// and things that know only one know IPv4.
-fn resolve(text: &str) -> Result<SocketAddr, String> {
+fn resolve(text: &str) -> Result<SocketAddr, WrongValue> {
     match text.to_socket_addrs() {
         Ok(addresses) => addresses
             .min_by_key(SocketAddr::is_ipv6)
-            .ok_or_else(|| "this host name has no address; write the IP address".to_owned()),
-        Err(why) => Err(format!(
-            "this host name cannot be resolved here ({why}); write the IP address"
-        )),
+            .ok_or(WrongValue::HostWithoutAddress),
+        Err(why) => Err(WrongValue::HostUnknown { why: why.to_string() }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use config::{Value, ValueKind};
 
 use super::kind::{Address, Kind, Raw};
+use super::wrong_value::WrongValue;
 
 /// Longest name of a listener, in bytes: it is in log lines and in the line that says that the broker is ready.
 const NAME_BYTES_MAX: usize = 32;
@@ -20,27 +21,56 @@ pub struct NamedListener {
     pub listen: SocketAddr,
 }
 
+/// Why a value is no list of listeners.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListenersError {
+    /// It is no list.
+    #[error("it is a list of tables: write [[listener]] in a file, with name and listen below it")]
+    NotAList,
+    /// The list is too long.
+    #[error("there are at most {LISTENERS_MAX}")]
+    TooMany,
+    /// Two listeners have one name.
+    #[error("two of them are called {0:?}; a name is there to tell them apart")]
+    Twice(String),
+    /// There is something else in the list.
+    #[error("each is a table with name and listen")]
+    NotATable,
+    /// A table has a key that means nothing.
+    #[error("there is no key {0:?} in it: a listener has name and listen")]
+    UnknownKey(String),
+    /// A table lacks a key.
+    #[error("one of them has no {0}; write it")]
+    Lacks(&'static str),
+    /// The name cannot be used.
+    #[error("a name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, and not \"mqtt\", which is the one of mqtt.listen")]
+    Name,
+    /// The address cannot be used.
+    #[error("listen of {name:?}: {why}")]
+    Listen {
+        /// Which listener.
+        name: String,
+        /// Why.
+        why: Box<WrongValue>,
+    },
+}
+
 /// Tables with `name` and `listen`.
 pub(super) struct Listeners;
 
 impl Kind<Vec<NamedListener>> for Listeners {
-    fn read(&self, raw: &Raw) -> Result<Vec<NamedListener>, String> {
+    fn read(&self, raw: &Raw) -> Result<Vec<NamedListener>, WrongValue> {
         let ValueKind::Array(tables) = &raw.value else {
-            return Err(
-                "it is a list of tables: write [[listener]] in a file, with name and listen below it".to_owned(),
-            );
+            return Err(ListenersError::NotAList.into());
         };
         if tables.len() > LISTENERS_MAX {
-            return Err(format!("there are at most {LISTENERS_MAX}"));
+            return Err(ListenersError::TooMany.into());
         }
         let mut listeners: Vec<NamedListener> = Vec::new();
         for table in tables {
             let listener = read_one(table)?;
             if listeners.iter().any(|other| other.name == listener.name) {
-                return Err(format!(
-                    "two of them are called {:?}; a name is there to tell them apart",
-                    listener.name
-                ));
+                return Err(ListenersError::Twice(listener.name).into());
             }
             listeners.push(listener);
         }
@@ -60,34 +90,32 @@ impl Kind<Vec<NamedListener>> for Listeners {
     }
 }
 
-fn read_one(table: &Value) -> Result<NamedListener, String> {
+fn read_one(table: &Value) -> Result<NamedListener, ListenersError> {
     let ValueKind::Table(entries) = &table.kind else {
-        return Err("each is a table with name and listen".to_owned());
+        return Err(ListenersError::NotATable);
     };
     if let Some(other) = entries.keys().find(|key| !matches!(key.as_str(), "name" | "listen")) {
-        return Err(format!(
-            "there is no key {other:?} in it: a listener has name and listen"
-        ));
+        return Err(ListenersError::UnknownKey(other.clone()));
     }
-    let raw = |key: &str| {
-        let value = entries.get(key).ok_or_else(|| format!("one of them has no {key}"))?;
-        Ok::<_, String>(Raw {
+    let raw = |key: &'static str| {
+        let value = entries.get(key).ok_or(ListenersError::Lacks(key))?;
+        Ok::<_, ListenersError>(Raw {
             value: value.kind.clone(),
             untyped: false,
         })
     };
     let name = match raw("name")?.value {
         ValueKind::String(name) if is_name(&name) => name,
-        _ => {
-            return Err(format!(
-                "a name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, and not \"mqtt\", which is the one of mqtt.listen"
-            ));
-        }
+        _ => return Err(ListenersError::Name),
     };
-    let listen = Address
-        .read(&raw("listen")?)
-        .map_err(|expected| format!("listen of {name:?}: {expected}"))?;
-    Ok(NamedListener { name, listen })
+    let address = Address.read(&raw("listen")?);
+    match address {
+        Ok(listen) => Ok(NamedListener { name, listen }),
+        Err(why) => Err(ListenersError::Listen {
+            name,
+            why: Box::new(why),
+        }),
+    }
 }
 
 fn is_name(name: &str) -> bool {

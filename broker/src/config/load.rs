@@ -12,6 +12,7 @@ use super::error::{Misfit, Setting};
 use super::kind::{Kind, Raw};
 use super::quantity::format_size;
 use super::service_variables::is_service_variable;
+use super::wrong_value::WrongValue;
 use super::{Config, ConfigError, LogFormat, Origin, keys};
 
 /// What all our environment variables begin with.
@@ -128,7 +129,7 @@ impl Layers {
                 key: keys::DATA_DIR,
                 value: format!("{data_dir:?}"),
                 origin: Origin::Flag("--data"),
-                expected: "it is a path in UTF-8".to_owned(),
+                why: WrongValue::PathNotUtf8,
             })?;
             self.set(keys::DATA_DIR, text.to_owned(), "--data");
         }
@@ -235,11 +236,11 @@ impl keys::Visitor for Layers {
         let Some((raw, origin)) = self.values.get(name) else {
             return Ok(());
         };
-        *slot = kind.read(raw).map_err(|expected| ConfigError::Value {
+        *slot = kind.read(raw).map_err(|why| ConfigError::Value {
             key: name,
             value: raw.shown(),
             origin: origin.clone(),
-            expected,
+            why,
         })?;
         Ok(())
     }

@@ -17,6 +17,7 @@ mod quantity;
 mod service_variables;
 #[cfg(test)]
 mod tests;
+mod wrong_value;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -30,10 +31,11 @@ pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
-pub use listeners::NamedListener;
+pub use listeners::{ListenersError, NamedListener};
 pub use load::Overrides;
 pub use mqtt_session::MqttLimits;
 pub use service_variables::ignored_variables;
+pub use wrong_value::{PrefixError, WrongValue};
 
 /// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

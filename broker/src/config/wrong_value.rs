@@ -1,0 +1,121 @@
+//! Why the value of a key cannot be used: sentences for the operator, who must change it.
+
+use std::time::Duration;
+
+use super::directives::DirectivesError;
+use super::listeners::ListenersError;
+use super::quantity::{format_duration, format_size};
+
+/// Why a value cannot be used: the end of a sentence that begins with key and value, with range, unit and an example.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongValue {
+    /// It is neither `true` nor `false`.
+    #[error("it is true or false")]
+    Truth,
+    /// It is no whole number, or out of range.
+    #[error("it is a whole number from {least} to {most}")]
+    Count {
+        /// The least that it may be.
+        least: u64,
+        /// The most that it may be.
+        most: u64,
+    },
+    /// It is no size, or out of range.
+    #[error(
+        "it is a size from {} to {}, in bytes or with a unit (KiB, MiB, GiB, TiB), like \"1MiB\"",
+        format_size(*least), format_size(*most)
+    )]
+    Size {
+        /// The least that it may be, in bytes.
+        least: u64,
+        /// The most that it may be, in bytes.
+        most: u64,
+    },
+    /// It is no duration, or out of range.
+    #[error(
+        "it is a duration from \"{}\" to \"{}\": one whole number and one unit (ms, s, m, h, d), like \"10s\"",
+        format_duration(*least), format_duration(*most)
+    )]
+    Span {
+        /// The least that it may be.
+        least: Duration,
+        /// The most that it may be.
+        most: Duration,
+    },
+    /// It is a number where a duration belongs.
+    #[error("a duration needs its unit (ms, s, m, h, d): write \"{number}s\" if you mean seconds")]
+    NoUnit {
+        /// The number, as it was written.
+        number: String,
+    },
+    /// It has a fraction of a second, and MQTT has no room for that.
+    #[error("MQTT counts it in whole seconds; leave the fraction of a second out")]
+    Fraction,
+    /// As the other one says, and there is a value for none.
+    #[error("{0}; \"0s\" means none")]
+    OrNone(Box<WrongValue>),
+    /// It is no address with a port.
+    #[error(
+        "it is an IP address or a host name, and a port, like \"127.0.0.1:1883\", \"[::1]:1883\" or \"localhost:1883\""
+    )]
+    Address,
+    /// The host name has no address.
+    #[error("this host name has no address; write the IP address")]
+    HostWithoutAddress,
+    /// The host name is not known here.
+    #[error("this host name cannot be resolved here ({why}); write the IP address")]
+    HostUnknown {
+        /// What the system says.
+        why: String,
+    },
+    /// It is no path.
+    #[error("it is the path of a directory, like \"/var/lib/inboxd\"")]
+    Directory,
+    /// It is a path with bytes that are no text.
+    #[error("it is a path in UTF-8")]
+    PathNotUtf8,
+    /// It is nothing that inbox topics can begin with.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// It is no text.
+    #[error("it is text, like \"info\" or \"info,inboxd=debug\"")]
+    NotDirectives,
+    /// It does not say what to log.
+    #[error(transparent)]
+    Directives(#[from] DirectivesError),
+    /// It is none of the names.
+    #[error("it is {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or "))]
+    Choice {
+        /// The names that there are.
+        names: Vec<&'static str>,
+    },
+    /// It is no list of listeners.
+    #[error(transparent)]
+    Listeners(#[from] ListenersError),
+}
+
+/// Why inbox topics cannot begin so (contract rule 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PrefixError {
+    /// It is no text.
+    #[error("it is text, like \"inbox/\", or empty")]
+    NotText,
+    /// Its last level is not ended.
+    #[error("it must end with '/', like \"inbox/\", or be empty")]
+    NoSlash,
+    /// Two slashes follow each other, or it begins with one.
+    #[error("it must have no empty level; write something like \"inbox/\"")]
+    EmptyLevel,
+    /// Its topics would be the broker's.
+    #[error("it must not begin with '$': those topics are the broker's own")]
+    Reserved,
+    /// It is a filter.
+    #[error("it must hold no '+', '#' or NUL: it is the start of topic names, not a filter")]
+    Wildcard,
+    /// It is too long.
+    #[error("it must have at most {most} bytes")]
+    TooLong {
+        /// The most bytes that it may have.
+        most: usize,
+    },
+}
