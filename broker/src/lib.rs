@@ -7,6 +7,7 @@ pub mod config;
 pub mod config_command;
 #[cfg(test)]
 mod documents;
+mod descriptors;
 pub mod exit;
 pub mod inbox_command;
 pub mod logging;

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use access::Access;
 
 use crate::config::Config;
+use crate::descriptors;
 use crate::exit::Exit;
 use crate::observe::{self, Watcher};
 use mqtt_session::{InboxNames, Metrics, Order, SessionTable, Shared};
@@ -98,7 +99,10 @@ pub fn store_options(config: &Config) -> StoreOptions {
     StoreOptions {
         engine: config.store.engine,
         sled: SledOptions { cache_bytes },
-        fjall: FjallOptions { cache_bytes },
+        fjall: FjallOptions {
+            cache_bytes,
+            open_tables_max: descriptors::for_tables(),
+        },
         checkpoint: CheckpointOptions {
             after: config.store.checkpoint_after,
             memory_bytes_max: config.memory_shares().log_index,
@@ -135,6 +139,7 @@ pub fn serve<S: Future<Output = ()>>(
     config: &Config,
     shutdown: impl FnOnce() -> io::Result<S>,
 ) -> Result<(), ServeError> {
+    descriptors::raise_limit();
     let (watcher, events, store_failed) = Watcher::new();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -191,6 +196,7 @@ async fn run(
         table,
         router: router.clone(),
         connections_max: config.listener.connections_max,
+        connections_with_descriptors: descriptors::for_connections(),
         closing,
     });
     let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
@@ -198,6 +204,13 @@ async fn run(
         let broker = broker.clone();
         async move { broker.table.reap().await }
     });
+    if broker.connections_with_descriptors < broker.connections_max {
+        tracing::warn!(
+            connections = broker.connections_with_descriptors,
+            connections_max = broker.connections_max,
+            "the limit on open files allows fewer connections than mqtt.connections_max; raise it (docs/operations.md, \"File descriptors\")"
+        );
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listeners = addresses.trim_start(),

@@ -1,5 +1,6 @@
 //! Accepting connections.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,12 +28,9 @@ pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker
                 continue;
             }
         };
-        let Some(slot) = broker.shared.metrics.connections.enter(broker.connections_max as u64) else {
+        let Some(slot) = broker.shared.metrics.connections.enter(broker.most() as u64) else {
             broker.shared.metrics.connects_refused.add(1);
-            let now = broker.shared.hub.now().mono;
-            let why = format_args!("{} connections are open (mqtt.connections_max)", broker.connections_max);
-            let refusals = &broker.shared.metrics.refusals;
-            refusals.note(Cause::ConnectionLimit, &peer.ip(), &name, &why, now);
+            refuse(&broker, &name, peer);
             continue;
         };
         tracing::debug!(%peer, listener = %name, "accepted");
@@ -42,5 +40,19 @@ pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker
             let _held = (slot, alive);
             serve(io, peer, broker).await;
         });
+    }
+}
+
+/// Tells which limit it was that a connection was closed for.
+fn refuse(broker: &Broker, name: &str, peer: SocketAddr) {
+    let now = broker.shared.hub.now().mono;
+    let refusals = &broker.shared.metrics.refusals;
+    let most = broker.most();
+    if most == broker.connections_max {
+        let why = format_args!("{most} connections are open (mqtt.connections_max)");
+        refusals.note(Cause::ConnectionLimit, &peer.ip(), name, &why, now);
+    } else {
+        let why = format_args!("{most} connections are open, and the other file descriptors are the store's");
+        refusals.note(Cause::NoDescriptor, &peer.ip(), name, &why, now);
     }
 }

@@ -41,8 +41,17 @@ pub struct Broker {
     pub router: Router,
     /// Connections at a time.
     pub connections_max: usize,
+    /// Connections at a time that leave enough file descriptors to the store.
+    pub connections_with_descriptors: usize,
     /// Turns true when the broker shuts down.
     pub closing: watch::Receiver<bool>,
+}
+
+impl Broker {
+    /// How many connections there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.connections_max.min(self.connections_with_descriptors)
+    }
 }
 
 /// Serves one connection until it ends.

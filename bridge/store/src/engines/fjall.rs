@@ -49,8 +49,6 @@ const FILE_BYTES: u64 = MEMTABLE_BYTES_MAX;
 /// fjall wants at least this. It begins another journal at 64 MB, and removes one when all of it is in tables.
 const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const WORKER_THREADS: usize = 1;
-/// Tables whose file is kept open.
-const OPEN_FILES_MAX: usize = 128;
 
 /// Writers wait while there are so many tables in memory that are to become files. fjall's own limit is 4.
 const SEALED_TABLES_MAX: usize = 3;
@@ -63,12 +61,15 @@ const WAIT: Duration = Duration::from_millis(2);
 pub struct FjallOptions {
     /// Memory for blocks of files that are read, in bytes.
     pub cache_bytes: u64,
+    /// Tables whose file is kept open.
+    pub open_tables_max: usize,
 }
 
 impl Default for FjallOptions {
     fn default() -> Self {
         FjallOptions {
             cache_bytes: 32 * 1024 * 1024,
+            open_tables_max: 128,
         }
     }
 }
@@ -201,7 +202,7 @@ fn open_keyspace(dir: &Path, options: FjallOptions) -> ::fjall::Result<(Database
     let db = Database::builder(dir)
         .cache_size(options.cache_bytes)
         .max_journaling_size(JOURNAL_BYTES_MAX)
-        .max_cached_files(Some(OPEN_FILES_MAX))
+        .max_cached_files(Some(options.open_tables_max))
         .worker_threads(WORKER_THREADS)
         // The promise asks for the committer's syncs and no others.
         .manual_journal_persist(true)

@@ -49,7 +49,7 @@ causes! {
     /// As many connections are open as there may be.
     ConnectionLimit = "connect_limit", CONNECTION,
         "find out who holds them, or raise mqtt.connections_max and the limit on open files";
-    /// The system has no file descriptor for another connection.
+    /// The system has no file descriptor for another connection, beside those of the store.
     NoDescriptor = "connect_no_descriptor", CONNECTION,
         "raise the limit on open files (docs/operations.md, \"File descriptors\")";
     /// No CONNECT came in time.

@@ -52,6 +52,7 @@ fn broker_that_asks(
         shared,
         router,
         connections_max: 10,
+        connections_with_descriptors: 10,
         closing,
     };
     (Arc::new(broker), close)

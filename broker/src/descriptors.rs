@@ -1,0 +1,75 @@
+//! File descriptors: as many as the system gives, and enough of them set aside for the store.
+//!
+//! A connection that took the last one would leave a checkpoint without a file to write to. So connections may use up what is left beside
+//! a reserve, and not more.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the broker has open beside connections when the limit allows it.
+const RESERVE: u64 = FIXED + TABLES_MAX;
+/// Of that: standard streams, runtime, listeners, the store's log, and the files of an engine but for fjall's tables.
+const FIXED: u64 = 64;
+/// Of that: files of fjall's tables, which it keeps open.
+const TABLES_MAX: u64 = 128;
+const TABLES_MIN: u64 = 8;
+
+/// Raises the soft limit on open files to the hard one.
+pub(crate) fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // What it is without that serves fewer clients.
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, soft_limit = limit.current, "the limit on open files cannot be raised");
+    }
+}
+
+/// How many connections leave the reserve alone.
+pub(crate) fn for_connections() -> usize {
+    limit().map_or(usize::MAX, |limit| (limit - reserve(limit)) as usize)
+}
+
+/// How many tables fjall may keep open.
+pub(crate) fn for_tables() -> usize {
+    limit().map_or(TABLES_MAX, tables) as usize
+}
+
+fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Of a small limit, most is set aside: the store needs what it needs, and clients can wait.
+fn reserve(limit: u64) -> u64 {
+    RESERVE.min(limit / 4 * 3)
+}
+
+fn tables(limit: u64) -> u64 {
+    reserve(limit).saturating_sub(FIXED).clamp(TABLES_MIN, TABLES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_keeps_its_share_of_any_limit() {
+        // Goal: a large limit costs a fixed reserve (docs/operations.md), a small one three quarters of it.
+        assert_eq!((reserve(1_048_576), tables(1_048_576)), (192, 128));
+        assert_eq!((reserve(1024), tables(1024)), (192, 128));
+        assert_eq!((reserve(128), tables(128)), (96, 32));
+        assert_eq!((reserve(64), tables(64)), (48, 8));
+        assert_eq!((reserve(0), tables(0)), (0, 8));
+    }
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        raise_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+}
