@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::hub::{Hub, ReadRequest};
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::observer::Observer;
-use inbox_store::{PageLimit, Store, StoreError};
+use inbox_store::{PageLimit, Pauses, Store, StoreError};
 use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
 
 const READERS: usize = 2;
@@ -20,6 +20,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// A look through all inboxes for expired messages starts this long after the previous one ended.
 const SWEEP_PAUSE: Duration = Duration::from_secs(600);
 const SWEEP_INBOXES: usize = 64;
+/// How often a trouble that goes on is told again.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// A running [`Hub`].
 pub struct Bridge {
@@ -36,6 +38,17 @@ struct Closing {
     asked: AtomicBool,
     lock: Mutex<()>,
     told: Condvar,
+}
+
+impl Closing {
+    /// Waits so long, or until closing is asked for. Tells whether it is.
+    fn wait(&self, pause: Duration) -> bool {
+        let mut guard = self.lock.lock();
+        if !self.asked.load(Ordering::Acquire) {
+            self.told.wait_for(&mut guard, pause);
+        }
+        self.asked.load(Ordering::Acquire)
+    }
 }
 
 /// Why the inboxes could not be started.
@@ -60,6 +73,10 @@ impl Bridge {
         let (hub, requests) = Hub::open(&*store, limits, clock, observer)?;
         let hub = Arc::new(hub);
         let closing = Arc::new(Closing::default());
+        store.on_failure(Box::new({
+            let hub = hub.clone();
+            move |error| hub.fail(error)
+        }));
         let mut bridge = Bridge {
             hub,
             store,
@@ -114,14 +131,14 @@ impl Bridge {
     }
 }
 
-/// Ends a hub whose committer panics: without it publishers would wait for ever, and nobody would know.
+/// Ends a hub one of whose threads panics: without it publishers or readers would wait for ever, and nobody would know.
 struct PanicWatch<'a>(&'a Hub);
 
 impl Drop for PanicWatch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0
-                .fail(&StoreError::Failed("the committing thread panicked".into()));
+                .fail(&StoreError::Failed("a thread of the inboxes panicked".into()));
         }
     }
 }
@@ -144,20 +161,40 @@ fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), St
 }
 
 fn read_loop(hub: &Hub, store: &dyn Store, closing: &Closing, requests: &flume::Receiver<ReadRequest>) {
+    let _watch = PanicWatch(hub);
+    let mut told = None;
     while !closing.asked.load(Ordering::Acquire) {
         if let Ok(request) = requests.recv_timeout(HOUSEKEEPING) {
-            hub.read(store, &request);
+            read_patiently(hub, store, closing, &request, &mut told);
+        }
+    }
+}
+
+/// Tries again what the store has too little of something for: the reader must not be left without its mail. Other readers wait, too, for
+/// they would meet the same.
+fn read_patiently(hub: &Hub, store: &dyn Store, closing: &Closing, request: &ReadRequest, told: &mut Option<Duration>) {
+    let mut pauses = Pauses::default();
+    while let Some(trouble) = hub.read(store, request) {
+        let now = hub.now().mono;
+        if told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN) {
+            *told = Some(now);
+            tracing::error!(%trouble, "stored mail cannot be read for now; this is tried again until it works");
+        }
+        if closing.wait(pauses.next()) {
+            return;
         }
     }
 }
 
 /// Every second: what is idle leaves memory, and the disk is looked at. Now and then: expired messages are looked for.
 fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
+    let _watch = PanicWatch(hub);
     let mut swept_to: Option<ClientId> = None;
     let mut next_sweep = hub.now().mono + SWEEP_PAUSE;
     loop {
         hub.evict_idle(IDLE);
         hub.keep_age();
+        hub.set_trouble(store.trouble());
         hub.relieve();
         hub.set_disk_free(store.disk_free_bytes());
         if hub.now().mono >= next_sweep {
@@ -166,11 +203,9 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
                 next_sweep = hub.now().mono + SWEEP_PAUSE;
             }
         }
-        let mut guard = closing.lock.lock();
-        if closing.asked.load(Ordering::Acquire) {
+        if closing.wait(HOUSEKEEPING) {
             return;
         }
-        closing.told.wait_for(&mut guard, HOUSEKEEPING);
     }
 }
 

@@ -7,6 +7,7 @@
 mod commit;
 mod memory;
 mod notify;
+mod reading;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -23,15 +24,14 @@ use table::Shard;
 
 use crate::age_clock::AgeClock;
 use crate::alarm::Alarm;
-use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
 use crate::notices::Notices;
 use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
-use inbox_store::{Page, PageLimit, Store, StoreError};
+use inbox_store::{Store, StoreError};
 use inbox_types::{
-    Age, AttachmentId, ClientId, Clock, Counter, Counters, Entry, Left, Limits, MemoryBudget, Message, Now, Outcome,
-    PAGE_BYTES_MAX, Port, Pressure, Refusal, Seq, Ticket,
+    Age, AttachmentId, ClientId, Clock, Counter, Counters, Left, Limits, MemoryBudget, Message, Now, Outcome, Port,
+    Pressure, Refusal, Seq, Ticket,
 };
 
 const SHARDS: usize = 64;
@@ -76,6 +76,7 @@ pub struct Hub {
     /// Taken with an inbox locked, and for a moment.
     notices: Mutex<Notices>,
     has_failed: AtomicBool,
+    store_is_troubled: AtomicBool,
     /// The shard that the next batch begins with.
     gather_from: AtomicUsize,
 }
@@ -114,6 +115,7 @@ impl Hub {
             disk_is_scarce: AtomicBool::new(false),
             notices: Mutex::default(),
             has_failed: AtomicBool::new(false),
+            store_is_troubled: AtomicBool::new(false),
             gather_from: AtomicUsize::new(0),
         };
         hub.commit_round(store, false)?;
@@ -239,56 +241,9 @@ impl Hub {
         });
     }
 
-    /// The client of `inbox` cannot be sent this message; it stays, and the next ones go on.
-    pub fn skip(&self, inbox: &ClientId, seq: Seq) {
-        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| mailbox.skip(seq, cx, fx));
-    }
-
     /// Whether the store failed. Nothing is acknowledged any more.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Acquire)
-    }
-
-    /// Messages that expired leave their inbox. `entries` were just read from the store.
-    pub fn expire(&self, inbox: &ClientId, entries: &[Entry]) {
-        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
-            for entry in entries {
-                mailbox.expire_stored(entry, cx, fx);
-            }
-        });
-    }
-
-    /// Does what a reader asked for. Blocks on the store.
-    pub fn read(&self, store: &dyn Store, request: &ReadRequest) {
-        if let Some(page) = self.fetch(store, request) {
-            self.hand_over(request, page);
-        }
-    }
-
-    /// The first half of [`Hub::read`]: the page, if it is still wanted. A simulator lets time pass between the halves.
-    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Option<Page> {
-        let limit = PageLimit {
-            messages: PAGE_MESSAGES_MAX,
-            bytes: PAGE_BYTES_MAX,
-        };
-        let wanted = self.step_existing(&request.inbox, self.clock.now(), |mailbox, _, _| {
-            mailbox.is_attached(request.attachment)
-        });
-        if wanted != Some(true) {
-            return None;
-        }
-        store
-            .read(&request.inbox, request.after, limit)
-            .inspect_err(|error| self.observer.unreadable(&request.inbox, error))
-            .ok()
-    }
-
-    /// The second half of [`Hub::read`].
-    pub fn hand_over(&self, request: &ReadRequest, page: Page) {
-        self.counters.pages_read.add(1);
-        self.step_existing(&request.inbox, self.clock.now(), |mailbox, cx, fx| {
-            mailbox.page(request.attachment, page, cx, fx);
-        });
     }
 
     fn accept(&self, inbox: &ClientId, messages: impl IntoIterator<Item = (Arc<Message>, Option<Origin>)>, now: Now) {
@@ -303,6 +258,10 @@ impl Hub {
         if self.is_out_of_memory() {
             let refused = messages.into_iter().map(|(_, origin)| origin);
             return self.refuse(refused, &self.counters.refused_memory_full, Refusal::MemoryFull);
+        }
+        if self.is_store_troubled() {
+            let refused = messages.into_iter().map(|(_, origin)| origin);
+            return self.refuse(refused, &self.counters.refused_store_troubled, Refusal::StoreTroubled);
         }
         let mut refused = Vec::new();
         self.step(inbox, now, |mailbox, cx, fx| {

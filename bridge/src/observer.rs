@@ -1,6 +1,6 @@
 //! Who is told what happens to the inboxes.
 
-use inbox_store::StoreError;
+use inbox_store::{StoreError, Trouble};
 use inbox_types::{ClientId, Left, MemoryBudget, Pressure, Seq};
 
 /// Is told what an operator should know. Called without locks held, on the bridge's threads or the caller's.
@@ -11,6 +11,8 @@ pub trait Observer: Send + Sync + 'static {
     fn store_failed(&self, error: &StoreError);
     /// The store cannot be read for one inbox. Its messages stay where they are; those that came just now were refused.
     fn unreadable(&self, inbox: &ClientId, error: &StoreError);
+    /// The store lacks something: new messages are refused until it goes on by itself (`None`).
+    fn store_is_troubled(&self, _trouble: Option<Trouble>) {}
     /// The disk watermark was crossed: new messages are refused, or accepted again.
     fn disk_is_full(&self, is_full: bool, free_bytes: u64);
     /// Memory became scarcer, or less scarce.

@@ -5,9 +5,9 @@
 pub mod cli;
 pub mod config;
 pub mod config_command;
+mod descriptors;
 #[cfg(test)]
 mod documents;
-mod descriptors;
 pub mod exit;
 pub mod inbox_command;
 pub mod logging;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_bridge::{ClientId, Left, MemoryBudget, Observer, Pressure, Qos, Seq, StoreError};
+use inbox_bridge::{ClientId, Left, MemoryBudget, Observer, Pressure, Qos, Seq, StoreError, Trouble};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
@@ -81,6 +81,15 @@ impl Observer for Watcher {
         }
     }
 
+    fn store_is_troubled(&self, trouble: Option<Trouble>) {
+        match trouble {
+            Some(trouble) => {
+                tracing::error!(%trouble, "the store cannot make room: new messages for inboxes are refused until it can; reading goes on");
+            }
+            None => tracing::info!("the store can make room again: new messages for inboxes are accepted"),
+        }
+    }
+
     fn disk_is_full(&self, is_full: bool, free_bytes: u64) {
         if is_full {
             tracing::error!(
@@ -127,6 +136,7 @@ pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
         ("router_lost", router.lost()),
         ("shared_subscription_lost", router.orphans_lost()),
         ("log_records_lost", crate::logging::lost()),
+        ("store_is_troubled", u64::from(shared.hub.is_store_troubled())),
     ];
     let numbers = shared
         .metrics

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use access::{Access, Anonymous, Credentials, Denied, Identity};
 use inbox_bridge::{
-    Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError,
+    Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
 };
 use tokio::sync::oneshot;
 
@@ -246,7 +246,7 @@ impl Single {
     }
 
     /// See [`Hub::fetch`].
-    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Option<Page> {
+    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Page>, Trouble> {
         self.shared.hub.fetch(store, request)
     }
 

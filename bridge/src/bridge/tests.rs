@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::Bridge;
 use crate::hub::tests::kit::{FAR, TestObserver, TestPort, id, message, ticket_of};
-use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store};
+use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store, Trouble};
 use inbox_types::{
     AttachmentId, ClientId, Delivery, Limits, Outcome, Port, Qos, Refusal, Room, Seq, SystemClock, Ticket,
 };
@@ -300,4 +300,57 @@ fn a_panic_of_the_committer_answers_everybody() {
         [(Ticket(2), Outcome::Refused(Refusal::StoreFailed))]
     );
     assert!(bridge.close().is_err());
+}
+
+// Goal: a trouble of the store refuses new mail for now, keeps a reader waiting for its stored mail, and ends by itself.
+#[test]
+fn a_trouble_refuses_new_mail_and_ends_by_itself() {
+    let ((store, inner), observer) = (faulty(), Arc::<TestObserver>::default());
+    let bridge = start(&store, &observer);
+    let (port, reader) = (Arc::new(TestPort::default()), Arc::new(TestPort::default()));
+    publish(&bridge, &port, &id("bob"), 1..4);
+    until("they are accepted", || accepted(&port) == 3);
+    port.take_settled();
+    store.set_trouble(Some(Trouble::NoDescriptors));
+    until("new mail is refused", || bridge.hub().is_store_troubled());
+    publish(&bridge, &port, &id("bob"), 4..5);
+    assert_eq!(
+        port.take_settled(),
+        [(Ticket(4), Outcome::Refused(Refusal::StoreTroubled))]
+    );
+    bridge.hub().attach(&id("bob"), reader.clone(), 10);
+    until("its mail is asked for again and again", || {
+        bridge.hub().counters().reads_retried.get() > 2
+    });
+    assert_eq!(reader.delivered.lock().len(), 0);
+    store.set_trouble(None);
+    until("the reader has its mail", || reader.delivered.lock().len() == 3);
+    let seqs: Vec<Seq> = reader
+        .delivered
+        .lock()
+        .iter()
+        .map(|(_, delivery)| delivery.seq)
+        .collect();
+    bridge.hub().acknowledge(&id("bob"), &seqs);
+    until("new mail is accepted", || !bridge.hub().is_store_troubled());
+    publish(&bridge, &port, &id("eve"), 5..6);
+    until("it is", || accepted(&port) == 1);
+    assert_eq!(bridge.hub().counters().store_troubles.get(), 1);
+    assert_eq!(*observer.failures.lock(), 0);
+    bridge.close().unwrap();
+    assert!(stored(&inner.crash_image(), &id("bob")).is_empty());
+}
+
+// Goal: a panic of a reading thread ends the hub: its readers would wait for ever.
+#[test]
+fn a_panic_of_a_reader_answers_everybody() {
+    let ((store, _), observer) = (faulty(), Arc::<TestObserver>::default());
+    let bridge = start(&store, &observer);
+    let port = Arc::new(TestPort::default());
+    publish(&bridge, &port, &id("bob"), 1..2);
+    until("it is accepted", || accepted(&port) == 1);
+    store.before_read(|| panic!("this is the panic that the test is about"));
+    bridge.hub().attach(&id("bob"), port.clone(), 10);
+    until("the operator is told", || *observer.failures.lock() == 1);
+    assert!(bridge.hub().has_failed());
 }

@@ -1,14 +1,14 @@
 //! Group commit: gathering a batch over all inboxes, and settling it.
 
 use std::mem;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
 use super::{Hub, Shard};
 use crate::limits::{BATCH_MESSAGES_MAX, PAGE_MESSAGES_MAX};
 use crate::mailbox::Gathered;
 use inbox_store::{Batch, PageLimit, Store, StoreError};
-use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Seq, TimeMark};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Refusal, Seq, TimeMark};
 
 /// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
 /// changes its mind, and waits for the next round.
@@ -228,8 +228,14 @@ impl Hub {
                 None => return false,
             };
             if let Err(error) = answered {
-                self.observer.unreadable(inbox, &error);
-                self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.refuse_waiting(cx, fx));
+                let refusal = match &error {
+                    StoreError::Troubled(_) => Refusal::StoreTroubled,
+                    StoreError::Failed(_) | StoreError::Damaged { .. } => {
+                        self.observer.unreadable(inbox, &error);
+                        Refusal::StoreFailed
+                    }
+                };
+                self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.refuse_waiting(refusal, cx, fx));
                 return false;
             }
         }
@@ -278,7 +284,10 @@ impl Hub {
 
     /// Nothing will be durable any more: whoever waits is told, and the operator.
     pub(crate) fn fail(&self, error: &StoreError) {
-        self.has_failed.store(true, Release);
+        // Whoever was first told everybody, or is about to.
+        if self.has_failed.swap(true, AcqRel) {
+            return;
+        }
         for shard in &self.shards {
             for mailbox in shard.lock().values_mut() {
                 mailbox.fail(&self.counters);

@@ -1,8 +1,10 @@
-//! Notices of refused publishes, and the disk watermark, below which there is room for them still.
+//! Notices of refused publishes, and the states in which there is room for them still: below the disk watermark, and while the store lacks
+//! something.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use inbox_store::Trouble;
 use inbox_types::{ClientId, Expiry, Port, Refusal, Ticket};
 
 use super::Hub;
@@ -51,6 +53,23 @@ impl Hub {
     /// A notice was refused in its turn: later ones are not joined to it.
     pub fn forget_notice(&self, sender: &ClientId, refused: &Refused) {
         self.notices.lock().forget(sender, refused);
+    }
+
+    /// Whether new messages are refused because the store lacks something for now. It ends by itself. A broker that is ready has neither this
+    /// nor [`Hub::has_failed`].
+    pub fn is_store_troubled(&self) -> bool {
+        self.store_is_troubled.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether new messages are refused because the store lacks something.
+    pub fn set_trouble(&self, trouble: Option<Trouble>) {
+        if self.store_is_troubled.swap(trouble.is_some(), Ordering::Relaxed) == trouble.is_some() {
+            return;
+        }
+        if trouble.is_some() {
+            self.counters.store_troubles.add(1);
+        }
+        self.observer.store_is_troubled(trouble);
     }
 
     /// Sets whether new messages are refused for want of disk space (`None`: the store cannot tell).

@@ -204,17 +204,20 @@ impl Mailbox {
     }
 
     /// The store cannot be read for this inbox: what waits is refused, and forgotten.
-    pub(crate) fn refuse_waiting(&mut self, cx: Context, fx: &mut Effects) {
+    pub(crate) fn refuse_waiting(&mut self, refusal: Refusal, cx: Context, fx: &mut Effects) {
         while let Some(at) = self
             .young
             .iter()
             .position(|young| young.durability == Durability::Waiting)
         {
-            cx.counters.refused_store_failed.add(1);
+            match refusal {
+                Refusal::StoreTroubled => cx.counters.refused_store_troubled.add(1),
+                _ => cx.counters.refused_store_failed.add(1),
+            }
             let Some(young) = self.take_young(at) else { return };
             self.give_up_in_flight(young.seq);
             if let Some(origin) = young.origin {
-                origin.settle(Outcome::Refused(Refusal::StoreFailed));
+                origin.settle(Outcome::Refused(refusal));
             }
         }
         if !self.removals.is_empty() {

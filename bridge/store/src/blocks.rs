@@ -9,6 +9,7 @@ use std::ops::Bound;
 use crate::chunk::{self, Item};
 use crate::record::Head;
 use crate::tree::{Pair, Tree, TreeError};
+use crate::trouble::Trouble;
 use crate::{envelope, key};
 use inbox_types::{ClientId, Message, Seq};
 
@@ -17,6 +18,8 @@ use inbox_types::{ClientId, Message, Seq};
 pub(crate) enum Fault {
     /// The engine failed, and is not to be used again.
     Engine(String),
+    /// Something is missing for now, and nothing was changed.
+    Passing(Trouble),
     /// One message is damaged.
     Damaged {
         /// Whose inbox.
@@ -28,7 +31,10 @@ pub(crate) enum Fault {
 
 impl From<TreeError> for Fault {
     fn from(error: TreeError) -> Self {
-        Fault::Engine(error.to_string())
+        match error.trouble {
+            Some(trouble) => Fault::Passing(trouble),
+            None => Fault::Engine(error.why),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use inbox_types::ClientId;
 
+use crate::trouble::Trouble;
+
 /// Why a store could not do what it was asked to.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -9,6 +11,9 @@ pub enum StoreError {
     /// (a failed fsync must not be retried).
     #[error("the store failed ({0}); nothing more is acknowledged until the broker is restarted")]
     Failed(String),
+    /// Something is missing for now. Nothing was changed, and it can be tried again.
+    #[error("the store cannot do this for now: {0}")]
+    Troubled(Trouble),
     /// A record cannot be read. `inboxd inbox purge` removes the inbox that holds it.
     #[error("a record of inbox {inbox:?} is damaged ({why}); `inboxd inbox purge` removes that inbox")]
     Damaged {

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::error::StoreError;
-use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
+use crate::trouble::Trouble;
 use inbox_types::{ClientId, Seq};
 
 /// Called before a commit or a read, to delay it or to look at the world in the middle of it.
@@ -23,6 +24,7 @@ pub struct FaultyStore {
     before_commit: Mutex<Option<Hook>>,
     before_read: Mutex<Option<Hook>>,
     poisoned: AtomicBool,
+    trouble: Mutex<Option<Trouble>>,
 }
 
 /// Calls until the one that fails; 0 when none will.
@@ -39,6 +41,7 @@ impl FaultyStore {
             before_commit: Mutex::default(),
             before_read: Mutex::default(),
             poisoned: AtomicBool::new(false),
+            trouble: Mutex::default(),
         }
     }
 
@@ -50,6 +53,11 @@ impl FaultyStore {
     /// The `n`-th read, count or listing from now, from 1, fails. It does not poison. 0: none.
     pub fn fail_read(&self, n: u64) {
         self.reads.0.store(n, Ordering::SeqCst);
+    }
+
+    /// From now on the store lacks something, or nothing any more: new messages are to be refused, and reads fail and can be tried again.
+    pub fn set_trouble(&self, trouble: Option<Trouble>) {
+        *self.trouble.lock() = trouble;
     }
 
     /// `hook` runs before every commit, on the committing thread.
@@ -72,6 +80,9 @@ impl FaultyStore {
     fn reading(&self) -> Result<(), StoreError> {
         run(&self.before_read);
         self.check()?;
+        if let Some(trouble) = *self.trouble.lock() {
+            return Err(StoreError::Troubled(trouble));
+        }
         match self.reads.is_over() {
             true => Err(StoreError::Failed("an injected fault of a read".to_owned())),
             false => Ok(()),
@@ -133,6 +144,14 @@ impl Store for FaultyStore {
     ) -> Result<TablePage, StoreError> {
         self.reading()?;
         self.inner.scan(table, prefix, after, limit)
+    }
+
+    fn on_failure(&self, tell: OnFailure) {
+        self.inner.on_failure(tell);
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().or_else(|| self.inner.trouble())
     }
 
     fn memory_bytes(&self) -> usize {

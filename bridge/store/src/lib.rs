@@ -28,6 +28,7 @@ mod manifest;
 mod memory;
 mod modes;
 mod open;
+mod poison;
 #[cfg(feature = "testing")]
 pub mod raw;
 mod record;
@@ -39,6 +40,7 @@ mod tables;
 mod totals;
 mod tree;
 mod tree_store;
+mod trouble;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -57,6 +59,7 @@ pub use fault::{StoreFault, set_store_fault};
 pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{StoreOptions, check_data_directory, open_existing_store, open_store};
-pub use store::{Batch, InboxRecord, Page, PageLimit, Store};
+pub use store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 pub use table::{TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey, TableKeyError, TablePage};
 pub use tree_store::CheckpointOptions;
+pub use trouble::{Pauses, Trouble};

@@ -19,6 +19,7 @@ use crate::fault::store_fault;
 use crate::files::{Files, Opening, StoredFile};
 use crate::frame;
 use crate::store::Batch;
+use crate::trouble::Trouble;
 
 /// Its name in the engine's directory.
 pub(crate) const LOG: &str = "log";
@@ -58,6 +59,30 @@ pub(crate) enum LogError {
     Damaged(String),
 }
 
+/// Why no new segment was begun.
+#[derive(Debug)]
+pub(crate) enum TurnError {
+    /// Something is missing for now. The log is as before.
+    Trouble(Trouble),
+    /// Nobody knows what the disk holds.
+    Io(io::Error),
+}
+
+enum NotBegun {
+    /// Nothing was synced that anybody counts on.
+    Untouched(io::Error),
+    /// A sync failed.
+    Unsure(io::Error),
+}
+
+impl From<NotBegun> for io::Error {
+    fn from(not_begun: NotBegun) -> Self {
+        match not_begun {
+            NotBegun::Untouched(why) | NotBegun::Unsure(why) => why,
+        }
+    }
+}
+
 impl Log {
     /// Opens or makes the log in `dir`. Hands every commit after `after` to `apply`, in order, and removes what an interrupted
     /// append or checkpoint left. All of this is durable when it returns.
@@ -74,10 +99,10 @@ impl Log {
         let mut last = after;
         let mut older = VecDeque::new();
         let paths = segments(&*files, dir)?;
-        let newest = paths.last().map(|(first, _)| *first);
-        for (first, path) in paths {
-            let is_newest = newest == Some(first);
-            let segment = read_segment(&*files, &path, first, is_newest, |commit, frame| {
+        for (at, (first, path)) in paths.iter().enumerate() {
+            let later = paths.get(at + 1..).unwrap_or_default();
+            let is_newest = || is_unused(&*files, later);
+            let segment = read_segment(&*files, path, *first, is_newest, |commit, frame| {
                 if commit <= after {
                     return Ok(());
                 }
@@ -94,10 +119,10 @@ impl Log {
             match segment {
                 Some(segment) if segment.last > after => older.push_back(segment),
                 // In the blocks as a whole, or begun and never used.
-                _ => files.remove(&path)?,
+                _ => files.remove(path)?,
             }
         }
-        let (current, file) = begin_segment(&*files, dir, last)?;
+        let (current, file) = begin_segment(&*files, dir, last).map_err(io::Error::from)?;
         Ok(Log {
             files,
             dir: dir.to_owned(),
@@ -135,15 +160,32 @@ impl Log {
     }
 
     /// Begins a new segment, so that what is in the log now can be cut off as a whole. Returns the last commit in it; `None` when
-    /// there is none.
-    pub(crate) fn turn(&mut self) -> io::Result<Option<u64>> {
+    /// there is none. After a trouble the log is as before.
+    pub(crate) fn turn(&mut self) -> Result<Option<u64>, TurnError> {
         let last = self.current.last;
         if self.current.bytes > 0 {
-            let (next, file) = begin_segment(&*self.files, &self.dir, last)?;
+            let (next, file) = self.begin_next(last)?;
             self.older.push_back(std::mem::replace(&mut self.current, next));
             self.file = file;
         }
         Ok((!self.older.is_empty()).then_some(last))
+    }
+
+    fn begin_next(&self, last: u64) -> Result<(Segment, Box<dyn StoredFile>), TurnError> {
+        let trouble = match begin_segment(&*self.files, &self.dir, last) {
+            Ok(begun) => return Ok(begun),
+            Err(NotBegun::Unsure(why)) => return Err(TurnError::Io(why)),
+            Err(NotBegun::Untouched(why)) => match Trouble::of(&why) {
+                Some(trouble) => trouble,
+                None => return Err(TurnError::Io(why)),
+            },
+        };
+        // Commits go on in the current segment, and its last record may be cut short by a crash: none may come after it. Should a power cut
+        // bring the name back, there is nothing in it.
+        match self.files.remove(&self.dir.join(segment_name(last + 1))) {
+            Err(why) if why.kind() != ErrorKind::NotFound => Err(TurnError::Io(why)),
+            _ => Err(TurnError::Trouble(trouble)),
+        }
     }
 
     /// Forgets the segments up to commit `last`, and returns the files to be removed. Should a crash bring one back, the next
@@ -216,18 +258,32 @@ fn segments(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogErr
     Ok(segments)
 }
 
+/// Whether all of these segments were begun and never used: one before them ends with the last append.
+fn is_unused(files: &dyn Files, segments: &[(u64, PathBuf)]) -> io::Result<bool> {
+    for (_, path) in segments {
+        if !MAGIC.starts_with(&files.read(path)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn segment_name(first: u64) -> String {
     format!("{first:016x}")
 }
 
 /// Makes the segment that follows commit `last`.
-fn begin_segment(files: &dyn Files, dir: &Path, last: u64) -> io::Result<(Segment, Box<dyn StoredFile>)> {
+fn begin_segment(files: &dyn Files, dir: &Path, last: u64) -> Result<(Segment, Box<dyn StoredFile>), NotBegun> {
     let path = dir.join(segment_name(last + 1));
-    let file = files.open(&path, Opening::Emptied)?;
-    file.write_at(MAGIC, 0)?;
-    file.sync()?;
+    let file = files.open(&path, Opening::Emptied).map_err(NotBegun::Untouched)?;
+    file.write_at(MAGIC, 0).map_err(NotBegun::Untouched)?;
+    file.sync().map_err(NotBegun::Unsure)?;
     if !store_fault!(NoDirectorySync) {
-        files.sync_dir(dir)?;
+        files.sync_dir(dir).map_err(|why| match Trouble::of(&why) {
+            // The directory could not be opened.
+            Some(Trouble::NoDescriptors) => NotBegun::Untouched(why),
+            _ => NotBegun::Unsure(why),
+        })?;
     }
     let segment = Segment { path, last, bytes: 0 };
     Ok((segment, file))
@@ -239,14 +295,14 @@ fn read_segment(
     files: &dyn Files,
     path: &Path,
     first: u64,
-    is_newest: bool,
+    is_newest: impl Fn() -> io::Result<bool>,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), String>,
 ) -> Result<Option<Segment>, LogError> {
     let bytes = files.read(path)?;
     let damaged = |why: String| LogError::Damaged(format!("{}: {why}", path.display()));
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         // The beginning of a segment is durable before anything else is written to it.
-        return match is_newest && MAGIC.starts_with(bytes.get(..MAGIC.len().min(bytes.len())).unwrap_or_default()) {
+        return match MAGIC.starts_with(&bytes) && is_newest()? {
             true => Ok(None),
             false => Err(damaged("it does not begin as a part of a log does".to_owned())),
         };
@@ -261,7 +317,7 @@ fn read_segment(
         rest = rest.get(length..).unwrap_or_default();
     }
     if !rest.is_empty() {
-        if !is_newest {
+        if !is_newest()? {
             return Err(damaged(format!("what follows commit {last} is damaged")));
         }
         let file = files.open(path, Opening::Kept)?;

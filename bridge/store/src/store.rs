@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::error::StoreError;
 use crate::table::{Table, TableChange, TableKey, TablePage};
+use crate::trouble::Trouble;
 use inbox_types::{ClientId, Entry, Seq};
 
 /// What one commit makes durable: all of it, or after a crash none of it. Puts have effect before removals, and changes of
@@ -77,6 +78,9 @@ pub struct PageLimit {
     pub bytes: usize,
 }
 
+/// Who is told that a store failed.
+pub type OnFailure = Box<dyn FnOnce(&StoreError) + Send>;
+
 /// A durable map from (inbox, seq) to message.
 pub trait Store: Send + Sync + 'static {
     /// Makes `batch` durable. One caller at a time.
@@ -119,6 +123,13 @@ pub trait Store: Send + Sync + 'static {
     /// Bytes of memory, roughly, that the store takes beside its engine's caches. They come down with the next checkpoint.
     fn memory_bytes(&self) -> usize {
         0
+    }
+    /// Has `tell` called once when the store fails, by whichever thread meets the failure; at once, if it has failed. Nobody else may call the
+    /// store then, so whoever waits for it must be told.
+    fn on_failure(&self, _tell: OnFailure) {}
+    /// Why new messages should be refused for now, until it can make room for them again. Reading and removing go on.
+    fn trouble(&self) -> Option<Trouble> {
+        None
     }
     /// Bytes that the file system of the store has left; `None` where that means nothing.
     fn disk_free_bytes(&self) -> Option<u64>;

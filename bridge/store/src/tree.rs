@@ -3,19 +3,45 @@
 //! The store keeps its log, and does checkpoints, in the same way on every engine; an engine is a door of one file to a library.
 
 use std::fmt::Debug;
+use std::io;
 use std::ops::Bound;
+
+use crate::trouble::Trouble;
 
 /// Largest value that may be inserted, in bytes. sled sets it: see there.
 pub(crate) const VALUE_BYTES_MAX: usize = 16 * 1024 + 16;
 
-/// What the engine, or the disk under it, said when it failed. No use of the tree after this is safe.
+/// What the engine, or the disk under it, said when it failed. No use of the tree after this is safe, unless it was a trouble.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct TreeError(pub(crate) String);
+#[error("{why}")]
+pub(crate) struct TreeError {
+    /// What it said.
+    pub(crate) why: String,
+    /// What a read lacked. Never set for a write or a sync.
+    pub(crate) trouble: Option<Trouble>,
+}
 
-impl From<std::io::Error> for TreeError {
-    fn from(error: std::io::Error) -> Self {
-        TreeError(error.to_string())
+impl TreeError {
+    /// The engine cannot be used again.
+    pub(crate) fn permanent(why: impl Into<String>) -> Self {
+        TreeError {
+            why: why.into(),
+            trouble: None,
+        }
+    }
+
+    /// A read failed.
+    pub(crate) fn of_read(why: &io::Error) -> Self {
+        TreeError {
+            why: why.to_string(),
+            trouble: Trouble::of(why),
+        }
+    }
+}
+
+impl From<io::Error> for TreeError {
+    fn from(error: io::Error) -> Self {
+        TreeError::permanent(error.to_string())
     }
 }
 

@@ -34,9 +34,11 @@ use crate::directory::{DataDirectory, OpenError};
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::log::Log;
-use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::poison::Poison;
+use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
 use crate::tree::{Tree, panic_text};
+use crate::trouble::Trouble;
 use checkpointer::{Bell, Recent};
 use inbox_types::{ClientId, Seq};
 use opening::begin;
@@ -84,8 +86,8 @@ struct Shared<T: Tree> {
     reading: RwLock<()>,
     // Keys of messages of which a scan saw pieces and no beginning. Short: taken for one push.
     strays: Mutex<HashSet<Vec<u8>>>,
-    // Why nothing works any more.
-    failure: Mutex<Option<String>>,
+    // Why nothing works any more, and who is to be told.
+    poison: Poison,
     bell: Bell,
 }
 
@@ -120,7 +122,7 @@ impl<T: Tree> TreeStore<T> {
             keeps_totals: begun.keeps_totals,
             reading: RwLock::default(),
             strays: Mutex::default(),
-            failure: Mutex::default(),
+            poison: Poison::default(),
             bell: Bell::default(),
         });
         let checkpointer = checkpointer::spawn(&shared).map_err(|why| OpenError::io(&shared.root, why))?;
@@ -167,9 +169,7 @@ impl<T: Tree> Shared<T> {
     /// Runs `work` on what is open. Whatever the engine does in it, panics included, comes out as an error.
     fn with<R>(&self, work: impl FnOnce(&Open<T>) -> Result<R, Fault>) -> Result<R, StoreError> {
         let open = self.open.read();
-        if let Some(why) = self.failure.lock().clone() {
-            return Err(StoreError::Failed(why));
-        }
+        self.poison.check()?;
         let Some(open) = open.as_ref() else {
             return Err(StoreError::Failed("it was closed".to_owned()));
         };
@@ -177,15 +177,22 @@ impl<T: Tree> Shared<T> {
         match done.unwrap_or_else(|panic| Err(Fault::Engine(panic_text(&*panic)))) {
             Ok(value) => Ok(value),
             Err(Fault::Damaged { inbox, why }) => Err(StoreError::Damaged { inbox, why }),
-            Err(Fault::Engine(why)) => Err(StoreError::Failed(self.fail(why))),
+            Err(Fault::Passing(trouble)) => Err(StoreError::Troubled(trouble)),
+            Err(Fault::Engine(why)) => Err(self.fail(why)),
         }
     }
 
     /// Ends every later call. The first reason is the one that explains the rest.
-    fn fail(&self, why: String) -> String {
-        let why = self.failure.lock().get_or_insert(why).clone();
+    fn fail(&self, why: String) -> StoreError {
+        let error = self.poison.fail(why);
         self.wake();
-        why
+        self.poison.tell();
+        error
+    }
+
+    fn disk_free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.root).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), Fault> {
@@ -282,9 +289,16 @@ impl<T: Tree> Store for TreeStore<T> {
         self.shared.recent.lock().index.weight()
     }
 
+    fn on_failure(&self, tell: OnFailure) {
+        self.shared.poison.on_failure(tell);
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.shared.refuses()
+    }
+
     fn disk_free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.shared.root).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        self.shared.disk_free_bytes()
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -56,6 +56,12 @@ counters! {
     refused_memory_full,
     /// Inboxes whose durable mail left memory because the budget was nearly used up.
     paged_out,
+    /// Publishes refused because the store lacked something for now.
+    refused_store_troubled,
+    /// Times that the store began to refuse new messages for that.
+    store_troubles,
+    /// Reads of the store that lacked something, and were tried again.
+    reads_retried,
     /// Publishes refused because the store failed.
     refused_store_failed,
     /// Messages that expired.

@@ -82,6 +82,9 @@ pub enum Refusal {
     /// The memory budget is used up.
     #[error("the broker's memory budget is used up; send again when its readers have taken what waits for them")]
     MemoryFull,
+    /// The store cannot take more for now, and recovers by itself.
+    #[error("the broker's store cannot make room for new messages now; send again in a minute")]
+    StoreTroubled,
     /// The store failed; nothing more is acknowledged.
     #[error("the broker's store is failing; send again after it was restarted")]
     StoreFailed,

@@ -48,7 +48,7 @@ impl InboxCommandError {
     /// How the process ends after this.
     pub fn exit(&self) -> Exit {
         match self {
-            InboxCommandError::Store(StoreError::Failed(_)) => Exit::StoreFailed,
+            InboxCommandError::Store(StoreError::Failed(_) | StoreError::Troubled(_)) => Exit::StoreFailed,
             InboxCommandError::Store(StoreError::Damaged { .. }) => Exit::DataUnusable,
             InboxCommandError::Output(_) | InboxCommandError::NotConfirmed(_) => Exit::Failed,
         }

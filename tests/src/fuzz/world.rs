@@ -110,7 +110,7 @@ impl World {
         let mut pages = 0;
         while let Some(request) = self.single.next_read() {
             pages += 1;
-            if let Some(page) = self.single.fetch(&self.store, &request) {
+            if let Ok(Some(page)) = self.single.fetch(&self.store, &request) {
                 self.single.hand_over(&request, page);
             }
         }

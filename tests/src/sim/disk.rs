@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_bridge::simulated::SimStore;
+use inbox_bridge::simulated::{Lack, SimStore};
 use inbox_bridge::{
     Batch, ClientId, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey, TablePage,
 };
@@ -40,11 +40,22 @@ impl Disk {
         Disk(Arc::new(Mutex::new(state)))
     }
 
-    /// A batch is going to be written; there may be a checkpoint before it.
+    /// A batch is going to be written; there may be a checkpoint before it, or one that lacks something and changes nothing.
     pub(super) fn begin(&self, random: &mut Random) {
         if random.percent(10) {
-            let done = self.state().machine.checkpoint();
-            done.expect("the disk works");
+            let lack = random.pick(&[
+                None,
+                None,
+                Some(Lack::Descriptors),
+                Some(Lack::Names),
+                Some(Lack::Bytes),
+            ]);
+            let state = self.state();
+            state.machine.set_lack(lack);
+            let done = state.machine.checkpoint();
+            state.machine.set_lack(None);
+            let is_passing = lack.is_some() && matches!(done, Err(StoreError::Troubled(_)));
+            assert!(done.is_ok() || is_passing, "{lack:?}: {done:?}");
         }
     }
 

@@ -256,6 +256,7 @@ impl Model {
                 Outcome::Refused(Refusal::StoreFailed) => {
                     check(self.failed, || format!("refused by a healthy store: {it}"))?
                 }
+                Outcome::Refused(Refusal::StoreTroubled) => return Err(TestCaseError::fail("the store lacks nothing")),
                 Outcome::Refused(Refusal::DiskFull) => return Err(TestCaseError::fail("the disk is not full")),
                 Outcome::Refused(Refusal::MemoryFull) => return Err(TestCaseError::fail("there is no budget")),
             }

@@ -54,7 +54,7 @@ impl Broker {
     fn read(&self) {
         self.requests
             .try_iter()
-            .for_each(|request| self.hub.read(&self.store, &request));
+            .for_each(|request| _ = self.hub.read(&self.store, &request));
     }
 
     fn accepted(&self) -> BTreeSet<u64> {

@@ -132,7 +132,7 @@ fn an_unreadable_inbox_refuses_and_still_removes() {
     desk.acknowledge(1);
     desk.publish();
     desk.mailbox.visit_at = None;
-    desk.step(|mailbox, cx, fx| mailbox.refuse_waiting(cx, fx));
+    desk.step(|mailbox, cx, fx| mailbox.refuse_waiting(Refusal::StoreFailed, cx, fx));
     assert_eq!(
         desk.port.take_settled(),
         [(Ticket(2), Outcome::Refused(Refusal::StoreFailed))]

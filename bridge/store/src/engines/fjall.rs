@@ -118,7 +118,7 @@ impl FjallTree {
             #[cfg(test)]
             is_broken: false,
         };
-        tree.sync().map_err(|why| directory.damaged(why.0))?;
+        tree.sync().map_err(|why| directory.damaged(why.why))?;
         sync_dir(&dir.join("keyspaces"))?;
         sync_dir(dir)?;
         Ok(tree)
@@ -163,7 +163,7 @@ impl Tree for FjallTree {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Slice>, TreeError> {
-        Ok(self.keyspace.get(key)?)
+        self.keyspace.get(key).map_err(of_read)
     }
 
     fn range(
@@ -172,13 +172,13 @@ impl Tree for FjallTree {
         to: Bound<Vec<u8>>,
     ) -> impl DoubleEndedIterator<Item = Result<Pair<Self>, TreeError>> {
         let range = self.keyspace.range::<Vec<u8>, _>((from, to));
-        range.map(|item| item.into_inner().map_err(TreeError::from))
+        range.map(|item| item.into_inner().map_err(of_read))
     }
 
     fn sync(&self) -> Result<(), TreeError> {
         #[cfg(test)]
         if self.is_broken {
-            return Err(TreeError("broken for a test".to_owned()));
+            return Err(TreeError::permanent("broken for a test"));
         }
         // fdatasync: that the journal has grown is made durable, too; only times are not.
         Ok(self.db.persist(PersistMode::SyncData)?)
@@ -265,12 +265,19 @@ fn open_error(directory: &DataDirectory, error: Error) -> OpenError {
     }
 }
 
+fn of_read(error: Error) -> TreeError {
+    match error {
+        Error::Io(why) | Error::Storage(LsmError::Io(why)) => TreeError::of_read(&why),
+        other => other.into(),
+    }
+}
+
 impl From<Error> for TreeError {
     fn from(error: Error) -> Self {
         match error {
             Error::Io(why) | Error::Storage(LsmError::Io(why)) => why.into(),
-            Error::Poisoned => TreeError("fjall gave up after an error of the disk, which the log names".to_owned()),
-            other => TreeError(format!("fjall says: {other:?}")),
+            Error::Poisoned => TreeError::permanent("fjall gave up after an error of the disk, which the log names"),
+            other => TreeError::permanent(format!("fjall says: {other:?}")),
         }
     }
 }

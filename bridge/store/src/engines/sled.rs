@@ -14,15 +14,20 @@
 //!   point, so such a file is removed before.
 //! * It panics on some damage. Opening catches that here; the store catches it everywhere else.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::fs::Dir;
 
 use crate::directory::{DataDirectory, OpenError, sync_dir};
 use crate::table::TABLE_KEY_BYTES_MAX;
@@ -71,6 +76,8 @@ pub(crate) struct SledTree {
     db: ::sled::Db,
     log: File,
     blobs: PathBuf,
+    // Held open, for a sync must not need a descriptor; locked for one look.
+    blob_names: Mutex<Dir>,
     /// What was written since the last sync began, by [`weight`].
     unsynced: AtomicUsize,
 }
@@ -93,13 +100,18 @@ impl SledTree {
             .flush_every_ms(None);
         let db = open_patiently(&config, directory)?;
         let open_log = File::open(&log).map_err(|why| OpenError::io(&log, why))?;
+        let blobs = dir.join("blobs");
+        let blob_names = File::open(&blobs)
+            .and_then(|dir| Dir::new(dir).map_err(io::Error::from))
+            .map_err(|why| OpenError::io(&blobs, why))?;
         let tree = SledTree {
             db,
             log: open_log,
-            blobs: dir.join("blobs"),
+            blobs,
+            blob_names: Mutex::new(blob_names),
             unsynced: AtomicUsize::new(0),
         };
-        tree.sync().map_err(|why| directory.damaged(why.0))?;
+        tree.sync().map_err(|why| directory.damaged(why.why))?;
         let conf = dir.join("conf");
         File::open(&conf)
             .and_then(|conf| conf.sync_all())
@@ -136,7 +148,7 @@ impl Tree for SledTree {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Self::Slice>, TreeError> {
-        Ok(self.db.get(key)?)
+        self.db.get(key).map_err(of_read)
     }
 
     fn range(
@@ -145,7 +157,7 @@ impl Tree for SledTree {
         to: Bound<Vec<u8>>,
     ) -> impl DoubleEndedIterator<Item = Result<Pair<Self>, TreeError>> {
         let range = self.db.range((from, to));
-        range.map(|item| item.map_err(TreeError::from))
+        range.map(|item| item.map_err(of_read))
     }
 
     fn sync(&self) -> Result<(), TreeError> {
@@ -153,8 +165,15 @@ impl Tree for SledTree {
         self.unsynced.store(0, Relaxed);
         self.db.flush()?;
         // No page is large enough for a file of its own. Should sled think otherwise, the file must not be forgotten.
-        for blob in fs::read_dir(&self.blobs)? {
-            File::open(blob?.path())?.sync_all()?;
+        let mut names = self.blob_names.lock();
+        names.rewind();
+        for name in names.by_ref() {
+            let name = name.map_err(io::Error::from)?;
+            let name = OsStr::from_bytes(name.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            File::open(self.blobs.join(name))?.sync_all()?;
             File::open(&self.blobs)?.sync_all()?;
         }
         Ok(self.log.sync_data()?)
@@ -175,7 +194,14 @@ fn weight(value_bytes: usize) -> usize {
 
 impl From<::sled::Error> for TreeError {
     fn from(error: ::sled::Error) -> Self {
-        TreeError(error.to_string())
+        TreeError::permanent(error.to_string())
+    }
+}
+
+fn of_read(error: ::sled::Error) -> TreeError {
+    match error {
+        ::sled::Error::Io(why) => TreeError::of_read(&why),
+        other => other.into(),
     }
 }
 

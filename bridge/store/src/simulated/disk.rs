@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
+use super::lack::Lack;
 use crate::files::{Files, Opening, StoredFile};
 
 /// What is kept of a write, or not, as a whole.
@@ -33,6 +35,8 @@ struct State {
     files: Vec<File>,
     /// Operations until the power goes off.
     left: Option<usize>,
+    /// What there is none of for now.
+    lack: Option<Lack>,
     /// How often it went off: a file that was opened before is of another life.
     life: u64,
 }
@@ -121,6 +125,11 @@ impl SimDisk {
     /// Operations until the power goes off, if it does.
     pub(crate) fn left(&self) -> Option<usize> {
         self.0.lock().left
+    }
+
+    /// From now on there is none of it, or enough of everything again.
+    pub(crate) fn set_lack(&self, lack: Option<Lack>) {
+        self.0.lock().lack = lack;
     }
 
     /// One operation, here or on something else of the same machine.
@@ -227,6 +236,14 @@ impl State {
         }
     }
 
+    /// What every opening of a file or a directory needs.
+    fn descriptor(&self) -> io::Result<()> {
+        match self.lack {
+            Some(Lack::Descriptors) => Err(Errno::MFILE.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn file(&mut self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
             Some(Inode::File(number)) => Ok(*number),
@@ -250,6 +267,7 @@ impl Files for SimDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut state = self.0.lock();
         state.step()?;
+        state.descriptor()?;
         let number = state.file(path)?;
         Ok(state.files[number].now.clone())
     }
@@ -274,8 +292,10 @@ impl Files for SimDisk {
     fn open(&self, path: &Path, opening: Opening) -> io::Result<Box<dyn StoredFile>> {
         let mut state = self.0.lock();
         state.step()?;
+        state.descriptor()?;
         let number = match state.file(path) {
             Ok(number) => number,
+            Err(_) if state.lack == Some(Lack::Names) => return Err(Errno::NOSPC.into()),
             Err(why) if why.kind() == ErrorKind::NotFound => {
                 let dir = parent(path)?.to_owned();
                 if !state.names.contains_key(&dir) {
@@ -318,6 +338,7 @@ impl Files for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.step()?;
+        state.descriptor()?;
         let (synced, others) = std::mem::take(&mut state.unsynced)
             .into_iter()
             .partition(|renaming: &Renaming| renaming.dir == dir);
@@ -352,6 +373,12 @@ impl Handle {
 
 impl StoredFile for Handle {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        {
+            let state = self.disk.0.lock();
+            if state.lack == Some(Lack::Bytes) && state.files[self.number].now.is_empty() {
+                return Err(Errno::NOSPC.into());
+            }
+        }
         self.with(|file| file.edit(Edit::Write(at as usize, bytes.to_vec())))
     }
 

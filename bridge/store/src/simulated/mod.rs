@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "for tests only")]
 
 mod disk;
+mod lack;
 mod tree;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use crate::error::StoreError;
 use crate::store::Store;
 use crate::tree_store::{CheckpointOptions, TreeStore};
 use disk::SimDisk;
+pub use lack::Lack;
 pub(crate) use tree::SimTree;
 
 /// Where the store is on the simulated disk.
@@ -80,6 +82,11 @@ impl SimStore {
         self.disk.power_off_after(operations);
     }
 
+    /// From now on there is none of it, or enough of everything again. Commits need nothing of it.
+    pub fn set_lack(&self, lack: Option<Lack>) {
+        self.disk.set_lack(lack);
+    }
+
     /// Whether the power is off, or will be.
     pub fn is_doomed(&self) -> bool {
         self.disk.left().is_some()
@@ -96,6 +103,7 @@ impl SimStore {
     /// # Errors
     /// A store that cannot be opened.
     pub fn restart(&mut self, seed: u64, then_off_after: Option<usize>) -> Result<(), OpenError> {
+        self.disk.set_lack(None);
         self.disk.power_off_after(0);
         self.store = None;
         self.disk.restart(seed);

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::{AT_ONCE, batch_of};
 use crate::contract::{all, change, entry, id, table};
 use crate::record::PIECE_BYTES;
-use crate::simulated::SimStore;
-use crate::{Batch, InboxRecord, PageLimit, Store, StoreError, Table, TableChange, TableKey};
+use crate::simulated::{Lack, SimStore};
+use crate::{Batch, InboxRecord, PageLimit, Store, StoreError, Table, TableChange, TableKey, Trouble};
 use inbox_types::{ClientId, Entry, Seq};
 
 const INBOXES: [&str; 3] = ["a", "ab", "b"];
@@ -22,6 +22,8 @@ enum Step {
     /// Puts of (inbox, how far back its seq may be, payload bytes), and removals by place among all that there are.
     Commit(Vec<(usize, u64, usize)>, Vec<prop::sample::Index>, bool),
     Checkpoint,
+    /// A checkpoint that there is something too little for.
+    Lacking(Lack),
     /// How many operations later, of what seed, and how many operations later again while the store is being opened.
     Crash(usize, u64, Option<usize>),
     Reopen,
@@ -35,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (puts, removals, any::<bool>()).prop_map(|(p, r, s)| Step::Commit(p, r, s)),
         3 => Just(Step::Checkpoint),
+        2 => prop::sample::select(vec![Lack::Descriptors, Lack::Names, Lack::Bytes]).prop_map(Step::Lacking),
         2 => (0usize..60, any::<u32>(), prop::option::of(0usize..20))
             .prop_map(|(n, seed, again)| Step::Crash(n, seed.into(), again)),
         1 => Just(Step::Reopen),
@@ -203,10 +206,20 @@ impl World {
         }
     }
 
+    /// A checkpoint finds none of something, and may be tried again.
+    fn lacks(&mut self, lack: Lack) {
+        self.machine.set_lack(Some(lack));
+        let done = self.machine.checkpoint();
+        self.machine.set_lack(None);
+        let is_passing = matches!(done, Ok(()) | Err(StoreError::Troubled(_)));
+        assert!(is_passing || self.machine.is_doomed(), "{lack:?}: {done:?}");
+    }
+
     fn take(&mut self, step: Step) {
         match step {
             Step::Commit(puts, removals, reserve) => self.commit(&puts, &removals, reserve),
             Step::Checkpoint => _ = self.machine.checkpoint(),
+            Step::Lacking(lack) => self.lacks(lack),
             Step::Crash(after, ..) => self.machine.power_off_after(after),
             Step::Reopen => {}
         }
@@ -226,6 +239,40 @@ fn a_commit_that_waits_for_a_failing_checkpoint_is_told() {
             store.commit(&batch_of("bob", 9..=9)),
             Err(StoreError::Failed(_))
         ));
+    }
+}
+
+/// Goal: a checkpoint that finds no descriptor or no space changes nothing: commits and reads go on, a crash loses nothing, and the next one
+/// works.
+#[test]
+fn a_checkpoint_that_lacks_something_is_tried_again() {
+    for (lack, trouble) in [
+        (Lack::Descriptors, Trouble::NoDescriptors),
+        (Lack::Names, Trouble::NoSpace),
+        (Lack::Bytes, Trouble::NoSpace),
+    ] {
+        let mut world = World::new();
+        for seed in 0..20 {
+            world.commit(&[(0, 0, 3000), (1, 0, 10)], &[], true);
+            world.machine.set_lack(Some(lack));
+            for _ in 0..2 {
+                let done = world.machine.checkpoint();
+                assert!(
+                    matches!(done, Err(StoreError::Troubled(told)) if told == trouble),
+                    "{lack:?}: {done:?}"
+                );
+                world.commit(&[(2, 0, 50)], &[], false);
+                world.check();
+            }
+            world.machine.set_lack(None);
+            if seed % 2 == 0 {
+                world.machine.power_off_after(seed as usize % 3);
+                world.commit(&[(1, 0, 4000)], &[], true);
+                world.restart(seed, None);
+            }
+            world.machine.checkpoint().unwrap();
+            world.check();
+        }
     }
 }
 

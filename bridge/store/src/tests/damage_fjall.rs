@@ -199,6 +199,7 @@ fn check(store: &dyn Store) {
                 assert!(page.entries.into_iter().eq(expected));
             }
             Err(StoreError::Failed(why) | StoreError::Damaged { why, .. }) => assert!(!why.is_empty()),
+            Err(StoreError::Troubled(trouble)) => panic!("{trouble}"),
         }
     }
 }

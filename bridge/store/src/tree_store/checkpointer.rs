@@ -6,6 +6,8 @@
 //!
 //! A crash at any point leaves the log as it was, or cut as a whole; what a checkpoint did in vain is done again.
 
+mod trying;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -21,8 +23,10 @@ use crate::fault::store_fault;
 use crate::index::Index;
 use crate::store::{Batch, InboxRecord};
 use crate::tree::{Tree, panic_text};
+use crate::trouble::Trouble;
 use crate::{checkpoint, key, tables};
 use inbox_types::{ClientId, Seq};
+use trying::Trying;
 
 /// How many bytes of log there may be for one of memory: removals leave the memory at once, and the log with the next checkpoint.
 const LOG_PER_MEMORY: usize = 4;
@@ -47,6 +51,8 @@ pub(super) struct Recent {
     is_behind: bool,
     /// When the first commit came that no checkpoint has begun with.
     since: Option<Instant>,
+    /// Why checkpoints wait.
+    trouble: Option<Trouble>,
 }
 
 impl Recent {
@@ -61,6 +67,7 @@ impl Recent {
             logged_bytes: 0,
             is_behind: false,
             since: None,
+            trouble: None,
         }
     }
 
@@ -145,6 +152,17 @@ impl Bell {
         self.state.lock().is_ended
     }
 
+    /// Waits for so long, whoever rings. Tells whether to go on.
+    fn pause(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if !self.wait(Some(until)) {
+                return false;
+            }
+        }
+        !self.is_ended()
+    }
+
     /// Waits until somebody rings, or it is `due`. Tells whether to go on.
     fn wait(&self, due: Option<Instant>) -> bool {
         let mut state = self.state.lock();
@@ -175,13 +193,22 @@ pub(super) fn spawn<T: Tree>(shared: &Arc<Shared<T>>) -> std::io::Result<JoinHan
 }
 
 fn run<T: Tree>(shared: &Shared<T>) {
+    let mut trying = Trying::default();
     loop {
         let due = shared.recent.lock().due(&shared.options);
         if due.is_some_and(|due| due <= Instant::now()) {
-            if let Err(error) = shared.checkpoint() {
-                // The next commit tells everyone.
-                tracing::error!(%error, "messages cannot be moved from the log");
-                return;
+            match shared.checkpoint() {
+                Ok(()) => shared.is_over(&mut trying),
+                Err(StoreError::Troubled(trouble)) => {
+                    if !shared.is_troubled(trouble, &mut trying) {
+                        return;
+                    }
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "messages cannot be moved from the log");
+                    return;
+                }
             }
             if shared.bell.is_ended() {
                 return;
@@ -222,7 +249,12 @@ impl<T: Tree> Shared<T> {
     /// Waits while the log is full: then commits come as fast as checkpoints take them.
     pub(super) fn wait_for_room(&self) {
         let mut recent = self.recent.lock();
-        while recent.fills(&self.options, 1) && self.failure.lock().is_none() && !self.bell.is_ended() {
+        // In trouble nobody knows how long that takes: new messages are refused then, and what was taken in before is written.
+        while recent.fills(&self.options, 1)
+            && recent.trouble.is_none()
+            && self.poison.check().is_ok()
+            && !self.bell.is_ended()
+        {
             self.bell.room.wait(&mut recent);
         }
     }
@@ -242,7 +274,10 @@ impl<T: Tree> Shared<T> {
     fn try_checkpoint(&self) -> Result<(), StoreError> {
         let (last, reserved, before, highest) = {
             let mut log = self.log.lock();
-            let turned = self.with(|_| log.turn().map_err(engine))?;
+            let turned = self.with(|_| {
+                self.look_for_space()?;
+                log.turn().map_err(Fault::from)
+            })?;
             let mut recent = self.recent.lock();
             recent.since = None;
             let Some(last) = turned else { return Ok(()) };

@@ -27,6 +27,7 @@ pub(super) struct Begun {
 pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begun, OpenError> {
     let damaged = |fault| match fault {
         Fault::Engine(why) | Fault::Damaged { why, .. } => directory.damaged(why),
+        Fault::Passing(trouble) => OpenError::io(&directory.engine_dir(), trouble.into()),
     };
     if directory.is_new() {
         let zero = 0_u64.to_be_bytes();

@@ -72,9 +72,9 @@ impl From<&Outcome> for Answer {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Accepted(_) => Answer::SUCCESS,
-            Outcome::Refused(refusal @ (Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull)) => {
-                Answer::refused(reason::QUOTA_EXCEEDED, &refusal.to_string())
-            }
+            Outcome::Refused(
+                refusal @ (Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled),
+            ) => Answer::refused(reason::QUOTA_EXCEEDED, &refusal.to_string()),
             Outcome::Refused(refusal @ Refusal::StoreFailed) => {
                 Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &refusal.to_string())
             }

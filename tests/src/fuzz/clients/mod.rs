@@ -215,7 +215,7 @@ impl Run {
                 return;
             };
             // It may be of a reader who has gone meanwhile: then the next one is looked at.
-            let page = self.world.single.fetch(&self.world.store, &request);
+            let page = self.world.single.fetch(&self.world.store, &request).ok().flatten();
             self.fetched = page.map(|page| (request, page));
         }
     }

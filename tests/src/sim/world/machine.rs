@@ -97,11 +97,11 @@ impl World {
             return Ok(());
         };
         match page {
-            None => {
-                if let Some(page) = broker.fetch(&self.disk, &request) {
-                    self.pages.push_back((request, Some(page)));
-                }
-            }
+            None => match broker.fetch(&self.disk, &request) {
+                Ok(Some(page)) => self.pages.push_back((request, Some(page))),
+                Ok(None) => {}
+                Err(_trouble) => self.pages.push_back((request, None)),
+            },
             Some(page) => broker.hand_over(&request, page),
         }
         self.take_notes()

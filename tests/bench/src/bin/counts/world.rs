@@ -116,7 +116,12 @@ impl World {
     /// Reads the pages that readers wait for.
     pub(crate) fn read_pages(&self) {
         while let Some(request) = self.single.next_read() {
-            let page = self.single.fetch(&self.store, &request).expect("the reader is there");
+            let page = self
+                .single
+                .fetch(&self.store, &request)
+                .ok()
+                .flatten()
+                .expect("the reader is there");
             self.single.hand_over(&request, page);
         }
     }

@@ -1,0 +1,69 @@
+//! Pages of the store for readers that come, and what is found in them.
+
+use super::{Hub, ReadRequest};
+use crate::limits::PAGE_MESSAGES_MAX;
+use inbox_store::{Page, PageLimit, Store, StoreError, Trouble};
+use inbox_types::{ClientId, Entry, PAGE_BYTES_MAX, Seq};
+
+impl Hub {
+    /// Does what a reader asked for. Blocks on the store. What it lacked, if it did: then the reader waits, and the same is to be asked for
+    /// again.
+    pub fn read(&self, store: &dyn Store, request: &ReadRequest) -> Option<Trouble> {
+        match self.fetch(store, request) {
+            Ok(Some(page)) => self.hand_over(request, page),
+            Ok(None) => {}
+            Err(trouble) => return Some(trouble),
+        }
+        None
+    }
+
+    /// The first half of [`Hub::read`]: the page, if it is still wanted. A simulator lets time pass between the halves.
+    ///
+    /// # Errors
+    /// What the store lacked; it is to be tried again.
+    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Page>, Trouble> {
+        let limit = PageLimit {
+            messages: PAGE_MESSAGES_MAX,
+            bytes: PAGE_BYTES_MAX,
+        };
+        let wanted = self.step_existing(&request.inbox, self.clock.now(), |mailbox, _, _| {
+            mailbox.is_attached(request.attachment)
+        });
+        if wanted != Some(true) {
+            return Ok(None);
+        }
+        match store.read(&request.inbox, request.after, limit) {
+            Ok(page) => Ok(Some(page)),
+            Err(StoreError::Troubled(trouble)) => {
+                self.counters.reads_retried.add(1);
+                Err(trouble)
+            }
+            Err(error) => {
+                self.observer.unreadable(&request.inbox, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The second half of [`Hub::read`].
+    pub fn hand_over(&self, request: &ReadRequest, page: Page) {
+        self.counters.pages_read.add(1);
+        self.step_existing(&request.inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.page(request.attachment, page, cx, fx);
+        });
+    }
+
+    /// The client of `inbox` cannot be sent this message; it stays, and the next ones go on.
+    pub fn skip(&self, inbox: &ClientId, seq: Seq) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| mailbox.skip(seq, cx, fx));
+    }
+
+    /// Messages that expired leave their inbox. `entries` were just read from the store.
+    pub fn expire(&self, inbox: &ClientId, entries: &[Entry]) {
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            for entry in entries {
+                mailbox.expire_stored(entry, cx, fx);
+            }
+        });
+    }
+}
