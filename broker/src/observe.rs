@@ -9,12 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Identity;
 use bytes::Bytes;
 use inbox_bridge::{ClientId, Left, MemoryBudget, Observer, Pressure, Qos, Seq, StoreError, Trouble};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
-use mqtt_session::Shared;
+use mqtt_session::{Publication, Shared, Taken};
 use pubsub::{OrdinaryMessage, PublishError, Router};
 
 const METRICS_EVERY: Duration = Duration::from_secs(10);
@@ -107,16 +108,23 @@ impl Observer for Watcher {
 
 /// Publishes events as they come and numbers now and then, for ever.
 pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc::Receiver<Event>) {
-    publish(&router, "version".into(), env!("CARGO_PKG_VERSION").into(), true).await;
+    publish(
+        &shared,
+        &router,
+        "version".into(),
+        env!("CARGO_PKG_VERSION").into(),
+        true,
+    )
+    .await;
     let mut ticks = tokio::time::interval(METRICS_EVERY);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 shared.metrics.refusals.tell_left_out(shared.hub.now().mono);
-                publish(&router, "metrics".into(), metrics(&shared, &router), true).await;
+                publish(&shared, &router, "metrics".into(), metrics(&shared, &router), true).await;
             }
             Some(event) = events.recv() => {
-                publish(&router, format!("event/{}", event.name), event.payload, false).await;
+                publish(&shared, &router, format!("event/{}", event.name), event.payload, false).await;
             }
         }
     }
@@ -149,16 +157,23 @@ pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
     Value::Object(object).to_string()
 }
 
-async fn publish(router: &Router, name: String, payload: String, retain: bool) {
-    let Ok(from) = ClientId::new("$inboxd") else { return };
-    let message = OrdinaryMessage {
-        topic: format!("$SYS/inboxd/{name}").into(),
-        retain,
+async fn publish(shared: &Shared, router: &Router, name: String, payload: String, retain: bool) {
+    let topic = format!("$SYS/inboxd/{name}");
+    let said = || Publication {
         qos: Qos::AtLeastOnce,
-        from,
-        expiry: None,
+        retain,
+        message_expiry: None,
         payload: Bytes::from(payload),
         properties: None,
+    };
+    let intake = shared.intake(shared.hub.now());
+    let message = match intake.take(&Identity::broker(), &topic, said) {
+        Ok(Taken::Ordinary(message)) => message,
+        Ok(Taken::Inbox(..)) => return,
+        Err(error) => {
+            tracing::debug!(%error, name, "a $SYS message was not published");
+            return;
+        }
     };
     let mut published = router.publish(message.clone()).await;
     if published == Err(PublishError::RetainedFull) {

@@ -1,54 +1,266 @@
-//! The door for everything that is published by clients and for them: who, and where to; then the access rules; then an inbox or the
-//! router.
+//! The door for everything that is published, by clients, for them (wills), and by the broker (`$SYS`): who says what, and where; then the
+//! access rules; then a message for an inbox or for the router. Messages are made here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use access::{Access, Action, Denied, Identity};
-use inbox_types::ClientId;
+use bytes::Bytes;
+use inbox_types::{Age, ClientId, Expiry, Message, Now, Properties, Qos, Refusal};
 use mqtt_codec::reason;
+use pubsub::OrdinaryMessage;
 
-use crate::address::Destination;
+use crate::address::{Destination, InboxNames};
 
-/// Where a message goes that may go there.
+/// The user properties of a message from an inbox that the broker sets itself (contract rule 7).
+const ID: &str = "id";
+const OWN_NAMES: [&str; 4] = [ID, "seq", "from", "at"];
+
+/// What somebody wants published, but for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// Somebody's inbox.
-    Inbox(ClientId),
-    /// Publish/subscribe.
-    Ordinary,
+pub struct Publication {
+    /// With which QoS.
+    pub qos: Qos,
+    /// Whether it is to be retained; means nothing for an inbox (contract rule 1).
+    pub retain: bool,
+    /// In seconds.
+    pub message_expiry: Option<u32>,
+    /// The application's bytes: a copy that shares no buffer with anything else, and counts against the memory budget if it is ordinary.
+    pub payload: Bytes,
+    /// What is said about the payload.
+    pub properties: Option<Box<Properties>>,
+}
+
+/// A message that may go where it is to go.
+#[derive(Debug, Clone)]
+pub enum Taken {
+    /// To somebody's inbox.
+    Inbox(ClientId, Arc<Message>),
+    /// To the router.
+    Ordinary(OrdinaryMessage),
 }
 
 /// Why a message goes nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Shut {
+pub enum Shut {
     /// Its publisher may not publish there.
     #[error(transparent)]
     Denied(Denied),
     /// Nothing is there.
     #[error("{0}")]
     Nowhere(&'static str),
+    /// The broker has no room for it.
+    #[error(transparent)]
+    Full(Refusal),
 }
 
 impl Shut {
     /// What MQTT 5 clients are answered.
-    pub(crate) fn reason(self) -> u8 {
+    pub fn reason(self) -> u8 {
         match self {
             Shut::Nowhere(_) | Shut::Denied(Denied::Reserved) => reason::TOPIC_NAME_INVALID,
             Shut::Denied(_) => reason::NOT_AUTHORIZED,
+            Shut::Full(_) => reason::QUOTA_EXCEEDED,
         }
     }
 }
 
-/// Where a message of `who` on `topic` goes. `destination` is what the topic names.
-#[inline]
-pub(crate) fn door(access: &Access, who: &Identity, destination: Destination, topic: &str) -> Result<Door, Shut> {
-    if let Some(target) = destination.target(topic) {
-        let decided = access.decide(who, Action::Publish(target));
-        decided.map_err(Shut::Denied)?;
+/// The door as it is at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct Intake<'b> {
+    /// Who may publish what.
+    pub access: &'b Access,
+    /// Which topics are inboxes.
+    pub names: &'b InboxNames,
+    /// The time.
+    pub now: Now,
+    /// The age of the store at that time, which waiting is measured by.
+    pub age: Age,
+    /// How long mail is kept that asks for no expiry of its own.
+    pub time_to_live: Duration,
+}
+
+impl Intake<'_> {
+    /// Takes what `who` publishes to `topic`, a valid topic name.
+    ///
+    /// # Errors
+    /// It goes nowhere.
+    pub fn take(&self, who: &Identity, topic: &str, said: impl FnOnce() -> Publication) -> Result<Taken, Shut> {
+        self.take_for(who, self.names.destination(topic), topic, |_| said())
     }
-    match destination {
-        Destination::Inbox(owner) => Ok(Door::Inbox(owner)),
-        Destination::Ordinary => Ok(Door::Ordinary),
-        // The broker's own messages for these go straight to the router.
-        Destination::Reserved => Err(Shut::Denied(Denied::Reserved)),
-        Destination::Forbidden(why) => Err(Shut::Nowhere(why)),
+
+    /// As [`Intake::take`], by somebody who knows already what `topic` names. `said` is called when it may go there, with where that is.
+    #[inline]
+    pub fn take_for(
+        &self,
+        who: &Identity,
+        destination: Destination,
+        topic: &str,
+        said: impl FnOnce(&Destination) -> Publication,
+    ) -> Result<Taken, Shut> {
+        if let Some(target) = destination.target(topic) {
+            let decided = self.access.decide(who, Action::Publish(target));
+            decided.map_err(Shut::Denied)?;
+        }
+        if let Destination::Forbidden(why) = destination {
+            return Err(Shut::Nowhere(why));
+        }
+        let said = said(&destination);
+        Ok(match destination {
+            Destination::Inbox(owner) => Taken::Inbox(owner, Arc::new(self.mail(who, said))),
+            _ => Taken::Ordinary(self.ordinary(who, topic, said)),
+        })
+    }
+
+    fn mail(&self, who: &Identity, said: Publication) -> Message {
+        let (id, properties) = as_mail(said.properties);
+        Message {
+            from: who.client_id().clone(),
+            id,
+            at: self.now.wall,
+            expiry: Expiry::new(self.age, said.message_expiry, self.time_to_live),
+            qos: said.qos,
+            payload: said.payload,
+            properties,
+        }
+    }
+
+    fn ordinary(&self, who: &Identity, topic: &str, said: Publication) -> OrdinaryMessage {
+        OrdinaryMessage {
+            topic: Arc::from(topic),
+            retain: said.retain,
+            qos: said.qos,
+            from: who.client_id().clone(),
+            expiry: pubsub::expiry(self.age, said.message_expiry),
+            payload: said.payload,
+            properties: said.properties,
+        }
+    }
+}
+
+/// The sender's `id`, and its other properties without those names that the broker sets itself (contract rule 7).
+fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>, Option<Box<Properties>>) {
+    let Some(mut properties) = properties else {
+        return (None, None);
+    };
+    let id = properties
+        .user
+        .iter()
+        .find(|(name, _)| **name == *ID)
+        .map(|(_, value)| value.clone());
+    properties
+        .user
+        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_types::fault!(ForgedFrom));
+    (id, Some(properties).filter(|rest| !rest.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use access::Anonymous;
+    use inbox_types::{Clock, SystemClock};
+
+    fn said(user: &[(&str, &str)]) -> Publication {
+        let user: Vec<_> = user
+            .iter()
+            .map(|(name, value)| (Box::from(*name), Box::from(*value)))
+            .collect();
+        let properties = Properties {
+            user,
+            ..Properties::default()
+        };
+        Publication {
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            message_expiry: Some(60),
+            payload: Bytes::from_static(b"hello"),
+            properties: (!properties.is_empty()).then(|| Box::new(properties)),
+        }
+    }
+
+    /// What becomes of a publication of `who`.
+    fn take(who: &Identity, topic: &str, user: &[(&str, &str)]) -> Result<Taken, Shut> {
+        let intake = Intake {
+            access: &Access::new(Arc::new(Anonymous { is_everywhere: false })),
+            names: &InboxNames::new(""),
+            now: now(),
+            age: Age::default(),
+            time_to_live: Duration::from_secs(3600),
+        };
+        intake.take(who, topic, || said(user))
+    }
+
+    fn now() -> Now {
+        SystemClock::default().now()
+    }
+
+    fn alice() -> Identity {
+        Identity::anonymous(ClientId::new("alice").unwrap())
+    }
+
+    #[test]
+    fn rule_07_nobody_can_name_the_sender() {
+        // Goal: contract rule 7 for all that is published to inboxes, wills too: `id` is the sender's, and `seq`, `from` and `at` are
+        // the broker's alone.
+        let user = [
+            ("from", "the-president"),
+            ("id", "w1"),
+            ("colour", "red"),
+            ("seq", "1"),
+            ("at", "0"),
+            ("id", "w2"),
+        ];
+        let Ok(Taken::Inbox(owner, message)) = take(&alice(), "bob", &user) else {
+            panic!("it goes to an inbox");
+        };
+        assert_eq!((owner.as_str(), message.from.as_str()), ("bob", "alice"));
+        assert_eq!(message.id.as_deref(), Some("w1"));
+        let kept = message.properties.as_ref().unwrap();
+        assert_eq!(kept.user, [(Box::from("colour"), Box::from("red"))]);
+        for user in [&[("from", "the-president")][..], &[]] {
+            let Ok(Taken::Inbox(_, message)) = take(&alice(), "bob", user) else {
+                panic!("it goes to an inbox");
+            };
+            assert_eq!((&message.id, &message.properties), (&None, &None));
+        }
+    }
+
+    #[test]
+    fn an_ordinary_message_keeps_what_its_publisher_said() {
+        // Goal: what is the broker's own in mail is the application's business in ordinary messages.
+        let user = [("from", "the-president"), ("id", "w1")];
+        let Ok(Taken::Ordinary(message)) = take(&alice(), "a/b", &user) else {
+            panic!("it goes to the router");
+        };
+        assert_eq!((&*message.topic, message.from.as_str()), ("a/b", "alice"));
+        assert!(message.retain && message.expiry.is_some());
+        assert_eq!(message.properties, said(&user).properties);
+    }
+
+    #[test]
+    fn what_goes_nowhere_is_not_copied() {
+        // Goal: topics with $ are the broker's to publish to, topics that no client ID fits are nobody's; a refused payload costs nothing.
+        let intake = |who: &Identity, topic: &str| {
+            let mut is_copied = false;
+            let names = InboxNames::new("");
+            let access = Access::new(Arc::new(Anonymous { is_everywhere: false }));
+            let intake = Intake {
+                access: &access,
+                names: &names,
+                now: now(),
+                age: Age::default(),
+                time_to_live: Duration::ZERO,
+            };
+            let taken = intake.take(who, topic, || {
+                is_copied = true;
+                said(&[])
+            });
+            (taken.map(|_| ()).map_err(Shut::reason), is_copied)
+        };
+        let refused = (Err(reason::TOPIC_NAME_INVALID), false);
+        assert_eq!(intake(&alice(), "$SYS/inboxd/version"), refused);
+        assert_eq!(intake(&alice(), "$other"), refused);
+        assert_eq!(intake(&alice(), &"x".repeat(2000)), refused);
+        assert_eq!(intake(&Identity::broker(), "$SYS/inboxd/version"), (Ok(()), true));
     }
 }

@@ -13,6 +13,7 @@ mod will;
 
 pub use address::{Destination, InboxNames};
 pub use conversation::{Conversation, Step};
+pub use intake::{Intake, Publication, Shut, Taken};
 pub use metrics::{Counted, Gauge, Metrics};
 pub use refusals::{Cause, Refusals};
 pub use session::{

@@ -1,13 +1,11 @@
 //! Publishing the will of a client that disappeared (MQTT 5, section 3.1.2.5).
 
-use std::sync::Arc;
-
 use access::{Denied, Identity};
-use inbox_types::{ClientId, Expiry, Message, Qos};
+use inbox_types::{ClientId, Qos};
 
-use crate::intake::{self, Door, Shut};
+use crate::intake::{Publication, Shut, Taken};
 use crate::refusals::Cause;
-use crate::session::{Shared, Will, as_mail};
+use crate::session::{Shared, Will};
 use pubsub::{OrdinaryMessage, Router};
 
 /// Publishes `will` as the message of `who`. Nobody awaits an acknowledgement, so a refusal is only logged.
@@ -23,47 +21,33 @@ pub(crate) async fn publish(shared: &Shared, router: &Router, who: &Identity, wi
 
 /// Publishes a will to an inbox; gives the message if it is for the router.
 pub fn deliver(shared: &Shared, who: &Identity, will: Will) -> Option<OrdinaryMessage> {
-    let from = who.client_id().clone();
-    let now = shared.hub.now();
-    let age = shared.hub.age(now);
-    let destination = shared.names.destination(&will.topic);
-    match intake::door(&shared.access, who, destination, &will.topic) {
-        Ok(Door::Inbox(inbox)) => {
-            shared.metrics.wills_published.add(1);
-            let expiry = Expiry::new(age, will.message_expiry, shared.hub.limits().time_to_live);
-            // A will says no more about itself than a PUBLISH does (contract rule 7).
-            let (id, properties) = as_mail(will.properties);
-            let message = Arc::new(Message {
-                from,
-                id,
-                at: now.wall,
-                expiry,
-                qos: will.qos,
-                payload: will.payload,
-                properties,
-            });
-            if will.qos == Qos::AtMostOnce {
-                shared.hub.publish_qos0(&inbox, message);
-            } else {
-                shared.hub.publish_unattended(&inbox, message);
-            }
-        }
-        Ok(Door::Ordinary) => {
-            shared.metrics.wills_published.add(1);
-            return Some(OrdinaryMessage {
-                topic: Arc::from(will.topic),
-                retain: will.retain,
-                qos: will.qos,
-                from,
-                expiry: pubsub::expiry(age, will.message_expiry),
-                payload: will.payload,
-                properties: will.properties,
-            });
-        }
+    let Will {
+        topic,
+        qos,
+        retain,
+        delay: _,
+        message_expiry,
+        payload,
+        properties,
+    } = will;
+    let said = || Publication {
+        qos,
+        retain,
+        message_expiry,
+        payload,
+        properties,
+    };
+    let taken = shared.intake(shared.hub.now()).take(who, &topic, said);
+    let wills = u64::from(taken.is_ok());
+    shared.metrics.wills_published.add(wills);
+    match taken {
+        Ok(Taken::Inbox(inbox, message)) if qos == Qos::AtMostOnce => shared.hub.publish_qos0(&inbox, message),
+        Ok(Taken::Inbox(inbox, message)) => shared.hub.publish_unattended(&inbox, message),
+        Ok(Taken::Ordinary(message)) => return Some(message),
         Err(shut) => {
             let is_reserved = shut == Shut::Denied(Denied::Reserved);
             shared.metrics.reserved_topics_dropped.add(u64::from(is_reserved));
-            refused(shared, &from, &will.topic, &shut);
+            refused(shared, who.client_id(), &topic, &shut);
         }
     }
     None

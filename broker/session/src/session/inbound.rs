@@ -4,24 +4,19 @@ use std::sync::Arc;
 
 use access::Denied;
 use bytes::Bytes;
-use inbox_types::{ClientId, Expiry, Message, Now, Port, Properties, Qos, Refusal, Ticket};
+use inbox_types::{ClientId, Message, Now, Port, Qos, Refusal, Ticket};
 
 use super::bounce::{Subject, hash};
 use super::incoming::Answer;
 use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
-use crate::intake::{self, Door, Shut};
+use crate::intake::{Publication, Shut, Taken};
 use crate::refusals::Cause;
 use mqtt_codec::{AckKind, Publish, Version, reason};
-use pubsub::OrdinaryMessage;
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.
 const HAND_IN_MAX: usize = 64;
-
-/// The user properties of a message from an inbox that the broker sets itself (contract rule 7).
-const ID: &str = "id";
-const OWN_NAMES: [&str; 4] = [ID, "seq", "from", "at"];
 
 impl Session {
     pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
@@ -58,22 +53,12 @@ impl Session {
         let kind = if exactly_once { AckKind::PubRec } else { AckKind::PubAck };
         let (destination, topic) = self.topic(publish)?;
         let ticket = self.incoming.begin(packet_id, kind);
-        match intake::door(&self.shared.access, &self.identity, destination, &topic) {
-            Ok(Door::Inbox(inbox)) => {
-                let message = Arc::new(self.mail(publish, now));
+        match self.take(destination, &topic, publish, now) {
+            Ok(Taken::Inbox(inbox, message)) => {
                 self.note_subject(ticket, || Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
             }
-            Ok(Door::Ordinary) if !self.has_memory_for(publish) => {
-                self.shared.hub.counters().refused_memory_full.add(1);
-                self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
-                let why = Refusal::MemoryFull.to_string();
-                self.answer(ticket, &Answer::refused(reason::QUOTA_EXCEEDED, &why));
-                self.send_notices();
-                self.flush_answers()?;
-            }
-            Ok(Door::Ordinary) => {
-                let message = self.ordinary(topic, publish, now);
+            Ok(Taken::Ordinary(message)) => {
                 self.note_subject(ticket, || {
                     Subject::Ordinary(message.topic.clone(), message.payload.clone())
                 });
@@ -117,23 +102,41 @@ impl Session {
 
     fn publish_qos0(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         let (destination, topic) = self.topic(publish)?;
-        match intake::door(&self.shared.access, &self.identity, destination, &topic) {
-            Ok(Door::Inbox(inbox)) => {
-                let message = Arc::new(self.mail(publish, now));
+        match self.take(destination, &topic, publish, now) {
+            Ok(Taken::Inbox(inbox, message)) => {
                 self.hand_in(now);
                 self.shared.hub.publish_qos0(&inbox, message);
             }
-            Ok(Door::Ordinary) if !self.has_memory_for(publish) => {
-                self.shared.hub.counters().refused_memory_full.add(1);
-            }
-            Ok(Door::Ordinary) => {
-                let message = self.ordinary(topic, publish, now);
-                self.calls.push_back(RouterCall::Publish(message, None));
-            }
+            Ok(Taken::Ordinary(message)) => self.calls.push_back(RouterCall::Publish(message, None)),
             Err(shut @ Shut::Denied(Denied::Reserved)) => self.drop_reserved(publish.topic, &shut),
+            // It is counted, and no record is written for each of what may be very many.
+            Err(Shut::Full(_)) => {}
             Err(shut) => self.refused(Cause::of_publish(shut.reason()), publish.topic, &shut),
         }
         Ok(())
+    }
+
+    fn take(&self, destination: Destination, topic: &str, publish: &Publish<'_>, now: Now) -> Result<Taken, Shut> {
+        if destination == Destination::Ordinary && !self.has_memory_for(publish) {
+            self.shared.hub.counters().refused_memory_full.add(1);
+            return Err(Shut::Full(Refusal::MemoryFull));
+        }
+        let intake = self.shared.intake(now);
+        intake.take_for(&self.identity, destination, topic, |to| {
+            said(
+                publish,
+                match to {
+                    Destination::Inbox(_) => Bytes::copy_from_slice(publish.payload),
+                    // Many sessions share it, so it counts by itself, and once.
+                    _ => self.shared.hub.budget().payload(publish.payload),
+                },
+            )
+        })
+    }
+
+    /// Whether an ordinary message is taken: what clears a retained one takes no memory.
+    fn has_memory_for(&self, publish: &Publish<'_>) -> bool {
+        publish.payload.is_empty() || !self.shared.hub.is_out_of_memory()
     }
 
     /// A publish to a topic that is the broker's own leads nowhere.
@@ -181,91 +184,15 @@ impl Session {
         }
         destination
     }
-
-    /// Whether an ordinary message is taken: what clears a retained one takes no memory.
-    fn has_memory_for(&self, publish: &Publish<'_>) -> bool {
-        publish.payload.is_empty() || !self.shared.hub.is_out_of_memory()
-    }
-
-    fn ordinary(&self, topic: std::borrow::Cow<'_, str>, publish: &Publish<'_>, now: Now) -> OrdinaryMessage {
-        OrdinaryMessage {
-            topic: Arc::from(&*topic),
-            retain: publish.retain,
-            qos: publish.qos,
-            from: self.id.clone(),
-            expiry: pubsub::expiry(self.shared.hub.age(now), publish.properties.message_expiry),
-            // Many sessions share it, so it counts by itself, and once.
-            payload: self.shared.hub.budget().payload(publish.payload),
-            properties: own_properties(&publish.properties),
-        }
-    }
-
-    fn mail(&self, publish: &Publish<'_>, now: Now) -> Message {
-        let expiry = Expiry::new(
-            self.shared.hub.age(now),
-            publish.properties.message_expiry,
-            self.shared.hub.limits().time_to_live,
-        );
-        let (id, properties) = as_mail(own_properties(&publish.properties));
-        Message {
-            from: self.id.clone(),
-            id,
-            at: now.wall,
-            expiry,
-            qos: publish.qos,
-            payload: Bytes::copy_from_slice(publish.payload),
-            properties,
-        }
-    }
 }
 
-/// The sender's `id`, and its other properties without those names that the broker sets itself (contract rule 7).
-pub(crate) fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>, Option<Box<Properties>>) {
-    let Some(mut properties) = properties else {
-        return (None, None);
-    };
-    let id = properties
-        .user
-        .iter()
-        .find(|(name, _)| **name == *ID)
-        .map(|(_, value)| value.clone());
-    properties
-        .user
-        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_types::fault!(ForgedFrom));
-    (id, Some(properties).filter(|rest| !rest.is_empty()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rule_07_a_will_cannot_name_its_sender() {
-        // Goal: contract rule 7 for wills to inboxes: `id` is the sender's, and `seq`, `from` and `at` are the broker's alone.
-        let user = [
-            ("from", "the-president"),
-            ("id", "w1"),
-            ("colour", "red"),
-            ("seq", "1"),
-            ("at", "0"),
-            ("id", "w2"),
-        ];
-        let user = user.map(|(name, value)| (Box::from(name), Box::from(value))).to_vec();
-        let (id, kept) = as_mail(Some(Box::new(Properties {
-            user,
-            ..Properties::default()
-        })));
-        assert_eq!(id.as_deref(), Some("w1"));
-        assert_eq!(kept.unwrap().user, [(Box::from("colour"), Box::from("red"))]);
-
-        let user = vec![(Box::from("from"), Box::from("the-president"))];
-        assert_eq!(
-            as_mail(Some(Box::new(Properties {
-                user,
-                ..Properties::default()
-            }))),
-            (None, None)
-        );
-        assert_eq!(as_mail(None), (None, None));
+/// What a client says, as it is kept.
+fn said(publish: &Publish<'_>, payload: Bytes) -> Publication {
+    Publication {
+        qos: publish.qos,
+        retain: publish.retain,
+        message_expiry: publish.properties.message_expiry,
+        payload,
+        properties: own_properties(&publish.properties),
     }
 }

@@ -35,6 +35,7 @@ mod outbound;
 mod outbox;
 mod oversized;
 mod receiving;
+mod shared;
 mod subject;
 mod subscribe;
 mod subscriptions;
@@ -45,19 +46,16 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use access::{Access, Identity};
-use inbox_bridge::Hub;
+use access::Identity;
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
-pub(crate) use inbound::as_mail;
 pub use limits::{MqttLimits, V311Refusals};
 pub use link::{Link, Will};
 pub use outbox::{Order, Outbox};
+pub use shared::Shared;
 pub use subscribe::{SubscribeCall, Wanted};
 
-use crate::address::InboxNames;
-use crate::metrics::Metrics;
 use bounce::Bounces;
 use in_flight::Outgoing;
 use incoming::Incoming;
@@ -69,24 +67,6 @@ use subscriptions::Subscriptions;
 
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
 const OUT_BYTES_MAX: usize = 256 * 1024;
-
-/// What every session of a broker uses.
-pub struct Shared {
-    /// The inboxes.
-    pub hub: Arc<Hub>,
-    /// Which topics are inboxes.
-    pub names: InboxNames,
-    /// Who clients are, and what they may do.
-    pub access: Access,
-    /// What one client may take.
-    pub mqtt: MqttLimits,
-    /// Longest packet that is taken, in bytes.
-    pub packet_bytes_max: usize,
-    /// Whether messages can be retained at all (MQTT 5, section 3.2.2.3.5).
-    pub retains: bool,
-    /// What is counted.
-    pub metrics: Metrics,
-}
 
 /// Why a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,43 @@
+//! What the sessions of a broker share.
+
+use std::sync::Arc;
+
+use access::Access;
+use inbox_bridge::Hub;
+use inbox_types::Now;
+
+use super::limits::MqttLimits;
+use crate::address::InboxNames;
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+
+/// What every session of a broker uses.
+pub struct Shared {
+    /// The inboxes.
+    pub hub: Arc<Hub>,
+    /// Which topics are inboxes.
+    pub names: InboxNames,
+    /// Who clients are, and what they may do.
+    pub access: Access,
+    /// What one client may take.
+    pub mqtt: MqttLimits,
+    /// Longest packet that is taken, in bytes.
+    pub packet_bytes_max: usize,
+    /// Whether messages can be retained at all (MQTT 5, section 3.2.2.3.5).
+    pub retains: bool,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Shared {
+    /// The door for what is published now.
+    pub fn intake(&self, now: Now) -> Intake<'_> {
+        Intake {
+            access: &self.access,
+            names: &self.names,
+            now,
+            age: self.hub.age(now),
+            time_to_live: self.hub.limits().time_to_live,
+        }
+    }
+}
