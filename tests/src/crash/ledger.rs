@@ -18,30 +18,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::message::{parse, payload};
+use super::message::{ABSENT, INBOXES, Key, PUBLISHERS, parse, payload};
 use super::notices::{Notices, is_bounced};
 use crate::{Publish, Version};
-
-/// Publishers with traffic for the readers; one more sends to an inbox that nobody reads before the end.
-pub(super) const PUBLISHERS: usize = 9;
-pub(super) const HEARTBEAT: usize = PUBLISHERS - 1;
-pub(super) const READERS: usize = 8;
-pub(super) const INBOXES: usize = READERS + 1;
-/// The inbox of [`HEARTBEAT`].
-pub(super) const ABSENT: usize = INBOXES - 1;
 
 /// The flush interval of 200 ms, and a margin for threads that are late.
 const FLUSHED: Duration = Duration::from_millis(500);
 const VIOLATIONS_MAX: usize = 20;
-
-/// A message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) inbox: usize,
-    pub(super) publisher: usize,
-    /// Grows with every publish of this publisher.
-    pub(super) number: u64,
-}
 
 /// A message that its reader has not acknowledged.
 #[derive(Debug, Default)]

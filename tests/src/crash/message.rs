@@ -1,7 +1,23 @@
 //! What a message of the publishers looks like, and what it says about itself.
 
-use super::ledger::{INBOXES, Key, PUBLISHERS};
 use crate::Publish;
+
+/// Publishers with traffic for the readers; one more sends to an inbox that nobody reads before the end.
+pub(super) const PUBLISHERS: usize = 9;
+pub(super) const HEARTBEAT: usize = PUBLISHERS - 1;
+pub(super) const READERS: usize = 8;
+pub(super) const INBOXES: usize = READERS + 1;
+/// The inbox of [`HEARTBEAT`].
+pub(super) const ABSENT: usize = INBOXES - 1;
+
+/// A message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) inbox: usize,
+    pub(super) publisher: usize,
+    /// Grows with every publish of this publisher.
+    pub(super) number: u64,
+}
 
 /// The payload of a message.
 pub(super) fn payload(key: Key, life: u64) -> String {

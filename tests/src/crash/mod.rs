@@ -102,13 +102,13 @@ fn live(directory: &Path, plan: &Plan, ledger: &Arc<Ledger>, seed: u64, report: 
     };
     let life = Life::new(port, ledger.clone(), plan, seed);
     std::thread::scope(|scope| {
-        for publisher in 0..ledger::PUBLISHERS {
+        for publisher in 0..message::PUBLISHERS {
             scope.spawn({
                 let life = &life;
                 move || publisher::publish(life, publisher)
             });
         }
-        for reader in 0..ledger::READERS {
+        for reader in 0..message::READERS {
             scope.spawn({
                 let life = &life;
                 move || reader::read(life, reader)
@@ -182,13 +182,13 @@ fn drain(directory: &Path, ledger: &Arc<Ledger>, report: &mut Report) {
     };
     let life = Life::new(port, ledger.clone(), &plan, report.seed);
     std::thread::scope(|scope| {
-        for publisher in (0..ledger::PUBLISHERS).filter(|publisher| notices::is_bounced(*publisher)) {
+        for publisher in (0..message::PUBLISHERS).filter(|publisher| notices::is_bounced(*publisher)) {
             scope.spawn({
                 let life = &life;
-                move || notices::drain(life, publisher)
+                move || publisher::drain(life, publisher)
             });
         }
-        for inbox in 0..ledger::INBOXES {
+        for inbox in 0..message::INBOXES {
             scope.spawn({
                 let life = &life;
                 move || reader::drain(life, inbox)

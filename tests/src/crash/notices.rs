@@ -11,20 +11,14 @@ use std::sync::Mutex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::ledger::PUBLISHERS;
-use super::life::Life;
-use super::message;
-use super::wire::{Next, Wire};
-use crate::build::{self, Connect, Props, PublishPacket, Version};
-use crate::parse::Packet;
-use crate::{DEADLINE, Publish};
+use super::message::{self, PUBLISHERS};
+use crate::Publish;
+use crate::build::Version;
 
 /// `mqtt.message_bytes_max` of the broker; no message that is to be accepted is larger.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// A client ID has no more.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
-/// Behind everything else in an inbox.
-const MARK: &str = "the end";
 
 /// A publish that must be refused.
 #[derive(Debug, Clone)]
@@ -143,35 +137,4 @@ fn sha256(payload: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// Reads the own inbox of a publisher to its end, in the last life.
-pub(super) fn drain(life: &Life, publisher: usize) {
-    let id = client_id(publisher);
-    let Some((mut wire, _)) = Wire::connect(life.port, &Connect::new(Version::V311, &id)) else {
-        return life.ledger.violation("the last life is not served".into());
-    };
-    wire.send(&PublishPacket::new(&id, MARK, 1, 1).encode(Version::V311));
-    wire.send(&build::subscribe(Version::V311, 2, &id, 1, &Props::new()));
-    let mut is_read = false;
-    loop {
-        match wire.next(DEADLINE) {
-            Next::Packet(Packet::Publish(publish)) => {
-                wire.send(&build::ack(0x40, publish.packet_id));
-                if publish.payload == MARK.as_bytes() {
-                    is_read = true;
-                    // Its answer says that the acknowledgements have arrived.
-                    wire.send(&build::ping());
-                } else {
-                    life.told(publisher, &publish);
-                }
-            }
-            Next::Packet(Packet::PingResp) if is_read => return,
-            Next::Packet(Packet::Ack(_) | Packet::SubAck(_)) => {}
-            other => {
-                let what = format!("publisher {publisher} read its notices, and got {other:?}");
-                return life.ledger.violation(what);
-            }
-        }
-    }
 }

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::ledger::{ABSENT, HEARTBEAT, Key, READERS};
 use super::life::Life;
-use super::message;
+use super::message::{self, ABSENT, HEARTBEAT, Key, READERS};
 use super::notices::{self, Refusable};
 use super::wire::{Next, Wire};
 use crate::DEADLINE;
 use crate::build::{self, Connect, Props, PublishPacket, Version};
 use crate::parse::{Ack, AckKind, Packet};
 
+/// Behind everything else in an inbox.
+const MARK: &str = "the end";
 /// Between two messages after the burst.
 const SLOW: Duration = Duration::from_millis(15);
 
@@ -46,6 +47,37 @@ pub(super) fn publish(life: &Life, publisher: usize) {
         };
         publisher.read_notices(&mut rng);
         publisher.run(&mut rng, &mut burst);
+    }
+}
+
+/// Reads the own inbox of a publisher to its end, in the last life.
+pub(super) fn drain(life: &Life, publisher: usize) {
+    let id = notices::client_id(publisher);
+    let Some((mut wire, _)) = Wire::connect(life.port, &Connect::new(Version::V311, &id)) else {
+        return life.ledger.violation("the last life is not served".into());
+    };
+    wire.send(&PublishPacket::new(&id, MARK, 1, 1).encode(Version::V311));
+    wire.send(&build::subscribe(Version::V311, 2, &id, 1, &Props::new()));
+    let mut is_read = false;
+    loop {
+        match wire.next(DEADLINE) {
+            Next::Packet(Packet::Publish(publish)) => {
+                wire.send(&build::ack(0x40, publish.packet_id));
+                if publish.payload == MARK.as_bytes() {
+                    is_read = true;
+                    // Its answer says that the acknowledgements have arrived.
+                    wire.send(&build::ping());
+                } else {
+                    life.told(publisher, &publish);
+                }
+            }
+            Next::Packet(Packet::PingResp) if is_read => return,
+            Next::Packet(Packet::Ack(_) | Packet::SubAck(_)) => {}
+            other => {
+                let what = format!("publisher {publisher} read its notices, and got {other:?}");
+                return life.ledger.violation(what);
+            }
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::ledger::{self, Key, Reading};
+use super::ledger::Reading;
 use super::life::Life;
-use super::message;
+use super::message::{self, Key};
 use super::wire::{Next, Wire};
 use crate::DEADLINE;
 use crate::build::{self, Connect, Props, PublishPacket, Version, property};
@@ -42,7 +42,7 @@ const fn kind(version: Version, qos: u8, keeps_session: bool, habit: Habit) -> K
     }
 }
 
-const KINDS: [Kind; ledger::READERS] = [
+const KINDS: [Kind; message::READERS] = [
     kind(Version::V5, 1, false, Habit::Online),
     kind(Version::V311, 1, false, Habit::Online),
     kind(Version::V5, 2, false, Habit::Online),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::ledger::{Ledger, PUBLISHERS};
+use super::ledger::Ledger;
+use super::message::PUBLISHERS;
 use super::plan::{Plan, Watermark};
 
 /// The figures of a run, and what was wrong.
