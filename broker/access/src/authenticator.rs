@@ -7,7 +7,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use inbox_types::ClientId;
 
-use crate::decision::Denied;
+use crate::denied::Denied;
 use crate::identity::Identity;
 
 /// What a client says about itself in CONNECT, and where it comes from.

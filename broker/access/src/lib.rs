@@ -8,8 +8,10 @@
 
 mod authenticator;
 mod decision;
+mod denied;
 mod identity;
 
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
-pub use decision::{Access, Action, Denied, Target};
+pub use decision::{Access, Action, Target};
+pub use denied::Denied;
 pub use identity::{Account, Identity};
