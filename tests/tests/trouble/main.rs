@@ -11,8 +11,10 @@
 )]
 
 mod crash;
+mod descriptors;
 mod failing;
 mod slow;
+mod space;
 
 use inbox_bridge::Engine;
 use inbox_tests::power::Mount;
