@@ -162,6 +162,11 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         &mut mqtt.subscriptions_per_session_max,
         Count(1..=1_000_000),
     )?;
+    v.key(
+        "mqtt.filter_bytes_per_session_max",
+        &mut mqtt.filter_bytes_per_session_max,
+        memory(KIB),
+    )?;
     v.key("mqtt.v311_refusals", &mut mqtt.v311_refusals, V311_REFUSALS)
 }
 

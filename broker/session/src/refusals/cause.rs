@@ -87,6 +87,9 @@ causes! {
     /// The session has as many subscriptions as it may.
     SubscriptionLimit = "subscribe_session_limit", SUBSCRIPTION,
         "subscribe with wildcards instead of topic by topic, or raise mqtt.subscriptions_per_session_max";
+    /// The filters of the session take as many bytes as they may.
+    FilterBytes = "subscribe_session_bytes", SUBSCRIPTION,
+        "subscribe with wildcards instead of topic by topic, or raise mqtt.filter_bytes_per_session_max";
     /// The broker has as many filters as it may.
     FilterLimit = "subscribe_filter_limit", SUBSCRIPTION,
         "or have clients subscribe with wildcards instead of topic by topic";

@@ -40,6 +40,8 @@ pub struct MqttLimits {
     pub queue_bytes_max: usize,
     /// Subscriptions that one session holds.
     pub subscriptions_per_session_max: usize,
+    /// Bytes of the topic filters that one session holds, together.
+    pub filter_bytes_per_session_max: usize,
     /// How refusals are told to MQTT 3.1.1 clients.
     pub v311_refusals: V311Refusals,
 }
@@ -65,6 +67,7 @@ impl Default for MqttLimits {
             queue_messages_max: 1000,
             queue_bytes_max: 16 * 1024 * 1024,
             subscriptions_per_session_max: 10_000,
+            filter_bytes_per_session_max: 2 * 1024 * 1024,
             v311_refusals: V311Refusals::Bounce,
         }
     }

@@ -158,6 +158,7 @@ impl Session {
     /// A session that has no past.
     pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
         let outbox = Arc::new(Outbox::new(&shared.mqtt, shared.hub.budget()));
+        let subscriptions = Subscriptions::new(inbox_types::Charge::new(shared.hub.budget()));
         Session {
             inbox_topic: shared.names.topic_of(&id),
             id_is_assigned: false,
@@ -167,7 +168,7 @@ impl Session {
             shared,
             outbox,
             inbox: None,
-            subscriptions: Subscriptions::default(),
+            subscriptions,
             incoming: Incoming::default(),
             bouncing: Bounces::default(),
             oversized: None,

@@ -40,7 +40,7 @@ impl Denied {
         match self.cause {
             Cause::OthersInbox | Cause::SharedInbox | Cause::NotAuthorized => reason::NOT_AUTHORIZED,
             Cause::FilterInvalid | Cause::FilterReserved => reason::TOPIC_FILTER_INVALID,
-            Cause::SubscriptionLimit | Cause::FilterLimit => reason::QUOTA_EXCEEDED,
+            Cause::SubscriptionLimit | Cause::FilterBytes | Cause::FilterLimit => reason::QUOTA_EXCEEDED,
             Cause::SubscribeStopped => reason::IMPLEMENTATION_SPECIFIC_ERROR,
             _ => reason::UNSPECIFIED_ERROR,
         }
@@ -56,6 +56,8 @@ pub struct SubscribeCall {
     requests: Vec<Request>,
     /// The numbers of the requests by their filters: one packet can have very many.
     numbers: HashMap<Box<str>, u32>,
+    /// The filters of the requests that are new, together.
+    new_bytes: usize,
     attach: bool,
 }
 
@@ -120,6 +122,7 @@ impl Session {
             denied: Vec::new(),
             requests: Vec::new(),
             numbers: HashMap::new(),
+            new_bytes: 0,
             attach: false,
         };
         let subscription_id = subscribe.subscription_id.map(std::num::NonZeroU32::get);
@@ -353,6 +356,14 @@ impl Session {
                 format!("a session holds at most {max} subscriptions; unsubscribe from some"),
             )));
         }
+        let new_bytes = if earlier.is_none() { text.len() } else { 0 };
+        let bytes_max = self.shared.mqtt.filter_bytes_per_session_max;
+        if self.subscriptions.filter_bytes() + call.new_bytes + new_bytes > bytes_max && new_bytes > 0 {
+            let why =
+                format!("the filters of a session take at most {bytes_max} bytes together; unsubscribe from some");
+            return Ok(Err(Denied::new(Cause::FilterBytes, why)));
+        }
+        call.new_bytes += new_bytes;
         let send_retained = match options.retain_handling {
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => earlier.is_none(),

@@ -1,7 +1,7 @@
 //! The ordinary subscriptions of one session, found by number and by filter.
 
 use hashbrown::HashMap;
-use inbox_types::Qos;
+use inbox_types::{Charge, Qos};
 use mqtt_codec::{SubscriptionOptions, TopicFilter};
 
 /// The low bits of a subscription's number are its QoS.
@@ -20,19 +20,47 @@ pub(super) struct Subscription {
     pub(super) subscription_id: Option<u32>,
 }
 
+/// A subscription counts as so many bytes beside its filter.
+const SUBSCRIPTION_BYTES: usize = 256;
+/// Up to so many bytes do not count by themselves.
+const UNCOUNTED_BYTES: usize = 2048;
+/// Who keeps a filter's text: the session, its index, and the router for as long as the filter is nobody else's.
+const COPIES: usize = 3;
+
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Subscriptions {
     /// In the order of their numbers without QoS.
     all: Vec<Subscription>,
     /// Numbers without QoS by filter, once there are more than [`SEARCHED_MAX`].
     index: HashMap<Box<str>, u32>,
     next: u32,
+    /// The sum of the lengths of their filters.
+    filter_bytes: usize,
+    /// Counts all of it, router's part included.
+    charge: Charge,
     /// How many of [`NOTED`] were passed.
     noted: usize,
 }
 
 impl Subscriptions {
+    /// None yet; they count against the budget of `charge`.
+    pub(super) fn new(charge: Charge) -> Self {
+        Subscriptions {
+            all: Vec::new(),
+            index: HashMap::new(),
+            next: 0,
+            filter_bytes: 0,
+            charge,
+            noted: 0,
+        }
+    }
+
+    /// The filters together, in bytes.
+    pub(super) fn filter_bytes(&self) -> usize {
+        self.filter_bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -67,12 +95,14 @@ impl Subscriptions {
     pub(super) fn insert(&mut self, subscription: Subscription) -> Option<usize> {
         self.remove(subscription.filter.as_str());
         let counted = subscription.number >> QOS_BITS;
+        self.filter_bytes += subscription.filter.as_str().len();
         if !self.index.is_empty() {
             self.index.insert(subscription.filter.as_str().into(), counted);
         }
         match self.place(counted) {
             Ok(at) => {
                 if let Some(place) = self.all.get_mut(at) {
+                    self.filter_bytes -= place.filter.as_str().len();
                     *place = subscription;
                 }
             }
@@ -85,6 +115,7 @@ impl Subscriptions {
                 .map(|one| (one.filter.as_str().into(), one.number >> QOS_BITS));
             self.index = named.collect();
         }
+        self.count();
         let passed = NOTED.get(self.noted).is_some_and(|number| self.all.len() > *number);
         self.noted += usize::from(passed);
         passed.then_some(self.all.len())
@@ -94,7 +125,16 @@ impl Subscriptions {
         let counted = self.by_filter(filter)?.number >> QOS_BITS;
         let at = self.place(counted).ok()?;
         self.index.remove(filter);
-        Some(self.all.remove(at))
+        let removed = self.all.remove(at);
+        self.filter_bytes -= filter.len();
+        self.count();
+        Some(removed)
+    }
+
+    fn count(&mut self) {
+        // Most sessions have one or two small ones, which are within what a connection counts.
+        let bytes = self.filter_bytes * COPIES + self.all.len() * SUBSCRIPTION_BYTES;
+        self.charge.cover(if bytes < UNCOUNTED_BYTES { 0 } else { bytes });
     }
 
     /// A number for a subscription with `qos`, which it tells: see [`outlives_connection`]. One that takes the place of `earlier`
@@ -124,7 +164,13 @@ pub(super) fn outlives_connection(delivery: &pubsub::Delivery) -> bool {
 mod tests {
     use std::time::Instant;
 
+    use inbox_types::MemoryBudget;
+
     use super::*;
+
+    fn subscriptions() -> Subscriptions {
+        Subscriptions::new(Charge::new(&MemoryBudget::new(usize::MAX)))
+    }
 
     fn subscribe(subscriptions: &mut Subscriptions, filter: &str) -> Option<usize> {
         let earlier = subscriptions.by_filter(filter).map(|earlier| earlier.number);
@@ -145,7 +191,7 @@ mod tests {
     #[test]
     fn few_and_many_are_found_alike() {
         // Goal: by filter and by number, before and after the index is built, and after removals.
-        let mut subscriptions = Subscriptions::default();
+        let mut subscriptions = subscriptions();
         for n in 0..50 {
             subscribe(&mut subscriptions, &format!("a/{n}"));
             for m in 0..=n {
@@ -177,7 +223,7 @@ mod tests {
     #[test]
     fn ten_thousand_cost_each_no_more_than_ten() {
         // Goal: what a home hub holds is found without looking at all of them. A search one by one would take 50 million steps.
-        let mut subscriptions = Subscriptions::default();
+        let mut subscriptions = subscriptions();
         let start = Instant::now();
         let noted: Vec<_> = (0..10_000)
             .filter_map(|n| subscribe(&mut subscriptions, &format!("home/room/entity-{n}/state")))
@@ -192,5 +238,26 @@ mod tests {
         }
         assert!(start.elapsed().as_millis() < 2000, "{:?}", start.elapsed());
         assert_eq!(noted, [101, 1001], "told when a number is passed, once");
+    }
+
+    #[test]
+    fn filters_count_until_they_are_removed() {
+        // Goal: the bytes of filters are counted, against the budget too, once for a filter that comes again, and given back.
+        let budget = MemoryBudget::new(usize::MAX);
+        let mut subscriptions = Subscriptions::new(Charge::new(&budget));
+        let long = |n: usize| format!("{n:02}/{}", "x".repeat(9_997));
+        for n in 0..30 {
+            subscribe(&mut subscriptions, &long(n));
+            subscribe(&mut subscriptions, &long(n));
+            assert_eq!(subscriptions.filter_bytes(), (n + 1) * 10_000);
+            assert!(budget.used() >= (n + 1) * 10_000 * COPIES, "{}", budget.used());
+        }
+        for n in 0..30 {
+            subscriptions.remove(&long(n));
+        }
+        assert_eq!((subscriptions.filter_bytes(), budget.used()), (0, 0));
+        subscribe(&mut subscriptions, &long(1));
+        drop(subscriptions);
+        assert_eq!(budget.used(), 0, "a session that ends gives everything back");
     }
 }

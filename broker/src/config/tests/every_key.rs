@@ -27,6 +27,7 @@ keep_alive_max = "90s"
 queue_messages_max = 5
 queue_bytes_max = "4KiB"
 subscriptions_per_session_max = 6
+filter_bytes_per_session_max = "3KiB"
 v311_refusals = "close"
 [inbox]
 prefix = "a/b/"
@@ -223,6 +224,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
+    assert_eq!(mqtt.filter_bytes_per_session_max, 3072);
     assert_eq!((mqtt.queue_bytes_max, config.memory.budget), (4096, 1 << 30));
     assert_eq!(
         (config.inbox.prefix.as_str(), config.store.cache_bytes),

@@ -113,6 +113,37 @@ fn a_session_holds_so_many_subscriptions() {
 }
 
 #[test]
+fn the_filters_of_a_session_take_so_many_bytes() {
+    // Goal: the limit mqtt.filter_bytes_per_session_max is a quota (0x97) that counts a filter once, within one packet too; one that
+    // exists can be changed, unsubscribing makes room, and the own inbox does not count.
+    let world = World::with(Limits::default(), |mqtt| mqtt.filter_bytes_per_session_max = 10);
+    let mut alice = world.client(V5, "alice");
+    let mut codes = |filters: &[&str]| {
+        let filters = filters.iter().map(|filter| [&text(filter)[..], &[1]].concat());
+        alice.send(packet(0x82, &[&[0, 1], &[0], &filters.collect::<Vec<_>>().concat()]));
+        match &alice.said()[..] {
+            [Said::SubAck { codes, .. }] => codes.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        codes(&["a/1", "a/22", "a/22", "a/333", "a/4", "alice"]),
+        [1, 1, 1, 0x97, 1, 1]
+    );
+    assert_eq!(codes(&["a/22", "b/", "alice"]), [1, 0x97, 1]);
+    alice.send(unsubscribe(V5, 2, "a/22"));
+    alice.send(subscribe(V5, 3, "a/55", 1));
+    assert_eq!(
+        alice.said()[1],
+        Said::SubAck {
+            id: 3,
+            codes: vec![1],
+            why: None
+        }
+    );
+}
+
+#[test]
 fn unsuback_tells_what_was_there() {
     // Goal: MQTT-3.11.3-1, section 3.11.3: 0x00 for a subscription that ends, 0x11 for one that never was; nothing comes afterwards.
     let world = World::new();
