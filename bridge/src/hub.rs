@@ -349,6 +349,9 @@ impl Hub {
         let before = memory::Held::by(mailbox);
         let result = step(mailbox, cx, &mut fx);
         self.account(before, memory::Held::by(mailbox));
+        if !fx.refused_notices.is_empty() {
+            self.notices.lock().void(inbox, &fx.refused_notices);
+        }
         if let Some((attachment, after)) = fx.read {
             // The receiver lives as long as the bridge; after it is closed, nobody reads.
             let _closed = self.reads.send(ReadRequest {

@@ -118,6 +118,14 @@ impl Notices {
         }
     }
 
+    /// These notices to `sender` were not stored: none takes their place.
+    pub(crate) fn void(&mut self, sender: &ClientId, seqs: &[Seq]) {
+        self.open
+            .retain(|key, open| key.sender != *sender || !seqs.contains(&open.seq));
+        let open = &self.open;
+        self.order.retain(|key| open.contains_key(key));
+    }
+
     fn make_room(&mut self) {
         while self.order.len() >= NOTICES_OPEN_MAX {
             if let Some(oldest) = self.order.pop_front() {

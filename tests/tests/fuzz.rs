@@ -100,6 +100,7 @@ fn the_kept_inputs_of_clients_catch_planted_faults() {
     let elsewhere = [
         Fault::UnboundedQos0,
         Fault::IgnoreUntaken,
+        Fault::IgnoreBudget,
         Fault::ForgetStalled,
         Fault::AckBeforeNotice,
         Fault::LeaveWhenWritten,

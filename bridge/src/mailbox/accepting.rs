@@ -28,6 +28,7 @@ impl Mailbox {
                 && !self.has_room(message.size(), cx.limits))
         {
             self.replaced.remove(&seq);
+            self.refuse_notice(seq, &message, fx);
             cx.counters.refused_inbox_full.add(1);
             if let Some(origin) = origin {
                 let says_yes = inbox_types::fault!(FullSaysYes);

@@ -104,6 +104,7 @@ impl Mailbox {
             if young.durability == Durability::Waiting && !fits && !is_exempt {
                 shrink(&mut self.unstored, size);
                 cx.counters.refused_inbox_full.add(1);
+                self.refuse_notice(young.seq, &young.message, fx);
                 if let Some(origin) = young.origin.take() {
                     origin.settle(Outcome::Refused(Refusal::InboxFull));
                 }
@@ -216,6 +217,7 @@ impl Mailbox {
             }
             let Some(young) = self.take_young(at) else { return };
             self.give_up_in_flight(young.seq);
+            self.refuse_notice(young.seq, &young.message, fx);
             if let Some(origin) = young.origin {
                 origin.settle(Outcome::Refused(refusal));
             }

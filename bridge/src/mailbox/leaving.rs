@@ -2,7 +2,7 @@
 
 use super::{Context, Durability, Effects, Mailbox, Origin, shrink};
 use crate::notices::Replaced;
-use inbox_types::{Entry, Left, Message, Outcome, Proof, Seq, WhenFull};
+use inbox_types::{Entry, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
 
 impl Mailbox {
     /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
@@ -69,6 +69,22 @@ impl Mailbox {
         self.remove(earlier.seq, self.young_at(earlier.seq), size, cx, fx);
     }
 
+    /// A message is refused after all. If it is a notice, it was never stored, so that none takes its place: taking it off the totals would
+    /// make an inbox with mail look empty.
+    pub(super) fn refuse_notice(&mut self, seq: Seq, message: &Message, fx: &mut Effects) {
+        if message.from == *NOTICE_FROM {
+            self.replaces_no_more(seq);
+            fx.refused_notices.push(seq);
+        }
+    }
+
+    /// A message has left, and is not to leave once more when a notice that was to take its place is durable.
+    pub(super) fn replaces_no_more(&mut self, seq: Seq) {
+        if !self.replaced.is_empty() {
+            self.replaced.retain(|_, earlier| earlier.seq != seq);
+        }
+    }
+
     pub(super) fn remove_unread(
         &mut self,
         seq: Seq,
@@ -101,6 +117,7 @@ impl Mailbox {
                 origin.settle(Outcome::Accepted(Proof::of(seq)));
             }
         };
+        self.replaces_no_more(seq);
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 accepted(self.take_young(at).and_then(|young| young.origin));

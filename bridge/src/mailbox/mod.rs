@@ -96,6 +96,8 @@ pub(crate) struct Effects {
     pub(crate) commit_by: Option<Duration>,
     /// Messages that left unread.
     pub(crate) left: Vec<(Seq, ClientId, Left)>,
+    /// Notices of refusals that were refused in their turn: none may take their place.
+    pub(crate) refused_notices: Vec<Seq>,
 }
 
 impl Effects {

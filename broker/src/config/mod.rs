@@ -31,11 +31,11 @@ pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, Origin, Setting};
 pub use inbox_bridge::Engine;
-pub use listeners::{ListenersError, NamedListener};
+pub use listeners::NamedListener;
 pub use load::Overrides;
 pub use mqtt_session::MqttLimits;
 pub use service_variables::ignored_variables;
-pub use wrong_value::{PrefixError, WrongValue};
+pub use wrong_value::{ListenersError, PrefixError, WrongValue};
 
 /// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use super::directives::DirectivesError;
-use super::listeners::ListenersError;
 use super::quantity::{format_duration, format_size};
+
+/// Longest name of a listener, in bytes: it is in log lines and in the line that says that the broker is ready.
+pub(super) const NAME_BYTES_MAX: usize = 32;
+/// Listeners beside the one of `mqtt.listen`. Each is a task.
+pub(super) const LISTENERS_MAX: usize = 64;
 
 /// Why a value cannot be used: the end of a sentence that begins with key and value, with range, unit and an example.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,5 +121,39 @@ pub enum PrefixError {
     TooLong {
         /// The most bytes that it may have.
         most: usize,
+    },
+}
+
+/// Why a value is no list of listeners.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListenersError {
+    /// It is no list.
+    #[error("it is a list of tables: write [[listener]] in a file, with name and listen below it")]
+    NotAList,
+    /// The list is too long.
+    #[error("there are at most {LISTENERS_MAX}")]
+    TooMany,
+    /// Two listeners have one name.
+    #[error("two of them are called {0:?}; a name is there to tell them apart")]
+    Twice(String),
+    /// There is something else in the list.
+    #[error("each is a table with name and listen")]
+    NotATable,
+    /// A table has a key that means nothing.
+    #[error("there is no key {0:?} in it: a listener has name and listen")]
+    UnknownKey(String),
+    /// A table lacks a key.
+    #[error("one of them has no {0}; write it")]
+    Lacks(&'static str),
+    /// The name cannot be used.
+    #[error("a name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, and not \"mqtt\", which is the one of mqtt.listen")]
+    Name,
+    /// The address cannot be used.
+    #[error("listen of {name:?}: {why}")]
+    Listen {
+        /// Which listener.
+        name: String,
+        /// Why.
+        why: Box<WrongValue>,
     },
 }
