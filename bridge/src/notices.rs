@@ -253,6 +253,21 @@ mod tests {
         assert_eq!(last["messages"][0]["sha256"], "96".repeat(32));
     }
 
+    // Goal: a notice that was refused was never stored, so the next one takes nobody's place, and others are as before.
+    #[test]
+    fn rule_03_a_refused_notice_is_not_replaced() {
+        let (mut notices, alice) = (Notices::default(), ClientId::new("alice").unwrap());
+        notices.add(&alice, &refused("bob", &[1]), Seq(1), NOW, |_| true);
+        let carol = notices.add(&alice, &refused("carol", &[2]), Seq(2), NOW, |_| true).0;
+        notices.void(&alice, &[Seq(1)]);
+        assert_eq!(notices.order.len(), notices.open.len());
+        let (next, replaced) = notices.add(&alice, &refused("bob", &[3]), Seq(3), NOW, |_| true);
+        assert_eq!((said(&next)["count"].as_u64(), replaced), (Some(1), None));
+        let replaced = notices.add(&alice, &refused("carol", &[4]), Seq(4), NOW, |_| true).1;
+        let size = carol.size();
+        assert_eq!(replaced, Some(Replaced { seq: Seq(2), size }));
+    }
+
     // Goal: what is remembered of open notices is bounded, and one that was not stored is not counted.
     #[test]
     fn rule_03_open_notices_are_bounded() {
