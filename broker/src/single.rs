@@ -320,7 +320,7 @@ impl Single {
         let ended = self.connections.get(&conn).and_then(|connection| {
             let ending = connection.conversation.ending()?;
             let closed = match ending {
-                Ending::Closed { reason, why } => Some((*reason, why.to_string())),
+                Ending::Closed(closed) => Some((closed.reason_code(), closed.to_string())),
                 Ending::Left { .. } | Ending::Lost => None,
             };
             // What a client that was not let in is told is no session's.

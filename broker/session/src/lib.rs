@@ -3,18 +3,24 @@
 //! No sockets here. `ARCHITECTURE.md` has the map.
 
 mod address;
+mod closed;
 mod conversation;
+mod declined;
 mod intake;
 mod metrics;
+mod not_published;
 mod refusals;
 mod session;
 mod session_table;
 mod will;
 
 pub use address::{Destination, InboxNames};
+pub use closed::Closed;
 pub use conversation::{Conversation, Step};
+pub use declined::Declined;
 pub use intake::{Intake, Publication, Shut, Taken};
 pub use metrics::{Counted, Gauge, Metrics};
+pub use not_published::NotPublished;
 pub use refusals::{Cause, Refusals};
 pub use session::{
     Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,

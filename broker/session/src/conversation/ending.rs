@@ -4,9 +4,9 @@ use inbox_types::Now;
 
 use super::handshake::Refused;
 use super::{Conversation, State};
+use crate::closed::Closed;
 use crate::refusals::Cause;
 use crate::session::{Ending, Order, Session};
-use mqtt_codec::reason;
 
 impl Conversation {
     /// Does not let the client in, and has nothing to tell it.
@@ -27,12 +27,10 @@ impl Conversation {
         }
         let ending = match refused {
             Refused::Lost => Ending::Lost,
-            Refused::Declined { reason, why } => Ending::closed(*reason, why.clone()),
-            Refused::Malformed(error) => Ending::from(*error),
-            Refused::Late | Refused::NotConnect => Ending::closed(reason::PROTOCOL_ERROR, refused.to_string()),
+            Refused::Closed(closed) => Ending::Closed(*closed),
         };
         // Whoever sent nothing for so long is not worth more time.
-        let is_over = matches!(refused, Refused::Lost | Refused::Late);
+        let is_over = matches!(refused, Refused::Lost | Refused::Closed(Closed::Late));
         self.say_goodbye(last, ending, is_over, now);
     }
 
@@ -55,14 +53,15 @@ impl Conversation {
     /// Tells the operator.
     pub(super) fn tell_ending(&self, session: &Session, ending: &Ending) {
         let (peer, client) = (self.peer, session.id());
-        if let Ending::Closed { reason, why } = ending {
-            tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), %why, "the broker ends a connection");
-            if *reason != reason::SERVER_SHUTTING_DOWN {
+        if let Ending::Closed(closed) = ending {
+            let reason = closed.reason_code();
+            tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), why = %closed, "the broker ends a connection");
+            if *closed != Closed::ShuttingDown {
                 let now = self.shared.hub.now().mono;
-                let cause = Cause::of_ending(*reason);
-                self.shared.metrics.refusals.note(cause, client, "", why, now);
+                let cause = Cause::of_ending(reason);
+                self.shared.metrics.refusals.note(cause, client, "", closed, now);
             }
-            let is_order = matches!(*reason, reason::SESSION_TAKEN_OVER | reason::SERVER_SHUTTING_DOWN);
+            let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown);
             self.shared.metrics.protocol_errors.add(u64::from(!is_order));
         } else {
             tracing::debug!(%peer, %client, ?ending, "disconnected");
@@ -73,10 +72,7 @@ impl Conversation {
 /// What the client is told of an order to end.
 pub(super) fn ordered(order: Order) -> Ending {
     match order {
-        Order::TakenOver => Ending::closed(
-            reason::SESSION_TAKEN_OVER,
-            "another connection uses this client ID now (MQTT-3.1.4-3)",
-        ),
-        Order::ShutDown => Ending::closed(reason::SERVER_SHUTTING_DOWN, "the broker is shutting down"),
+        Order::TakenOver => Closed::TakenOver.into(),
+        Order::ShutDown => Closed::ShuttingDown.into(),
     }
 }

@@ -8,15 +8,14 @@ use inbox_types::ClientId;
 use rand::RngCore;
 
 use crate::address::Destination;
+use crate::closed::Closed;
+use crate::declined::Declined;
 use crate::refusals::Cause;
 use crate::session::{Link, Shared};
-use mqtt_codec::{Connect, DecodeError, Version, encode, reason};
+use mqtt_codec::{Connect, DecodeError, Version, encode};
 
 /// Set in the protocol level by a client that is another broker.
 const BRIDGE: u8 = 0x80;
-
-/// Why nobody is let in while the memory budget is used up.
-const OUT_OF_MEMORY: &str = "the broker's memory budget is used up; connect again later, or raise memory.budget";
 
 /// A client whose CONNECT can be accepted, and that does not have its session yet.
 pub(super) struct Admitted {
@@ -34,14 +33,8 @@ pub(super) struct Admitted {
 pub(super) enum Refused {
     #[error("the connection ended before CONNECT was complete")]
     Lost,
-    #[error("a connection sent no CONNECT within mqtt.connect_timeout")]
-    Late,
-    #[error("the first packet is not CONNECT (MQTT-3.1.0-1)")]
-    NotConnect,
     #[error(transparent)]
-    Malformed(DecodeError),
-    #[error("{why}")]
-    Declined { reason: u8, why: String },
+    Closed(Closed),
 }
 
 impl Refused {
@@ -49,24 +42,9 @@ impl Refused {
     pub(super) fn cause(&self) -> Option<Cause> {
         match self {
             Refused::Lost => None,
-            Refused::Late => Some(Cause::ConnectTimeout),
-            Refused::NotConnect => Some(Cause::NotConnect),
-            Refused::Malformed(error) => Some(Cause::from(error)),
-            Refused::Declined { reason, .. } => Some(Cause::of_connect(*reason)),
-        }
-    }
-}
-
-impl From<Denied> for Refused {
-    fn from(denied: Denied) -> Self {
-        let reason = match denied {
-            Denied::BrokersId => reason::CLIENT_IDENTIFIER_NOT_VALID,
-            Denied::Undecided => reason::SERVER_UNAVAILABLE,
-            _ => reason::NOT_AUTHORIZED,
-        };
-        Refused::Declined {
-            reason,
-            why: denied.to_string(),
+            Refused::Closed(Closed::Late) => Some(Cause::ConnectTimeout),
+            Refused::Closed(Closed::NotConnect) => Some(Cause::NotConnect),
+            Refused::Closed(closed) => Some(Cause::of_connect(closed.reason_code())),
         }
     }
 }
@@ -80,11 +58,8 @@ pub(super) fn identified(
 ) -> Result<Identity, Refused> {
     let may_connect = decided.and_then(|who| shared.access.decide(&who, Action::Connect).map(|()| who));
     may_connect.map_err(|denied| {
-        let refused = Refused::from(denied);
-        if let Refused::Declined { reason, why } = &refused {
-            answer(out, link.version, *reason, why, link.packet_bytes_max);
-        }
-        refused
+        let declined = Declined::from(denied);
+        answer(out, link.version, declined.into(), link.packet_bytes_max)
     })
 }
 
@@ -97,7 +72,7 @@ pub(super) fn read_connect(
     out: &mut Vec<u8>,
 ) -> Result<Option<(Box<Admitted>, usize)>, Refused> {
     if received.first().is_some_and(|first| first >> 4 != 1) {
-        return Err(Refused::NotConnect);
+        return Err(Refused::Closed(Closed::NotConnect));
     }
     let framed = mqtt_codec::frame(received, shared.packet_bytes_max);
     let Some(length) = framed.map_err(|error| refuse_malformed(out, received, error))? else {
@@ -108,8 +83,7 @@ pub(super) fn read_connect(
     let admitted = match shared.hub.is_out_of_memory() {
         true => {
             shared.metrics.connects_refused_memory.add(1);
-            let (reason, why) = (reason::QUOTA_EXCEEDED, OUT_OF_MEMORY.into());
-            Err(Refused::Declined { reason, why })
+            Err(Declined::MemoryFull)
         }
         false => admit(&connect, shared),
     };
@@ -129,55 +103,34 @@ pub(super) fn read_connect(
             };
             Ok(Some((Box::new(admitted), length)))
         }
-        Err(refused) => {
-            if let Refused::Declined { reason, why } = &refused {
-                let packet_bytes_max = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
-                answer(out, connect.version, *reason, why, packet_bytes_max);
-            }
-            Err(refused)
+        Err(declined) => {
+            let packet_bytes_max = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+            Err(answer(out, connect.version, declined.into(), packet_bytes_max))
         }
     }
 }
 
 /// The client ID that `connect` asks for or is given, and whether it was given; or why it is not let in.
-fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId, bool), Refused> {
-    let declined = |reason, why: String| Err(Refused::Declined { reason, why });
+fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId, bool), Declined> {
     if connect.properties.authentication_method.is_some() {
-        return declined(
-            reason::BAD_AUTHENTICATION_METHOD,
-            "this broker knows no authentication methods; leave the property out".into(),
-        );
+        return Err(Declined::AuthenticationMethod);
     }
     if let Some(will) = &connect.will {
         if let Destination::Forbidden(why) = shared.names.destination(will.topic) {
-            return declined(
-                reason::TOPIC_NAME_INVALID,
-                format!("the will cannot be published: {why}"),
-            );
+            return Err(Declined::WillTopic(why));
         }
         if will.retain && !shared.retains && !will_is_mail(connect.version, shared.names.destination(will.topic)) {
-            return declined(
-                reason::RETAIN_NOT_SUPPORTED,
-                "the will is to be retained, and this broker retains nothing: router.retained_messages_max or \
-                 router.retained_bytes_max is 0 (MQTT-3.2.2-13)"
-                    .into(),
-            );
+            return Err(Declined::WillRetained);
         }
-        if will.payload.len() > shared.mqtt.message_bytes_max {
-            let max = shared.mqtt.message_bytes_max;
-            return declined(
-                reason::PACKET_TOO_LARGE,
-                format!("the will's payload is larger than {max} bytes"),
-            );
+        let max = shared.mqtt.message_bytes_max;
+        if will.payload.len() > max {
+            return Err(Declined::WillTooLarge { max });
         }
     }
     let id = client_id(connect)?;
     let assigned = id.1.then_some(id.0.as_str());
     if !Link::new(connect, &shared.mqtt).fits_connack(assigned, shared) {
-        return declined(
-            reason::PACKET_TOO_LARGE,
-            "CONNACK is larger than the client's Maximum Packet Size".into(),
-        );
+        return Err(Declined::AnswerTooLarge);
     }
     Ok(id)
 }
@@ -188,29 +141,22 @@ fn will_is_mail(version: Version, destination: Destination) -> bool {
     version == Version::V311 && matches!(destination, Destination::Inbox(_))
 }
 
-fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Refused> {
-    let declined = |reason, why: String| Err(Refused::Declined { reason, why });
+fn client_id(connect: &Connect<'_>) -> Result<(ClientId, bool), Declined> {
     if connect.client_id.is_empty() {
         if connect.version == Version::V311 && !connect.clean_start {
-            return declined(
-                reason::CLIENT_IDENTIFIER_NOT_VALID,
-                "a session that is not clean needs a client ID (MQTT-3.1.3-8 of MQTT 3.1.1)".into(),
-            );
+            return Err(Declined::NamelessSession);
         }
         if connect.is_v31 {
-            return declined(
-                reason::CLIENT_IDENTIFIER_NOT_VALID,
-                "MQTT 3.1 needs a client ID (section 3.1)".into(),
-            );
+            return Err(Declined::NamelessV31);
         }
         return match ClientId::new(&made_up_id()) {
             Ok(id) => Ok((id, true)),
-            Err(error) => declined(reason::UNSPECIFIED_ERROR, error.to_string()),
+            Err(error) => Err(Declined::MadeUpId(error)),
         };
     }
     match ClientId::new(connect.client_id) {
         Ok(id) => Ok((id, false)),
-        Err(error) => declined(reason::CLIENT_IDENTIFIER_NOT_VALID, error.to_string()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -229,17 +175,18 @@ fn refuse_malformed(out: &mut Vec<u8>, packet: &[u8], error: DecodeError) -> Ref
         DecodeError::UnsupportedVersion(_) => Some(Version::V5),
         _ => mqtt_codec::peek_version(packet),
     };
-    if let Some(version) = version {
-        let packet_bytes_max = mqtt_codec::peek_maximum_packet_size(packet).unwrap_or(u32::MAX);
-        answer(out, version, error.reason_code(), &error.to_string(), packet_bytes_max);
-    }
-    Refused::Malformed(error)
+    let Some(version) = version else {
+        return Refused::Closed(error.into());
+    };
+    let packet_bytes_max = mqtt_codec::peek_maximum_packet_size(packet).unwrap_or(u32::MAX);
+    answer(out, version, error.into(), packet_bytes_max)
 }
 
 /// Says no, with the reason string if it fits (MQTT-3.2.2-19). A client whose Maximum Packet Size not even the shortest CONNACK fits
 /// is told nothing (MQTT-3.1.2-24).
-fn answer(out: &mut Vec<u8>, version: Version, reason: u8, why: &str, packet_bytes_max: u32) {
-    for reason_string in [Some(why), None] {
+fn answer(out: &mut Vec<u8>, version: Version, closed: Closed, packet_bytes_max: u32) -> Refused {
+    let (reason, why) = (closed.reason_code(), closed.to_string());
+    for reason_string in [Some(why.as_str()), None] {
         encode::connack(
             out,
             version,
@@ -250,8 +197,9 @@ fn answer(out: &mut Vec<u8>, version: Version, reason: u8, why: &str, packet_byt
             },
         );
         if out.len() <= packet_bytes_max as usize {
-            return;
+            break;
         }
         out.clear();
     }
+    Refused::Closed(closed)
 }

@@ -26,11 +26,11 @@ use std::time::Duration;
 use access::{Credentials, Identity};
 use inbox_types::{Now, Ticket};
 
+use crate::closed::Closed;
 use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
 use ending::ordered;
 use handshake::{Admitted, Refused};
 use memory::Memory;
-use mqtt_codec::reason;
 use timers::Timers;
 
 /// Bytes that are still read from a client that was told goodbye, so that the system does not reset the connection before it has
@@ -272,17 +272,9 @@ impl Conversation {
         if self.memory.received(&self.shared.hub, partial, capacity, now.mono) {
             return;
         }
-        let why = "packets that are not whole take a quarter of the memory budget; send this one again later";
-        let reason = reason::QUOTA_EXCEEDED;
         match self.state {
-            State::Open(_) => self.end(Ending::closed(reason, why)),
-            State::Opening => self.refuse(
-                &Refused::Declined {
-                    reason,
-                    why: why.into(),
-                },
-                now,
-            ),
+            State::Open(_) => self.end(Closed::PartialsFull.into()),
+            State::Opening => self.refuse(&Refused::Closed(Closed::PartialsFull), now),
             _ => return,
         }
         self.shared.metrics.half_packets_refused.add(1);
@@ -322,11 +314,11 @@ impl Conversation {
     /// The time has come, or may have.
     pub fn timeout(&mut self, now: Now) {
         match &mut self.state {
-            State::Opening if self.timers.handshake() <= now.mono => self.refuse(&Refused::Late, now),
+            State::Opening if self.timers.handshake() <= now.mono => self.refuse(&Refused::Closed(Closed::Late), now),
             State::Open(session) => {
                 if self.timers.is_silent(now.mono, session.out().is_empty()) {
                     let why = session.link().why_silence_ends();
-                    self.end(Ending::closed(reason::KEEP_ALIVE_TIMEOUT, why));
+                    self.end(why.into());
                 } else if self.timers.is_idle(now.mono) {
                     session.shrink();
                 }

@@ -1,6 +1,6 @@
 //! Every cause for which the broker says no to a client, or gives up what was for it.
 
-use mqtt_codec::{DecodeError, reason};
+use mqtt_codec::reason;
 
 /// Makes [`Cause`], and what is known about each of them, from one table: the name in counters and log records, what was refused, and what to
 /// do about it where the sentence that comes with it does not say so itself.
@@ -183,13 +183,6 @@ impl Cause {
             reason::UNSUPPORTED_PROTOCOL_VERSION => Cause::ProtocolVersion,
             _ => Cause::ConnectMalformed,
         }
-    }
-}
-
-impl From<&DecodeError> for Cause {
-    /// Of a CONNECT that could not be decoded.
-    fn from(error: &DecodeError) -> Self {
-        Cause::of_connect(error.reason_code())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::in_flight::{Sent, What};
 use super::{Ending, Session};
+use crate::closed::Closed;
 use mqtt_codec::{Ack, AckKind, PacketId, encode, reason};
 
 impl Session {
@@ -16,7 +17,7 @@ impl Session {
                 self.finish(ack.packet_id);
                 Ok(())
             }
-            Some(_) => Err(wrong_answer("PUBACK", "QoS 2")),
+            Some(_) => Err(Closed::WrongPubAck.into()),
         }
     }
 
@@ -24,7 +25,7 @@ impl Session {
         let refused = ack.reason >= reason::UNSPECIFIED_ERROR;
         let answer = match self.outgoing.get_mut(ack.packet_id) {
             None => reason::PACKET_IDENTIFIER_NOT_FOUND,
-            Some(sent) if sent.awaits == AckKind::PubAck => return Err(wrong_answer("PUBREC", "QoS 1")),
+            Some(sent) if sent.awaits == AckKind::PubAck => return Err(Closed::WrongPubRec.into()),
             Some(_) if refused => {
                 // The client does not want it and will not have it again (MQTT-4.3.3-4).
                 self.finish(ack.packet_id);
@@ -64,7 +65,7 @@ impl Session {
                 self.finish(ack.packet_id);
                 Ok(())
             }
-            Some(_) => Err(wrong_answer("PUBCOMP", "another step")),
+            Some(_) => Err(Closed::WrongPubComp.into()),
         }
     }
 
@@ -77,11 +78,4 @@ impl Session {
             self.acknowledged.push(seq);
         }
     }
-}
-
-fn wrong_answer(packet: &str, to: &str) -> Ending {
-    Ending::closed(
-        reason::PROTOCOL_ERROR,
-        format!("{packet} came for a message of {to} (MQTT-4.3.2-3, MQTT-4.3.3-7)"),
-    )
 }

@@ -5,6 +5,8 @@ use inbox_types::{Qos, Ticket};
 use super::bounce::Subject;
 use super::incoming::Answer;
 use super::{Ending, Session};
+use crate::closed::Closed;
+use crate::not_published::NotPublished;
 use crate::refusals::Cause;
 use mqtt_codec::{Ack, AckKind, PacketId, Version, encode, reason};
 use pubsub::{PublishError, Reach};
@@ -16,16 +18,10 @@ impl Session {
     /// The router took an ordinary message, or did not.
     pub fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
         let answer = match result {
-            Ok(Reach::Somebody) => Answer::SUCCESS,
+            Ok(Reach::Somebody) => Answer::Success,
             // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
-            Ok(Reach::Nobody) => Answer {
-                reason: reason::NO_MATCHING_SUBSCRIBERS,
-                why: None,
-            },
-            Err(error @ PublishError::RetainedFull) => Answer::refused(reason::QUOTA_EXCEEDED, &error.to_string()),
-            Err(error @ PublishError::Stopped) => {
-                Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &error.to_string())
-            }
+            Ok(Reach::Nobody) => Answer::Unheard,
+            Err(error) => Answer::Refused(error.into()),
         };
         self.answer(ticket, &answer);
         self.send_notices();
@@ -37,7 +33,7 @@ impl Session {
         &mut self,
         answers: Option<(PacketId, Qos)>,
         subject: Subject,
-        why: String,
+        why: NotPublished,
     ) -> Result<(), Ending> {
         let Some((packet_id, qos)) = answers else {
             self.refused(Cause::PayloadTooLarge, "", &why);
@@ -55,7 +51,7 @@ impl Session {
         if let Some(ticket) = ticket {
             self.incoming.note_subject(ticket, subject);
             if self.incoming.waits(ticket) {
-                self.answer(ticket, &Answer::refused(reason::PACKET_TOO_LARGE, &why));
+                self.answer(ticket, &Answer::Refused(why));
                 self.send_notices();
             }
         }
@@ -99,10 +95,7 @@ impl Session {
             Some(false) => reason::PACKET_IDENTIFIER_NOT_FOUND,
             // With a PUBCOMP, the client would use the identifier for another message, which would count as this one.
             None => {
-                return Err(Ending::closed(
-                    reason::PROTOCOL_ERROR,
-                    "PUBREL came before PUBREC was sent (MQTT-4.3.3-5)",
-                ));
+                return Err(Closed::EarlyPubRel.into());
             }
         };
         encode::ack(
@@ -118,10 +111,9 @@ impl Session {
     }
 
     pub(super) fn answer(&mut self, ticket: Ticket, answer: &Answer) {
-        if answer.is_refusal() {
-            let why = answer.why.as_deref().unwrap_or("no reason was given");
-            self.refused(Cause::of_publish(answer.reason), "", &why);
-            if self.bounce(ticket, answer) {
+        if let Answer::Refused(why) = answer {
+            self.refused(Cause::of_publish(why.reason_code()), "", why);
+            if self.bounce(ticket, *why) {
                 return;
             }
         }
@@ -131,14 +123,13 @@ impl Session {
     /// Writes the answers that are due.
     pub(super) fn flush_answers(&mut self) -> Result<(), Ending> {
         while let Some((kind, packet_id, answer)) = self.incoming.next_answer() {
-            if answer.is_refusal() && self.link.version == Version::V311 {
+            if let Answer::Refused(why) = answer
+                && self.link.version == Version::V311
+            {
                 // MQTT 3.1.1 has no answer that says no (contract rule 3). Later publishes are not answered either: their answers
                 // would be out of order (MQTT-4.6.0-2).
                 self.incoming.disconnected();
-                return Err(Ending::closed(
-                    answer.reason,
-                    String::from(answer.why.unwrap_or_default()),
-                ));
+                return Err(why.into());
             }
             self.write_ack(kind, packet_id, &answer);
         }
@@ -146,13 +137,14 @@ impl Session {
     }
 
     fn write_ack(&mut self, kind: AckKind, packet_id: PacketId, answer: &Answer) {
-        let why = answer.why.as_deref().and_then(|why| self.link.reason_string(why, 0));
+        let why = answer.why().map(NotPublished::to_string);
+        let why = why.as_deref().and_then(|why| self.link.reason_string(why, 0));
         encode::ack(
             &mut self.out,
             self.link.version,
             kind,
             packet_id,
-            answer.reason,
+            answer.reason_code(),
             why,
             &[],
         );

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use inbox_bridge::Refused;
 use inbox_types::{ClientId, Outcome, Port, Ticket};
-use mqtt_codec::{Publish, Version, reason};
+use mqtt_codec::{Publish, Version};
 use sha2::{Digest, Sha256};
 
 use super::incoming::Answer;
 use super::limits::V311Refusals;
 pub(super) use super::subject::Subject;
 use super::{Ending, Session};
+use crate::not_published::NotPublished;
 
 /// Tickets of notices have this bit, those of publishes do not: these count up from zero.
 const NOTICE: u64 = 1 << 63;
@@ -33,7 +34,7 @@ struct Bounce {
     refused: Refused,
     /// The publishes that are answered when the notice is durable, and what they are answered if it is refused.
     tickets: Vec<Ticket>,
-    answer: Answer,
+    why: NotPublished,
 }
 
 impl Bounces {
@@ -64,7 +65,7 @@ impl Session {
     }
 
     /// A publish was refused. Takes it up if that is to be told by a notice; [`Session::send_notices`] is to be called soon.
-    pub(super) fn bounce(&mut self, ticket: Ticket, answer: &Answer) -> bool {
+    pub(super) fn bounce(&mut self, ticket: Ticket, why: NotPublished) -> bool {
         if !self.bounces() {
             return false;
         }
@@ -77,7 +78,7 @@ impl Session {
             Subject::Ordinary(topic, payload) => (topic, hash(&payload)),
             Subject::Hashed(topic, payload) => (topic, payload),
         };
-        let fits = |bounce: &&mut Bounce| bounce.refused.topic == topic && bounce.answer == *answer;
+        let fits = |bounce: &&mut Bounce| bounce.refused.topic == topic && bounce.why == why;
         match self.bouncing.fresh.iter_mut().find(fits) {
             Some(bounce) => {
                 bounce.refused.payloads.push(payload);
@@ -86,12 +87,12 @@ impl Session {
             None => self.bouncing.fresh.push(Bounce {
                 refused: Refused {
                     topic,
-                    reason: answer.reason,
-                    why: answer.why.as_deref().unwrap_or_default().into(),
+                    reason: why.reason_code(),
+                    why: why.to_string().into(),
                     payloads: vec![payload],
                 },
                 tickets: vec![ticket],
-                answer: answer.clone(),
+                why,
             }),
         }
         true
@@ -108,7 +109,7 @@ impl Session {
                 bounce
                     .tickets
                     .iter()
-                    .for_each(|ticket| self.incoming.settle(*ticket, &Answer::SUCCESS));
+                    .for_each(|ticket| self.incoming.settle(*ticket, &Answer::Success));
             }
             self.shared.hub.notify(&self.id, &bounce.refused, &port, ticket);
             self.bouncing.sent.push((ticket, bounce));
@@ -125,10 +126,10 @@ impl Session {
         };
         let (_, bounce) = self.bouncing.sent.remove(at);
         let answer = match outcome {
-            Outcome::Accepted(_) => Answer::SUCCESS,
+            Outcome::Accepted(_) => Answer::Success,
             Outcome::Refused(_) => {
                 self.shared.hub.forget_notice(&self.id, &bounce.refused);
-                bounce.answer
+                Answer::Refused(bounce.why)
             }
         };
         for ticket in bounce.tickets {
@@ -139,13 +140,12 @@ impl Session {
 
     /// A payload over the limit came in a packet that could be read: told like any other refusal, where that is possible.
     pub(super) fn too_large(&mut self, publish: &Publish<'_>) -> Result<(), Ending> {
-        let why = format!(
-            "a payload of {} bytes came; mqtt.message_bytes_max is {}",
-            publish.payload.len(),
-            self.shared.mqtt.message_bytes_max
-        );
+        let why = NotPublished::TooLarge {
+            bytes: publish.payload.len(),
+            max: self.shared.mqtt.message_bytes_max,
+        };
         if !self.bounces() {
-            return Err(Ending::closed(reason::PACKET_TOO_LARGE, why));
+            return Err(why.into());
         }
         let subject = Subject::Hashed(publish.topic.into(), hash(publish.payload));
         self.refuse_unread(publish.packet_id.map(|id| (id, publish.qos)), subject, why)

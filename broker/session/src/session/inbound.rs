@@ -11,9 +11,10 @@ use super::incoming::Answer;
 use super::link::own_properties;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
+use crate::closed::Closed;
 use crate::intake::{Publication, Shut, Taken};
 use crate::refusals::Cause;
-use mqtt_codec::{AckKind, Publish, Version, reason};
+use mqtt_codec::{AckKind, Publish, Version};
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.
 const HAND_IN_MAX: usize = 64;
@@ -25,10 +26,7 @@ impl Session {
             return self.too_large(publish);
         }
         if publish.retain && !self.shared.retains && self.link.version == Version::V5 {
-            return Err(Ending::closed(
-                reason::RETAIN_NOT_SUPPORTED,
-                "a message to retain came although CONNACK said that retained messages are not available (MQTT-3.2.2-14)",
-            ));
+            return Err(Closed::RetainUnavailable.into());
         }
         let Some(packet_id) = publish.packet_id else {
             return self.publish_qos0(publish, now);
@@ -37,10 +35,7 @@ impl Session {
         let known = self.incoming.known(packet_id).filter(|_| exactly_once);
         let counts = known != Some(true);
         if self.link.version == Version::V5 && counts && self.incoming.is_exhausted(&self.shared.mqtt) {
-            return Err(Ending::closed(
-                reason::RECEIVE_MAXIMUM_EXCEEDED,
-                "more publishes are unacknowledged than CONNACK's receive maximum allows (MQTT-3.3.4-9)",
-            ));
+            return Err(Closed::ReceiveMaximum.into());
         }
         if known.is_some() && !inbox_types::fault!(Qos2StoredTwice) {
             // The client repeats itself (MQTT-4.3.3-10). A topic alias that comes with it still counts.
@@ -67,12 +62,12 @@ impl Session {
             Err(shut @ Shut::Denied(Denied::Reserved)) if self.link.version == Version::V311 => {
                 // As other brokers do: a client that does not know that it may not would send it again and again.
                 self.drop_reserved(publish.topic, &shut);
-                self.incoming.settle(ticket, &Answer::SUCCESS);
+                self.incoming.settle(ticket, &Answer::Success);
                 self.flush_answers()?;
             }
             Err(shut) => {
                 self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
-                self.answer(ticket, &Answer::refused(shut.reason(), &shut.to_string()));
+                self.answer(ticket, &Answer::Refused(shut.into()));
                 self.send_notices();
                 self.flush_answers()?;
             }
@@ -153,10 +148,7 @@ impl Session {
             return Ok((self.destination(publish.topic), publish.topic.into()));
         };
         if alias.get() > self.shared.mqtt.topic_alias_max {
-            return Err(Ending::closed(
-                reason::TOPIC_ALIAS_INVALID,
-                "a topic alias is above CONNACK's topic alias maximum (MQTT-3.3.2-9)",
-            ));
+            return Err(Closed::AliasTooHigh.into());
         }
         if !publish.topic.is_empty() {
             self.link.aliases.set(alias.get(), publish.topic);
@@ -164,10 +156,7 @@ impl Session {
         }
         match self.link.aliases.get(alias.get()) {
             Some(topic) => Ok((self.shared.names.destination(topic), String::from(topic).into())),
-            None => Err(Ending::closed(
-                reason::PROTOCOL_ERROR,
-                "a topic alias came that was not set in this connection (section 3.3.4)",
-            )),
+            None => Err(Closed::UnknownAlias.into()),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use inbox_types::{Outcome, Refusal, Ticket};
+use inbox_types::{Outcome, Ticket};
 
 use super::subject::Subject;
+use crate::not_published::NotPublished;
 use crate::session::MqttLimits;
 use mqtt_codec::{AckKind, PacketId, reason};
 
@@ -43,27 +44,36 @@ struct ExactlyOnce {
 }
 
 /// What a publish is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) reason: u8,
-    pub(super) why: Option<Box<str>>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is accepted.
+    Success,
+    /// It is accepted, and nobody subscribes to its topic.
+    Unheard,
+    /// It is not accepted.
+    Refused(NotPublished),
 }
 
 impl Answer {
-    pub(super) const SUCCESS: Answer = Answer {
-        reason: reason::SUCCESS,
-        why: None,
-    };
-
-    /// Whether the publish was not accepted; below 0x80 it was.
+    /// Whether the publish was not accepted.
     pub(super) fn is_refusal(&self) -> bool {
-        self.reason >= reason::UNSPECIFIED_ERROR
+        self.why().is_some()
     }
 
-    pub(super) fn refused(reason: u8, why: &str) -> Self {
-        Answer {
-            reason,
-            why: Some(why.into()),
+    /// Why it was not.
+    pub(super) fn why(&self) -> Option<&NotPublished> {
+        match self {
+            Answer::Success | Answer::Unheard => None,
+            Answer::Refused(why) => Some(why),
+        }
+    }
+
+    /// What MQTT 5 clients are told.
+    pub(super) fn reason_code(&self) -> u8 {
+        match self {
+            Answer::Success => reason::SUCCESS,
+            Answer::Unheard => reason::NO_MATCHING_SUBSCRIBERS,
+            Answer::Refused(why) => why.reason_code(),
         }
     }
 }
@@ -71,13 +81,8 @@ impl Answer {
 impl From<&Outcome> for Answer {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Accepted(_) => Answer::SUCCESS,
-            Outcome::Refused(
-                refusal @ (Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled),
-            ) => Answer::refused(reason::QUOTA_EXCEEDED, &refusal.to_string()),
-            Outcome::Refused(refusal @ Refusal::StoreFailed) => {
-                Answer::refused(reason::IMPLEMENTATION_SPECIFIC_ERROR, &refusal.to_string())
-            }
+            Outcome::Accepted(_) => Answer::Success,
+            Outcome::Refused(refusal) => Answer::Refused((*refusal).into()),
         }
     }
 }
@@ -163,7 +168,7 @@ impl Incoming {
         }
         let place = self.push(packet_id, AckKind::PubRec);
         if let Some(pending) = self.pending.back_mut().filter(|_| known.waits_for.is_none()) {
-            pending.answer = Some(Answer::SUCCESS);
+            pending.answer = Some(Answer::Success);
         }
         self.open += usize::from(!known.over_this_connection);
         self.exactly_once.insert(
@@ -204,7 +209,7 @@ impl Incoming {
             }
         };
         if let Some(pending) = place.and_then(|place| self.get_mut(place)) {
-            pending.answer = Some(answer.clone());
+            pending.answer = Some(*answer);
         }
     }
 

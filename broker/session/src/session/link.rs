@@ -5,6 +5,7 @@ use inbox_types::{Properties, Qos};
 
 use super::aliases::Aliases;
 use super::{Ending, Shared};
+use crate::closed::Closed;
 use crate::session::MqttLimits;
 use mqtt_codec::{Connect, Disconnect, MessageProperties, Version, encode, reason};
 
@@ -120,12 +121,11 @@ impl Link {
     }
 
     /// Why the connection ends when its client was silent for too long.
-    pub fn why_silence_ends(&self) -> &'static str {
+    pub fn why_silence_ends(&self) -> Closed {
         if self.changed_keep_alive && self.version == Version::V311 {
-            "no packet came for one and a half times mqtt.keep_alive_max, which is less than the keep alive that this MQTT 3.1.1 client \
-             chose: give the client a shorter one, or raise the setting"
+            Closed::SilentForLess
         } else {
-            "no packet came for one and a half times the keep alive time (MQTT-3.1.2-22)"
+            Closed::Silent
         }
     }
 
@@ -146,10 +146,7 @@ impl Link {
         if encode::codes_len(filters) <= self.packet_bytes_max as usize {
             return Ok(());
         }
-        Err(Ending::closed(
-            reason::PACKET_TOO_LARGE,
-            "the answer to so many topic filters is larger than the client's Maximum Packet Size (MQTT-3.1.2-24)",
-        ))
+        Err(Closed::AnswerTooLarge.into())
     }
 
     /// Whether CONNACK fits the client's Maximum Packet Size (MQTT-3.1.2-24).
@@ -186,10 +183,7 @@ impl Link {
     pub(super) fn disconnect(&mut self, disconnect: Disconnect, mqtt: &MqttLimits) -> Ending {
         if let Some(expiry) = disconnect.session_expiry {
             if self.session_expiry == 0 && expiry != 0 {
-                return Ending::closed(
-                    reason::PROTOCOL_ERROR,
-                    "DISCONNECT sets a session expiry although CONNECT set none (section 3.14.2.2.2)",
-                );
+                return Closed::LateSessionExpiry.into();
             }
             self.session_expiry = expiry.min(seconds(mqtt.session_expiry_max));
         }

@@ -30,6 +30,7 @@ mod inbound;
 mod incoming;
 mod limits;
 mod link;
+mod not_granted;
 mod orphans;
 mod outbound;
 mod outbox;
@@ -42,7 +43,6 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -56,10 +56,11 @@ pub use outbox::{Order, Outbox};
 pub use shared::Shared;
 pub use subscribe::{SubscribeCall, Wanted};
 
+use crate::closed::Closed;
 use bounce::Bounces;
 use in_flight::Outgoing;
 use incoming::Incoming;
-use mqtt_codec::{DecodeError, encode};
+use mqtt_codec::encode;
 use oversized::Oversized;
 use pubsub::{OrdinaryMessage, SessionKey};
 use subscribe::InboxSubscription;
@@ -77,29 +78,14 @@ pub enum Ending {
         with_will: bool,
     },
     /// The broker ends it. MQTT 5 clients are told by DISCONNECT.
-    Closed {
-        /// The reason code.
-        reason: u8,
-        /// The sentence for the client and the log.
-        why: Cow<'static, str>,
-    },
+    Closed(Closed),
     /// The network connection is gone.
     Lost,
 }
 
-impl Ending {
-    /// The broker ends it for `reason`, and says `why`.
-    pub fn closed(reason: u8, why: impl Into<Cow<'static, str>>) -> Self {
-        Ending::Closed {
-            reason,
-            why: why.into(),
-        }
-    }
-}
-
-impl From<DecodeError> for Ending {
-    fn from(error: DecodeError) -> Self {
-        Ending::closed(error.reason_code(), error.to_string())
+impl<C: Into<Closed>> From<C> for Ending {
+    fn from(closed: C) -> Self {
+        Ending::Closed(closed.into())
     }
 }
 
@@ -349,9 +335,10 @@ impl Session {
 
     /// Encodes the DISCONNECT that goes with `ending`, if the client is to get one.
     pub fn say_goodbye(&mut self, ending: &Ending) {
-        if let Ending::Closed { reason, why } = ending {
-            let why = self.link.fits_reason(why, 0).then_some(&**why);
-            encode::disconnect(&mut self.out, self.link.version, *reason, why);
+        if let Ending::Closed(closed) = ending {
+            let why = closed.to_string();
+            let why = self.link.fits_reason(&why, 0).then_some(&*why);
+            encode::disconnect(&mut self.out, self.link.version, closed.reason_code(), why);
         }
     }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::bounce::Subject;
 use super::{Ending, Session};
+use crate::not_published::NotPublished;
 
 /// Of which the beginning was read.
 pub(super) struct Oversized {
@@ -54,10 +55,10 @@ impl Session {
         if oversized.left == 0
             && let Some(all) = self.oversized.take()
         {
-            let why = format!(
-                "a payload of {} bytes came; mqtt.message_bytes_max is {}",
-                all.payload_bytes, self.shared.mqtt.message_bytes_max
-            );
+            let why = NotPublished::TooLarge {
+                bytes: all.payload_bytes,
+                max: self.shared.mqtt.message_bytes_max,
+            };
             let subject = Subject::Hashed(all.topic, all.hasher.finalize().into());
             self.refuse_unread(all.answers, subject, why)?;
         }

@@ -3,7 +3,8 @@
 use inbox_types::Now;
 
 use super::{Ending, OUT_BYTES_MAX, Session};
-use mqtt_codec::{Packet, Version, encode, reason};
+use crate::closed::Closed;
+use mqtt_codec::{Packet, Version, encode};
 
 impl Session {
     /// Takes the whole packets at the start of `input` and acts on them. Gives the bytes that were used; the rest is the beginning
@@ -79,14 +80,8 @@ impl Session {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => Err(self.link.disconnect(disconnect, &self.shared.mqtt)),
-            Packet::Auth(_) => Err(Ending::closed(
-                reason::PROTOCOL_ERROR,
-                "AUTH came although CONNECT named no authentication method (MQTT-4.12.0-1)",
-            )),
-            Packet::Unexpected(kind) => Err(Ending::closed(
-                reason::PROTOCOL_ERROR,
-                format!("{kind:?} came, which a connected client must not send (MQTT-3.1.0-2)"),
-            )),
+            Packet::Auth(_) => Err(Closed::UnaskedAuth.into()),
+            Packet::Unexpected(kind) => Err(Closed::Unexpected(kind).into()),
         }
     }
 }

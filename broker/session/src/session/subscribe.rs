@@ -4,15 +4,13 @@ use access::{Action, Target};
 use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq};
 
+use super::not_granted::{NotGranted, quoted};
 use super::subscriptions::Subscription;
 use super::{Ending, RouterCall, Session};
-use crate::refusals::Cause;
+use crate::closed::Closed;
 use mqtt_codec::TopicFilter;
 use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
 use pubsub::SubscribeError;
-
-/// So much of a filter is quoted in a reason string.
-const QUOTED_CHARS_MAX: usize = 128;
 
 /// A session reads its inbox.
 #[derive(Debug)]
@@ -24,35 +22,12 @@ pub(super) struct InboxSubscription {
     pub(super) attachment: Option<AttachmentId>,
 }
 
-/// Why a filter is not granted.
-struct Denied {
-    cause: Cause,
-    why: String,
-}
-
-impl Denied {
-    fn new(cause: Cause, why: impl Into<String>) -> Self {
-        Denied { cause, why: why.into() }
-    }
-
-    /// The reason code in SUBACK.
-    fn code(&self) -> u8 {
-        match self.cause {
-            Cause::OthersInbox | Cause::SharedInbox | Cause::NotAuthorized => reason::NOT_AUTHORIZED,
-            Cause::FilterInvalid | Cause::FilterReserved => reason::TOPIC_FILTER_INVALID,
-            Cause::SubscriptionLimit | Cause::FilterBytes | Cause::FilterLimit => reason::QUOTA_EXCEEDED,
-            Cause::SubscribeStopped => reason::IMPLEMENTATION_SPECIFIC_ERROR,
-            _ => reason::UNSPECIFIED_ERROR,
-        }
-    }
-}
-
 /// A SUBSCRIBE that awaits the router. Its task makes the subscriptions, notes errors in `codes`, and hands it back.
 pub struct SubscribeCall {
     packet_id: PacketId,
     codes: Vec<u8>,
     /// Filters that are not granted, and why.
-    denied: Vec<(Box<str>, Denied)>,
+    denied: Vec<(Box<str>, NotGranted)>,
     requests: Vec<Request>,
     /// The numbers of the requests by their filters: one packet can have very many.
     numbers: HashMap<Box<str>, u32>,
@@ -100,11 +75,7 @@ impl SubscribeCall {
 
     /// The router refused the request at this place.
     pub fn refused(&mut self, at: usize, error: SubscribeError) {
-        let cause = match error {
-            SubscribeError::FiltersFull(_) => Cause::FilterLimit,
-            SubscribeError::Stopped => Cause::SubscribeStopped,
-        };
-        let denied = Denied::new(cause, error.to_string());
+        let denied = NotGranted::from(error);
         let Some(request) = self.requests.get(at) else { return };
         if let Some(code) = self.codes.get_mut(request.at) {
             *code = denied.code();
@@ -140,7 +111,7 @@ impl Session {
                         .err(),
                 },
             };
-            let code = denied.as_ref().map_or(options.qos as u8, Denied::code);
+            let code = denied.as_ref().map_or(options.qos as u8, NotGranted::code);
             call.denied.extend(denied.map(|denied| (filter.into(), denied)));
             call.codes.push(code);
         }
@@ -182,10 +153,12 @@ impl Session {
         let now = self.shared.hub.now().mono;
         for (filter, denied) in &call.denied {
             let refusals = &self.shared.metrics.refusals;
-            refusals.note(denied.cause, &self.id, filter, &denied.why, now);
+            refusals.note(denied.cause(), &self.id, filter, denied, now);
         }
-        let why = call.denied.last().map(|(_, denied)| denied.why.as_str());
-        let why = why.and_then(|why| self.link.reason_string(why, call.codes.len()));
+        let why = call.denied.last().map(|(_, denied)| denied.to_string());
+        let why = why
+            .as_deref()
+            .and_then(|why| self.link.reason_string(why, call.codes.len()));
         encode::suback(&mut self.out, self.link.version, call.packet_id, &call.codes, why);
         if call.attach {
             self.attach();
@@ -261,11 +234,16 @@ impl Session {
     }
 
     /// The answer when the access rules say no, with a sentence that names what it is about.
-    fn denied(&self, denied: access::Denied, filter: &str) -> Denied {
+    fn denied(&self, denied: access::Denied, filter: &str) -> NotGranted {
         match denied {
-            access::Denied::OthersInbox => Denied::new(Cause::OthersInbox, self.why_not_their_inbox(filter)),
-            access::Denied::SharedInbox => Denied::new(Cause::SharedInbox, self.why_not_shared(filter)),
-            _ => Denied::new(Cause::NotAuthorized, denied.to_string()),
+            access::Denied::OthersInbox => NotGranted::OthersInbox {
+                filter: quoted(filter),
+                owner: quoted(self.shared.names.inbox_name(filter).unwrap_or_default()),
+                prefix: self.shared.names.prefix().into(),
+                own: self.inbox_topic.clone(),
+            },
+            access::Denied::SharedInbox => NotGranted::SharedInbox { filter: quoted(filter) },
+            _ => NotGranted::Denied(denied),
         }
     }
 
@@ -297,32 +275,6 @@ impl Session {
         }
     }
 
-    /// For people who know publish/subscribe and have not heard of inboxes. The log says the same as SUBACK.
-    fn why_not_their_inbox(&self, filter: &str) -> String {
-        let name = self.shared.names.inbox_name(filter).unwrap_or_default();
-        // A filter may be longer than a reason string.
-        let (filter, name) = (quoted(filter), quoted(name));
-        let ordinary = match self.shared.names.prefix() {
-            "" => "for ordinary publish/subscribe use a topic with a slash, like \"home/door\"".to_owned(),
-            prefix => format!("for ordinary publish/subscribe use a topic that does not begin with {prefix:?}"),
-        };
-        let own = match &self.inbox_topic {
-            Some(own) => format!("; your own inbox is {own:?}"),
-            None => "; your client ID has no inbox, because it holds / + or #, or begins with $".to_owned(),
-        };
-        format!(
-            "{filter:?} is the inbox of the client with the ID {name:?}, where its messages wait for it, and only that client may \
-             subscribe to it; {ordinary}{own}"
-        )
-    }
-
-    fn why_not_shared(&self, filter: &str) -> String {
-        format!(
-            "{:?} is a shared subscription to an inbox; an inbox is read by the client with that ID alone, under its own name",
-            quoted(filter)
-        )
-    }
-
     /// Adds to `call` the request for an ordinary filter, or says why not.
     fn ordinary_request(
         &mut self,
@@ -330,38 +282,28 @@ impl Session {
         options: SubscriptionOptions,
         subscription_id: Option<u32>,
         call: &mut SubscribeCall,
-    ) -> Result<Result<(), Denied>, Ending> {
+    ) -> Result<Result<(), NotGranted>, Ending> {
         let filter = match TopicFilter::parse(text) {
             Ok(filter) => filter,
-            Err(error) => return Ok(Err(Denied::new(Cause::FilterInvalid, error.to_string()))),
+            Err(error) => return Ok(Err(error.into())),
         };
         if filter.share_group().is_some() && options.no_local {
-            return Err(Ending::closed(
-                reason::PROTOCOL_ERROR,
-                "no local is set on a shared subscription (MQTT-3.8.3-4)",
-            ));
+            return Err(Closed::NoLocalOfShared.into());
         }
         let topics = filter.filter();
         if topics.starts_with('$') && topics != "$SYS" && !topics.starts_with("$SYS/") {
-            let why = "of the topics that begin with $ only $SYS/… can be subscribed to, and $share/NAME/FILTER is a shared \
-                       subscription (MQTT-4.7.2-1)";
-            return Ok(Err(Denied::new(Cause::FilterReserved, why)));
+            return Ok(Err(NotGranted::Reserved));
         }
         let earlier_here = call.numbers.get(text).copied();
         let earlier = earlier_here.or_else(|| self.subscriptions.by_filter(text).map(|earlier| earlier.number));
         let max = self.shared.mqtt.subscriptions_per_session_max;
         if earlier.is_none() && self.subscriptions.len() + call.numbers.len() >= max {
-            return Ok(Err(Denied::new(
-                Cause::SubscriptionLimit,
-                format!("a session holds at most {max} subscriptions; unsubscribe from some"),
-            )));
+            return Ok(Err(NotGranted::SubscriptionLimit(max)));
         }
         let new_bytes = if earlier.is_none() { text.len() } else { 0 };
         let bytes_max = self.shared.mqtt.filter_bytes_per_session_max;
         if self.subscriptions.filter_bytes() + call.new_bytes + new_bytes > bytes_max && new_bytes > 0 {
-            let why =
-                format!("the filters of a session take at most {bytes_max} bytes together; unsubscribe from some");
-            return Ok(Err(Denied::new(Cause::FilterBytes, why)));
+            return Ok(Err(NotGranted::FilterBytes(bytes_max)));
         }
         call.new_bytes += new_bytes;
         let send_retained = match options.retain_handling {
@@ -383,8 +325,4 @@ impl Session {
         });
         Ok(Ok(()))
     }
-}
-
-fn quoted(filter: &str) -> String {
-    filter.chars().take(QUOTED_CHARS_MAX).collect()
 }

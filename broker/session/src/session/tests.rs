@@ -351,9 +351,9 @@ fn unsubscribe(version: Version, id: u16, filter: &str) -> Vec<u8> {
 #[track_caller]
 fn closed(result: Result<(), Ending>) -> u8 {
     match result {
-        Err(Ending::Closed { reason, why }) => {
-            assert!(!why.is_empty(), "every ending says why");
-            reason
+        Err(Ending::Closed(closed)) => {
+            assert!(!closed.to_string().is_empty(), "every ending says why");
+            closed.reason_code()
         }
         other => panic!("the connection should be closed, but {other:?}"),
     }

@@ -1,0 +1,46 @@
+//! Why a publish is refused.
+
+use inbox_types::Refusal;
+use mqtt_codec::reason;
+use pubsub::PublishError;
+
+use crate::intake::Shut;
+
+/// Why a publish is refused. The text is the reason string for its sender, the sentence of a notice, and that of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotPublished {
+    /// The payload is over the limit: its sender must act, or the operator.
+    #[error("a payload of {bytes} bytes came; mqtt.message_bytes_max is {max}")]
+    TooLarge {
+        /// Of the payload.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// It may not go there, or there is nothing: its sender must act.
+    #[error(transparent)]
+    Shut(#[from] Shut),
+    /// The inbox does not take it: mostly this passes.
+    #[error(transparent)]
+    Inbox(#[from] Refusal),
+    /// The router does not: the operator must act.
+    #[error(transparent)]
+    Router(#[from] PublishError),
+}
+
+impl NotPublished {
+    /// What MQTT 5 clients are answered.
+    pub fn reason_code(&self) -> u8 {
+        match self {
+            NotPublished::TooLarge { .. } => reason::PACKET_TOO_LARGE,
+            NotPublished::Shut(shut) => shut.reason(),
+            NotPublished::Inbox(
+                Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled,
+            )
+            | NotPublished::Router(PublishError::RetainedFull) => reason::QUOTA_EXCEEDED,
+            NotPublished::Inbox(Refusal::StoreFailed) | NotPublished::Router(PublishError::Stopped) => {
+                reason::IMPLEMENTATION_SPECIFIC_ERROR
+            }
+        }
+    }
+}
