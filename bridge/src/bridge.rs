@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::hub::{Hub, ReadRequest};
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::observer::Observer;
-use inbox_store::{PageLimit, Pauses, Store, StoreError};
+use inbox_store::{Failure, PageLimit, Pauses, Store, StoreError};
 use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
 
 const READERS: usize = 2;
@@ -114,7 +114,7 @@ impl Bridge {
         }
         match committed {
             Some(Ok(result)) => result?,
-            _ => return Err(StoreError::Failed("the committing thread panicked".into())),
+            _ => return Err(Failure::InboxesPanicked.into()),
         }
         self.store.close()
     }
@@ -137,8 +137,7 @@ struct PanicWatch<'a>(&'a Hub);
 impl Drop for PanicWatch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0
-                .fail(&StoreError::Failed("a thread of the inboxes panicked".into()));
+            self.0.fail(&Failure::InboxesPanicked.into());
         }
     }
 }

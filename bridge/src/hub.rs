@@ -28,7 +28,7 @@ use crate::mailbox::{Context, Effects, Mailbox, Origin};
 use crate::notices::Notices;
 use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
-use inbox_store::{Store, StoreError};
+use inbox_store::{Poison, Store, StoreError};
 use inbox_types::{
     Age, AttachmentId, ClientId, Clock, Counter, Counters, Left, Limits, MemoryBudget, Message, Now, Outcome, Port,
     Pressure, Refusal, Seq, Ticket,
@@ -75,7 +75,7 @@ pub struct Hub {
     disk_is_scarce: AtomicBool,
     /// Taken with an inbox locked, and for a moment.
     notices: Mutex<Notices>,
-    has_failed: AtomicBool,
+    poison: Poison,
     store_is_troubled: AtomicBool,
     /// The shard that the next batch begins with.
     gather_from: AtomicUsize,
@@ -114,7 +114,7 @@ impl Hub {
             disk_is_full: AtomicBool::new(false),
             disk_is_scarce: AtomicBool::new(false),
             notices: Mutex::default(),
-            has_failed: AtomicBool::new(false),
+            poison: Poison::default(),
             store_is_troubled: AtomicBool::new(false),
             gather_from: AtomicUsize::new(0),
         };
@@ -243,7 +243,7 @@ impl Hub {
 
     /// Whether the store failed. Nothing is acknowledged any more.
     pub fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Acquire)
+        self.poison.is_set()
     }
 
     fn accept(&self, inbox: &ClientId, messages: impl IntoIterator<Item = (Arc<Message>, Option<Origin>)>, now: Now) {

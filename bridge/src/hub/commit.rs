@@ -1,13 +1,14 @@
 //! Group commit: gathering a batch over all inboxes, and settling it.
 
 use std::mem;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Hub, Shard};
 use crate::limits::{BATCH_MESSAGES_MAX, PAGE_MESSAGES_MAX};
 use crate::mailbox::Gathered;
-use inbox_store::{Batch, PageLimit, Store, StoreError};
+use inbox_store::{Batch, Failure, PageLimit, Store, StoreError};
 use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Refusal, Seq, TimeMark};
 
 /// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
@@ -284,8 +285,14 @@ impl Hub {
 
     /// Nothing will be durable any more: whoever waits is told, and the operator.
     pub(crate) fn fail(&self, error: &StoreError) {
+        let why = match error {
+            StoreError::Failed(why) => why.clone(),
+            StoreError::Troubled(_) | StoreError::Damaged { .. } => {
+                Arc::new(Failure::Unexpected(Box::new(error.clone())))
+            }
+        };
         // Whoever was first told everybody, or is about to.
-        if self.has_failed.swap(true, AcqRel) {
+        if !self.poison.set(why) {
             return;
         }
         for shard in &self.shards {

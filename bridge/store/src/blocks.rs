@@ -7,43 +7,15 @@
 use std::ops::Bound;
 
 use crate::chunk::{self, Item};
+use crate::error::{DamageKind, Failure, ForeignRecord, StoreError};
 use crate::record::Head;
 use crate::tree::{Pair, Tree, TreeError};
-use crate::trouble::Trouble;
 use crate::{envelope, key};
 use inbox_types::{ClientId, Message, Seq};
 
-/// What stops one call.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// The engine failed, and is not to be used again.
-    Engine(String),
-    /// Something is missing for now, and nothing was changed.
-    Passing(Trouble),
-    /// One message is damaged.
-    Damaged {
-        /// Whose inbox.
-        inbox: ClientId,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl From<TreeError> for Fault {
-    fn from(error: TreeError) -> Self {
-        match error.trouble {
-            Some(trouble) => Fault::Passing(trouble),
-            None => Fault::Engine(error.why),
-        }
-    }
-}
-
 /// A key that inboxd cannot have written.
-pub(crate) fn foreign_key(key: &[u8]) -> Fault {
-    Fault::Engine(format!(
-        "it holds the key {}, which inboxd did not write",
-        key.escape_ascii()
-    ))
+pub(crate) fn foreign_key(key: &[u8]) -> StoreError {
+    Failure::Foreign(ForeignRecord::Key { key: key.to_vec() }).into()
 }
 
 /// Why a message could not be put together.
@@ -52,7 +24,7 @@ pub(crate) enum Unreadable {
     /// It was removed while it was read.
     Removed,
     /// It is damaged.
-    Damaged(String),
+    Damaged(DamageKind),
 }
 
 /// One value of an inbox, and where its part of the inbox ends.
@@ -82,7 +54,7 @@ enum Body<'a> {
     Envelope(&'a [u8]),
     /// Its first value; pieces follow.
     Cut(Head<'a>),
-    Damaged(&'static str),
+    Damaged(fn() -> DamageKind),
 }
 
 impl<T: Tree> Block<T> {
@@ -105,13 +77,13 @@ impl<T: Tree> Block<T> {
                     .filter(|item| self.has(item.seq))
                     .map(placed)
                     .collect(),
-                None => alone(Body::Damaged("its directory does not fit it")),
+                None => alone(Body::Damaged(|| DamageKind::Directory)),
             };
         }
         match Head::parse(value) {
             Some(head) if head.pieces() > 0 => alone(Body::Cut(head)),
             Some(head) => alone(Body::Envelope(head.first)),
-            None => alone(Body::Damaged("its first value was cut off")),
+            None => alone(Body::Damaged(|| DamageKind::FirstValue)),
         }
     }
 
@@ -145,17 +117,17 @@ impl<T: Tree> Block<T> {
         &self,
         tree: &T,
         placed: &Placed<'a>,
-    ) -> Result<Result<Envelope<'a>, Unreadable>, Fault> {
+    ) -> Result<Result<Envelope<'a>, Unreadable>, StoreError> {
         match &placed.body {
             Body::Envelope(bytes) => Ok(Ok(Envelope::Borrowed(bytes))),
-            Body::Damaged(why) => Ok(Err(Unreadable::Damaged((*why).to_owned()))),
+            Body::Damaged(why) => Ok(Err(Unreadable::Damaged(why()))),
             Body::Cut(head) => Ok(whole(tree, self.key.as_ref(), head)?.map(Envelope::Owned)),
         }
     }
 
     /// One of its messages.
-    pub(crate) fn load(&self, tree: &T, placed: &Placed<'_>) -> Result<Result<Message, Unreadable>, Fault> {
-        let decode = |bytes: &[u8]| envelope::decode(bytes).map_err(|why| Unreadable::Damaged(why.to_string()));
+    pub(crate) fn load(&self, tree: &T, placed: &Placed<'_>) -> Result<Result<Message, Unreadable>, StoreError> {
+        let decode = |bytes: &[u8]| envelope::decode(bytes).map_err(|why| Unreadable::Damaged(why.into()));
         Ok(self
             .envelope(tree, placed)?
             .and_then(|envelope| decode(envelope.bytes())))
@@ -189,7 +161,7 @@ fn placed(item: Item<'_>) -> Placed<'_> {
     }
 }
 
-fn whole(tree: &impl Tree, key: &[u8], head: &Head<'_>) -> Result<Result<Vec<u8>, Unreadable>, Fault> {
+fn whole(tree: &impl Tree, key: &[u8], head: &Head<'_>) -> Result<Result<Vec<u8>, Unreadable>, StoreError> {
     // What a damaged head announces must not be allocated before it is there.
     let mut whole = head.first.to_vec();
     for number in 1..=head.pieces() {
@@ -197,16 +169,15 @@ fn whole(tree: &impl Tree, key: &[u8], head: &Head<'_>) -> Result<Result<Vec<u8>
             Some(piece) => whole.extend_from_slice(piece.as_ref()),
             // A removal takes the first value first.
             None if tree.get(key)?.is_none() => return Ok(Err(Unreadable::Removed)),
-            None => return Ok(Err(Unreadable::Damaged(format!("its piece {number} is missing")))),
+            None => return Ok(Err(Unreadable::Damaged(DamageKind::PieceMissing(number)))),
         }
     }
     Ok(match whole.len() == head.envelope_bytes {
         true => Ok(whole),
-        false => Err(Unreadable::Damaged(format!(
-            "it has {} bytes instead of {}",
-            whole.len(),
-            head.envelope_bytes
-        ))),
+        false => Err(Unreadable::Damaged(DamageKind::Length {
+            stated: head.envelope_bytes,
+            actual: whole.len(),
+        })),
     })
 }
 
@@ -219,7 +190,7 @@ pub(crate) fn of<'a, T: Tree>(
     inbox: &'a ClientId,
     from: Seq,
     strays: Strays<'a>,
-) -> Result<impl Iterator<Item = Result<Block<T>, Fault>>, Fault> {
+) -> Result<impl Iterator<Item = Result<Block<T>, StoreError>>, StoreError> {
     let first = match from {
         // Nothing is below the lowest seqs.
         Seq(0 | 1) => key::message(inbox, Seq::ZERO),
@@ -231,7 +202,7 @@ pub(crate) fn of<'a, T: Tree>(
     Ok(std::iter::from_fn(move || {
         let (key, from, value) = match next.take()? {
             Ok(head) => head,
-            Err(fault) => return Some(Err(fault)),
+            Err(error) => return Some(Err(error)),
         };
         next = heads.next();
         let until = match &next {
@@ -248,7 +219,7 @@ pub(crate) fn of<'a, T: Tree>(
 }
 
 /// The key of the last block of `inbox` that is not above `from`.
-fn covering(tree: &impl Tree, inbox: &ClientId, from: Seq) -> Result<Option<Vec<u8>>, Fault> {
+fn covering(tree: &impl Tree, inbox: &ClientId, from: Seq) -> Result<Option<Vec<u8>>, StoreError> {
     let first = key::message(inbox, Seq::ZERO);
     let mut last = key::message(inbox, from);
     loop {
@@ -271,7 +242,7 @@ pub(crate) fn next_inbox<T: Tree>(
     tree: &T,
     after: Option<&ClientId>,
     strays: Strays<'_>,
-) -> Result<Option<ClientId>, Fault> {
+) -> Result<Option<ClientId>, StoreError> {
     let from = after.map_or(key::FIRST.to_vec(), key::end);
     let first = tree.range(Bound::Included(from.clone()), Bound::Unbounded).next();
     if let Some(pair) = first {
@@ -290,18 +261,19 @@ pub(crate) fn next_inbox<T: Tree>(
     named(name, key.as_ref()).map(Some)
 }
 
-fn named(name: &[u8], key: &[u8]) -> Result<ClientId, Fault> {
+fn named(name: &[u8], key: &[u8]) -> Result<ClientId, StoreError> {
     let name = std::str::from_utf8(name).map_err(|_| foreign_key(key))?;
     ClientId::new(name).map_err(|_| foreign_key(key))
 }
 
-type Found<T> = (<T as Tree>::Slice, Seq, <T as Tree>::Slice);
+/// Key, seq and first value of a block.
+type FirstValue<T> = (<T as Tree>::Slice, Seq, <T as Tree>::Slice);
 
 /// The first values in `range`, each with its key and the seq in that. Pieces are passed over.
 fn heads<'a, T: Tree>(
     mut range: impl Iterator<Item = Result<Pair<T>, TreeError>> + 'a,
     strays: Strays<'a>,
-) -> impl Iterator<Item = Result<Found<T>, Fault>> + 'a {
+) -> impl Iterator<Item = Result<FirstValue<T>, StoreError>> + 'a {
     let mut last = Vec::new();
     std::iter::from_fn(move || {
         loop {

@@ -8,7 +8,8 @@ use std::ops::Bound;
 
 use parking_lot::RwLock;
 
-use crate::blocks::{self, Block, Envelope, Fault, Placed, Strays};
+use crate::blocks::{self, Block, Envelope, Placed, Strays};
+use crate::error::{Failure, ForeignRecord, StoreError};
 use crate::index::Pending;
 use crate::record::PIECE_BYTES;
 use crate::store::InboxRecord;
@@ -18,7 +19,7 @@ use crate::{chunk, envelope, key, record};
 use inbox_types::{ClientId, Entry, Seq};
 
 /// An envelope and its place.
-type Item = (Seq, Vec<u8>);
+type Encoded = (Seq, Vec<u8>);
 
 /// Writes what is new, and takes away what was removed. Messages above `before` are known not to be in any block, nor below
 /// one that is; `None` after a crash, which may also have left blocks that overlap. `reading` is held by readers, and here while
@@ -30,7 +31,7 @@ pub(crate) fn inbox(
     before: Option<Seq>,
     reading: &RwLock<()>,
     strays: Strays<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let said = match before {
         Some(_) => totals::read(tree, inbox)?,
         None => {
@@ -70,7 +71,7 @@ fn in_total<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> InboxRecord {
 }
 
 /// Removes the pieces of `message`, unless it has a first value after all.
-pub(crate) fn remove_stray(tree: &impl Tree, message: &[u8]) -> Result<(), Fault> {
+pub(crate) fn remove_stray(tree: &impl Tree, message: &[u8]) -> Result<(), StoreError> {
     if tree.get(message)?.is_some() {
         return Ok(());
     }
@@ -82,7 +83,7 @@ pub(crate) fn remove_stray(tree: &impl Tree, message: &[u8]) -> Result<(), Fault
     Ok(())
 }
 
-fn encoded(puts: &[Entry]) -> Vec<Item> {
+fn encoded(puts: &[Entry]) -> Vec<Encoded> {
     let encode = |entry: &Entry| {
         let mut out = Vec::with_capacity(entry.message.size() + 64);
         envelope::encode_into(&entry.message, &mut out);
@@ -92,7 +93,7 @@ fn encoded(puts: &[Entry]) -> Vec<Item> {
 }
 
 /// Writes `items`, in order, as blocks, the last one first. Returns the seqs that these are under.
-fn write_groups(tree: &impl Tree, inbox: &ClientId, items: &[Item]) -> Result<Vec<Seq>, Fault> {
+fn write_groups(tree: &impl Tree, inbox: &ClientId, items: &[Encoded]) -> Result<Vec<Seq>, StoreError> {
     let mut rest = items;
     let mut written = Vec::new();
     let mut value = Vec::new();
@@ -121,9 +122,10 @@ fn write_groups(tree: &impl Tree, inbox: &ClientId, items: &[Item]) -> Result<Ve
     Ok(written)
 }
 
-fn encode_chunk(inbox: &ClientId, key: Seq, items: &[(Seq, &[u8])], value: &mut Vec<u8>) -> Result<(), Fault> {
+fn encode_chunk(inbox: &ClientId, key: Seq, items: &[(Seq, &[u8])], value: &mut Vec<u8>) -> Result<(), StoreError> {
     // Envelopes that cannot say their size are damaged, and never get here.
-    chunk::encode(key, items, value).map_err(|why| Fault::Engine(format!("an envelope of {inbox:?}: {why}")))
+    let foreign = |_| Failure::Foreign(ForeignRecord::Envelope { inbox: inbox.clone() });
+    chunk::encode(key, items, value).map_err(|why| foreign(why).into())
 }
 
 /// Writes messages that may lie among those that are there, or be there already: every block from `first` on is written anew.
@@ -134,7 +136,7 @@ fn merge(
     first: Seq,
     puts: &[Entry],
     strays: Strays<'_>,
-) -> Result<Option<InboxRecord>, Fault> {
+) -> Result<Option<InboxRecord>, StoreError> {
     let mut items = BTreeMap::new();
     let (mut old, mut damaged) = (Vec::new(), Vec::new());
     for block in blocks::of(tree, inbox, first, strays)? {
@@ -154,7 +156,7 @@ fn merge(
     damaged.retain(|seq| !items.contains_key(seq));
     let mut new = BTreeSet::new();
     for seq in damaged.into_iter().rev().chain([Seq::ZERO]) {
-        let behind: Vec<Item> = items.split_off(&seq).into_iter().collect();
+        let behind: Vec<Encoded> = items.split_off(&seq).into_iter().collect();
         new.extend(write_groups(tree, inbox, &behind)?);
     }
     old.retain(|block| !new.contains(&block.from));
@@ -163,7 +165,7 @@ fn merge(
 }
 
 /// The envelopes of a block; `None` when one of them cannot be read.
-fn envelopes<T: Tree>(tree: &T, block: &Block<T>) -> Result<Option<Vec<Item>>, Fault> {
+fn envelopes<T: Tree>(tree: &T, block: &Block<T>) -> Result<Option<Vec<Encoded>>, StoreError> {
     let mut items = Vec::new();
     for placed in block.messages() {
         match block.envelope(tree, &placed)? {
@@ -183,7 +185,7 @@ fn remove(
     inbox: &ClientId,
     removals: &[Seq],
     strays: Strays<'_>,
-) -> Result<Option<InboxRecord>, Fault> {
+) -> Result<Option<InboxRecord>, StoreError> {
     let mut removed = InboxRecord::default();
     let (Some(first), Some(last)) = (removals.first(), removals.last()) else {
         return Ok(Some(removed));
@@ -211,7 +213,7 @@ fn remove(
 }
 
 /// Takes out of every block what belongs to the next one: it would come back when that one goes.
-fn trim(tree: &impl Tree, inbox: &ClientId, strays: Strays<'_>) -> Result<(), Fault> {
+fn trim(tree: &impl Tree, inbox: &ClientId, strays: Strays<'_>) -> Result<(), StoreError> {
     let mut value = Vec::new();
     for block in blocks::of(tree, inbox, Seq::ZERO, strays)? {
         let block = block?;
@@ -230,7 +232,7 @@ fn rewrite<'a, T: Tree>(
     block: &'a Block<T>,
     kept: impl Iterator<Item = &'a Placed<'a>>,
     value: &mut Vec<u8>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let mut items = Vec::new();
     for placed in kept {
         // These are whole in it.
@@ -247,7 +249,7 @@ fn rewrite<'a, T: Tree>(
 }
 
 /// The first value goes first: pieces alone are seen by nobody.
-fn remove_block<T: Tree>(tree: &T, block: &Block<T>) -> Result<(), Fault> {
+fn remove_block<T: Tree>(tree: &T, block: &Block<T>) -> Result<(), StoreError> {
     let key = block.key.as_ref();
     tree.remove(key)?;
     (1..=block.pieces()).try_for_each(|number| Ok(tree.remove(&key::piece(key, number))?))

@@ -12,6 +12,7 @@ mod open_error;
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
@@ -25,7 +26,8 @@ use crate::engine::Engine;
 use crate::files::{Files, Opening, RealFiles};
 use crate::manifest::{CONVERTIBLE, CURRENT, MANIFEST, MANIFEST_NEW, Manifest, ManifestError};
 use crate::modes;
-pub use open_error::OpenError;
+pub(crate) use open_error::FileDamage;
+pub use open_error::{OpenError, Owner};
 
 /// The file whose lock says that a process has the directory open. It stays empty.
 const LOCK: &str = "lock";
@@ -171,11 +173,8 @@ impl DataDirectory {
     }
 
     /// What is in it is ours, and broken.
-    pub(crate) fn damaged(&self, why: String) -> OpenError {
-        OpenError::Damaged {
-            dir: self.root.clone(),
-            why,
-        }
+    pub(crate) fn damaged(&self, why: impl Error + Send + Sync + 'static) -> OpenError {
+        OpenError::damaged(&self.root, why)
     }
 
     /// Ends the creation. The engine's files must be durable by now.
@@ -266,13 +265,10 @@ fn parse(root: &Path, manifest: &[u8], formats: &RangeInclusive<u64>) -> Result<
     Manifest::parse(&String::from_utf8_lossy(manifest), formats).map_err(|error| match error {
         ManifestError::Program(owner) => OpenError::Foreign {
             dir,
-            owner: format!("{owner:?}"),
+            owner: Owner::Program(owner),
         },
         ManifestError::Format(found) => OpenError::OtherFormat { dir, found },
-        ManifestError::Unreadable(why) => OpenError::Damaged {
-            dir,
-            why: format!("{MANIFEST}: {why}"),
-        },
+        ManifestError::Unreadable(why) => OpenError::damaged(root, why),
     })
 }
 
@@ -307,7 +303,7 @@ fn look_without_manifest(root: &Path, engine: &'static str) -> Result<Found, Ope
         Some(name) if name == engine && found == Found::BeingCreated => Ok(found),
         Some(name) => Err(OpenError::Foreign {
             dir: root.to_owned(),
-            owner: format!("whoever put {name:?} there without a file {MANIFEST}"),
+            owner: Owner::Of(name.into()),
         }),
     }
 }

@@ -1,13 +1,14 @@
 //! A store that fails when it is told to, around any other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::error::StoreError;
+use crate::error::{Failure, StoreError};
+use crate::poison::Poison;
 use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
 use crate::trouble::Trouble;
@@ -23,7 +24,7 @@ pub struct FaultyStore {
     reads: Countdown,
     before_commit: Mutex<Option<Hook>>,
     before_read: Mutex<Option<Hook>>,
-    poisoned: AtomicBool,
+    poison: Arc<Poison>,
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -34,13 +35,24 @@ struct Countdown(AtomicU64);
 impl FaultyStore {
     /// A store that does what `inner` does, for now.
     pub fn new(inner: Arc<dyn Store>) -> Self {
+        let poison = Arc::new(Poison::default());
+        // Whoever asks this store to tell is told of failures of both.
+        inner.on_failure(Box::new({
+            let poison = poison.clone();
+            move |error| {
+                if let StoreError::Failed(why) = error {
+                    poison.set(why.clone());
+                    poison.tell();
+                }
+            }
+        }));
         FaultyStore {
             inner,
             commits: Countdown::default(),
             reads: Countdown::default(),
             before_commit: Mutex::default(),
             before_read: Mutex::default(),
-            poisoned: AtomicBool::new(false),
+            poison,
             trouble: Mutex::default(),
         }
     }
@@ -70,21 +82,14 @@ impl FaultyStore {
         *self.before_read.lock() = Some(Arc::new(hook));
     }
 
-    fn check(&self) -> Result<(), StoreError> {
-        match self.poisoned.load(Ordering::SeqCst) {
-            true => Err(StoreError::Failed("an injected fault".to_owned())),
-            false => Ok(()),
-        }
-    }
-
     fn reading(&self) -> Result<(), StoreError> {
         run(&self.before_read);
-        self.check()?;
+        self.poison.check()?;
         if let Some(trouble) = *self.trouble.lock() {
             return Err(StoreError::Troubled(trouble));
         }
         match self.reads.is_over() {
-            true => Err(StoreError::Failed("an injected fault of a read".to_owned())),
+            true => Err(Failure::Injected.into()),
             false => Ok(()),
         }
     }
@@ -94,9 +99,11 @@ impl Store for FaultyStore {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         run(&self.before_commit);
         if self.commits.is_over() {
-            self.poisoned.store(true, Ordering::SeqCst);
+            let error = self.poison.fail(Failure::Injected);
+            self.poison.tell();
+            return Err(error);
         }
-        self.check()?;
+        self.poison.check()?;
         self.inner.commit(batch)
     }
 
@@ -121,12 +128,12 @@ impl Store for FaultyStore {
     }
 
     fn reserved(&self) -> Result<Seq, StoreError> {
-        self.check()?;
+        self.poison.check()?;
         self.inner.reserved()
     }
 
     fn age(&self) -> Result<Duration, StoreError> {
-        self.check()?;
+        self.poison.check()?;
         self.inner.age()
     }
 
@@ -147,7 +154,7 @@ impl Store for FaultyStore {
     }
 
     fn on_failure(&self, tell: OnFailure) {
-        self.inner.on_failure(tell);
+        self.poison.on_failure(tell);
     }
 
     fn trouble(&self) -> Option<Trouble> {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::envelope;
+use crate::envelope::{self, EnvelopeError};
 use crate::store::Batch;
-use crate::table::{TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey};
-use inbox_types::{ClientId, Entry, Seq};
+use crate::table::{TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey, TableKeyError};
+use inbox_types::{ClientId, ClientIdError, Entry, Seq};
 
 /// The version byte of what [`encode_into`] writes.
 const FRAME_VERSION: u8 = 2;
@@ -22,6 +22,39 @@ pub(crate) const INLINE: u8 = 0;
 /// What a frame says of a key in a table.
 const REMOVED: u8 = 0;
 const PUT: u8 = 1;
+
+/// Why bytes are not a frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    // A newer build may have written it.
+    #[error("its version byte is {0}, and this build reads up to {FRAME_VERSION}; a newer build may read it")]
+    Version(u8),
+    #[error("a message for {inbox:?} has the source {source_byte}; a newer build may know it")]
+    Source { inbox: ClientId, source_byte: u8 },
+    #[error("a change of a table is of kind {0}, and there are {REMOVED} and {PUT}")]
+    ChangeKind(u8),
+    // It is damaged.
+    #[error("it ends in the middle of an entry")]
+    EntryCut,
+    #[error("it ends in the middle of a number")]
+    NumberCut,
+    #[error("{0} bytes follow its last entry")]
+    Trailing(usize),
+    #[error("an inbox: {0}")]
+    InboxText(#[from] std::str::Utf8Error),
+    #[error("an inbox: {0}")]
+    Inbox(#[from] ClientIdError),
+    #[error("a message for {inbox:?}: {why}")]
+    Message {
+        inbox: ClientId,
+        #[source]
+        why: EnvelopeError,
+    },
+    #[error("there is no table 0")]
+    NoTable,
+    #[error(transparent)]
+    Key(#[from] TableKeyError),
+}
 
 /// Appends the frame of `batch` to `out`.
 pub(crate) fn encode_into(batch: &Batch, out: &mut Vec<u8>) {
@@ -71,15 +104,13 @@ fn push_change(out: &mut Vec<u8>, change: &TableChange) {
 /// Reads a whole frame. The reservation is `None` where there was none.
 ///
 /// # Errors
-/// What is wrong with it, for an operator.
-pub(crate) fn decode(frame: &[u8]) -> Result<Batch, String> {
+/// It is none.
+pub(crate) fn decode(frame: &[u8]) -> Result<Batch, FrameError> {
     let mut rest = Rest(frame);
     let [version] = rest.array()?;
     let is_older = version == FRAME_VERSION_1;
     if !is_older && version != FRAME_VERSION {
-        return Err(format!(
-            "its version byte is {version}, and this build reads up to {FRAME_VERSION}; a newer build may read it"
-        ));
+        return Err(FrameError::Version(version));
     }
     let reserve = u64::from_be_bytes(rest.array()?);
     let age = if is_older { 0 } else { u64::from_be_bytes(rest.array()?) };
@@ -101,7 +132,7 @@ pub(crate) fn decode(frame: &[u8]) -> Result<Batch, String> {
     }
     match rest.0 {
         [] => Ok(batch),
-        more => Err(format!("{} bytes follow its last entry", more.len())),
+        more => Err(FrameError::Trailing(more.len())),
     }
 }
 
@@ -134,48 +165,47 @@ fn set_length(out: &mut [u8], at: usize, length: usize) {
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or("it ends in the middle of an entry")?;
+    fn take(&mut self, length: usize) -> Result<&'a [u8], FrameError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(FrameError::EntryCut)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or("it ends in the middle of a number")?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FrameError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(FrameError::NumberCut)?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    fn length(&mut self) -> Result<usize, String> {
+    fn length(&mut self) -> Result<usize, FrameError> {
         Ok(u32::from_be_bytes(self.array()?) as usize)
     }
 
-    fn put(&mut self, is_older: bool) -> Result<(ClientId, Entry), String> {
+    fn put(&mut self, is_older: bool) -> Result<(ClientId, Entry), FrameError> {
         let (inbox, seq) = self.place()?;
         if !is_older {
             match self.array()? {
                 [INLINE] => {}
                 [source] => {
-                    return Err(format!(
-                        "a message for {inbox:?} has the source {source}; a newer build may know it"
-                    ));
+                    return Err(FrameError::Source {
+                        inbox,
+                        source_byte: source,
+                    });
                 }
             }
         }
         let length = self.length()?;
-        let message = envelope::decode(self.take(length)?).map_err(|why| format!("a message for {inbox:?}: {why}"))?;
-        let message = Arc::new(message);
-        Ok((inbox, Entry { seq, message }))
+        match envelope::decode(self.take(length)?).map(Arc::new) {
+            Ok(message) => Ok((inbox, Entry { seq, message })),
+            Err(why) => Err(FrameError::Message { inbox, why }),
+        }
     }
 
-    fn change(&mut self) -> Result<TableChange, String> {
+    fn change(&mut self) -> Result<TableChange, FrameError> {
         let [id, kind] = self.array()?;
-        let table = Table::from_id(id).ok_or("there is no table 0")?;
+        let table = Table::from_id(id).ok_or(FrameError::NoTable)?;
         let length = usize::from(u16::from_be_bytes(self.array()?));
-        let key = TableKey::new(Bytes::copy_from_slice(self.take(length)?)).map_err(|why| why.to_string())?;
+        let key = TableKey::new(Bytes::copy_from_slice(self.take(length)?))?;
         let value = match kind {
             REMOVED => None,
             PUT => {
@@ -183,18 +213,15 @@ impl<'a> Rest<'a> {
                 Some(Bytes::copy_from_slice(self.take(length)?))
             }
             other => {
-                return Err(format!(
-                    "a change of a table is of kind {other}, and there are {REMOVED} and {PUT}"
-                ));
+                return Err(FrameError::ChangeKind(other));
             }
         };
         Ok(TableChange { table, key, value })
     }
 
-    fn place(&mut self) -> Result<(ClientId, Seq), String> {
+    fn place(&mut self) -> Result<(ClientId, Seq), FrameError> {
         let length = usize::from(u16::from_be_bytes(self.array()?));
-        let inbox = std::str::from_utf8(self.take(length)?).map_err(|why| format!("an inbox: {why}"))?;
-        let inbox = ClientId::new(inbox).map_err(|why| format!("an inbox: {why}"))?;
+        let inbox = ClientId::new(std::str::from_utf8(self.take(length)?)?)?;
         Ok((inbox, Seq(u64::from_be_bytes(self.array()?))))
     }
 }
@@ -269,7 +296,7 @@ mod tests {
         let source = 1 + 8 + 8 + 12 + 2 + 3 + 8;
         assert_eq!(frame[source], INLINE);
         frame[source] = 1;
-        assert!(decode(&frame).unwrap_err().contains("source 1"));
+        assert!(decode(&frame).unwrap_err().to_string().contains("source 1"));
     }
 
     /// Goal: a frame that ends early, goes on, or is of another version is refused, whatever byte is missing.
@@ -283,9 +310,10 @@ mod tests {
         assert!(
             decode(&[&frame[..], b"x"].concat())
                 .unwrap_err()
+                .to_string()
                 .contains("1 bytes follow")
         );
         frame[0] = 9;
-        assert!(decode(&frame).unwrap_err().contains("version"));
+        assert!(decode(&frame).unwrap_err().to_string().contains("version"));
     }
 }

@@ -21,6 +21,8 @@ mod fault;
 mod faulty;
 mod files;
 mod frame;
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 mod index;
 mod key;
 mod log;
@@ -29,8 +31,6 @@ mod memory;
 mod modes;
 mod open;
 mod poison;
-#[cfg(feature = "testing")]
-pub mod raw;
 mod record;
 #[cfg(any(test, feature = "testing"))]
 pub mod simulated;
@@ -48,17 +48,18 @@ pub mod contract;
 mod tests;
 
 pub use convert::{ConvertError, Converted, convert};
-pub use directory::OpenError;
+pub use directory::{OpenError, Owner};
 pub use engine::Engine;
 pub use engines::fjall::FjallOptions;
 pub use engines::sled::SledOptions;
-pub use error::StoreError;
+pub use error::{Damage, EngineError, Failure, ForeignRecord, Panicked, StoreError};
 #[cfg(feature = "testing")]
 pub use fault::{StoreFault, set_store_fault};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{StoreOptions, check_data_directory, open_existing_store, open_store};
+pub use poison::Poison;
 pub use store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 pub use table::{TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey, TableKeyError, TablePage};
 pub use tree_store::CheckpointOptions;

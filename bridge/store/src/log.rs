@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::fault::store_fault;
 use crate::files::{Files, Opening, StoredFile};
-use crate::frame;
+use crate::frame::{self, FrameError};
 use crate::store::Batch;
 use crate::trouble::Trouble;
 
@@ -55,8 +55,42 @@ pub(crate) enum LogError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// What is in it is damaged.
-    #[error("{0}")]
-    Damaged(String),
+    #[error(transparent)]
+    Damaged(#[from] LogDamage),
+}
+
+/// What is damaged in a log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogDamage {
+    /// A file that this build did not make.
+    #[error("{} is not a part of its log", .0.display())]
+    Stranger(PathBuf),
+    /// A segment.
+    #[error("{}: {why}", .path.display())]
+    Segment {
+        path: PathBuf,
+        #[source]
+        why: SegmentDamage,
+    },
+}
+
+/// What is damaged in a segment.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SegmentDamage {
+    #[error("it does not begin as a part of a log does")]
+    Beginning,
+    #[error("commit {commit} follows commit {last}")]
+    Order { commit: u64, last: u64 },
+    #[error("what follows commit {last} is damaged")]
+    End { last: u64 },
+    #[error("its log goes on to commit {commit}, and commit {missing} is missing")]
+    Missing { commit: u64, missing: u64 },
+    #[error("commit {commit} in its log cannot be read: {why}")]
+    Frame {
+        commit: u64,
+        #[source]
+        why: FrameError,
+    },
 }
 
 /// Why no new segment was begun.
@@ -107,12 +141,12 @@ impl Log {
                     return Ok(());
                 }
                 if commit != last + 1 {
-                    return Err(format!(
-                        "its log goes on to commit {commit}, and commit {} is missing",
-                        last + 1
-                    ));
+                    return Err(SegmentDamage::Missing {
+                        commit,
+                        missing: last + 1,
+                    });
                 }
-                apply(frame::decode(frame).map_err(|why| format!("commit {commit} in its log cannot be read: {why}"))?);
+                apply(frame::decode(frame).map_err(|why| SegmentDamage::Frame { commit, why })?);
                 last = commit;
                 Ok(())
             })?;
@@ -247,10 +281,7 @@ fn segments(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogErr
         match u64::from_str_radix(name, 16) {
             Ok(first) if name == segment_name(first) => segments.push((first, path)),
             _ => {
-                return Err(LogError::Damaged(format!(
-                    "{} is not a part of its log",
-                    path.display()
-                )));
+                return Err(LogDamage::Stranger(path).into());
             }
         }
     }
@@ -296,21 +327,24 @@ fn read_segment(
     path: &Path,
     first: u64,
     is_newest: impl Fn() -> io::Result<bool>,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), String>,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), SegmentDamage>,
 ) -> Result<Option<Segment>, LogError> {
     let bytes = files.read(path)?;
-    let damaged = |why: String| LogError::Damaged(format!("{}: {why}", path.display()));
+    let damaged = |why| {
+        let path = path.to_owned();
+        LogError::Damaged(LogDamage::Segment { path, why })
+    };
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         // The beginning of a segment is durable before anything else is written to it.
         return match MAGIC.starts_with(&bytes) && is_newest()? {
             true => Ok(None),
-            false => Err(damaged("it does not begin as a part of a log does".to_owned())),
+            false => Err(damaged(SegmentDamage::Beginning)),
         };
     };
     let mut last = first.saturating_sub(1);
     while let Some((commit, frame, length)) = first_record(rest) {
         if commit != last + 1 {
-            return Err(damaged(format!("commit {commit} follows commit {last}")));
+            return Err(damaged(SegmentDamage::Order { commit, last }));
         }
         each(commit, frame).map_err(damaged)?;
         last = commit;
@@ -318,7 +352,7 @@ fn read_segment(
     }
     if !rest.is_empty() {
         if !is_newest()? {
-            return Err(damaged(format!("what follows commit {last} is damaged")));
+            return Err(damaged(SegmentDamage::End { last }));
         }
         let file = files.open(path, Opening::Kept)?;
         file.set_len((bytes.len() - rest.len()) as u64)?;

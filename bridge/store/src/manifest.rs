@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use toml::{Table, Value};
+
 /// Its name in the data directory.
 pub(crate) const MANIFEST: &str = "inboxd-store.toml";
 /// Its name while it is written, and the sign of a directory whose creation was interrupted.
@@ -23,19 +25,29 @@ pub(crate) struct Manifest {
 }
 
 /// Why a manifest is not one that this build can go by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ManifestError {
     /// Another program's name.
-    Program(String),
+    Program(Box<str>),
     /// Another format version.
     Format(u64),
     /// Not a manifest, or an incomplete one.
-    Unreadable(&'static str),
+    Unreadable(UnreadableManifest),
+}
+
+/// Why a file is no manifest.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum UnreadableManifest {
+    #[error("{MANIFEST}: it is no TOML ({})", .0.message())]
+    Toml(#[source] toml::de::Error),
+    #[error("{MANIFEST}: it has no line {0}")]
+    Without(&'static str),
 }
 
 impl Manifest {
     /// The text of the file.
     pub(crate) fn text(&self) -> String {
+        // Written out, because it is to be the same to the byte whatever a later version of a library prefers. Names of engines are plain words.
         format!(
             "# The data directory of inboxd. docs/storage-format.md describes it; do not edit.\n\
              program = \"{PROGRAM}\"\nformat = {FORMAT}\nengine = \"{}\"\n",
@@ -46,26 +58,27 @@ impl Manifest {
     /// Reads the text of the file, which is to be of one of `formats`. The program and the format are judged first: what else is
     /// in it depends on them.
     pub(crate) fn parse(text: &str, formats: &RangeInclusive<u64>) -> Result<Self, ManifestError> {
-        let value = |name: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once('='));
-            lines.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+        let unreadable = |why| Err(ManifestError::Unreadable(why));
+        let lines: Table = match text.parse() {
+            Ok(lines) => lines,
+            Err(why) => return unreadable(UnreadableManifest::Toml(why)),
         };
-        let string = |name| value(name)?.strip_prefix('"')?.strip_suffix('"');
-        match string("program") {
+        match lines.get("program").and_then(Value::as_str) {
             Some(PROGRAM) => {}
-            Some(other) => return Err(ManifestError::Program(other.to_owned())),
-            None => return Err(ManifestError::Unreadable("it has no line program = \"inboxd\"")),
+            Some(other) => return Err(ManifestError::Program(other.into())),
+            None => return unreadable(UnreadableManifest::Without("program = \"inboxd\"")),
         }
-        match value("format").map(str::parse) {
-            Some(Ok(format)) if formats.contains(&format) => {}
-            Some(Ok(other)) => return Err(ManifestError::Format(other)),
-            _ => return Err(ManifestError::Unreadable("it has no line format = NUMBER")),
+        let format = lines.get("format").and_then(Value::as_integer);
+        match format.and_then(|format| u64::try_from(format).ok()) {
+            Some(format) if formats.contains(&format) => {}
+            Some(other) => return Err(ManifestError::Format(other)),
+            None => return unreadable(UnreadableManifest::Without("format = NUMBER")),
         }
-        match string("engine") {
+        match lines.get("engine").and_then(Value::as_str) {
             Some(engine) => Ok(Manifest {
                 engine: engine.to_owned(),
             }),
-            None => Err(ManifestError::Unreadable("it has no line engine = \"NAME\"")),
+            None => unreadable(UnreadableManifest::Without("engine = \"NAME\"")),
         }
     }
 }
@@ -86,16 +99,16 @@ mod tests {
         assert_eq!(Manifest::parse(&older, &CURRENT), Err(ManifestError::Format(1)));
         assert_eq!(Manifest::parse(&older, &CONVERTIBLE), Ok(ours));
         let parse = |from: &str, to: &str| Manifest::parse(&text.replace(from, to), &CONVERTIBLE).unwrap_err();
-        assert_eq!(
-            parse("\"inboxd\"", "\"other\""),
-            ManifestError::Program("other".to_owned())
-        );
+        assert_eq!(parse("\"inboxd\"", "\"other\""), ManifestError::Program("other".into()));
         assert_eq!(parse("format = 3", "format = 4"), ManifestError::Format(4));
         assert!(matches!(
             parse("format = 3", "format = one"),
             ManifestError::Unreadable(_)
         ));
         assert!(matches!(parse("engine", "motor"), ManifestError::Unreadable(_)));
+        // A manifest is judged by what it says, however a person wrote it.
+        let by_hand = "engine='sled'\n\nformat = 3 # three\nprogram = \"inboxd\"";
+        assert_eq!(Manifest::parse(by_hand, &CURRENT), Manifest::parse(&text, &CURRENT));
         for cut in 0..text.len() - 1 {
             assert!(Manifest::parse(&text[..cut], &CURRENT).is_err(), "cut at {cut}");
         }

@@ -9,10 +9,11 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::error::StoreError;
-use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
+use crate::error::{Failure, StoreError};
+use crate::poison::Poison;
+use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableChange, TableKey, TablePage};
 use inbox_types::{ClientId, Entry, Seq};
 
@@ -32,6 +33,7 @@ pub struct FaultPlan {
 pub struct MemoryStore {
     // One lock: its users are tests, where simple beats fast.
     state: Mutex<State>,
+    poison: Poison,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,6 @@ struct State {
     durable: Image,
     commits: u64,
     plan: FaultPlan,
-    poisoned: bool,
     disk_free_bytes: Option<u64>,
 }
 
@@ -83,22 +84,30 @@ impl MemoryStore {
         };
         MemoryStore {
             state: Mutex::new(state),
+            poison: Poison::default(),
         }
+    }
+
+    /// What it holds, unless it failed.
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state.lock();
+        self.poison.check().map(|()| state)
     }
 }
 
 impl Store for MemoryStore {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        state.check()?;
+        let mut state = self.state()?;
         state.commits += 1;
         let (commit, plan) = (state.commits, state.plan);
         if plan.fail_commit == Some(commit) {
-            state.poisoned = true;
             if plan.keeps_failed {
                 state.durable.apply(batch);
             }
-            return state.check();
+            let error = self.poison.fail(Failure::Injected);
+            drop(state);
+            self.poison.tell();
+            return Err(error);
         }
         state.written.apply(batch);
         if plan.freeze_after.is_none_or(|last| commit <= last) {
@@ -108,8 +117,7 @@ impl Store for MemoryStore {
     }
 
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
-        let state = self.state.lock();
-        state.check()?;
+        let state = self.state()?;
         let mut page = Page::default();
         let mut bytes = 0;
         for entry in state.written.inbox(inbox, after) {
@@ -125,8 +133,7 @@ impl Store for MemoryStore {
     }
 
     fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError> {
-        let state = self.state.lock();
-        state.check()?;
+        let state = self.state()?;
         let mut record = InboxRecord::default();
         state
             .written
@@ -136,8 +143,7 @@ impl Store for MemoryStore {
     }
 
     fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError> {
-        let state = self.state.lock();
-        state.check()?;
+        let state = self.state()?;
         let mut all: Vec<(ClientId, InboxRecord)> = Vec::new();
         let from = after.map_or(Bound::Unbounded, |after| {
             Bound::Excluded((after.clone(), Seq(u64::MAX)))
@@ -158,18 +164,15 @@ impl Store for MemoryStore {
     }
 
     fn reserved(&self) -> Result<Seq, StoreError> {
-        let state = self.state.lock();
-        state.check().map(|()| state.written.reserved)
+        Ok(self.state()?.written.reserved)
     }
 
     fn age(&self) -> Result<Duration, StoreError> {
-        let state = self.state.lock();
-        state.check().map(|()| state.written.age)
+        Ok(self.state()?.written.age)
     }
 
     fn get(&self, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
-        let state = self.state.lock();
-        state.check()?;
+        let state = self.state()?;
         Ok(state.written.tables.get(&(table, key.clone())).cloned())
     }
 
@@ -180,8 +183,7 @@ impl Store for MemoryStore {
         after: Option<&TableKey>,
         limit: PageLimit,
     ) -> Result<TablePage, StoreError> {
-        let state = self.state.lock();
-        state.check()?;
+        let state = self.state()?;
         let (mut page, mut bytes) = (TablePage::default(), 0);
         for (key, value) in state.written.table(table, prefix, after) {
             bytes += value.len();
@@ -199,17 +201,12 @@ impl Store for MemoryStore {
         self.state.lock().disk_free_bytes
     }
 
-    fn close(&self) -> Result<(), StoreError> {
-        self.state.lock().check()
+    fn on_failure(&self, tell: OnFailure) {
+        self.poison.on_failure(tell);
     }
-}
 
-impl State {
-    fn check(&self) -> Result<(), StoreError> {
-        match self.poisoned {
-            true => Err(StoreError::Failed("a planned fault".to_owned())),
-            false => Ok(()),
-        }
+    fn close(&self) -> Result<(), StoreError> {
+        self.poison.check()
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::ops::Bound;
 
-use crate::blocks::{Fault, foreign_key};
+use crate::blocks::foreign_key;
+use crate::error::{Failure, ForeignRecord, StoreError};
 use crate::key;
 use crate::record::PIECE_BYTES;
 use crate::table::{TABLE_VALUE_BYTES_MAX, Table, TableKey};
@@ -50,23 +51,20 @@ impl<'a> Head<'a> {
     }
 }
 
-fn damaged(table: Table, key: &[u8]) -> Fault {
-    Fault::Engine(format!(
-        "the value of {} in table {} is damaged",
-        key.escape_ascii(),
-        table.id()
-    ))
+fn damaged(table: Table, key: &[u8]) -> StoreError {
+    let key = key.to_vec();
+    Failure::Foreign(ForeignRecord::TableValue { key, table: table.id() }).into()
 }
 
 /// The value of a key.
-pub(crate) fn get(tree: &impl Tree, table: Table, key: &TableKey) -> Result<Option<Bytes>, Fault> {
+pub(crate) fn get(tree: &impl Tree, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
     match tree.get(&key::table(table, key.as_bytes()))? {
         Some(head) => load(tree, table, key, head.as_ref()).map(Some),
         None => Ok(None),
     }
 }
 
-fn load(tree: &impl Tree, table: Table, key: &TableKey, head: &[u8]) -> Result<Bytes, Fault> {
+fn load(tree: &impl Tree, table: Table, key: &TableKey, head: &[u8]) -> Result<Bytes, StoreError> {
     let damaged = || damaged(table, key.as_bytes());
     let head = Head::parse(head).ok_or_else(damaged)?;
     let (length, first) = match head {
@@ -91,7 +89,7 @@ pub(crate) fn range<'a, T: Tree>(
     table: Table,
     prefix: &'a [u8],
     after: Option<&TableKey>,
-) -> impl Iterator<Item = Result<(TableKey, Bytes), Fault>> + 'a {
+) -> impl Iterator<Item = Result<(TableKey, Bytes), StoreError>> + 'a {
     let from = match after.filter(|after| after.as_bytes() >= prefix) {
         Some(after) => Bound::Excluded(key::table(table, after.as_bytes())),
         None => Bound::Included(key::table(table, prefix)),
@@ -121,7 +119,7 @@ pub(crate) fn write(
     key: &TableKey,
     value: Option<&[u8]>,
     is_behind: bool,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let name = key::table(table, key.as_bytes());
     let before = tree.get(&name)?;
     let pieces_before = match &before {
@@ -154,7 +152,7 @@ pub(crate) fn write(
 }
 
 /// Removes every piece of a key after the first `kept`.
-fn remove_pieces(tree: &impl Tree, table: Table, key: &TableKey, kept: u32) -> Result<(), Fault> {
+fn remove_pieces(tree: &impl Tree, table: Table, key: &TableKey, kept: u32) -> Result<(), StoreError> {
     let from = Bound::Excluded(key::table_piece(table, key, kept));
     let range = tree.range(from, Bound::Included(key::table_piece(table, key, u32::MAX)));
     for pair in range {

@@ -3,7 +3,8 @@
 //! It is written with the blocks by a checkpoint, and counts what these hold: a message that is only in the log is not in it. After a crash
 //! it may be behind the blocks of an inbox that is in the log again; that inbox is counted until the next checkpoint has done so, too.
 
-use crate::blocks::{self, Fault, Strays};
+use crate::blocks::{self, Strays};
+use crate::error::StoreError;
 use crate::key;
 use crate::store::InboxRecord;
 use crate::tree::Tree;
@@ -26,7 +27,7 @@ pub(crate) enum Said {
 }
 
 /// What is said of the blocks of `inbox`.
-pub(crate) fn read(tree: &impl Tree, inbox: &ClientId) -> Result<Said, Fault> {
+pub(crate) fn read(tree: &impl Tree, inbox: &ClientId) -> Result<Said, StoreError> {
     Ok(match tree.get(&key::totals(inbox))? {
         None => Said::Nothing,
         Some(value) => parse(value.as_ref()).map_or(Said::Damaged, Said::Total),
@@ -34,7 +35,7 @@ pub(crate) fn read(tree: &impl Tree, inbox: &ClientId) -> Result<Said, Fault> {
 }
 
 /// Says that the blocks of `inbox` hold this.
-pub(crate) fn write(tree: &impl Tree, inbox: &ClientId, record: InboxRecord) -> Result<(), Fault> {
+pub(crate) fn write(tree: &impl Tree, inbox: &ClientId, record: InboxRecord) -> Result<(), StoreError> {
     let key = key::totals(inbox);
     match record.messages {
         0 => Ok(tree.remove(&key)?),
@@ -43,7 +44,7 @@ pub(crate) fn write(tree: &impl Tree, inbox: &ClientId, record: InboxRecord) -> 
 }
 
 /// Counts what the blocks of `inbox` hold.
-pub(crate) fn count(tree: &impl Tree, inbox: &ClientId, strays: Strays<'_>) -> Result<InboxRecord, Fault> {
+pub(crate) fn count(tree: &impl Tree, inbox: &ClientId, strays: Strays<'_>) -> Result<InboxRecord, StoreError> {
     let mut record = InboxRecord::default();
     for block in blocks::of(tree, inbox, Seq::ZERO, strays)? {
         block?.messages().iter().for_each(|placed| record.add(placed.size));

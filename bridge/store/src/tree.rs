@@ -2,6 +2,7 @@
 //!
 //! The store keeps its log, and does checkpoints, in the same way on every engine; an engine is a door of one file to a library.
 
+use std::error::Error;
 use std::fmt::Debug;
 use std::io;
 use std::ops::Bound;
@@ -13,35 +14,37 @@ pub(crate) const VALUE_BYTES_MAX: usize = 16 * 1024 + 16;
 
 /// What the engine, or the disk under it, said when it failed. No use of the tree after this is safe, unless it was a trouble.
 #[derive(Debug, thiserror::Error)]
-#[error("{why}")]
-pub(crate) struct TreeError {
-    /// What it said.
-    pub(crate) why: String,
-    /// What a read lacked. Never set for a write or a sync.
-    pub(crate) trouble: Option<Trouble>,
+pub(crate) enum TreeError {
+    /// A read lacks something for now, and nothing was changed. Never said of a write or a sync.
+    #[error(transparent)]
+    Lacking(Trouble),
+    /// The disk: the operator must act.
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    /// The engine had an error of the disk before, and does nothing any more.
+    #[error("{engine} gave up after an error of the disk, which the log names")]
+    GaveUp {
+        /// Its name.
+        engine: &'static str,
+    },
+    /// What it keeps is damaged, or it made a mistake.
+    #[error("{engine} says: {said}")]
+    Engine {
+        /// Its name.
+        engine: &'static str,
+        /// What it said.
+        #[source]
+        said: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl TreeError {
-    /// The engine cannot be used again.
-    pub(crate) fn permanent(why: impl Into<String>) -> Self {
-        TreeError {
-            why: why.into(),
-            trouble: None,
-        }
-    }
-
     /// A read failed.
-    pub(crate) fn of_read(why: &io::Error) -> Self {
-        TreeError {
-            why: why.to_string(),
-            trouble: Trouble::of(why),
+    pub(crate) fn of_read(why: io::Error) -> Self {
+        match Trouble::of(&why) {
+            Some(trouble) => TreeError::Lacking(trouble),
+            None => TreeError::Disk(why),
         }
-    }
-}
-
-impl From<io::Error> for TreeError {
-    fn from(error: io::Error) -> Self {
-        TreeError::permanent(error.to_string())
     }
 }
 
@@ -78,16 +81,4 @@ pub(crate) trait Tree: Debug + Send + Sync + 'static {
     /// Breaks every later [`sync`](Self::sync).
     #[cfg(test)]
     fn break_sync(&mut self);
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    // Only the first line: a sentence for an operator, not a report for a developer.
-    text.and_then(|text| text.lines().next())
-        .unwrap_or("it panicked")
-        .to_owned()
 }

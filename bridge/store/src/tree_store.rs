@@ -28,16 +28,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
-use crate::blocks::Fault;
+use crate::acknowledged::Acknowledged;
 use crate::directory::{DataDirectory, OpenError};
-use crate::error::StoreError;
+use crate::error::{Failure, Panicked, StoreError};
 use crate::files::Files;
 use crate::log::Log;
 use crate::poison::Poison;
 use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
-use crate::tree::{Tree, panic_text};
+use crate::tree::Tree;
 use crate::trouble::Trouble;
 use checkpointer::{Bell, Recent};
 use inbox_types::{ClientId, Seq};
@@ -104,7 +103,7 @@ impl<T: Tree> TreeStore<T> {
     pub(crate) fn open(mut directory: DataDirectory, tree: T, options: CheckpointOptions) -> Result<Self, OpenError> {
         // The engine may panic on the first page that it reads.
         let begun = catch_unwind(AssertUnwindSafe(|| begin(&tree, &directory)));
-        let begun = begun.unwrap_or_else(|panic| Err(directory.damaged(panic_text(&*panic))))?;
+        let begun = begun.unwrap_or_else(|panic| Err(directory.damaged(Panicked::of(&*panic))))?;
         if directory.is_new() {
             directory.finish()?;
         }
@@ -167,23 +166,22 @@ impl<T: Tree> Drop for TreeStore<T> {
 
 impl<T: Tree> Shared<T> {
     /// Runs `work` on what is open. Whatever the engine does in it, panics included, comes out as an error.
-    fn with<R>(&self, work: impl FnOnce(&Open<T>) -> Result<R, Fault>) -> Result<R, StoreError> {
+    fn with<R>(&self, work: impl FnOnce(&Open<T>) -> Result<R, StoreError>) -> Result<R, StoreError> {
         let open = self.open.read();
         self.poison.check()?;
         let Some(open) = open.as_ref() else {
-            return Err(StoreError::Failed("it was closed".to_owned()));
+            return Err(Failure::Closed.into());
         };
         let done = catch_unwind(AssertUnwindSafe(|| work(open)));
-        match done.unwrap_or_else(|panic| Err(Fault::Engine(panic_text(&*panic)))) {
-            Ok(value) => Ok(value),
-            Err(Fault::Damaged { inbox, why }) => Err(StoreError::Damaged { inbox, why }),
-            Err(Fault::Passing(trouble)) => Err(StoreError::Troubled(trouble)),
-            Err(Fault::Engine(why)) => Err(self.fail(why)),
-        }
+        let done = done.unwrap_or_else(|panic| Err(Failure::from(Panicked::of(&*panic)).into()));
+        done.map_err(|error| match error {
+            StoreError::Failed(why) => self.fail(why),
+            passing => passing,
+        })
     }
 
     /// Ends every later call. The first reason is the one that explains the rest.
-    fn fail(&self, why: String) -> StoreError {
+    fn fail(&self, why: impl Into<Arc<Failure>>) -> StoreError {
         let error = self.poison.fail(why);
         self.wake();
         self.poison.tell();
@@ -195,14 +193,10 @@ impl<T: Tree> Shared<T> {
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), Fault> {
-        let commit = log
-            .append(batch)
-            .map_err(|why| Fault::Engine(format!("its log: {why}")))?;
+    fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), StoreError> {
+        let commit = log.append(batch).map_err(Failure::Log)?;
         // From here on the caller may believe it, so from here on its loss must be noticed.
-        open.acknowledged
-            .set(commit)
-            .map_err(|why| Fault::Engine(format!("file {ACKNOWLEDGED}: {why}")))?;
+        open.acknowledged.set(commit).map_err(Failure::Acknowledged)?;
         self.apply(batch, log.bytes());
         Ok(())
     }
@@ -309,7 +303,7 @@ impl<T: Tree> Store for TreeStore<T> {
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(open)));
         match dropped {
             Ok(()) => synced,
-            Err(panic) => synced.and(Err(StoreError::Failed(panic_text(&*panic)))),
+            Err(panic) => synced.and(Err(Failure::from(Panicked::of(&*panic)).into())),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use inbox_bridge::{Age, Entry, Expiry, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
+use inbox_bridge::{Age, Damage, Entry, Expiry, Failure, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
 use serde_json::Value;
 
 use super::*;
@@ -19,7 +19,7 @@ struct Shelf {
 impl Store for Shelf {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         if self.fails {
-            return Err(StoreError::Failed("disk on fire".to_owned()));
+            return Err(Failure::Log(io::Error::other("disk on fire")).into());
         }
         *self.commits.lock().unwrap() += 1;
         let mut entries = self.entries.lock().unwrap();
@@ -359,7 +359,7 @@ fn a_failing_store_ends_the_command_with_its_code() {
     assert!(error.to_string().contains("disk on fire") && out.is_empty(), "{error}");
     let damaged = StoreError::Damaged {
         inbox: client("bob"),
-        why: "cut off".to_owned(),
+        why: Arc::new(Damage::cut_off(Seq(7))),
     };
     assert_eq!(InboxCommandError::from(damaged).exit(), Exit::DataUnusable);
 }

@@ -6,14 +6,13 @@
 mod clients;
 mod config;
 mod filters;
-mod records;
 mod session;
 mod world;
 
 pub use clients::clients;
 pub use config::config;
 pub use filters::filters;
-pub use records::records;
+pub use inbox_bridge::fuzzing::records;
 pub use session::session;
 
 /// A target: its name, which is also that of its corpus, and what it does.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use inbox_bridge::simulated::{Lack, SimStore};
 use inbox_bridge::{
-    Batch, ClientId, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey, TablePage,
+    Batch, ClientId, Failure, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey,
+    TablePage,
 };
 
 use super::random::Random;
@@ -120,7 +121,7 @@ impl Disk {
 }
 
 fn failed() -> StoreError {
-    StoreError::Failed("a simulated disk error".into())
+    Failure::Injected.into()
 }
 
 /// What commit `number` says in a table. Some values are kept in pieces.

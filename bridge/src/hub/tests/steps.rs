@@ -10,7 +10,7 @@ use super::kit::{FAR, TestClock, TestObserver, TestPort, id, message};
 use crate::hub::{Hub, ReadRequest};
 use crate::limits::BATCH_MESSAGES_MAX;
 use crate::observer::Observer;
-use inbox_store::{FaultyStore, MemoryStore, Store, StoreError};
+use inbox_store::{Failure, FaultyStore, MemoryStore, Store, StoreError};
 use inbox_types::{ClientId, Clock, Left, Limits, Now, Outcome, Port, Qos, Refusal, Seq, Ticket, WhenFull};
 
 struct Broker {
@@ -259,9 +259,7 @@ fn a_publish_during_the_failure_is_refused() {
     let (hub, _requests) = Hub::open(&store, Limits::default(), clock.clone(), observer).unwrap();
     let hub = Arc::new(hub);
     let failing = hub.clone();
-    *clock.trap.lock() = Some(Box::new(move || {
-        failing.fail(&StoreError::Failed("a test's fault".into()))
-    }));
+    *clock.trap.lock() = Some(Box::new(move || failing.fail(&Failure::Injected.into())));
     let publisher: Arc<dyn Port> = port.clone();
     hub.publish(&id("bob"), message(1, 8, Qos::AtLeastOnce, FAR), &publisher, Ticket(1));
     assert_eq!(

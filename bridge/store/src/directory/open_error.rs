@@ -1,9 +1,10 @@
 //! Why a data directory could not be opened.
 
+use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::manifest::{CONVERTIBLE, FORMAT};
+use crate::manifest::{CONVERTIBLE, FORMAT, MANIFEST};
 
 /// Why a data directory could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +20,8 @@ pub enum OpenError {
     Foreign {
         /// The path that was given.
         dir: PathBuf,
-        /// The other program, or a file that inboxd did not make.
-        owner: String,
+        /// Whose files they are.
+        owner: Owner,
     },
     /// Another version of inboxd wrote it.
     #[error(
@@ -73,6 +74,7 @@ pub enum OpenError {
         /// What could not be written.
         path: PathBuf,
         /// What the system says.
+        #[source]
         why: io::Error,
     },
     /// The operating system does not let us read, or the disk fails.
@@ -81,6 +83,7 @@ pub enum OpenError {
         /// What could not be used.
         path: PathBuf,
         /// What the system says.
+        #[source]
         why: io::Error,
     },
     /// What is in it is ours, and broken.
@@ -92,11 +95,42 @@ pub enum OpenError {
         /// The path that was given.
         dir: PathBuf,
         /// What is wrong with it.
-        why: String,
+        #[source]
+        why: Box<dyn Error + Send + Sync>,
     },
 }
 
+/// Who put files into a directory that inboxd did not make.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Owner {
+    /// The program that a manifest names.
+    #[error("{0:?}")]
+    Program(Box<str>),
+    /// Nobody says so; this is one of the files.
+    #[error("whoever put {0:?} there without a file {MANIFEST}")]
+    Of(Box<str>),
+}
+
+/// What is wrong with a file of an engine: left alone, the engine would quietly make it anew.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileDamage {
+    /// It holds nothing.
+    #[error("its file {} is empty", .0.display())]
+    Empty(PathBuf),
+    /// It is not there.
+    #[error("its file {} is missing", .0.display())]
+    Missing(PathBuf),
+}
+
 impl OpenError {
+    /// What is in `dir` is ours, and broken.
+    pub(crate) fn damaged(dir: &Path, why: impl Error + Send + Sync + 'static) -> Self {
+        OpenError::Damaged {
+            dir: dir.to_owned(),
+            why: Box::new(why),
+        }
+    }
+
     /// Sorts what the operating system said about `path`.
     pub(crate) fn io(path: &Path, why: io::Error) -> Self {
         let path = path.to_owned();

@@ -30,8 +30,9 @@ use ::fjall::{AbstractTree, Database, Error, Keyspace, KeyspaceCreateOptions, Ls
 
 use parking_lot::Mutex;
 
-use crate::directory::{DataDirectory, OpenError, sync_dir};
-use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX, panic_text};
+use crate::directory::{DataDirectory, FileDamage, OpenError, sync_dir};
+use crate::error::{EngineError, Panicked};
+use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX};
 use journal::JournalError;
 
 /// The one keyspace that there is, and the directory that fjall gives to it; its own is before it.
@@ -102,14 +103,14 @@ impl FjallTree {
                 .map_err(|why| OpenError::io(dir, why))?;
             journal::check(dir).map_err(|error| match error {
                 JournalError::Io { path, why } => OpenError::io(&path, why),
-                damage @ JournalError::Damaged(_) => directory.damaged(damage.to_string()),
+                JournalError::Damaged(damage) => directory.damaged(damage),
             })?;
         }
         let opened = catch_unwind(AssertUnwindSafe(|| open_keyspace(dir, options)));
         let (db, keyspace) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return Err(open_error(directory, error)),
-            Err(panic) => return Err(directory.damaged(format!("fjall says: {}", panic_text(&*panic)))),
+            Err(panic) => return Err(directory.damaged(EngineError(says(Panicked::of(&*panic))))),
         };
         let tree = FjallTree {
             keyspace,
@@ -118,7 +119,7 @@ impl FjallTree {
             #[cfg(test)]
             is_broken: false,
         };
-        tree.sync().map_err(|why| directory.damaged(why.why))?;
+        tree.sync().map_err(|why| directory.damaged(EngineError(why)))?;
         sync_dir(&dir.join("keyspaces"))?;
         sync_dir(dir)?;
         Ok(tree)
@@ -178,7 +179,7 @@ impl Tree for FjallTree {
     fn sync(&self) -> Result<(), TreeError> {
         #[cfg(test)]
         if self.is_broken {
-            return Err(TreeError::permanent("broken for a test"));
+            return Err(TreeError::Disk(io::Error::other("broken for a test")));
         }
         // fdatasync: that the journal has grown is made durable, too; only times are not.
         Ok(self.db.persist(PersistMode::SyncData)?)
@@ -229,9 +230,9 @@ fn check_there(directory: &DataDirectory) -> Result<(), OpenError> {
     for file in [&dir.join("version")].into_iter().chain(&manifests) {
         match fs::metadata(file) {
             Ok(metadata) if metadata.len() > 0 => {}
-            Ok(_) => return Err(directory.damaged(format!("its file {} is empty", file.display()))),
+            Ok(_) => return Err(directory.damaged(FileDamage::Empty(file.clone()))),
             Err(why) if why.kind() == ErrorKind::NotFound => {
-                return Err(directory.damaged(format!("its file {} is missing", file.display())));
+                return Err(directory.damaged(FileDamage::Missing(file.clone())));
             }
             Err(why) => return Err(OpenError::io(file, why)),
         }
@@ -261,14 +262,21 @@ fn open_error(directory: &DataDirectory, error: Error) -> OpenError {
         {
             OpenError::io(&directory.engine_dir(), why)
         }
-        other => directory.damaged(format!("fjall says: {other:?}")),
+        other => directory.damaged(EngineError(says(other))),
     }
 }
 
 fn of_read(error: Error) -> TreeError {
     match error {
-        Error::Io(why) | Error::Storage(LsmError::Io(why)) => TreeError::of_read(&why),
+        Error::Io(why) | Error::Storage(LsmError::Io(why)) => TreeError::of_read(why),
         other => other.into(),
+    }
+}
+
+fn says(said: impl std::error::Error + Send + Sync + 'static) -> TreeError {
+    TreeError::Engine {
+        engine: "fjall",
+        said: Box::new(said),
     }
 }
 
@@ -276,8 +284,8 @@ impl From<Error> for TreeError {
     fn from(error: Error) -> Self {
         match error {
             Error::Io(why) | Error::Storage(LsmError::Io(why)) => why.into(),
-            Error::Poisoned => TreeError::permanent("fjall gave up after an error of the disk, which the log names"),
-            other => TreeError::permanent(format!("fjall says: {other:?}")),
+            Error::Poisoned => TreeError::GaveUp { engine: "fjall" },
+            other => says(other),
         }
     }
 }

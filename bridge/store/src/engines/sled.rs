@@ -29,9 +29,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustix::fs::Dir;
 
-use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::directory::{DataDirectory, FileDamage, OpenError, sync_dir};
+use crate::error::{EngineError, Panicked};
 use crate::table::TABLE_KEY_BYTES_MAX;
-use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX, panic_text};
+use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX};
 use inbox_types::CLIENT_ID_BYTES_MAX;
 
 /// How much [`weight`] may be written between two syncs.
@@ -111,7 +112,7 @@ impl SledTree {
             blob_names: Mutex::new(blob_names),
             unsynced: AtomicUsize::new(0),
         };
-        tree.sync().map_err(|why| directory.damaged(why.why))?;
+        tree.sync().map_err(|why| directory.damaged(EngineError(why)))?;
         let conf = dir.join("conf");
         File::open(&conf)
             .and_then(|conf| conf.sync_all())
@@ -192,15 +193,25 @@ fn weight(value_bytes: usize) -> usize {
     1024 + 4 * value_bytes
 }
 
+fn says(said: impl std::error::Error + Send + Sync + 'static) -> TreeError {
+    TreeError::Engine {
+        engine: "sled",
+        said: Box::new(said),
+    }
+}
+
 impl From<::sled::Error> for TreeError {
     fn from(error: ::sled::Error) -> Self {
-        TreeError::permanent(error.to_string())
+        match error {
+            ::sled::Error::Io(why) => TreeError::Disk(why),
+            other => says(other),
+        }
     }
 }
 
 fn of_read(error: ::sled::Error) -> TreeError {
     match error {
-        ::sled::Error::Io(why) => TreeError::of_read(&why),
+        ::sled::Error::Io(why) => TreeError::of_read(why),
         other => other.into(),
     }
 }
@@ -210,9 +221,9 @@ fn check_there(directory: &DataDirectory, files: [&Path; 2]) -> Result<(), OpenE
     for file in files {
         match fs::metadata(file) {
             Ok(metadata) if metadata.len() > 0 => {}
-            Ok(_) => return Err(directory.damaged(format!("its file {} is empty", file.display()))),
+            Ok(_) => return Err(directory.damaged(FileDamage::Empty(file.to_owned()))),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                return Err(directory.damaged(format!("its file {} is missing", file.display())));
+                return Err(directory.damaged(FileDamage::Missing(file.to_owned())));
             }
             Err(why) => return Err(OpenError::io(file, why)),
         }
@@ -249,7 +260,7 @@ fn open_once(config: &::sled::Config, directory: &DataDirectory) -> Result<::sle
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
         Ok(Err(::sled::Error::Io(why))) => Err(OpenError::io(&directory.engine_dir(), why)),
-        Ok(Err(error)) => Err(directory.damaged(format!("sled says: {error}"))),
-        Err(panic) => Err(directory.damaged(format!("sled says: {}", panic_text(&*panic)))),
+        Ok(Err(error)) => Err(directory.damaged(EngineError(says(error)))),
+        Err(panic) => Err(directory.damaged(EngineError(says(Panicked::of(&*panic))))),
     }
 }

@@ -21,7 +21,7 @@ fn open(dir: &Path, after: u64) -> (Result<Log, LogError>, Vec<u64>) {
 
 fn damaged(dir: &Path, after: u64) -> String {
     match open(dir, after).0 {
-        Err(LogError::Damaged(why)) => why,
+        Err(LogError::Damaged(why)) => why.to_string(),
         other => panic!("{other:?}"),
     }
 }

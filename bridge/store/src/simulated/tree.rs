@@ -130,7 +130,7 @@ impl Tree for SimTree {
         self.step()?;
         let mut state = self.state.lock();
         if state.is_broken {
-            return Err(TreeError::permanent("broken for a test"));
+            return Err(TreeError::Disk(std::io::Error::other("broken for a test")));
         }
         let unsynced = std::mem::take(&mut state.unsynced);
         unsynced.iter().for_each(|write| apply(&mut state.durable, write));

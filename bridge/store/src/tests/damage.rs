@@ -181,7 +181,7 @@ fn a_changed_byte_changes_no_message() {
                     },
                 ) {
                     Ok(page) => assert!(page.entries.iter().all(|entry| *entry == sized(entry.seq.0))),
-                    Err(StoreError::Failed(why) | StoreError::Damaged { why, .. }) => assert!(!why.is_empty()),
+                    Err(StoreError::Failed(_) | StoreError::Damaged { .. }) => {}
                     Err(StoreError::Troubled(trouble)) => panic!("{trouble}"),
                 }
             }

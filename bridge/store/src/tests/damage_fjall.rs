@@ -198,7 +198,7 @@ fn check(store: &dyn Store) {
                     .map(|seq| entry(seq, 10_000));
                 assert!(page.entries.into_iter().eq(expected));
             }
-            Err(StoreError::Failed(why) | StoreError::Damaged { why, .. }) => assert!(!why.is_empty()),
+            Err(StoreError::Failed(_) | StoreError::Damaged { .. }) => {}
             Err(StoreError::Troubled(trouble)) => panic!("{trouble}"),
         }
     }

@@ -17,12 +17,11 @@ use parking_lot::{Condvar, Mutex};
 
 use super::reservation::reservation;
 use super::{CheckpointOptions, Shared};
-use crate::blocks::Fault;
-use crate::error::StoreError;
+use crate::error::{Failure, Panicked, StoreError};
 use crate::fault::store_fault;
 use crate::index::Index;
 use crate::store::{Batch, InboxRecord};
-use crate::tree::{Tree, panic_text};
+use crate::tree::Tree;
 use crate::trouble::Trouble;
 use crate::{checkpoint, key, tables};
 use inbox_types::{ClientId, Seq};
@@ -187,7 +186,7 @@ pub(super) fn spawn<T: Tree>(shared: &Arc<Shared<T>>) -> std::io::Result<JoinHan
     Builder::new().name("checkpoint".into()).spawn(move || {
         // Without this thread commits would wait for ever, and nobody would know.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&shared))) {
-            shared.fail(panic_text(&*panic));
+            shared.fail(Failure::from(Panicked::of(&*panic)));
         }
     })
 }
@@ -276,7 +275,7 @@ impl<T: Tree> Shared<T> {
             let mut log = self.log.lock();
             let turned = self.with(|_| {
                 self.look_for_space()?;
-                log.turn().map_err(Fault::from)
+                Ok(log.turn()?)
             })?;
             let mut recent = self.recent.lock();
             recent.since = None;
@@ -380,11 +379,7 @@ impl<T: Tree> Shared<T> {
         self.with(|_| {
             paths
                 .iter()
-                .try_for_each(|path| self.files.remove(path).map_err(engine))
+                .try_for_each(|path| self.files.remove(path).map_err(|why| Failure::Log(why).into()))
         })
     }
-}
-
-fn engine(why: std::io::Error) -> Fault {
-    Fault::Engine(format!("its log: {why}"))
 }

@@ -1,12 +1,13 @@
 //! Opening a store: what it is at its first moment, or what its last use left.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checkpointer::Recent;
 use super::reservation::{self, reservation, wrong_length};
 use crate::acknowledged::{ACKNOWLEDGED, Acknowledged};
-use crate::blocks::Fault;
 use crate::directory::{DataDirectory, OpenError};
+use crate::error::StoreError;
 use crate::fault::store_fault;
 use crate::key;
 use crate::log::{LOG, Log, LogError};
@@ -22,12 +23,30 @@ pub(super) struct Begun {
     pub(super) keeps_totals: bool,
 }
 
+/// Something that was there is not any more.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("its tree is there, and what was in it is not")]
+    Everything,
+    #[error(
+        "it ends with commit {last}, and commit {acknowledged} was acknowledged; to go on without what is missing, remove {}",
+        .file.display()
+    )]
+    End {
+        last: u64,
+        acknowledged: u64,
+        /// The file that says so.
+        file: PathBuf,
+    },
+}
+
 /// Writes what every store holds from the first moment, or reads what the last use left, and checks that nothing acknowledged is
 /// missing.
 pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begun, OpenError> {
-    let damaged = |fault| match fault {
-        Fault::Engine(why) | Fault::Damaged { why, .. } => directory.damaged(why),
-        Fault::Passing(trouble) => OpenError::io(&directory.engine_dir(), trouble.into()),
+    let damaged = |error| match error {
+        StoreError::Failed(why) => directory.damaged(why),
+        StoreError::Damaged { why, .. } => directory.damaged(why),
+        StoreError::Troubled(trouble) => OpenError::io(&directory.engine_dir(), trouble.into()),
     };
     if directory.is_new() {
         let zero = 0_u64.to_be_bytes();
@@ -43,7 +62,7 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
         Acknowledged::open(&*directory.files(), &engine_dir).map_err(|why| OpenError::io(&engine_dir, why))?;
     let read = |key| read_number(tree, key).map_err(damaged);
     let (Some(reserved), Some(commits)) = (reservation::read(tree).map_err(damaged)?, read(key::COMMITS)?) else {
-        return Err(directory.damaged("its tree is there, and what was in it is not".to_owned()));
+        return Err(directory.damaged(Lost::Everything));
     };
     // Format 1 has no such number, and nothing above the reservation.
     let highest = read(key::HIGHEST)?.map_or(reserved.seq, Seq);
@@ -63,11 +82,11 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
     let synced = directory.files().sync_dir(&engine_dir);
     synced.map_err(|why| OpenError::io(&engine_dir, why))?;
     if log.last() < number {
-        return Err(directory.damaged(format!(
-            "it ends with commit {}, and commit {number} was acknowledged; to go on without what is missing, remove {}",
-            log.last(),
-            engine_dir.join(ACKNOWLEDGED).display()
-        )));
+        return Err(directory.damaged(Lost::End {
+            last: log.last(),
+            acknowledged: number,
+            file: engine_dir.join(ACKNOWLEDGED),
+        }));
     }
     Ok(Begun {
         acknowledged,
@@ -77,7 +96,7 @@ pub(super) fn begin<T: Tree>(tree: &T, directory: &DataDirectory) -> Result<Begu
     })
 }
 
-fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, Fault> {
+fn read_number(tree: &impl Tree, key: &[u8]) -> Result<Option<u64>, StoreError> {
     let Some(value) = tree.get(key)? else { return Ok(None) };
     match <[u8; 8]>::try_from(value.as_ref()) {
         Ok(bytes) => Ok(Some(u64::from_be_bytes(bytes))),

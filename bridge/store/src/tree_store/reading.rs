@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Shared;
-use crate::blocks::{self, Block, Fault, Placed, Unreadable};
+use crate::blocks::{self, Block, Placed, Unreadable};
+use crate::error::{Damage, StoreError};
 use crate::store::{InboxRecord, Page, PageLimit};
 use crate::table::{Table, TableKey, TablePage};
 use crate::tables;
@@ -35,8 +36,8 @@ impl<T: Tree> Shared<T> {
         inbox: &ClientId,
         after: Seq,
         limit: usize,
-        mut each: impl FnMut(Found<'_, T>) -> Result<ControlFlow<()>, Fault>,
-    ) -> Result<(), Fault> {
+        mut each: impl FnMut(Visited<'_, T>) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
         let _reading = self.reading.read();
         // Before the blocks: what a checkpoint moves meanwhile is then seen twice, and not missed.
         let view = self.recent.lock().index.view(inbox, after, limit);
@@ -49,18 +50,18 @@ impl<T: Tree> Shared<T> {
                     continue;
                 }
                 while let Some(entry) = logged.next_if(|entry| entry.seq < placed.seq) {
-                    if each(Found::Logged(entry))?.is_break() {
+                    if each(Visited::Logged(entry))?.is_break() {
                         return Ok(());
                     }
                 }
                 let is_logged_too = logged.peek().is_some_and(|entry| entry.seq == placed.seq);
-                if !is_logged_too && each(Found::Stored(&block, &placed))?.is_break() {
+                if !is_logged_too && each(Visited::Stored(&block, &placed))?.is_break() {
                     return Ok(());
                 }
             }
         }
         for entry in logged {
-            if each(Found::Logged(entry))?.is_break() {
+            if each(Visited::Logged(entry))?.is_break() {
                 break;
             }
         }
@@ -68,7 +69,7 @@ impl<T: Tree> Shared<T> {
     }
 
     /// What an inbox holds, from what is kept of it in total.
-    pub(super) fn record(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, Fault> {
+    pub(super) fn record(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, StoreError> {
         for _ in 0..TOTALS_TRIES {
             let Some(logged) = self.recent.lock().totals(inbox).filter(|_| self.keeps_totals) else {
                 break;
@@ -86,7 +87,7 @@ impl<T: Tree> Shared<T> {
         self.count(tree, inbox)
     }
 
-    fn count(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, Fault> {
+    fn count(&self, tree: &T, inbox: &ClientId) -> Result<InboxRecord, StoreError> {
         let mut record = InboxRecord::default();
         self.visit(tree, inbox, Seq::ZERO, usize::MAX, |found| {
             record.add(found.size());
@@ -95,7 +96,7 @@ impl<T: Tree> Shared<T> {
         Ok(record)
     }
 
-    pub(super) fn page(&self, tree: &T, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, Fault> {
+    pub(super) fn page(&self, tree: &T, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
         let (mut page, mut bytes) = (Page::default(), 0_usize);
         self.visit(tree, inbox, after, limit.messages.saturating_add(1), |found| {
             let is_first = page.entries.is_empty();
@@ -110,9 +111,13 @@ impl<T: Tree> Shared<T> {
                 }
                 Err(Unreadable::Removed) => {}
                 Err(Unreadable::Damaged(why)) if is_first => {
-                    return Err(Fault::Damaged {
+                    let why = Damage {
+                        seq: found.seq(),
+                        kind: why,
+                    };
+                    return Err(StoreError::Damaged {
                         inbox: inbox.clone(),
-                        why: format!("seq {}: {why}", found.seq()),
+                        why: Arc::new(why),
                     });
                 }
                 // What comes before the damage is good; the next page begins with the damage and says so.
@@ -127,7 +132,7 @@ impl<T: Tree> Shared<T> {
     }
 
     /// The first inbox after `after` that may hold something.
-    pub(super) fn next_inbox(&self, tree: &T, after: Option<&ClientId>) -> Result<Option<ClientId>, Fault> {
+    pub(super) fn next_inbox(&self, tree: &T, after: Option<&ClientId>) -> Result<Option<ClientId>, StoreError> {
         // In this order, because inboxes move from the one to the other.
         let logged = self.recent.lock().index.next_inbox(after);
         let stored = blocks::next_inbox(tree, after, &|message| self.stray(message))?;
@@ -135,7 +140,7 @@ impl<T: Tree> Shared<T> {
     }
 
     /// The value of a key in a table.
-    pub(super) fn value(&self, tree: &T, table: Table, key: &TableKey) -> Result<Option<Bytes>, Fault> {
+    pub(super) fn value(&self, tree: &T, table: Table, key: &TableKey) -> Result<Option<Bytes>, StoreError> {
         let _reading = self.reading.read();
         let logged = self.recent.lock().index.tables().get(table, key).cloned();
         match logged {
@@ -152,7 +157,7 @@ impl<T: Tree> Shared<T> {
         prefix: &[u8],
         after: Option<&TableKey>,
         limit: PageLimit,
-    ) -> Result<TablePage, Fault> {
+    ) -> Result<TablePage, StoreError> {
         let _reading = self.reading.read();
         let most = limit.messages.saturating_add(1);
         let view = self.recent.lock().index.tables().view(table, prefix, after, most);
@@ -195,30 +200,30 @@ impl<T: Tree> Shared<T> {
 }
 
 /// A message of an inbox, wherever it is.
-pub(super) enum Found<'a, T: Tree> {
+pub(super) enum Visited<'a, T: Tree> {
     Logged(&'a Entry),
     Stored(&'a Block<T>, &'a Placed<'a>),
 }
 
-impl<T: Tree> Found<'_, T> {
+impl<T: Tree> Visited<'_, T> {
     pub(super) fn seq(&self) -> Seq {
         match self {
-            Found::Logged(entry) => entry.seq,
-            Found::Stored(_, placed) => placed.seq,
+            Visited::Logged(entry) => entry.seq,
+            Visited::Stored(_, placed) => placed.seq,
         }
     }
 
     pub(super) fn size(&self) -> usize {
         match self {
-            Found::Logged(entry) => entry.message.size(),
-            Found::Stored(_, placed) => placed.size,
+            Visited::Logged(entry) => entry.message.size(),
+            Visited::Stored(_, placed) => placed.size,
         }
     }
 
-    pub(super) fn load(&self, tree: &T) -> Result<Result<Entry, Unreadable>, Fault> {
+    pub(super) fn load(&self, tree: &T) -> Result<Result<Entry, Unreadable>, StoreError> {
         match self {
-            Found::Logged(entry) => Ok(Ok((*entry).clone())),
-            Found::Stored(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
+            Visited::Logged(entry) => Ok(Ok((*entry).clone())),
+            Visited::Stored(block, placed) => Ok(block.load(tree, placed)?.map(|message| Entry {
                 seq: placed.seq,
                 message: Arc::new(message),
             })),

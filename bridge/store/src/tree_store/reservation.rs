@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::blocks::Fault;
+use crate::error::{Failure, ForeignRecord, StoreError};
 use crate::tree::Tree;
 use crate::{frame, key};
 use inbox_types::Seq;
@@ -19,7 +19,7 @@ pub(super) fn reservation(seq: Seq, age: Duration) -> Vec<u8> {
 }
 
 /// Reads it; `None` if there is none.
-pub(super) fn read(tree: &impl Tree) -> Result<Option<Reservation>, Fault> {
+pub(super) fn read(tree: &impl Tree) -> Result<Option<Reservation>, StoreError> {
     let Some(value) = tree.get(key::RESERVED)? else {
         return Ok(None);
     };
@@ -37,10 +37,7 @@ pub(super) fn read(tree: &impl Tree) -> Result<Option<Reservation>, Fault> {
 }
 
 /// A number that is longer or shorter than it should be.
-pub(super) fn wrong_length(key: &[u8], value: &[u8]) -> Fault {
-    Fault::Engine(format!(
-        "{} has {} bytes, which no number has that inboxd keeps there",
-        key.escape_ascii(),
-        value.len()
-    ))
+pub(super) fn wrong_length(key: &[u8], value: &[u8]) -> StoreError {
+    let (key, bytes) = (key.to_vec(), value.len());
+    Failure::Foreign(ForeignRecord::Number { key, bytes }).into()
 }

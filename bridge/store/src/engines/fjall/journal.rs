@@ -27,9 +27,24 @@ const END: &[u8] = b"FJL\x03";
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
     #[error("{}: {why}", .path.display())]
-    Io { path: PathBuf, why: io::Error },
-    #[error("{0}")]
-    Damaged(String),
+    Io {
+        path: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    #[error(transparent)]
+    Damaged(JournalDamage),
+}
+
+/// What is wrong with the journals.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalDamage {
+    /// There is none.
+    #[error("there is no journal in {}", .dir.display())]
+    None { dir: PathBuf },
+    /// One that was synced as a whole is not whole.
+    #[error("its file {} cannot be read beyond byte {whole_bytes}", .file.display())]
+    Sealed { file: PathBuf, whole_bytes: u64 },
 }
 
 /// Checks the journals in `dir`, and cuts off what a crash left at the end of the last one.
@@ -39,20 +54,16 @@ pub(super) fn check(dir: &Path) -> Result<(), JournalError> {
         why,
     })?;
     let Some((_, last)) = journals.pop() else {
-        return Err(JournalError::Damaged(format!(
-            "there is no journal in {}",
-            dir.display()
-        )));
+        return Err(JournalError::Damaged(JournalDamage::None { dir: dir.to_owned() }));
     };
     let mut seqno = 0;
     for (_, sealed) in journals {
         let read = read(&sealed, &mut seqno).map_err(|why| io_error(&sealed, why))?;
         if read.whole_bytes <= SEALED_BYTES_MIN || read.has_torn_end {
-            let sealed = sealed.display();
-            return Err(JournalError::Damaged(format!(
-                "its file {sealed} cannot be read beyond byte {}",
-                read.whole_bytes
-            )));
+            return Err(JournalError::Damaged(JournalDamage::Sealed {
+                file: sealed,
+                whole_bytes: read.whole_bytes,
+            }));
         }
     }
     let cut_off = read(&last, &mut seqno).and_then(|read| match read.has_torn_end {
@@ -116,14 +127,14 @@ fn read(path: &Path, seqno: &mut u64) -> io::Result<Journal> {
     })
 }
 
-struct Batch {
+struct JournalBatch {
     bytes: u64,
     seqno: u64,
 }
 
 /// Reads one batch; `None` when it is not whole, or its seqno is below `seqno_min`, because seqnos grow and are not in the checksum.
 /// The memory of `item` is used again.
-fn batch(file: &mut impl Read, seqno_min: u64, item: &mut Vec<u8>) -> io::Result<Option<Batch>> {
+fn batch(file: &mut impl Read, seqno_min: u64, item: &mut Vec<u8>) -> io::Result<Option<JournalBatch>> {
     let (tag, count, seqno) = (array::<1>(file)?, array::<4>(file)?, array::<8>(file)?);
     let seqno = u64::from_le_bytes(seqno);
     if tag != [1] || seqno < seqno_min {
@@ -141,7 +152,7 @@ fn batch(file: &mut impl Read, seqno_min: u64, item: &mut Vec<u8>) -> io::Result
     let (tag, checksum, end) = (array::<1>(file)?, array::<8>(file)?, array::<4>(file)?);
     let is_whole = tag == [3] && u64::from_le_bytes(checksum) == hasher.digest() && end == END;
     bytes += 13;
-    Ok(is_whole.then_some(Batch { bytes, seqno }))
+    Ok(is_whole.then_some(JournalBatch { bytes, seqno }))
 }
 
 /// Reads one item of a batch to the end of `item`. Tells whether it is one.

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::engine;
-use crate::blocks::Fault;
+use crate::error::{Failure, StoreError};
 use crate::log::TurnError;
 use crate::tree::Tree;
 use crate::tree_store::Shared;
@@ -54,21 +53,21 @@ impl<T: Tree> Shared<T> {
     }
 
     /// Looks whether the disk has space for a checkpoint, while nothing is changed. A disk that cannot say so is believed to have it.
-    pub(super) fn look_for_space(&self) -> Result<(), Fault> {
+    pub(super) fn look_for_space(&self) -> Result<(), StoreError> {
         let moved = self.recent.lock().index.weight() as u64;
         let needed = moved.saturating_mul(SPACE_TIMES).saturating_add(SPACE_BYTES);
         match self.disk_free_bytes() {
-            Some(free) if free < needed => Err(Fault::Passing(Trouble::NoSpace)),
+            Some(free) if free < needed => Err(StoreError::Troubled(Trouble::NoSpace)),
             _ => Ok(()),
         }
     }
 }
 
-impl From<TurnError> for Fault {
+impl From<TurnError> for StoreError {
     fn from(error: TurnError) -> Self {
         match error {
-            TurnError::Trouble(trouble) => Fault::Passing(trouble),
-            TurnError::Io(why) => engine(why),
+            TurnError::Trouble(trouble) => StoreError::Troubled(trouble),
+            TurnError::Io(why) => Failure::Log(why).into(),
         }
     }
 }
