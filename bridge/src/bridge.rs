@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::hub::{Hub, ReadRequest};
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::observer::Observer;
-use inbox_store::{Failure, PageLimit, Pauses, Store, StoreError};
+use inbox_store::{Batch, Failure, PageLimit, Pauses, Store, StoreError};
 use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
 
 const READERS: usize = 2;
@@ -146,7 +146,9 @@ fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), St
     let _watch = PanicWatch(hub);
     loop {
         let all = closing.asked.load(Ordering::Acquire);
-        let round = hub.commit_round(store, all)?;
+        let pending = hub.begin_commit(store, all);
+        let written = write_patiently(hub, store, closing, pending.batch());
+        let round = hub.finish_commit(pending, written)?;
         if all && !round.wrote && round.next.is_none() {
             return Ok(());
         }
@@ -156,6 +158,35 @@ fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), St
         if !all {
             hub.alarm.sleep(round.next, || hub.now().mono);
         }
+    }
+}
+
+/// Writes a batch. What the store has too little of something for is tried again with pauses, and stays what it is: its publishers wait, and
+/// nobody was told. New messages are refused meanwhile; reading and acknowledging go on. At the end of the process there is one attempt more.
+fn write_patiently(hub: &Hub, store: &dyn Store, closing: &Closing, batch: &Batch) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let (mut pauses, mut told) = (Pauses::default(), None);
+    loop {
+        let is_last = closing.asked.load(Ordering::Acquire);
+        let trouble = match store.commit(batch) {
+            Err(StoreError::Troubled(trouble)) if !is_last => trouble,
+            written => {
+                if told.is_some() && written.is_ok() {
+                    tracing::info!("messages are written again");
+                    hub.set_trouble(store.trouble());
+                }
+                return written;
+            }
+        };
+        hub.set_trouble(Some(trouble));
+        let now = hub.now().mono;
+        if told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN) {
+            told = Some(now);
+            tracing::error!(%trouble, "messages cannot be written for now; this is tried again until it works");
+        }
+        closing.wait(pauses.next());
     }
 }
 

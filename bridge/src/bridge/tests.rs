@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::Bridge;
 use crate::hub::tests::kit::{FAR, TestObserver, TestPort, id, message, ticket_of};
-use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store, Trouble};
+use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store, StoreError, Trouble};
 use inbox_types::{
     AttachmentId, ClientId, Delivery, Limits, Outcome, Port, Qos, Refusal, Room, Seq, SystemClock, Ticket,
 };
@@ -338,6 +338,67 @@ fn a_trouble_refuses_new_mail_and_ends_by_itself() {
     assert_eq!(bridge.hub().counters().store_troubles.get(), 1);
     assert_eq!(*observer.failures.lock(), 0);
     bridge.close().unwrap();
+    assert!(stored(&inner.crash_image(), &id("bob")).is_empty());
+}
+
+// Goal: a commit that finds no space is tried again until it is written (contract rule 3: nobody is told before). New mail is refused, what
+// its reader acknowledges is told to its publisher, and publishers are read from, however much waits.
+#[test]
+fn a_full_disk_refuses_new_mail_and_what_waits_is_written_later() {
+    let ((store, inner), observer) = (faulty(), Arc::<TestObserver>::default());
+    let limits = Limits {
+        uncommitted_bytes_max: 1,
+        ..Limits::default()
+    };
+    let clock = Arc::new(SystemClock::default());
+    let bridge = Bridge::start(store.clone(), limits, clock, observer.clone()).unwrap();
+    let (port, reader) = (Arc::new(TestPort::default()), Arc::new(TestPort::default()));
+    publish(&bridge, &port, &id("bob"), 1..3);
+    until("they are accepted", || accepted(&port) == 2);
+    port.take_settled();
+    store.set_full(true);
+    publish(&bridge, &port, &id("bob"), 3..5);
+    until("it is tried again", || store.refused_commits() > 2);
+    assert!(bridge.hub().is_store_troubled() && !bridge.hub().is_congested());
+    assert!(port.take_settled().is_empty(), "nobody was told");
+    publish(&bridge, &port, &id("eve"), 5..6);
+    assert_eq!(
+        port.take_settled(),
+        [(Ticket(5), Outcome::Refused(Refusal::StoreTroubled))]
+    );
+    bridge.hub().attach(&id("bob"), reader.clone(), 10);
+    until("the reader has its mail", || reader.delivered.lock().len() == 4);
+    let seqs: Vec<Seq> = reader.delivered.lock().iter().map(|(_, mail)| mail.seq).collect();
+    bridge.hub().acknowledge(&id("bob"), &[seqs[0], seqs[2]]);
+    until("its publisher knows", || accepted(&port) == 1);
+    let refused = store.refused_commits();
+    until("it is still full", || store.refused_commits() > refused);
+    assert_eq!(stored(&inner.crash_image(), &id("bob")), [1, 2]);
+    store.set_full(false);
+    until("the other one is written", || accepted(&port) == 2);
+    until("new mail is accepted", || !bridge.hub().is_store_troubled());
+    publish(&bridge, &port, &id("eve"), 6..7);
+    until("it is", || accepted(&port) == 3);
+    assert_eq!(*observer.failures.lock(), 0);
+    bridge.close().unwrap();
+    assert_eq!(stored(&inner.crash_image(), &id("bob")), [2, 4]);
+}
+
+// Goal: a disk that is full to the end does not keep the process from ending: what was not written is acknowledged to nobody.
+#[test]
+fn a_disk_that_stays_full_ends_with_an_error() {
+    let ((store, inner), observer) = (faulty(), Arc::<TestObserver>::default());
+    let bridge = start(&store, &observer);
+    let port = Arc::new(TestPort::default());
+    store.set_full(true);
+    publish(&bridge, &port, &id("bob"), 1..2);
+    until("it is tried", || store.refused_commits() > 0);
+    let error = bridge.close().unwrap_err();
+    assert!(matches!(&error, StoreError::Troubled(Trouble::NoSpace)), "{error}");
+    assert_eq!(
+        port.take_settled(),
+        [(Ticket(1), Outcome::Refused(Refusal::StoreFailed))]
+    );
     assert!(stored(&inner.crash_image(), &id("bob")).is_empty());
 }
 

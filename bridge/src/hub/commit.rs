@@ -79,7 +79,8 @@ impl Hub {
         self.finish_commit(pending, written)
     }
 
-    /// The first part of [`Hub::commit_round`]: what is due. It may read the store. A simulator writes the batch itself.
+    /// The first part of [`Hub::commit_round`]: what is due. It may read the store. Who writes the batch, a simulator or a committer that
+    /// tries again, does so before the second part.
     pub fn begin_commit(&self, store: &dyn Store, all: bool) -> PendingCommit {
         let mut gathering = Gathering::default();
         if !self.has_failed() {
@@ -287,9 +288,8 @@ impl Hub {
     pub(crate) fn fail(&self, error: &StoreError) {
         let why = match error {
             StoreError::Failed(why) => why.clone(),
-            StoreError::Troubled(_) | StoreError::Damaged { .. } => {
-                Arc::new(Failure::Unexpected(Box::new(error.clone())))
-            }
+            StoreError::Troubled(trouble) => Arc::new(Failure::Unwritten(*trouble)),
+            StoreError::Damaged { .. } => Arc::new(Failure::Unexpected(Box::new(error.clone()))),
         };
         // Whoever was first told everybody, or is about to.
         if !self.poison.set(why) {

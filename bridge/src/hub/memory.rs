@@ -48,9 +48,10 @@ impl Hub {
         self.budget.pressure() == Pressure::Refuse && !inbox_types::fault!(IgnoreBudget)
     }
 
-    /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.
+    /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while. Not while the store lacks
+    /// something: what they publish is refused then, and they may be readers, too, whose acknowledgements are wanted.
     pub fn is_congested(&self) -> bool {
-        self.uncommitted_bytes.load(Relaxed) > self.limits.uncommitted_bytes_max
+        self.uncommitted_bytes.load(Relaxed) > self.limits.uncommitted_bytes_max && !self.is_store_troubled()
     }
 
     /// The client has taken what it was sent, and takes more: see [`inbox_types::Room`].

@@ -52,6 +52,9 @@ pub enum Failure {
     /// The log could not be written, synced or cut.
     #[error("its log: {0}")]
     Log(#[source] io::Error),
+    /// A commit found no space, or too little of something else, until the end of the process came.
+    #[error("what was to be written at the end could not be: {0}")]
+    Unwritten(#[source] Trouble),
     /// The number of the last acknowledged commit could not be written.
     #[error("file {ACKNOWLEDGED}: {0}")]
     Acknowledged(#[source] io::Error),

@@ -1,7 +1,7 @@
 //! A store that fails when it is told to, around any other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub struct FaultyStore {
     before_read: Mutex<Option<Hook>>,
     poison: Arc<Poison>,
     trouble: Mutex<Option<Trouble>>,
+    is_full: AtomicBool,
+    refused_commits: AtomicU64,
 }
 
 /// Calls until the one that fails; 0 when none will.
@@ -54,6 +56,8 @@ impl FaultyStore {
             before_read: Mutex::default(),
             poison,
             trouble: Mutex::default(),
+            is_full: AtomicBool::new(false),
+            refused_commits: AtomicU64::new(0),
         }
     }
 
@@ -67,9 +71,19 @@ impl FaultyStore {
         self.reads.0.store(n, Ordering::SeqCst);
     }
 
+    /// From now on there is no space for commits, or there is again: they fail, and can be tried again.
+    pub fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::SeqCst);
+    }
+
     /// From now on the store lacks something, or nothing any more: new messages are to be refused, and reads fail and can be tried again.
     pub fn set_trouble(&self, trouble: Option<Trouble>) {
         *self.trouble.lock() = trouble;
+    }
+
+    /// Commits that found no space.
+    pub fn refused_commits(&self) -> u64 {
+        self.refused_commits.load(Ordering::SeqCst)
     }
 
     /// `hook` runs before every commit, on the committing thread.
@@ -104,6 +118,10 @@ impl Store for FaultyStore {
             return Err(error);
         }
         self.poison.check()?;
+        if self.is_full.load(Ordering::SeqCst) {
+            self.refused_commits.fetch_add(1, Ordering::SeqCst);
+            return Err(StoreError::Troubled(Trouble::NoSpace));
+        }
         self.inner.commit(batch)
     }
 
@@ -158,7 +176,8 @@ impl Store for FaultyStore {
     }
 
     fn trouble(&self) -> Option<Trouble> {
-        self.trouble.lock().or_else(|| self.inner.trouble())
+        let no_space = self.is_full.load(Ordering::SeqCst).then_some(Trouble::NoSpace);
+        no_space.or(*self.trouble.lock()).or_else(|| self.inner.trouble())
     }
 
     fn memory_bytes(&self) -> usize {

@@ -83,7 +83,7 @@ pub type OnFailure = Box<dyn FnOnce(&StoreError) + Send>;
 
 /// A durable map from (inbox, seq) to message.
 pub trait Store: Send + Sync + 'static {
-    /// Makes `batch` durable. One caller at a time.
+    /// Makes `batch` durable. One caller at a time. After [`StoreError::Troubled`] nothing was changed: it, or another one, may be tried.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
     /// Entries of `inbox` with a seq above `after`, in order. [`Page::more`] says whether there are others beyond them.
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError>;

@@ -194,9 +194,13 @@ impl<T: Tree> Shared<T> {
     }
 
     fn write(&self, open: &Open<T>, log: &mut Log, batch: &Batch) -> Result<(), StoreError> {
-        let commit = log.append(batch).map_err(Failure::Log)?;
+        let commit = self.appended(log.append(batch))?;
         // From here on the caller may believe it, so from here on its loss must be noticed.
-        open.acknowledged.set(commit).map_err(Failure::Acknowledged)?;
+        match open.acknowledged.set(commit) {
+            // A file system that writes nothing in place, and is full. An older number is no mistake: there is one after a power cut, too.
+            Err(why) if Trouble::of(&why).is_some() => {}
+            written => written.map_err(Failure::Acknowledged)?,
+        }
         self.apply(batch, log.bytes());
         Ok(())
     }

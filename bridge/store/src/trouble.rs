@@ -1,8 +1,9 @@
 //! Which errors of the operating system pass, and which are for good: this is the one place that says so.
 //!
-//! An error is *passing* only where nothing was changed and the same thing can be tried again: a read, or a file that could not be opened or
-//! begun. After a failed write or sync of data nobody knows what the disk holds (a failed fsync must not be tried again), so that is for
-//! good whatever the error number is, and whoever writes or syncs does not ask here.
+//! An error is *passing* only where nothing was changed and the same thing can be tried again: a read, a file that could not be opened or
+//! begun, or a commit of which the log could take only a part, before anything of it was synced or told. After a failed sync, or a failed write
+//! of an engine, nobody knows what the disk holds (a failed fsync must not be tried again), so that is for good whatever the error number is,
+//! and whoever does these does not ask here.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;

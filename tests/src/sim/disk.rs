@@ -12,7 +12,7 @@ use bytes::Bytes;
 use inbox_bridge::simulated::{Lack, SimStore};
 use inbox_bridge::{
     Batch, ClientId, Failure, InboxRecord, Page, PageLimit, Seq, Store, StoreError, Table, TableChange, TableKey,
-    TablePage,
+    TablePage, Trouble,
 };
 
 use super::random::Random;
@@ -60,10 +60,21 @@ impl Disk {
         }
     }
 
-    /// The batch is synced.
-    pub(super) fn end(&self, batch: &Batch) {
-        let committed = self.state().commit(batch);
-        committed.expect("the disk works");
+    /// The batch is synced. The disk may have been full before, so that it was tried more than once.
+    pub(super) fn end(&self, batch: &Batch, random: &mut Random) {
+        let mut state = self.state();
+        while random.percent(5) {
+            state
+                .machine
+                .set_lack(Some(random.pick(&[Lack::Space, Lack::SpaceToCut])));
+            let committed = state.commit(batch);
+            assert!(
+                matches!(committed, Err(StoreError::Troubled(Trouble::NoSpace))),
+                "a full disk: {committed:?}"
+            );
+        }
+        state.machine.set_lack(None);
+        state.commit(batch).expect("the disk works");
     }
 
     /// Writing or syncing failed. Nothing works until the next start.
@@ -83,8 +94,15 @@ impl Disk {
         let most = if random.percent(50) { 4 } else { 60 };
         let left = random.below(most);
         state.machine.power_off_after(left);
-        // What fails here fails because the power is off.
+        // What fails here fails because the power is off, or because the disk was full before.
         if let Some(batch) = batch {
+            if random.percent(10) {
+                state
+                    .machine
+                    .set_lack(Some(random.pick(&[Lack::Space, Lack::SpaceToCut])));
+                let _ = state.commit(batch);
+                state.machine.set_lack(None);
+            }
             let _ = state.commit(batch);
         }
         if random.percent(40) {

@@ -13,6 +13,7 @@
 mod crash;
 mod descriptors;
 mod failing;
+mod full;
 mod slow;
 mod space;
 

@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::*;
-use crate::contract::batch_of;
+use crate::contract::{batch_of, entry, id};
 use crate::files::RealFiles;
+use crate::simulated::{Lack, SimDisk};
 
 fn commit(n: u64) -> Batch {
     batch_of("bob", n * 10..=n * 10 + 2)
@@ -124,4 +125,87 @@ fn damage_in_the_middle_is_refused() {
     assert!(damaged(dir, 0).contains("notes.txt"));
     fs::remove_file(dir.join("notes.txt")).unwrap();
     assert_eq!(open(dir, 0).1, [10, 20, 30, 40]);
+}
+
+/// A log on a disk whose power can be cut, and what it holds: the first seq of each commit.
+fn open_on(disk: &SimDisk) -> (Log, Vec<u64>) {
+    let mut found = Vec::new();
+    let files: Arc<dyn Files> = Arc::new(disk.clone());
+    let log = Log::open(files, Path::new("/log"), 0, |batch| found.push(batch.puts[0].1.seq.0));
+    (log.unwrap(), found)
+}
+
+/// A commit with a payload that makes of `behind` bytes of its record something that looks like record `number`.
+fn forging(behind: usize, number: u64) -> Batch {
+    let mut forged = Vec::new();
+    encode(number, &commit(9), &mut forged);
+    let with_payload = |payload: Vec<u8>| {
+        let mut entry = entry(666, 0);
+        Arc::make_mut(&mut entry.message).payload = payload.into();
+        Batch {
+            puts: vec![(id("bob"), entry)],
+            ..Batch::default()
+        }
+    };
+    let (length, mut record) = (4 * (behind + forged.len()), Vec::new());
+    encode(number, &with_payload(vec![0xEE; length]), &mut record);
+    let begins = record.windows(8).position(|bytes| bytes == [0xEE; 8]).unwrap();
+    let mut payload = vec![0; length];
+    payload[behind - begins..][..forged.len()].copy_from_slice(&forged);
+    with_payload(payload)
+}
+
+/// Goal: a commit that finds no space changes nothing, and another one may take its place: a part of a record that is left behind a
+/// shorter one is not taken for a commit, though a client chose its bytes, wherever the power goes.
+#[test]
+fn a_commit_that_found_no_space_leaves_nothing_behind() {
+    let mut short = Vec::new();
+    encode(2, &commit(2), &mut short);
+    let forging = forging(short.len(), 3);
+    for off_after in 0..8 {
+        for seed in 0..40 {
+            let disk = SimDisk::new(&[Path::new("/log")]);
+            let mut log = open_on(&disk).0;
+            log.append(&commit(1)).unwrap();
+            disk.set_lack(Some(Lack::Space));
+            for _ in 0..2 {
+                let done = log.append(&forging);
+                assert!(matches!(done, Err(AppendError::Trouble(Trouble::NoSpace))), "{done:?}");
+                assert_eq!((log.last(), log.turn().is_err()), (1, true));
+            }
+            disk.set_lack(None);
+            disk.power_off_after(off_after);
+            let is_there = log.append(&commit(2)).is_ok();
+            assert!(off_after < 2 || is_there, "a write and a sync are all that it takes");
+            disk.restart(seed);
+            let (mut log, found) = open_on(&disk);
+            let with_it = found == [10, 20];
+            assert!(with_it || (!is_there && found == [10]), "{found:?}");
+            assert_eq!(log.append(&commit(4)).unwrap(), found.len() as u64 + 1);
+            assert_eq!(open_on(&disk).1.last(), Some(&40));
+        }
+    }
+}
+
+/// Goal: as long as what is left of such a commit cannot be taken away, nothing comes behind it and no file is begun behind its own.
+#[test]
+fn what_cannot_be_taken_away_is_not_written_over() {
+    let disk = SimDisk::new(&[Path::new("/log")]);
+    let mut log = open_on(&disk).0;
+    log.append(&commit(1)).unwrap();
+    let kept = disk.read(&Path::new("/log").join(segment_name(1))).unwrap();
+    disk.set_lack(Some(Lack::SpaceToCut));
+    for _ in 0..2 {
+        assert!(matches!(log.append(&forging(400, 3)), Err(AppendError::Trouble(_))));
+        let torn = disk.read(&Path::new("/log").join(segment_name(1))).unwrap();
+        assert!(
+            torn.starts_with(&kept) && torn.len() > kept.len(),
+            "a part of it is there"
+        );
+        assert!(matches!(log.turn(), Err(AppendError::Trouble(_))));
+        assert_eq!(disk.list(Path::new("/log")).unwrap().len(), 1);
+    }
+    disk.set_lack(None);
+    assert_eq!(log.append(&commit(2)).unwrap(), 2);
+    assert_eq!(open_on(&disk).1, [10, 20]);
 }

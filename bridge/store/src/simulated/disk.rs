@@ -15,6 +15,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use super::chance::Chance;
 use super::lack::Lack;
 use crate::files::{Files, Opening, StoredFile};
 
@@ -82,28 +83,6 @@ fn write(bytes: &mut Vec<u8>, at: usize, written: &[u8]) {
         bytes.resize(end, 0);
     }
     bytes[at..end].copy_from_slice(written);
-}
-
-/// Numbers from a seed (SplitMix64).
-pub(super) struct Chance(u64);
-
-impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
-        Chance(seed)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// True `n` times in a hundred.
-    fn percent(&mut self, n: u64) -> bool {
-        self.next() % 100 < n
-    }
 }
 
 impl SimDisk {
@@ -252,6 +231,16 @@ impl State {
         }
     }
 
+    /// What of a write to a file there is space for.
+    fn finds_space<'b>(&self, number: usize, bytes: &'b [u8], at: usize) -> &'b [u8] {
+        let length = self.files[number].now.len();
+        match self.lack {
+            Some(Lack::Bytes) if length == 0 => &[],
+            Some(Lack::Space | Lack::SpaceToCut) if at + bytes.len() > length => &bytes[..bytes.len() * 3 / 4],
+            _ => bytes,
+        }
+    }
+
     fn rename(&mut self, dir: &Path, changes: Vec<(PathBuf, Option<Inode>)>) {
         apply(&mut self.names, &changes);
         let dir = dir.to_owned();
@@ -373,16 +362,21 @@ impl Handle {
 
 impl StoredFile for Handle {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        {
-            let state = self.disk.0.lock();
-            if state.lack == Some(Lack::Bytes) && state.files[self.number].now.is_empty() {
-                return Err(Errno::NOSPC.into());
-            }
+        let found = self.disk.0.lock().finds_space(self.number, bytes, at as usize);
+        if !found.is_empty() {
+            self.with(|file| file.edit(Edit::Write(at as usize, found.to_vec())))?;
         }
-        self.with(|file| file.edit(Edit::Write(at as usize, bytes.to_vec())))
+        match found.len() == bytes.len() {
+            true => Ok(()),
+            // As `write` does: so much was written, and the next call says why not more.
+            false => Err(Errno::NOSPC.into()),
+        }
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
+        if self.disk.0.lock().lack == Some(Lack::SpaceToCut) {
+            return Err(Errno::NOSPC.into());
+        }
         self.with(|file| file.edit(Edit::Length(bytes as usize)))
     }
 

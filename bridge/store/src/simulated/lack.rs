@@ -9,4 +9,8 @@ pub enum Lack {
     Names,
     /// Space for the first bytes of a file.
     Bytes,
+    /// Space for most of what is written to a file behind its end: a part finds some.
+    Space,
+    /// The same, and a file is not cut off either: a file system that writes nothing in place needs space for that, too.
+    SpaceToCut,
 }

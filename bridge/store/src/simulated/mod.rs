@@ -5,6 +5,7 @@
 //! for, on the caller's thread, so one seed means one run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "for tests only")]
 
+mod chance;
 mod disk;
 mod lack;
 mod tree;
@@ -17,7 +18,7 @@ use crate::directory::{DataDirectory, OpenError};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::tree_store::{CheckpointOptions, TreeStore};
-use disk::SimDisk;
+pub(crate) use disk::SimDisk;
 pub use lack::Lack;
 pub(crate) use tree::SimTree;
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::disk::{Chance, SimDisk};
+use super::chance::Chance;
+use super::disk::SimDisk;
 use crate::tree::{Pair, Tree, TreeError, VALUE_BYTES_MAX};
 
 type Map = BTreeMap<Vec<u8>, Arc<[u8]>>;

@@ -24,6 +24,8 @@ enum Step {
     Checkpoint,
     /// A checkpoint that there is something too little for.
     Lacking(Lack),
+    /// There is no space for the next commits.
+    Full,
     /// How many operations later, of what seed, and how many operations later again while the store is being opened.
     Crash(usize, u64, Option<usize>),
     Reopen,
@@ -37,7 +39,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (puts, removals, any::<bool>()).prop_map(|(p, r, s)| Step::Commit(p, r, s)),
         3 => Just(Step::Checkpoint),
-        2 => prop::sample::select(vec![Lack::Descriptors, Lack::Names, Lack::Bytes]).prop_map(Step::Lacking),
+        2 => prop::sample::select(vec![Lack::Descriptors, Lack::Names, Lack::Bytes, Lack::Space]).prop_map(Step::Lacking),
+        2 => Just(Step::Full),
         2 => (0usize..60, any::<u32>(), prop::option::of(0usize..20))
             .prop_map(|(n, seed, again)| Step::Crash(n, seed.into(), again)),
         1 => Just(Step::Reopen),
@@ -132,6 +135,8 @@ struct World {
     doubtful: Option<Batch>,
     last: u64,
     used: std::collections::BTreeSet<u64>,
+    /// There is no space for the next commit.
+    is_full: bool,
 }
 
 impl World {
@@ -142,11 +147,13 @@ impl World {
             doubtful: None,
             last: 100,
             used: Default::default(),
+            is_full: false,
         }
     }
 
     /// The power was off, and comes back. It may go off again while the store is opened, after `then_off_after` operations.
     fn restart(&mut self, seed: u64, then_off_after: Option<usize>) {
+        self.is_full = false;
         if self.machine.restart(seed, then_off_after).is_err() {
             assert!(
                 self.machine.is_off(),
@@ -201,9 +208,19 @@ impl World {
         batch.age = reserve.then_some(Duration::from_secs(self.last));
         match self.machine.store().commit(&batch) {
             Ok(()) => self.contents.apply(&batch),
+            // It was not written, and may be tried again.
+            Err(StoreError::Troubled(Trouble::NoSpace)) if self.is_full => {}
             // Only the first can have been written.
             Err(_) => _ = self.doubtful.get_or_insert(batch),
         }
+        if self.is_full {
+            self.set_full(false);
+        }
+    }
+
+    fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
+        self.machine.set_lack(is_full.then_some(Lack::Space));
     }
 
     /// A checkpoint finds none of something, and may be tried again.
@@ -220,8 +237,10 @@ impl World {
             Step::Commit(puts, removals, reserve) => self.commit(&puts, &removals, reserve),
             Step::Checkpoint => _ = self.machine.checkpoint(),
             Step::Lacking(lack) => self.lacks(lack),
+            Step::Full => self.set_full(true),
             Step::Crash(after, ..) => self.machine.power_off_after(after),
-            Step::Reopen => {}
+            // A store begins a file when it is opened.
+            Step::Reopen => self.set_full(false),
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Recent {
     since: Option<Instant>,
     /// Why checkpoints wait.
     trouble: Option<Trouble>,
+    /// Why the last commit is not in the log; whoever wanted it tries again.
+    unwritten: Option<Trouble>,
 }
 
 impl Recent {
@@ -67,6 +69,7 @@ impl Recent {
             is_behind: false,
             since: None,
             trouble: None,
+            unwritten: None,
         }
     }
 

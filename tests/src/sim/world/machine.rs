@@ -9,7 +9,7 @@ impl World {
         };
         let now = self.clock.mono();
         if let Some((pending, began)) = self.commit.take() {
-            self.disk.end(pending.batch());
+            self.disk.end(pending.batch(), &mut self.random);
             let broken = broker.finish_commit(pending, Ok(()));
             broken.map_err(|error| format!("a commit that went well failed: {error}"))?;
             self.trace.say(now, format_args!("the commit ends"));

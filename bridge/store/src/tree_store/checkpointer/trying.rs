@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, StoreError};
-use crate::log::TurnError;
+use crate::log::AppendError;
 use crate::tree::Tree;
 use crate::tree_store::Shared;
 use crate::trouble::{Pauses, Trouble};
@@ -45,11 +45,20 @@ impl<T: Tree> Shared<T> {
         }
     }
 
-    /// Why new messages should be refused: there is no space for them, or the log is long and cannot be cut.
+    /// Why new messages should be refused: a commit found no space, there is none for a checkpoint, or the log is long and cannot be cut.
     pub(in crate::tree_store) fn refuses(&self) -> Option<Trouble> {
         let recent = self.recent.lock();
         let refuses = |trouble: &Trouble| *trouble == Trouble::NoSpace || recent.fills(&self.options, 2);
-        recent.trouble.filter(refuses)
+        recent.unwritten.or(recent.trouble.filter(refuses))
+    }
+
+    /// What became of appending a commit to the log.
+    pub(in crate::tree_store) fn appended(&self, appended: Result<u64, AppendError>) -> Result<u64, StoreError> {
+        self.recent.lock().unwritten = match &appended {
+            Err(AppendError::Trouble(trouble)) => Some(*trouble),
+            Ok(_) | Err(AppendError::Io(_)) => None,
+        };
+        Ok(appended?)
     }
 
     /// Looks whether the disk has space for a checkpoint, while nothing is changed. A disk that cannot say so is believed to have it.
@@ -63,11 +72,11 @@ impl<T: Tree> Shared<T> {
     }
 }
 
-impl From<TurnError> for StoreError {
-    fn from(error: TurnError) -> Self {
+impl From<AppendError> for StoreError {
+    fn from(error: AppendError) -> Self {
         match error {
-            TurnError::Trouble(trouble) => StoreError::Troubled(trouble),
-            TurnError::Io(why) => Failure::Log(why).into(),
+            AppendError::Trouble(trouble) => StoreError::Troubled(trouble),
+            AppendError::Io(why) => Failure::Log(why).into(),
         }
     }
 }
