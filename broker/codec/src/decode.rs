@@ -20,6 +20,7 @@ pub fn decode_v31(packet: &[u8]) -> Result<Packet<'_>, DecodeError> {
     decode_with(Version::V311, packet, Flags::V31)
 }
 
+#[inline]
 fn decode_with(version: Version, packet: &[u8], flags: Flags) -> Result<Packet<'_>, DecodeError> {
     let (packet_type, flags, reader) = frame::split(packet, flags)?;
     match packet_type {

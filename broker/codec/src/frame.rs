@@ -32,6 +32,7 @@ pub(super) enum Flags {
 
 impl Flags {
     /// The first byte as the later versions want it.
+    #[inline]
     fn of(self, first: u8) -> u8 {
         match (self, PacketType::of_first_byte(first)) {
             (Flags::V31, Some(PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe)) => first & !0b1000,
@@ -40,6 +41,8 @@ impl Flags {
     }
 }
 
+// Inlined, so that each version has its own: the flags are known there.
+#[inline]
 fn measure(buf: &[u8], packet_bytes_max: usize, flags: Flags) -> Result<Option<usize>, DecodeError> {
     let Some((&first, rest)) = buf.split_first() else {
         return Ok(None);
@@ -59,6 +62,7 @@ fn measure(buf: &[u8], packet_bytes_max: usize, flags: Flags) -> Result<Option<u
 }
 
 /// Splits a whole packet into its type, the flags of its first byte, and what follows the fixed header.
+#[inline]
 pub(super) fn split(packet: &[u8], flags: Flags) -> Result<(PacketType, u8, Reader<'_>), DecodeError> {
     let mut reader = Reader::new(packet);
     let first = flags.of(reader.u8()?);
@@ -73,9 +77,36 @@ pub(super) fn split(packet: &[u8], flags: Flags) -> Result<(PacketType, u8, Read
 }
 
 /// The packet type of a first byte whose flags are right for it.
+#[inline]
 fn packet_type(first: u8) -> Result<PacketType, DecodeError> {
-    let packet_type =
-        PacketType::of_first_byte(first).ok_or(DecodeError::Malformed("packet type 0 is reserved (section 2.1.2)"))?;
+    // Every packet is looked at twice: where it ends, and what it says.
+    match RIGHT.get(usize::from(first)) {
+        Some(Some(packet_type)) => Ok(*packet_type),
+        _ => checked(first),
+    }
+}
+
+/// What each first byte means whose flags are right.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "an index out of range does not compile in a constant"
+)]
+static RIGHT: [Option<PacketType>; 256] = {
+    let mut right = [None; 256];
+    let mut first = 0;
+    while first < right.len() {
+        if let Ok(packet_type) = checked(first as u8) {
+            right[first] = Some(packet_type);
+        }
+        first += 1;
+    }
+    right
+};
+
+const fn checked(first: u8) -> Result<PacketType, DecodeError> {
+    let Some(packet_type) = PacketType::of_first_byte(first) else {
+        return Err(DecodeError::Malformed("packet type 0 is reserved (section 2.1.2)"));
+    };
     let flags = first & 0x0F;
     match packet_type {
         PacketType::Publish if flags & 0b0110 == 0b0110 => {

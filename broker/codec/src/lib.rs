@@ -92,7 +92,7 @@ pub enum PacketType {
 
 impl PacketType {
     /// The type in the high four bits of a packet's first byte; `None` for the reserved type 0.
-    pub fn of_first_byte(first: u8) -> Option<Self> {
+    pub const fn of_first_byte(first: u8) -> Option<Self> {
         Some(match first >> 4 {
             1 => PacketType::Connect,
             2 => PacketType::ConnAck,
@@ -135,6 +135,15 @@ impl PacketId {
     /// The identifier after this one; 1 comes after 65,535.
     pub fn next(self) -> Self {
         self.0.checked_add(1).map_or(PacketId::MIN, PacketId)
+    }
+
+    /// How often [`PacketId::next`] leads from here to `other`: 0 to 65,534 times.
+    pub fn steps_to(self, other: Self) -> u16 {
+        let (from, to) = (self.get(), other.get());
+        match to.checked_sub(from) {
+            Some(steps) => steps,
+            None => u16::MAX - (from - to),
+        }
     }
 }
 

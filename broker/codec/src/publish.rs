@@ -31,6 +31,7 @@ pub struct Publish<'a> {
 }
 
 /// Decodes what follows the fixed header. `flags` have been checked ([`super::frame`]).
+#[inline]
 pub(super) fn decode<'a>(version: Version, flags: u8, mut reader: Reader<'a>) -> Result<Publish<'a>, DecodeError> {
     let qos = Qos::from_u8((flags >> 1) & 0b11)
         .ok_or(DecodeError::Malformed("PUBLISH must not have QoS 3 (MQTT-3.3.1-4)"))?;

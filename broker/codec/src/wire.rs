@@ -103,7 +103,17 @@ impl<'a> Reader<'a> {
 }
 
 /// The variable byte integer at the front of `bytes` and the number of its bytes; `None` when it is not all there.
+#[inline]
 pub(super) fn variable_byte_integer(bytes: &[u8]) -> Result<Option<(u32, usize)>, DecodeError> {
+    match bytes {
+        [byte @ ..0x80, ..] => Ok(Some((u32::from(*byte), 1))),
+        [low, high @ 1..0x80, ..] => Ok(Some((u32::from(low & 0x7F) | (u32::from(*high) << 7), 2))),
+        _ => long_variable_byte_integer(bytes),
+    }
+}
+
+/// Of more than two bytes, or wrong, or not all there.
+fn long_variable_byte_integer(bytes: &[u8]) -> Result<Option<(u32, usize)>, DecodeError> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7F) << (7 * index);
