@@ -17,16 +17,11 @@ impl Mailbox {
         cx: Context,
         fx: &mut Effects,
     ) {
+        let size = message.size();
         // What does not fit into an empty inbox must not empty this one either.
-        let never_fits = message.size() as u64 > cx.limits.inbox_bytes_max;
-        if !never_fits && cx.limits.when_full == WhenFull::Refuse {
-            self.settle_for_room(|mailbox| !mailbox.has_room(message.size(), cx.limits), cx, fx);
-        }
-        if never_fits
-            || (cx.limits.when_full == WhenFull::Refuse
-                && !self.replaced.contains_key(&seq)
-                && !self.has_room(message.size(), cx.limits))
-        {
+        let never_fits = size as u64 > cx.limits.inbox_bytes_max;
+        let refuses = cx.limits.when_full == WhenFull::Refuse;
+        if never_fits || (refuses && !self.makes_room(seq, size, cx, fx)) {
             self.replaced.remove(&seq);
             self.refuse_notice(seq, &message, fx);
             cx.counters.refused_inbox_full.add(1);
@@ -50,7 +45,7 @@ impl Mailbox {
             origin.settle(Outcome::Accepted(Proof::of(seq)));
         }
         let now = cx.now.mono;
-        grow(&mut self.unstored, message.size());
+        grow(&mut self.unstored, size);
         self.young.push_back(Young {
             seq,
             message,
@@ -60,11 +55,8 @@ impl Mailbox {
         });
         self.pump(cx, fx);
         // With its reader busy on it, the message may be acknowledged before the disk is needed at all.
-        let held_until = if self.is_in_flight(seq) {
-            now + cx.limits.commit_hold
-        } else {
-            now
-        };
+        let is_sent = self.sent_up_to == seq;
+        let held_until = if is_sent { now + cx.limits.commit_hold } else { now };
         if let Some(last) = self.young.back_mut().filter(|young| young.seq == seq) {
             last.held_until = held_until;
             fx.commit_by(held_until);
@@ -105,6 +97,16 @@ impl Mailbox {
             held_until,
         });
         self.pump(cx, fx);
+    }
+
+    /// Whether a message fits into an inbox that refuses what does not, when what has nearly left it makes room.
+    #[inline]
+    fn makes_room(&mut self, seq: Seq, size: usize, cx: Context, fx: &mut Effects) -> bool {
+        if self.has_room(size, cx.limits) {
+            return true;
+        }
+        self.settle_for_room(|mailbox| !mailbox.has_room(size, cx.limits), cx, fx);
+        self.replaced.contains_key(&seq) || self.has_room(size, cx.limits)
     }
 
     /// Whether a message of `size` bytes fits, as far as is known without asking the store.

@@ -27,6 +27,7 @@ mod settling;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,6 +209,11 @@ impl Mailbox {
     /// Sends what the window has room for: first what is stored, then what is young.
     fn pump(&mut self, cx: Context, fx: &mut Effects) {
         while let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_room()) {
+            // A reader that keeps up mostly has everything.
+            let newest = self.young.back().map_or(Seq::ZERO, |young| young.seq);
+            if newest <= reader.cursor() && !reader.is_replaying() {
+                return;
+            }
             let at = place_of(&self.young, Seq(reader.cursor().0.saturating_add(1)), |young| young.seq);
             let at = at + usize::from(inbox_types::fault!(OutOfOrder) && at + 1 < self.young.len());
             let young = self.young.get(at);
@@ -263,16 +269,15 @@ impl Mailbox {
     }
 
     fn young_at(&self, seq: Seq) -> Option<(usize, Durability)> {
-        let at = place_of(&self.young, seq, |young| young.seq);
-        self.young
-            .get(at)
-            .filter(|young| young.seq == seq)
-            .map(|young| (at, young.durability))
+        let at = find(&self.young, seq, |young| young.seq)?;
+        self.young.get(at).map(|young| (at, young.durability))
     }
 
     fn take_young(&mut self, at: usize) -> Option<Young> {
-        let young = self.young.remove(at)?;
-        self.replaced.remove(&young.seq);
+        let young = take_out(&mut self.young, at)?;
+        if !self.replaced.is_empty() {
+            self.replaced.remove(&young.seq);
+        }
         match young.durability {
             Durability::Never => {
                 self.qos0_waiting -= 1;
@@ -289,10 +294,6 @@ impl Mailbox {
         seq > self.sent_up_to.max(cx.sent_floor)
     }
 
-    fn is_in_flight(&self, seq: Seq) -> bool {
-        self.reader.as_ref().is_some_and(|reader| reader.is_in_flight(seq))
-    }
-
     /// Whether it is in flight, or was written and has not settled.
     fn is_with_reader(&self, seq: Seq) -> bool {
         self.reader.as_ref().is_some_and(|reader| reader.has(seq))
@@ -300,13 +301,46 @@ impl Mailbox {
 }
 
 /// Where `seq` is in a queue in seq order, or would be. Mostly it is one end: readers acknowledge the oldest, and are sent the newest.
+#[inline]
 fn place_of<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> usize {
-    if queue.front().is_none_or(|first| seq_of(first) >= seq) {
-        return 0;
+    let is_before = |at: usize| queue.get(at).is_some_and(|item| seq_of(item) < seq);
+    let last = queue.len().wrapping_sub(1);
+    match () {
+        () if is_before(last) => queue.len(),
+        () if !is_before(0) => 0,
+        () if is_before(last.wrapping_sub(1)) => last,
+        () => queue.partition_point(|item| seq_of(item) < seq),
     }
-    match queue.iter().rev().take(2).position(|last| seq_of(last) < seq) {
-        Some(behind) => queue.len() - behind,
-        None => queue.partition_point(|item| seq_of(item) < seq),
+}
+
+/// Where the item with this `seq` is in a queue in seq order. Mostly it is one end, too.
+#[inline]
+fn find<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> Option<usize> {
+    match seq_of(queue.back()?).cmp(&seq) {
+        Ordering::Less => None,
+        Ordering::Equal => Some(queue.len() - 1),
+        Ordering::Greater => {
+            let at = place_of(queue, seq, &seq_of);
+            queue.get(at).filter(|item| seq_of(item) == seq).map(|_| at)
+        }
+    }
+}
+
+/// Takes an item out, which mostly is the first.
+#[inline]
+fn take_out<T>(queue: &mut VecDeque<T>, at: usize) -> Option<T> {
+    match at {
+        0 => queue.pop_front(),
+        at => queue.remove(at),
+    }
+}
+
+/// Puts an item in its place, which mostly is behind the others.
+#[inline]
+fn put_in<T>(queue: &mut VecDeque<T>, item: T, seq_of: impl Fn(&T) -> Seq) {
+    match place_of(queue, seq_of(&item), seq_of) {
+        at if at == queue.len() => queue.push_back(item),
+        at => queue.insert(at, item),
     }
 }
 

@@ -67,11 +67,13 @@ pub(super) enum Stored {
 }
 
 impl Reader {
+    #[inline]
     pub(super) fn has_room(&self) -> bool {
         let has_place = self.in_flight.len() < self.window || inbox_types::fault!(IgnoreWindow);
         !self.is_stalled && has_place && self.settling.len() < SETTLING_MAX
     }
 
+    #[inline]
     pub(super) fn cursor(&self) -> Seq {
         self.cursor
     }
@@ -81,16 +83,16 @@ impl Reader {
         self.cursor = seq;
     }
 
+    #[inline]
     pub(super) fn send(&mut self, delivery: Delivery, awaits_acknowledgement: bool) {
         if awaits_acknowledgement {
-            // Behind the others, unless the reader started over.
-            let at = super::place_of(&self.in_flight, delivery.seq, |sent| sent.seq);
             let sent = InFlight {
                 seq: delivery.seq,
                 size: Some(delivery.message.size()),
                 gone: false,
             };
-            self.in_flight.insert(at, sent);
+            // Behind the others, unless the reader started over.
+            super::put_in(&mut self.in_flight, sent, |sent| sent.seq);
         }
         if inbox_types::fault!(SendTwice) {
             let _sent_again = self.port.deliver(self.attachment, delivery.clone());
@@ -100,9 +102,10 @@ impl Reader {
     }
 
     /// The message is no longer in flight; gives what was known of it if it was.
+    #[inline]
     pub(super) fn landed(&mut self, seq: Seq) -> Option<InFlight> {
         if let Some(at) = self.in_flight_at(seq) {
-            return self.in_flight.remove(at);
+            return super::take_out(&mut self.in_flight, at);
         }
         let at = self.settling_at(seq)?;
         let settling = self.settling.remove(at)?;
@@ -114,6 +117,7 @@ impl Reader {
     }
 
     /// Whether this reader was sent it and is not done with it.
+    #[inline]
     pub(super) fn has(&self, seq: Seq) -> bool {
         self.is_in_flight(seq) || self.settling_at(seq).is_some()
     }
@@ -122,16 +126,17 @@ impl Reader {
         self.in_flight_at(seq).is_some()
     }
 
+    #[inline]
     fn in_flight_at(&self, seq: Seq) -> Option<usize> {
-        let at = super::place_of(&self.in_flight, seq, |sent| sent.seq);
-        self.in_flight.get(at).filter(|sent| sent.seq == seq).map(|_| at)
+        super::find(&self.in_flight, seq, |sent| sent.seq)
     }
 
+    #[inline]
     fn settling_at(&self, seq: Seq) -> Option<usize> {
-        let at = super::place_of(&self.settling, seq, |settling| settling.seq);
-        self.settling.get(at).filter(|settling| settling.seq == seq).map(|_| at)
+        super::find(&self.settling, seq, |settling| settling.seq)
     }
 
+    #[inline]
     pub(super) fn is_replaying(&self) -> bool {
         self.cursor < self.stored_up_to
     }
@@ -193,6 +198,7 @@ impl Reader {
     }
 
     /// Asks for the next page when the one in hand is nearly used up. A client that does not take what it was sent waits for none.
+    #[inline]
     pub(super) fn read_ahead(&mut self, fx: &mut Effects) {
         let is_nearly_used_up = self.page.len() < self.window && self.page_bytes < PAGE_BYTES_MAX / 2;
         if self.is_replaying() && is_nearly_used_up && !self.is_stalled {
@@ -212,6 +218,7 @@ impl Reader {
     }
 
     /// The next entry of the store, unless `young` comes before it; asks for a page when there is none in hand.
+    #[inline]
     pub(super) fn next_stored(&mut self, young: Option<Seq>, fx: &mut Effects) -> Stored {
         if !self.is_replaying() {
             return Stored::Young;

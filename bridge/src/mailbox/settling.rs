@@ -29,13 +29,12 @@ impl Mailbox {
         // Of an earlier attachment: the present one is sent it again.
         let Some(sent) = reader.landed(seq) else { return };
         if !sent.gone && !is_leaving {
-            let at = super::place_of(&reader.settling, seq, |settling| settling.seq);
             let settling = Settling {
                 seq,
                 size: sent.size,
                 since: cx.now.mono,
             };
-            reader.settling.insert(at, settling);
+            super::put_in(&mut reader.settling, settling, |settling| settling.seq);
             // Nobody is about to acknowledge it: it is written now.
             if let Some(young) = young
                 .and_then(|(at, _)| self.young.get_mut(at))
