@@ -179,10 +179,10 @@ impl Charge {
     }
 
     /// Counts `bytes` now, or somewhat more.
+    #[inline]
     pub fn cover(&mut self, bytes: usize) {
-        let wanted = bytes.next_multiple_of(STEP_BYTES);
-        if wanted > self.bytes || self.bytes - wanted > SLACK_BYTES {
-            self.take(wanted);
+        if bytes > self.bytes || self.bytes - bytes >= SLACK_BYTES + STEP_BYTES {
+            self.settle(bytes);
         }
     }
 

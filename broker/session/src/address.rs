@@ -63,7 +63,9 @@ impl InboxNames {
     /// literally is an inbox, as wildcards never match inboxes.
     pub fn inbox_name<'t>(&self, topic: &'t str) -> Option<&'t str> {
         let name = topic.strip_prefix(&*self.prefix)?;
-        let is_inbox = !name.is_empty() && !name.contains(['/', '+', '#']) && !topic.starts_with('$');
+        // By bytes: topics are short, and each publish to another inbox than the last is looked at.
+        let has_levels_or_wildcards = name.bytes().any(|byte| matches!(byte, b'/' | b'+' | b'#'));
+        let is_inbox = !name.is_empty() && !has_levels_or_wildcards && !topic.starts_with('$');
         is_inbox.then_some(name)
     }
 

@@ -112,6 +112,7 @@ impl Intake<'_> {
         })
     }
 
+    #[inline]
     fn mail(&self, who: &Identity, said: Publication) -> Message {
         let (id, properties) = as_mail(said.properties);
         Message {

@@ -75,8 +75,11 @@ impl Session {
         };
         let (topic, payload) = match subject {
             Subject::Mail(inbox, message) => (self.topic_of(&inbox), hash(&message.payload)),
-            Subject::Ordinary(topic, payload) => (topic, hash(&payload)),
-            Subject::Hashed(topic, payload) => (topic, payload),
+            Subject::Ordinary(said) => {
+                let (topic, payload) = *said;
+                (topic, hash(&payload))
+            }
+            Subject::Hashed(said) => *said,
         };
         let fits = |bounce: &&mut Bounce| bounce.refused.topic == topic && bounce.why == why;
         match self.bouncing.fresh.iter_mut().find(fits) {
@@ -147,7 +150,7 @@ impl Session {
         if !self.bounces() {
             return Err(why.into());
         }
-        let subject = Subject::Hashed(publish.topic.into(), hash(publish.payload));
+        let subject = Subject::hashed(publish.topic, publish.payload);
         self.refuse_unread(publish.packet_id.map(|id| (id, publish.qos)), subject, why)
     }
 

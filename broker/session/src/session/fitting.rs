@@ -36,21 +36,24 @@ pub(super) fn publish_out<'a>(
 
 /// Encodes `publish` about `topic`: with a topic alias, or, where only that fits the client's Maximum Packet Size, with the topic alone
 /// (MQTT-3.1.2-24). Tells whether either fits. A new alias makes a packet larger, and so does a known one for a very short topic.
-pub(super) fn write_fitting(out: &mut Vec<u8>, link: &mut Link, topic: &str, publish: PublishOut<'_>) -> bool {
-    let forms = [link.aliases.topic_out(topic), TopicOut { topic, alias: None }];
-    for form in forms {
-        let publish = PublishOut {
-            topic: form.topic,
-            topic_alias: form.alias,
-            ..publish
-        };
-        if fits(link, &publish) {
-            encode::publish(out, link.version, &publish);
-            link.aliases.sent(topic, &form);
-            return true;
+pub(super) fn write_fitting<'t>(
+    out: &mut Vec<u8>,
+    link: &mut Link,
+    topic: &'t str,
+    mut publish: PublishOut<'t>,
+) -> bool {
+    let mut form = link.aliases.topic_out(topic);
+    (publish.topic, publish.topic_alias) = (form.topic, form.alias);
+    if !fits(link, &publish) {
+        form = TopicOut { topic, alias: None };
+        (publish.topic, publish.topic_alias) = (topic, None);
+        if !fits(link, &publish) {
+            return false;
         }
     }
-    false
+    encode::publish(out, link.version, &publish);
+    link.aliases.sent(topic, &form);
+    true
 }
 
 fn fits(link: &Link, publish: &PublishOut<'_>) -> bool {

@@ -14,7 +14,9 @@ use pubsub::OrdinaryMessage;
 pub(super) struct Outgoing {
     /// In the order of first sending.
     pub(super) in_flight: VecDeque<Sent>,
-    pub(super) next_id: PacketId,
+    next_id: PacketId,
+    /// So many identifiers from `next_id` on are not in use.
+    free_from_next: u16,
     /// Those of `in_flight` that count towards the receive maximum: sent, or sent again, over the present connection.
     pub(super) outstanding: usize,
     /// The sum of the sizes of the ordinary messages in `in_flight`.
@@ -71,6 +73,7 @@ impl Default for Outgoing {
         Outgoing {
             in_flight: VecDeque::new(),
             next_id: PacketId::MIN,
+            free_from_next: 0,
             outstanding: 0,
             ordinary_bytes: 0,
             resend: VecDeque::new(),
@@ -118,13 +121,12 @@ impl Outgoing {
     }
 
     pub(super) fn remove(&mut self, packet_id: PacketId) -> Option<Sent> {
+        let at = self.in_flight.iter().position(|sent| sent.packet_id == packet_id)?;
         // Clients mostly answer in order.
-        let is_first = self.in_flight.front().is_some_and(|sent| sent.packet_id == packet_id);
-        let at = match is_first {
-            true => 0,
-            false => self.in_flight.iter().position(|sent| sent.packet_id == packet_id)?,
-        };
-        let sent = self.in_flight.remove(at)?;
+        let sent = match at {
+            0 => self.in_flight.pop_front(),
+            at => self.in_flight.remove(at),
+        }?;
         self.outstanding -= usize::from(sent.over_this_connection);
         self.ordinary_bytes -= sent.what.bytes();
         Some(sent)
@@ -145,11 +147,17 @@ impl Outgoing {
 
     /// An identifier that is not in use. There is one: fewer messages than identifiers are in flight.
     pub(super) fn free_id(&mut self) -> PacketId {
-        while self.in_flight.iter().any(|sent| sent.packet_id == self.next_id) {
-            self.next_id = self.next_id.next();
+        while self.free_from_next == 0 {
+            // What is in use is looked through once for very many identifiers, for they are given out one after the other.
+            let in_use = self.in_flight.iter().map(|sent| self.next_id.steps_to(sent.packet_id));
+            self.free_from_next = in_use.min().unwrap_or(u16::MAX);
+            if self.free_from_next == 0 {
+                self.next_id = self.next_id.next();
+            }
         }
         let id = self.next_id;
         self.next_id = id.next();
+        self.free_from_next -= 1;
         id
     }
 
@@ -214,5 +222,52 @@ fn first_answer(qos: Qos) -> AckKind {
         AckKind::PubRec
     } else {
         AckKind::PubAck
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn packet_identifiers_are_used_in_turn() {
+        // Goal: a client that acknowledges at once sees 1, 2, … 65,535, 1, … and never 0.
+        let mut outgoing = Outgoing::default();
+        for turn in 0..150_000_u32 {
+            let id = outgoing.free_id();
+            assert_eq!(u32::from(id.get()), turn % 65_535 + 1);
+            outgoing.push(id, What::Mail(Seq(turn.into())), Qos::AtLeastOnce);
+            assert!(outgoing.remove(id).is_some());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_packet_identifier_is_never_given_to_two(
+            stay in proptest::collection::vec(0..400_usize, 0..40),
+            steps in proptest::collection::vec((1..30_000_usize, any::<proptest::sample::Index>()), 1..8),
+        ) {
+            // Goal: MQTT-2.2.1-3: an identifier that is in use is passed over, wherever the counter stands, and also if the client
+            // acknowledges some messages very late.
+            let mut outgoing = Outgoing::default();
+            for at in 0..400_usize {
+                let id = outgoing.free_id();
+                if stay.contains(&at) {
+                    outgoing.push(id, What::Released, Qos::AtLeastOnce);
+                }
+            }
+            for (times, gone) in steps {
+                for _ in 0..times {
+                    let id = outgoing.free_id();
+                    prop_assert!(outgoing.in_flight.iter().all(|sent| sent.packet_id != id));
+                }
+                let id = outgoing.free_id();
+                outgoing.push(id, What::Released, Qos::AtLeastOnce);
+                let late = outgoing.in_flight.get(gone.index(outgoing.in_flight.len())).map(|sent| sent.packet_id);
+                outgoing.remove(late.unwrap());
+            }
+        }
     }
 }

@@ -6,9 +6,9 @@ use access::Denied;
 use bytes::Bytes;
 use inbox_types::{ClientId, Message, Now, Port, Qos, Refusal, Ticket};
 
-use super::bounce::{Subject, hash};
 use super::incoming::Answer;
 use super::link::own_properties;
+use super::subject::Subject;
 use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
 use crate::closed::Closed;
@@ -41,7 +41,7 @@ impl Session {
             // The client repeats itself (MQTT-4.3.3-10). A topic alias that comes with it still counts.
             let (_, topic) = self.topic(publish)?;
             if let Some(place) = self.incoming.begin_again(packet_id) {
-                self.note_subject(place, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
+                self.note_subject(place, || Subject::hashed(&topic, publish.payload));
             }
             return self.flush_answers();
         }
@@ -55,7 +55,7 @@ impl Session {
             }
             Ok(Taken::Ordinary(message)) => {
                 self.note_subject(ticket, || {
-                    Subject::Ordinary(message.topic.clone(), message.payload.clone())
+                    Subject::Ordinary(Box::new((message.topic.clone(), message.payload.clone())))
                 });
                 self.calls.push_back(RouterCall::Publish(message, Some(ticket)));
             }
@@ -66,7 +66,7 @@ impl Session {
                 self.flush_answers()?;
             }
             Err(shut) => {
-                self.note_subject(ticket, || Subject::Hashed(Arc::from(&*topic), hash(publish.payload)));
+                self.note_subject(ticket, || Subject::hashed(&topic, publish.payload));
                 self.answer(ticket, &Answer::Refused(shut.into()));
                 self.send_notices();
                 self.flush_answers()?;
@@ -112,7 +112,7 @@ impl Session {
     }
 
     fn take(&self, destination: Destination, topic: &str, publish: &Publish<'_>, now: Now) -> Result<Taken, Shut> {
-        if destination == Destination::Ordinary && !self.has_memory_for(publish) {
+        if matches!(destination, Destination::Ordinary) && !self.has_memory_for(publish) {
             self.shared.hub.counters().refused_memory_full.add(1);
             return Err(Shut::Full(Refusal::MemoryFull));
         }

@@ -192,7 +192,9 @@ impl Outbox {
         let waiting = state.mail_bytes;
         state.charge.cover(waiting);
         state.unwritten = unwritten + taken;
-        state.mail_qos0 -= into.iter().filter(|(_, delivery)| is_qos0(delivery)).count();
+        if state.mail_qos0 > 0 {
+            state.mail_qos0 -= into.iter().filter(|(_, delivery)| is_qos0(delivery)).count();
+        }
         std::mem::take(&mut state.mail_overflowed)
     }
 

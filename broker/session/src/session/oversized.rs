@@ -59,7 +59,7 @@ impl Session {
                 bytes: all.payload_bytes,
                 max: self.shared.mqtt.message_bytes_max,
             };
-            let subject = Subject::Hashed(all.topic, all.hasher.finalize().into());
+            let subject = Subject::Hashed(Box::new((all.topic, all.hasher.finalize().into())));
             self.refuse_unread(all.answers, subject, why)?;
         }
         Ok(payload.len())

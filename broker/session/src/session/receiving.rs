@@ -47,10 +47,14 @@ impl Session {
             let bytes = rest.get(..length).unwrap_or_default();
             used += length;
             let packet = match self.link.is_v31 {
-                true => mqtt_codec::decode_v31(bytes)?,
-                false => mqtt_codec::decode(self.link.version, bytes)?,
+                true => mqtt_codec::decode_v31(bytes),
+                false => mqtt_codec::decode(self.link.version, bytes),
             };
-            self.packet(packet, now)?;
+            // By reference: packets are large, and their parts are looked at where they are.
+            match &packet {
+                Ok(packet) => self.packet(packet, now)?,
+                Err(error) => return Err((*error).into()),
+            }
         }
         Ok(used)
     }
@@ -63,25 +67,25 @@ impl Session {
             && !(self.link.version == Version::V311 && self.incoming.is_full(&self.shared.mqtt))
     }
 
-    fn packet(&mut self, packet: Packet<'_>, now: Now) -> Result<(), Ending> {
+    fn packet(&mut self, packet: &Packet<'_>, now: Now) -> Result<(), Ending> {
         if !matches!(packet, Packet::Publish(_) | Packet::PubAck(_)) {
             self.hand_in(now);
         }
         match packet {
-            Packet::Publish(publish) => self.publish(&publish, now),
-            Packet::PubAck(ack) => self.puback(ack),
-            Packet::PubRec(ack) => self.pubrec(ack),
-            Packet::PubRel(ack) => self.pubrel(ack),
-            Packet::PubComp(ack) => self.pubcomp(ack),
-            Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
+            Packet::Publish(publish) => self.publish(publish, now),
+            Packet::PubAck(ack) => self.puback(*ack),
+            Packet::PubRec(ack) => self.pubrec(*ack),
+            Packet::PubRel(ack) => self.pubrel(*ack),
+            Packet::PubComp(ack) => self.pubcomp(*ack),
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
             Packet::PingReq => {
                 encode::pingresp(&mut self.out);
                 Ok(())
             }
-            Packet::Disconnect(disconnect) => Err(self.link.disconnect(disconnect, &self.shared.mqtt)),
+            Packet::Disconnect(disconnect) => Err(self.link.disconnect(*disconnect, &self.shared.mqtt)),
             Packet::Auth(_) => Err(Closed::UnaskedAuth.into()),
-            Packet::Unexpected(kind) => Err(Closed::Unexpected(kind).into()),
+            Packet::Unexpected(kind) => Err(Closed::Unexpected(*kind).into()),
         }
     }
 }

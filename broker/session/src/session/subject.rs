@@ -4,12 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use inbox_types::{ClientId, Message};
+use sha2::{Digest, Sha256};
 
-/// Kept with a publish until it is answered.
+/// Kept with a publish until it is answered. What is large is boxed: most publishes go to an inbox.
 #[derive(Debug, Clone)]
 pub(super) enum Subject {
     Mail(ClientId, Arc<Message>),
-    Ordinary(Arc<str>, Bytes),
+    Ordinary(Box<(Arc<str>, Bytes)>),
     /// A topic, and the SHA-256 of a payload that was not kept.
-    Hashed(Arc<str>, [u8; 32]),
+    Hashed(Box<(Arc<str>, [u8; 32])>),
+}
+
+impl Subject {
+    /// Of a publish whose payload is not kept.
+    pub(super) fn hashed(topic: &str, payload: &[u8]) -> Self {
+        Subject::Hashed(Box::new((Arc::from(topic), Sha256::digest(payload).into())))
+    }
 }
