@@ -84,7 +84,7 @@ impl Notices {
             self.make_room();
             self.order.push_back(key.clone());
         }
-        let earlier = earlier.filter(|open| is_unread(open.seq) && !open.expiry.is_over(expiry.accepted));
+        let earlier = earlier.filter(|open| is_unread(open.seq) && !open.expiry.is_over(expiry.accepted()));
         let replaced = earlier.as_ref().map(|open| Replaced {
             seq: open.seq,
             size: open.size,
@@ -181,14 +181,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const NOW: (Micros, Expiry) = (
-        Micros(10),
-        Expiry {
-            accepted: inbox_types::Age(10),
-            lives: 990,
-            interval: None,
-        },
-    );
+    const NOW: (Micros, Expiry) = (Micros(10), Expiry::of(inbox_types::Age(10), 990, None));
 
     fn refused(topic: &str, payloads: &[u8]) -> Refused {
         Refused {

@@ -124,11 +124,7 @@ fn message() -> Message {
         from: name(0),
         id: None,
         at: Micros(1_700_000_000_000_000),
-        expiry: Expiry {
-            accepted: Age(0),
-            lives: u64::MAX,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(0), u64::MAX, None),
         qos: Qos::AtLeastOnce,
         payload: Default::default(),
         properties: None,

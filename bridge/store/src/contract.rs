@@ -103,11 +103,7 @@ fn entries_come_back_whole_and_in_order(place: &Place) {
     let mut entries: Vec<Entry> = sorted.iter().map(|&seq| entry(seq, 3)).collect();
     let rich = Message {
         id: Some("an id".into()),
-        expiry: Expiry {
-            accepted: Age(7),
-            lives: 8_000_000,
-            interval: Some(9),
-        },
+        expiry: Expiry::of(Age(7), 8_000_000, Some(9)),
         qos: Qos::ExactlyOnce,
         properties: Some(Box::new(Properties {
             payload_format: Some(inbox_types::PayloadFormat::Bytes),

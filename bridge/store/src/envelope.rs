@@ -228,9 +228,9 @@ impl<'a> From<&'a Message> for Wire<'a> {
             from: message.from.as_str(),
             id: message.id.as_deref(),
             at: message.at.0,
-            accepted: message.expiry.accepted.0,
-            lives: message.expiry.lives,
-            interval: message.expiry.interval,
+            accepted: message.expiry.accepted().0,
+            lives: message.expiry.lives(),
+            interval: message.expiry.interval(),
             qos: message.qos as u8,
             properties: message.properties.as_deref().map(|p| WireProperties {
                 payload_format: p.payload_format,
@@ -252,11 +252,7 @@ impl TryFrom<Wire<'_>> for Message {
             from: ClientId::new(wire.from)?,
             id: wire.id.map(Into::into),
             at: Micros(wire.at),
-            expiry: Expiry {
-                accepted: Age(wire.accepted),
-                lives: wire.lives,
-                interval: wire.interval,
-            },
+            expiry: Expiry::of(Age(wire.accepted), wire.lives, wire.interval),
             qos: Qos::from_u8(wire.qos).ok_or(EnvelopeError::Qos(wire.qos))?,
             payload: Bytes::copy_from_slice(wire.payload.0),
             properties: wire.properties.map(|p| {

@@ -181,11 +181,7 @@ fn round_trip(written: &Written<'_>) {
         from,
         id: written.id.map(Into::into),
         at: Micros(written.at),
-        expiry: Expiry {
-            accepted: Age(written.accepted),
-            lives: written.lives,
-            interval: written.interval,
-        },
+        expiry: Expiry::of(Age(written.accepted), written.lives, written.interval),
         qos: Qos::from_u8(written.qos % 3).unwrap(),
         payload: written.payload.repeat(usize::from(written.repeat)).into(),
         properties,

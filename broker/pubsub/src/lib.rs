@@ -60,10 +60,8 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 pub fn expiry(accepted: Age, seconds: Option<u32>) -> Option<Expiry> {
     let interval = seconds?;
     let lives = Duration::from_secs(interval.into()).max(UNDER_WAY);
-    Some(Expiry {
-        interval: Some(interval),
-        ..Expiry::new(accepted, None, lives)
-    })
+    let lives = Expiry::new(accepted, None, lives).lives();
+    Some(Expiry::of(accepted, lives, Some(interval)))
 }
 
 /// A message on an ordinary topic, as its publisher sent it. It does not change, so it is shared.

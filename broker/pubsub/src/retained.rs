@@ -99,11 +99,7 @@ mod tests {
     fn retained(topic: &str, payload: &str, expires_at: Option<u64>) -> Arc<OrdinaryMessage> {
         Arc::new(OrdinaryMessage {
             retain: true,
-            expiry: expires_at.map(|at| Expiry {
-                accepted: Age(0),
-                lives: at - 1,
-                interval: None,
-            }),
+            expiry: expires_at.map(|at| Expiry::of(Age(0), at - 1, None)),
             ..message(topic, payload)
         })
     }

@@ -126,7 +126,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// When its time is over, by the clock that it was accepted by.
 fn leaves_at(message: &Message) -> Micros {
-    Micros(message.at.0.saturating_add(message.expiry.lives))
+    Micros(message.at.0.saturating_add(message.expiry.lives()))
 }
 
 /// `at` in UTC as RFC 3339 writes it, to the microsecond. What is later than the year 9999 is shown as its end.

@@ -101,11 +101,7 @@ fn entry(seq: u64, payload: &[u8]) -> Entry {
         from: client("alice"),
         id: None,
         at: Micros(1_795_247_171_000_000),
-        expiry: Expiry {
-            accepted: Age(0),
-            lives: 60_000_000,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(0), 60_000_000, None),
         qos: Qos::AtLeastOnce,
         payload: payload.to_vec().into(),
         properties: None,

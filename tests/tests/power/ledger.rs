@@ -188,11 +188,7 @@ fn entry(seq: u64) -> Entry {
         from: id("alice"),
         id: None,
         at: Micros(seq),
-        expiry: Expiry {
-            accepted: Age(0),
-            lives: u64::MAX,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(0), u64::MAX, None),
         qos: Qos::AtLeastOnce,
         payload: payload.into(),
         properties: None,

@@ -135,11 +135,7 @@ pub(crate) fn message(ticket: u64, size: usize, qos: Qos, expires_at: Age) -> Ar
         from: id("alice"),
         id: None,
         at: START.wall,
-        expiry: Expiry {
-            accepted: Age(0),
-            lives: expires_at.0 - 1,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(0), expires_at.0 - 1, None),
         qos,
         payload: Bytes::from(payload),
         properties: None,

@@ -15,11 +15,7 @@ fn plain(payload: &'static [u8]) -> Message {
         from: ClientId::new("alice").unwrap(),
         id: None,
         at: Micros(1),
-        expiry: Expiry {
-            accepted: Age(2),
-            lives: 3,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(2), 3, None),
         qos: Qos::AtLeastOnce,
         payload: Bytes::from_static(payload),
         properties: None,
@@ -60,11 +56,7 @@ prop_compose! {
             from: ClientId::new(&from).unwrap(),
             id: id.map(Into::into),
             at: Micros(at),
-            expiry: Expiry {
-                accepted: Age(accepted),
-                lives,
-                interval,
-            },
+            expiry: Expiry::of(Age(accepted), lives, interval),
             qos: Qos::from_u8(qos).unwrap(),
             payload: payload.into(),
             properties: properties.map(Box::new),
@@ -106,7 +98,7 @@ fn version_2_is_these_bytes() {
     expected.extend_from_slice(&[0xc0, 1, 2, 3, 0xc0, 1, 0xc0, 0xc4, 2, b'h', b'i']);
     assert_eq!(bytes_of(&plain(b"hi")), expected);
     let mut timed = plain(b"hi");
-    timed.expiry.interval = Some(0);
+    timed.expiry = Expiry::of(timed.expiry.accepted(), timed.expiry.lives(), Some(0));
     expected[16] = 0;
     assert_eq!(bytes_of(&timed), expected);
 }
@@ -123,11 +115,7 @@ fn version_1_is_read_and_waits_anew() {
             0xc0, 1, 0xce, 0x00, 0x16, 0xe3, 0x61, asked, 1, 0xc0, 0xc4, 2, b'h', b'i',
         ]);
         let mut message = plain(b"hi");
-        message.expiry = Expiry {
-            accepted: Age(0),
-            lives: 1_500_000,
-            interval,
-        };
+        message.expiry = Expiry::of(Age(0), 1_500_000, interval);
         assert_eq!(decode(&bytes).unwrap(), message);
         // Neither version is read as the other.
         bytes[0] = 2;

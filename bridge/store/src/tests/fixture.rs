@@ -32,11 +32,7 @@ fn plain(seq: u64, payload: Vec<u8>) -> Entry {
         id: None,
         at: Micros(seq),
         // What was to expire by the system clock, in older formats, waits anew for as long.
-        expiry: Expiry {
-            accepted: Age(0),
-            lives: 30 * 24 * 3600 * 1_000_000,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(0), 30 * 24 * 3600 * 1_000_000, None),
         qos: Qos::AtLeastOnce,
         payload: payload.into(),
         properties: None,
@@ -52,7 +48,7 @@ fn contents() -> Vec<(&'static str, Vec<Entry>)> {
     let first = 1_700_000_000_000_000;
     let mut rich = (*plain(first + 20, b"{}".to_vec()).message).clone();
     rich.id = Some("order-17".into());
-    rich.expiry.interval = Some(30 * 24 * 3600);
+    rich.expiry = Expiry::of(Age(0), rich.expiry.lives(), Some(30 * 24 * 3600));
     rich.qos = Qos::ExactlyOnce;
     rich.properties = Some(Box::new(Properties {
         payload_format: Some(inbox_types::PayloadFormat::Utf8),

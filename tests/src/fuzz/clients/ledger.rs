@@ -103,7 +103,7 @@ impl Ledger {
             );
             (mail.seq, mail.expires_at) = (
                 Some(seq.0),
-                message.at.0.saturating_add(message.expiry.lives).saturating_add(1),
+                message.at.0.saturating_add(message.expiry.lives()).saturating_add(1),
             );
             self.by_seq.insert(seq.0, at);
         }

@@ -115,11 +115,7 @@ fn entry(n: usize) -> Entry {
         from: ClientId::new("publisher-17").unwrap(),
         id: None,
         at: Micros(START),
-        expiry: Expiry {
-            accepted: Age(0),
-            lives: 1_000_000_000_000,
-            interval: None,
-        },
+        expiry: Expiry::of(Age(0), 1_000_000_000_000, None),
         qos: Qos::AtLeastOnce,
         payload: vec![b'x'; PAYLOAD_BYTES].into(),
         properties: None,
