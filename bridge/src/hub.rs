@@ -5,6 +5,7 @@
 //! called with the lock held, so that two publishers' messages reach a reader in seq order.
 
 mod commit;
+mod door;
 mod memory;
 mod notify;
 mod reading;
@@ -30,7 +31,7 @@ use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Poison, Store, StoreError};
 use inbox_types::{
-    Age, AttachmentId, ClientId, Clock, Counter, Counters, Left, Limits, MemoryBudget, Message, Now, Outcome, Port,
+    Age, AttachmentId, Budgets, ClientId, Clock, Counter, Counters, Left, Limits, Message, Now, Outcome, Port,
     Pressure, Refusal, Seq, Ticket,
 };
 
@@ -58,7 +59,7 @@ pub struct Hub {
     seqs: SeqClock,
     age: AgeClock,
     limits: Limits,
-    counters: Counters,
+    counters: Arc<Counters>,
     observer: Arc<dyn Observer>,
     /// When the committer is wanted.
     pub(crate) alarm: Alarm,
@@ -66,8 +67,7 @@ pub struct Hub {
     attachments: AtomicU64,
     /// Bytes accepted and not yet durable, nor acknowledged.
     uncommitted_bytes: AtomicUsize,
-    budget: Arc<MemoryBudget>,
-    receiving: Arc<MemoryBudget>,
+    budgets: Arc<Budgets>,
     /// What the observer was told last of how scarce memory is.
     told_pressure: AtomicU8,
     disk_is_full: AtomicBool,
@@ -94,7 +94,7 @@ impl Hub {
         let (reads, requests) = flume::unbounded();
         let seqs = SeqClock::new(store.reserved()?);
         let age = AgeClock::resume(store, clock.now(), clock.boot())?;
-        let budget = MemoryBudget::new(limits.memory_bytes_max);
+        let budgets = Budgets::new(limits.memory_bytes_max);
         let hub = Hub {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: ShardHasher::default(),
@@ -102,14 +102,13 @@ impl Hub {
             seqs,
             age,
             limits,
-            counters: Counters::default(),
+            counters: Arc::default(),
             observer,
             alarm: Alarm::default(),
             reads,
             attachments: AtomicU64::new(1),
             uncommitted_bytes: AtomicUsize::new(0),
-            receiving: MemoryBudget::new(budget.limit() / memory::RECEIVING_PART),
-            budget,
+            budgets,
             told_pressure: AtomicU8::new(Pressure::None as u8),
             disk_is_full: AtomicBool::new(false),
             disk_is_scarce: AtomicBool::new(false),
@@ -123,7 +122,7 @@ impl Hub {
     }
 
     /// What was counted so far.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
@@ -184,7 +183,7 @@ impl Hub {
         if inbox_types::fault!(KeepQos0) {
             return self.publish_unattended(inbox, message);
         }
-        if self.is_out_of_memory() {
+        if self.budgets.are_used_up() {
             return self.counters.qos0_undelivered.add(1);
         }
         let now = self.clock.now();
@@ -255,7 +254,7 @@ impl Hub {
             let refused = messages.into_iter().map(|(_, origin)| origin);
             return self.refuse(refused, &self.counters.refused_disk_full, Refusal::DiskFull);
         }
-        if self.is_out_of_memory() {
+        if self.budgets.are_used_up() {
             let refused = messages.into_iter().map(|(_, origin)| origin);
             return self.refuse(refused, &self.counters.refused_memory_full, Refusal::MemoryFull);
         }
@@ -341,7 +340,7 @@ impl Hub {
             limits: &self.limits,
             counters: &self.counters,
             sent_floor: shard.sent_floor.max(self.seqs.floor()),
-            is_short_of_memory: self.budget.pressure() >= Pressure::PageOut,
+            is_short_of_memory: self.budgets.all.pressure() >= Pressure::PageOut,
         };
         let Some((inbox, mailbox)) = shard.get_mut(inbox) else {
             return (None, fx.left);

@@ -21,5 +21,4 @@ pub use hub::{Hub, PendingCommit, ReadRequest, Round};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;
-pub use notices::Refused;
 pub use observer::Observer;

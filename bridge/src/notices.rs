@@ -10,20 +10,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use inbox_types::{ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, Seq};
-
-/// Publishes that were refused for one reason, to be told to their sender.
-#[derive(Debug, Clone)]
-pub struct Refused {
-    /// Where they were to go.
-    pub topic: Arc<str>,
-    /// The reason code that an MQTT 5 client would be told.
-    pub reason: u8,
-    /// The sentence that goes with it.
-    pub why: Arc<str>,
-    /// The SHA-256 of each payload, in the order of the publishes.
-    pub payloads: Vec<[u8; 32]>,
-}
+use inbox_types::{
+    ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, RefusedPublishes, Seq,
+};
 
 /// The notices that may be unread.
 #[derive(Debug, Default)]
@@ -41,7 +30,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(sender: &ClientId, refused: &Refused) -> Self {
+    fn new(sender: &ClientId, refused: &RefusedPublishes) -> Self {
         Key {
             sender: sender.clone(),
             topic: refused.topic.clone(),
@@ -73,7 +62,7 @@ impl Notices {
     pub(crate) fn add(
         &mut self,
         sender: &ClientId,
-        refused: &Refused,
+        refused: &RefusedPublishes,
         seq: Seq,
         (now, expiry): (Micros, Expiry),
         is_unread: impl Fn(Seq) -> bool,
@@ -111,7 +100,7 @@ impl Notices {
     }
 
     /// The notice about this was not stored.
-    pub(crate) fn forget(&mut self, sender: &ClientId, refused: &Refused) {
+    pub(crate) fn forget(&mut self, sender: &ClientId, refused: &RefusedPublishes) {
         let key = Key::new(sender, refused);
         if self.open.remove(&key).is_some() {
             self.order.retain(|open| *open != key);
@@ -136,7 +125,7 @@ impl Notices {
 }
 
 impl Open {
-    fn text(&self, refused: &Refused, now: Micros) -> Bytes {
+    fn text(&self, refused: &RefusedPublishes, now: Micros) -> Bytes {
         let messages: Vec<_> = self
             .payloads
             .iter()
@@ -183,8 +172,8 @@ mod tests {
 
     const NOW: (Micros, Expiry) = (Micros(10), Expiry::of(inbox_types::Age(10), 990, None));
 
-    fn refused(topic: &str, payloads: &[u8]) -> Refused {
-        Refused {
+    fn refused(topic: &str, payloads: &[u8]) -> RefusedPublishes {
+        RefusedPublishes {
             topic: topic.into(),
             reason: 0x97,
             why: "the \"inbox\" is full".into(),
@@ -214,7 +203,7 @@ mod tests {
         assert_eq!(said["messages"].as_array().unwrap().len(), 3);
         for other in [
             refused("carol", &[4]),
-            Refused {
+            RefusedPublishes {
                 reason: 0x83,
                 ..refused("bob", &[5])
             },

@@ -120,7 +120,7 @@ pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                shared.metrics.refusals.tell_left_out(shared.hub.now().mono);
+                shared.metrics.refusals.tell_left_out(shared.node.now().mono);
                 publish(&shared, &router, "metrics".into(), metrics(&shared, &router), true).await;
             }
             Some(event) = events.recv() => {
@@ -131,8 +131,8 @@ pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc
 }
 
 pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
-    let inboxes = shared.hub.counters().snapshot();
-    let budget = shared.hub.budget();
+    let inboxes = shared.node.counters.snapshot();
+    let budget = &shared.node.budgets.all;
     let memory = [
         ("memory_used", budget.used() as u64),
         ("memory_limit", budget.limit() as u64),
@@ -144,7 +144,7 @@ pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
         ("router_lost", router.lost()),
         ("shared_subscription_lost", router.orphans_lost()),
         ("log_records_lost", crate::logging::lost()),
-        ("store_is_troubled", u64::from(shared.hub.is_store_troubled())),
+        ("store_is_troubled", u64::from(shared.node.inboxes.is_troubled())),
     ];
     let numbers = shared
         .metrics
@@ -166,7 +166,7 @@ async fn publish(shared: &Shared, router: &Router, name: String, payload: String
         payload: Bytes::from(payload),
         properties: None,
     };
-    let intake = shared.intake(shared.hub.now());
+    let intake = shared.intake(shared.node.now());
     let message = match intake.take(&Identity::broker(), &topic, said) {
         Ok(Taken::Ordinary(message)) => message,
         Ok(Taken::Inbox(..)) => return,

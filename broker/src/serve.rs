@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Bridge, CheckpointOptions, Clock, FjallOptions, Hub, OpenError, SledOptions, StartError, StoreError, StoreOptions,
+    Bridge, CheckpointOptions, Clock, FjallOptions, Node, OpenError, SledOptions, StartError, StoreError, StoreOptions,
     SystemClock, check_data_directory, open_store,
 };
 use tokio::sync::{mpsc, watch};
@@ -179,9 +179,9 @@ async fn run(
         addresses.push_str(&format!(" {name}={address}"));
         listeners.push((name, listener));
     }
-    let router = Router::start(router_options(config), age_of(bridge.hub())).map_err(ServeError::System)?;
+    let router = Router::start(router_options(config), age_of(bridge.hub().node())).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
-        hub: bridge.hub().clone(),
+        node: bridge.hub().node(),
         names: InboxNames::new(&config.inbox.prefix),
         access: Access::new(Arc::new(config.anonymous())),
         mqtt: config.mqtt.clone(),
@@ -283,9 +283,8 @@ fn router_options(config: &Config) -> RouterOptions {
 }
 
 /// Retained messages expire by the measure by which mail does.
-fn age_of(hub: &Arc<Hub>) -> AgeSource {
-    let hub = hub.clone();
-    Arc::new(move || hub.age(hub.now()))
+fn age_of(node: Node) -> AgeSource {
+    Arc::new(move || node.inboxes.age(node.now()))
 }
 
 #[cfg(test)]

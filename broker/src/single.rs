@@ -37,6 +37,7 @@ pub struct Ended {
 
 /// See the module's documentation.
 pub struct Single {
+    hub: Arc<Hub>,
     shared: Arc<Shared>,
     sessions: Sessions,
     reads: flume::Receiver<ReadRequest>,
@@ -76,9 +77,10 @@ impl Single {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StoreError> {
         let (hub, reads) = Hub::open(store, limits, clock, observer)?;
+        let hub = Arc::new(hub);
         let packet_bytes_max = mqtt.packet_bytes_max();
         let shared = Arc::new(Shared {
-            hub: Arc::new(hub),
+            node: hub.node(),
             names: InboxNames::new(""),
             access: Access::new(Arc::new(Anonymous { is_everywhere: false })),
             mqtt,
@@ -87,6 +89,7 @@ impl Single {
             metrics: Metrics::default(),
         });
         Ok(Single {
+            hub,
             shared,
             sessions: Sessions::default(),
             reads,
@@ -100,7 +103,7 @@ impl Single {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let conversation = Conversation::new(self.shared.clone(), peer, self.shared.hub.now());
+        let conversation = Conversation::new(self.shared.clone(), peer, self.hub.now());
         let connection = Connection {
             conversation,
             wanted: None,
@@ -113,7 +116,7 @@ impl Single {
 
     /// Whether bytes of this connection would be read now.
     pub fn takes_bytes(&mut self, conn: ConnId) -> bool {
-        let now = self.shared.hub.now();
+        let now = self.hub.now();
         let Some(connection) = self.connections.get_mut(&conn) else {
             return false;
         };
@@ -128,7 +131,7 @@ impl Single {
     /// # Errors
     /// The connection has ended.
     pub fn receive(&mut self, conn: ConnId, input: &[u8]) -> Result<usize, Ended> {
-        let now = self.shared.hub.now();
+        let now = self.hub.now();
         let Some(connection) = self.connections.get_mut(&conn) else {
             return Ok(0);
         };
@@ -157,7 +160,7 @@ impl Single {
     /// # Errors
     /// The connection has ended.
     pub fn turn(&mut self, conn: ConnId) -> Result<(), Ended> {
-        let now = self.shared.hub.now();
+        let now = self.hub.now();
         loop {
             let Some(Connection { conversation, .. }) = self.connections.get_mut(&conn) else {
                 return Ok(());
@@ -180,7 +183,7 @@ impl Single {
 
     /// The first `n` bytes of [`Single::out`] were written to the socket.
     pub fn written(&mut self, conn: ConnId, n: usize) {
-        let now = self.shared.hub.now();
+        let now = self.hub.now();
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.conversation.written(n, now);
         }
@@ -195,7 +198,7 @@ impl Single {
 
     /// The network connection is gone.
     pub fn lost(&mut self, conn: ConnId) {
-        let now = self.shared.hub.now();
+        let now = self.hub.now();
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.conversation.lost(now);
             let _ended = self.carry_out(conn, now);
@@ -205,7 +208,7 @@ impl Single {
 
     /// What is due by the clock, but for the timers of conversations, which [`Single::turn`] sees to: sessions that expire, wills.
     pub fn reap(&mut self) {
-        let now = self.shared.hub.now().mono;
+        let now = self.hub.now().mono;
         while let Some(remains) = self.sessions.reap_one(now) {
             self.bury(remains);
         }
@@ -213,23 +216,23 @@ impl Single {
 
     /// The age of the store is saved, if that is due.
     pub fn keep_age(&self) {
-        self.shared.hub.keep_age();
+        self.hub.keep_age();
     }
 
     /// Idle inboxes leave memory.
     pub fn evict_idle(&self, idle: Duration) {
-        self.shared.hub.evict_idle(idle);
-        self.shared.hub.relieve();
+        self.hub.evict_idle(idle);
+        self.hub.relieve();
     }
 
     /// Messages that expired leave this inbox; `entries` were read from the store.
     pub fn expire(&self, inbox: &inbox_bridge::ClientId, entries: &[Entry]) {
-        self.shared.hub.expire(inbox, entries);
+        self.hub.expire(inbox, entries);
     }
 
     /// See [`Hub::begin_commit`].
     pub fn begin_commit(&self, store: &dyn Store, all: bool) -> PendingCommit {
-        self.shared.hub.begin_commit(store, all)
+        self.hub.begin_commit(store, all)
     }
 
     /// See [`Hub::finish_commit`].
@@ -237,7 +240,7 @@ impl Single {
     /// # Errors
     /// What `written` says.
     pub fn finish_commit(&self, pending: PendingCommit, written: Result<(), StoreError>) -> Result<Round, StoreError> {
-        self.shared.hub.finish_commit(pending, written)
+        self.hub.finish_commit(pending, written)
     }
 
     /// The next page that a reader waits for.
@@ -247,22 +250,22 @@ impl Single {
 
     /// See [`Hub::fetch`].
     pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Page>, Trouble> {
-        self.shared.hub.fetch(store, request)
+        self.hub.fetch(store, request)
     }
 
     /// See [`Hub::hand_over`].
     pub fn hand_over(&self, request: &ReadRequest, page: Page) {
-        self.shared.hub.hand_over(request, page);
+        self.hub.hand_over(request, page);
     }
 
     /// Bytes that count against the memory budget.
     pub fn memory_used(&self) -> usize {
-        self.shared.hub.budget().used()
+        self.hub.budgets().all.used()
     }
 
     /// What the inboxes counted.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        self.shared.hub.counters().snapshot()
+        self.hub.counters().snapshot()
     }
 
     /// A connection that waited for another one to end looks again.
@@ -367,7 +370,7 @@ impl Single {
     fn close_session(&mut self, session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
         let (parted, due) = Parted::new(session, will, ending);
         self.bury(due);
-        let remains = self.sessions.close(parted, self.shared.hub.now().mono);
+        let remains = self.sessions.close(parted, self.hub.now().mono);
         self.bury(remains);
     }
 

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use inbox_types::{AttachmentId, ClientId, MemoryBudget, Pressure};
+use inbox_types::{AttachmentId, Budgets, ClientId, Pressure};
 
 use super::Hub;
 use crate::mailbox::Mailbox;
-
-/// Packets that are not whole may take this part of the budget, so that they cannot use up all of it.
-pub(super) const RECEIVING_PART: usize = 4;
 
 /// What one inbox holds, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -28,24 +25,9 @@ impl Held {
 }
 
 impl Hub {
-    /// The budget that everything counts against that clients make the broker keep.
-    pub fn budget(&self) -> &Arc<MemoryBudget> {
-        &self.budget
-    }
-
-    /// What large packets that are not whole count against.
-    pub fn receiving(&self) -> &Arc<MemoryBudget> {
-        &self.receiving
-    }
-
-    /// How scarce memory is, for messages or for packets that are not whole.
-    pub fn pressure(&self) -> Pressure {
-        self.budget.pressure().max(self.receiving.pressure())
-    }
-
-    /// Whether nothing new is accepted because of the budget.
-    pub fn is_out_of_memory(&self) -> bool {
-        self.budget.pressure() == Pressure::Refuse && !inbox_types::fault!(IgnoreBudget)
+    /// What clients may make the broker keep.
+    pub fn budgets(&self) -> &Arc<Budgets> {
+        &self.budgets
     }
 
     /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while. Not while the store lacks
@@ -64,9 +46,9 @@ impl Hub {
     /// Looks at the budget, tells the observer when that has changed, and when it is nearly used up, lets durable mail of readers that
     /// have no room leave memory: it is read again when they have.
     pub fn relieve(&self) {
-        let pressure = self.budget.look();
+        let pressure = self.budgets.all.look();
         if self.told_pressure.swap(pressure as u8, Relaxed) != pressure as u8 {
-            self.observer.memory(pressure, &self.budget);
+            self.observer.memory(pressure, &self.budgets.all);
         }
         if pressure < Pressure::PageOut {
             return;
@@ -80,7 +62,7 @@ impl Hub {
                 }
             }
         }
-        self.budget.look();
+        self.budgets.all.look();
     }
 
     /// One inbox holds `after` now, and held `before`.
@@ -93,9 +75,9 @@ impl Hub {
                 .fetch_sub(before.unstored - after.unstored, Relaxed);
         }
         if after.all > before.all {
-            self.budget.grow(after.all - before.all);
+            self.budgets.all.grow(after.all - before.all);
         } else if after.all < before.all {
-            self.budget.shrink(before.all - after.all);
+            self.budgets.all.shrink(before.all - after.all);
         }
     }
 }

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use inbox_store::Trouble;
-use inbox_types::{ClientId, Expiry, Port, Refusal, Ticket};
+use inbox_types::{ClientId, Expiry, Port, Refusal, RefusedPublishes, Ticket};
 
 use super::Hub;
 use crate::mailbox::Origin;
-use crate::notices::Refused;
 
 impl Hub {
     /// Tells `sender`, in its own inbox, that publishes of it were `refused` (contract rule 3). `port` is told under `ticket` whether that is
     /// durable. Below the disk watermark there is room for notices still, down to half of it: they are few, for they are joined.
-    pub fn notify(&self, sender: &ClientId, refused: &Refused, port: &Arc<dyn Port>, ticket: Ticket) {
+    pub fn notify(&self, sender: &ClientId, refused: &RefusedPublishes, port: &Arc<dyn Port>, ticket: Ticket) {
         let origin = Some(Origin {
             port: port.clone(),
             ticket,
@@ -51,7 +50,7 @@ impl Hub {
     }
 
     /// A notice was refused in its turn: later ones are not joined to it.
-    pub fn forget_notice(&self, sender: &ClientId, refused: &Refused) {
+    pub fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes) {
         self.notices.lock().forget(sender, refused);
     }
 

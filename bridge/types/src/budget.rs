@@ -151,6 +151,39 @@ impl MemoryBudget {
     }
 }
 
+/// What the clients of one broker may make it keep.
+#[derive(Debug)]
+pub struct Budgets {
+    /// Everything.
+    pub all: Arc<MemoryBudget>,
+    /// Of that, large packets that are not whole.
+    pub receiving: Arc<MemoryBudget>,
+}
+
+/// Packets that are not whole may take this part of the budget, so that they cannot use up all of it.
+const RECEIVING_PART: usize = 4;
+
+impl Budgets {
+    /// Room for `limit` bytes in all.
+    pub fn new(limit: usize) -> Arc<Self> {
+        let all = MemoryBudget::new(limit);
+        Arc::new(Budgets {
+            receiving: MemoryBudget::new(all.limit() / RECEIVING_PART),
+            all,
+        })
+    }
+
+    /// How scarce memory is, for messages or for packets that are not whole.
+    pub fn pressure(&self) -> Pressure {
+        self.all.pressure().max(self.receiving.pressure())
+    }
+
+    /// Whether nothing new is accepted because of the budget.
+    pub fn are_used_up(&self) -> bool {
+        self.all.pressure() == Pressure::Refuse && !crate::fault!(IgnoreBudget)
+    }
+}
+
 struct Counted {
     bytes: Box<[u8]>,
     _charge: Charge,

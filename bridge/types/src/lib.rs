@@ -8,17 +8,19 @@ mod client_id;
 mod clock;
 mod counters;
 mod fault;
+mod inboxes;
 mod limits;
 mod message;
 mod port;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
-pub use budget::{Charge, MemoryBudget, Pressure};
+pub use budget::{Budgets, Charge, MemoryBudget, Pressure};
 pub use client_id::{ClientId, ClientIdError, NOTICE_FROM};
 pub use clock::{Clock, Now, SystemClock};
 pub use counters::{Counter, Counters};
 #[cfg(feature = "testing")]
 pub use fault::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};
+pub use inboxes::{Inboxes, Node, RefusedPublishes};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
 pub use port::{AttachmentId, Delivery, Left, Outcome, Port, Proof, Refusal, Room, Ticket};

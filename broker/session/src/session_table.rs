@@ -100,7 +100,7 @@ impl SessionTable {
         will: Option<Box<Will>>,
     ) -> (Place, Box<Session>, bool) {
         loop {
-            let now = self.shared.hub.now().mono;
+            let now = self.shared.node.now().mono;
             let id = identity.client_id();
             let opened = self.state.lock().open(id, clean_start, &self.shared, now);
             match opened {
@@ -147,7 +147,7 @@ impl SessionTable {
 
     /// Sees to everything that is due now.
     pub async fn reap_due(&self) {
-        let now = self.shared.hub.now().mono;
+        let now = self.shared.node.now().mono;
         loop {
             let Some(remains) = self.state.lock().reap_one(now) else {
                 return;
@@ -186,7 +186,7 @@ impl Place {
         let table = self.table.clone();
         let (parted, due) = Parted::new(session, self.will.take(), ending);
         table.bury(due).await;
-        let remains = table.state.lock().close(parted, table.shared.hub.now().mono);
+        let remains = table.state.lock().close(parted, table.shared.node.now().mono);
         self.is_closed = true;
         table.bury(remains).await;
         table.make_room().await;

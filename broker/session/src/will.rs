@@ -37,12 +37,12 @@ pub fn deliver(shared: &Shared, who: &Identity, will: Will) -> Option<OrdinaryMe
         payload,
         properties,
     };
-    let taken = shared.intake(shared.hub.now()).take(who, &topic, said);
+    let taken = shared.intake(shared.node.now()).take(who, &topic, said);
     let wills = u64::from(taken.is_ok());
     shared.metrics.wills_published.add(wills);
     match taken {
-        Ok(Taken::Inbox(inbox, message)) if qos == Qos::AtMostOnce => shared.hub.publish_qos0(&inbox, message),
-        Ok(Taken::Inbox(inbox, message)) => shared.hub.publish_unattended(&inbox, message),
+        Ok(Taken::Inbox(inbox, message)) if qos == Qos::AtMostOnce => shared.node.inboxes.publish_qos0(&inbox, message),
+        Ok(Taken::Inbox(inbox, message)) => shared.node.inboxes.publish_unattended(&inbox, message),
         Ok(Taken::Ordinary(message)) => return Some(message),
         Err(shut) => {
             let is_reserved = shut == Shut::Denied(Denied::Reserved);
@@ -54,6 +54,6 @@ pub fn deliver(shared: &Shared, who: &Identity, will: Will) -> Option<OrdinaryMe
 }
 
 fn refused(shared: &Shared, from: &ClientId, topic: &str, why: &dyn std::fmt::Display) {
-    let now = shared.hub.now().mono;
+    let now = shared.node.now().mono;
     shared.metrics.refusals.note(Cause::Will, from, topic, why, now);
 }

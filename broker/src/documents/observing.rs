@@ -26,7 +26,7 @@ pub(super) fn published() -> BTreeSet<String> {
     )
     .unwrap();
     let shared = Shared {
-        hub: Arc::new(hub),
+        node: Arc::new(hub).node(),
         names: InboxNames::new(""),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),

@@ -21,7 +21,7 @@ pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker
             Ok(accepted) => accepted,
             Err(error) => {
                 // Nobody knows who they are.
-                let now = broker.shared.hub.now().mono;
+                let now = broker.shared.node.now().mono;
                 let refusals = &broker.shared.metrics.refusals;
                 refusals.note(Cause::NoDescriptor, &"anyone", &name, &error, now);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -45,7 +45,7 @@ pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker
 
 /// Tells which limit it was that a connection was closed for.
 fn refuse(broker: &Broker, name: &str, peer: SocketAddr) {
-    let now = broker.shared.hub.now().mono;
+    let now = broker.shared.node.now().mono;
     let refusals = &broker.shared.metrics.refusals;
     let most = broker.most();
     if most == broker.connections_max {

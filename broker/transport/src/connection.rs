@@ -94,7 +94,7 @@ impl<T> Drop for Connection<T> {
 
 impl<T: Io> Connection<T> {
     fn new(io: T, peer: SocketAddr, broker: Arc<Broker>) -> Self {
-        let now = broker.shared.hub.now();
+        let now = broker.shared.node.now();
         let conversation = Conversation::new(broker.shared.clone(), peer, now);
         let timer_at = conversation.deadline(now);
         Connection {
@@ -111,7 +111,7 @@ impl<T: Io> Connection<T> {
     }
 
     fn now(&self) -> Now {
-        self.broker.shared.hub.now()
+        self.broker.shared.node.now()
     }
 
     /// Until CONNECT is complete, or refused.

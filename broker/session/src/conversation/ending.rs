@@ -57,7 +57,7 @@ impl Conversation {
             let reason = closed.reason_code();
             tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), why = %closed, "the broker ends a connection");
             if *closed != Closed::ShuttingDown {
-                let now = self.shared.hub.now().mono;
+                let now = self.shared.node.now().mono;
                 let cause = Cause::of_ending(reason);
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);
             }

@@ -80,7 +80,7 @@ pub(super) fn read_connect(
     };
     let bytes = received.get(..length).unwrap_or_default();
     let connect = mqtt_codec::decode_connect(bytes).map_err(|error| refuse_malformed(out, bytes, error))?;
-    let admitted = match shared.hub.is_out_of_memory() {
+    let admitted = match shared.node.budgets.are_used_up() {
         true => {
             shared.metrics.connects_refused_memory.add(1);
             Err(Declined::MemoryFull)

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use inbox_bridge::Hub;
-use inbox_types::{Charge, Pressure};
+use inbox_types::{Budgets, Charge, Pressure};
 
-/// A packet of which so much has come is large: what has come of it counts against [`Hub::receiving`].
+/// A packet of which so much has come is large: what has come of it counts against [`Budgets::receiving`].
 const LARGE_BYTES: usize = 64 * 1024;
 /// A connection counts at least this: its task and its session.
 const CONNECTION_BYTES: usize = 4096;
@@ -21,12 +20,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(hub: &Hub) -> Self {
-        let mut buffers = Charge::new(hub.budget());
+    pub(super) fn new(budgets: &Budgets) -> Self {
+        let mut buffers = Charge::new(&budgets.all);
         buffers.settle(CONNECTION_BYTES);
         Memory {
             buffers,
-            half: Charge::new(hub.receiving()),
+            half: Charge::new(&budgets.receiving),
             reads_from: None,
         }
     }
@@ -41,14 +40,14 @@ impl Memory {
     }
 
     /// Something was read, and `partial` bytes wait for the rest of their packet. Tells whether they may.
-    pub(super) fn received(&mut self, hub: &Hub, partial: usize, capacity: usize, now: Duration) -> bool {
-        self.reads_from = pause(hub.pressure()).map(|pause| now + pause);
+    pub(super) fn received(&mut self, budgets: &Budgets, partial: usize, capacity: usize, now: Duration) -> bool {
+        self.reads_from = pause(budgets.pressure()).map(|pause| now + pause);
         if partial <= LARGE_BYTES {
             self.half.cover(0);
             return true;
         }
         self.half.cover(capacity);
-        let fits = hub.receiving().pressure() != Pressure::Refuse;
+        let fits = budgets.receiving.pressure() != Pressure::Refuse;
         if !fits {
             self.half.settle(0);
         }
@@ -57,8 +56,8 @@ impl Memory {
 
     /// Whether a client that publishes is not to be read now because memory is scarce. It is read now and then nevertheless, for its
     /// acknowledgements free memory.
-    pub(super) fn is_slowed_down(&self, hub: &Hub, now: Duration) -> bool {
-        self.reads_from.is_some_and(|from| now < from) && hub.pressure() > Pressure::None
+    pub(super) fn is_slowed_down(&self, budgets: &Budgets, now: Duration) -> bool {
+        self.reads_from.is_some_and(|from| now < from) && budgets.pressure() > Pressure::None
     }
 }
 

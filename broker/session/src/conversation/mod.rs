@@ -90,7 +90,7 @@ impl Conversation {
     /// A connection of `peer` was accepted.
     pub fn new(shared: Arc<Shared>, peer: SocketAddr, now: Now) -> Self {
         let timers = Timers::new(now.mono, shared.mqtt.connect_timeout);
-        let memory = Memory::new(&shared.hub);
+        let memory = Memory::new(&shared.node.budgets);
         Conversation {
             shared,
             peer,
@@ -263,13 +263,16 @@ impl Conversation {
 
     /// The disk is behind, or the client publishes and memory is scarce.
     fn is_held_up(&self, session: &Session, now: Now) -> bool {
-        let hub = &self.shared.hub;
-        hub.is_congested() || (session.publishes() && self.memory.is_slowed_down(hub, now.mono))
+        let node = &self.shared.node;
+        node.inboxes.is_congested() || (session.publishes() && self.memory.is_slowed_down(&node.budgets, now.mono))
     }
 
     /// Something was read, and `partial` bytes, in a buffer of `capacity`, wait for the rest of their packet.
     pub fn keeps_partial(&mut self, partial: usize, capacity: usize, now: Now) {
-        if self.memory.received(&self.shared.hub, partial, capacity, now.mono) {
+        if self
+            .memory
+            .received(&self.shared.node.budgets, partial, capacity, now.mono)
+        {
             return;
         }
         match self.state {
@@ -355,7 +358,7 @@ impl Conversation {
                     return Some(Step::Authenticate(credentials));
                 }
                 if let Some(will) = admitted.link.will.as_mut() {
-                    will.payload = self.shared.hub.budget().payload(&will.payload);
+                    will.payload = self.shared.node.budgets.all.payload(&will.payload);
                 }
                 let open = admitted.identity.clone().map(|identity| Step::Open {
                     identity,

@@ -72,7 +72,7 @@ impl Session {
         metrics.publishes_refused.add(1);
         metrics
             .refusals
-            .note(cause, &self.id, topic, why, self.shared.hub.now().mono);
+            .note(cause, &self.id, topic, why, self.shared.node.now().mono);
     }
 
     /// Takes the outcomes that came from the inboxes.

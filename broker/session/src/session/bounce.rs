@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use inbox_bridge::Refused;
-use inbox_types::{ClientId, Outcome, Port, Ticket};
+use inbox_types::{ClientId, Outcome, Port, RefusedPublishes, Ticket};
 use mqtt_codec::{Publish, Version};
 use sha2::{Digest, Sha256};
 
@@ -31,7 +30,7 @@ pub(super) struct Bounces {
 
 #[derive(Debug)]
 struct Bounce {
-    refused: Refused,
+    refused: RefusedPublishes,
     /// The publishes that are answered when the notice is durable, and what they are answered if it is refused.
     tickets: Vec<Ticket>,
     why: NotPublished,
@@ -88,7 +87,7 @@ impl Session {
                 bounce.tickets.push(ticket);
             }
             None => self.bouncing.fresh.push(Bounce {
-                refused: Refused {
+                refused: RefusedPublishes {
                     topic,
                     reason: why.reason_code(),
                     why: why.to_string().into(),
@@ -114,7 +113,10 @@ impl Session {
                     .iter()
                     .for_each(|ticket| self.incoming.settle(*ticket, &Answer::Success));
             }
-            self.shared.hub.notify(&self.id, &bounce.refused, &port, ticket);
+            self.shared
+                .node
+                .inboxes
+                .notify(&self.id, &bounce.refused, &port, ticket);
             self.bouncing.sent.push((ticket, bounce));
         }
     }
@@ -131,7 +133,7 @@ impl Session {
         let answer = match outcome {
             Outcome::Accepted(_) => Answer::Success,
             Outcome::Refused(_) => {
-                self.shared.hub.forget_notice(&self.id, &bounce.refused);
+                self.shared.node.inboxes.forget_notice(&self.id, &bounce.refused);
                 Answer::Refused(bounce.why)
             }
         };

@@ -90,8 +90,9 @@ impl Session {
         if let Some(inbox) = self.for_inbox.take() {
             let port: Arc<dyn Port> = self.outbox.clone();
             self.shared
-                .hub
-                .publish_all(&inbox, &port, self.to_hand_in.drain(..), now);
+                .node
+                .inboxes
+                .publish(&inbox, &port, &mut self.to_hand_in, now);
         }
     }
 
@@ -100,7 +101,7 @@ impl Session {
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
                 self.hand_in(now);
-                self.shared.hub.publish_qos0(&inbox, message);
+                self.shared.node.inboxes.publish_qos0(&inbox, message);
             }
             Ok(Taken::Ordinary(message)) => self.calls.push_back(RouterCall::Publish(message, None)),
             Err(shut @ Shut::Denied(Denied::Reserved)) => self.drop_reserved(publish.topic, &shut),
@@ -113,7 +114,7 @@ impl Session {
 
     fn take(&self, destination: Destination, topic: &str, publish: &Publish<'_>, now: Now) -> Result<Taken, Shut> {
         if matches!(destination, Destination::Ordinary) && !self.has_memory_for(publish) {
-            self.shared.hub.counters().refused_memory_full.add(1);
+            self.shared.node.counters.refused_memory_full.add(1);
             return Err(Shut::Full(Refusal::MemoryFull));
         }
         let intake = self.shared.intake(now);
@@ -123,7 +124,7 @@ impl Session {
                 match to {
                     Destination::Inbox(_) => Bytes::copy_from_slice(publish.payload),
                     // Many sessions share it, so it counts by itself, and once.
-                    _ => self.shared.hub.budget().payload(publish.payload),
+                    _ => self.shared.node.budgets.all.payload(publish.payload),
                 },
             )
         })
@@ -131,14 +132,14 @@ impl Session {
 
     /// Whether an ordinary message is taken: what clears a retained one takes no memory.
     fn has_memory_for(&self, publish: &Publish<'_>) -> bool {
-        publish.payload.is_empty() || !self.shared.hub.is_out_of_memory()
+        publish.payload.is_empty() || !self.shared.node.budgets.are_used_up()
     }
 
     /// A publish to a topic that is the broker's own leads nowhere.
     fn drop_reserved(&self, topic: &str, why: &Shut) {
         let metrics = &self.shared.metrics;
         metrics.reserved_topics_dropped.add(1);
-        let now = self.shared.hub.now().mono;
+        let now = self.shared.node.now().mono;
         metrics.refusals.note(Cause::TopicInvalid, &self.id, topic, why, now);
     }
 

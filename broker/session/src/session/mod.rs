@@ -143,8 +143,8 @@ pub struct Session {
 impl Session {
     /// A session that has no past.
     pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
-        let outbox = Arc::new(Outbox::new(&shared.mqtt, shared.hub.budget()));
-        let subscriptions = Subscriptions::new(inbox_types::Charge::new(shared.hub.budget()));
+        let outbox = Arc::new(Outbox::new(&shared.mqtt, &shared.node.budgets.all));
+        let subscriptions = Subscriptions::new(inbox_types::Charge::new(&shared.node.budgets.all));
         Session {
             inbox_topic: shared.names.topic_of(&id),
             id_is_assigned: false,
@@ -251,7 +251,7 @@ impl Session {
     /// Nobody serves the session any more: neither its inbox nor a shared subscription waits for it.
     pub(crate) fn leave(&mut self) {
         if let Some(attachment) = self.inbox.as_mut().and_then(|inbox| inbox.attachment.take()) {
-            self.shared.hub.detach(&self.id, attachment);
+            self.shared.node.inboxes.detach(&self.id, attachment);
         }
         self.outbox.set_online(false);
     }
@@ -259,7 +259,7 @@ impl Session {
     /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.
     fn tell_acknowledged(&mut self) {
         if !self.acknowledged.is_empty() {
-            self.shared.hub.acknowledge(&self.id, &self.acknowledged);
+            self.shared.node.inboxes.acknowledge(&self.id, &self.acknowledged);
             if self.outgoing.mail_repeats {
                 // It may have come from the inbox again meanwhile. Not before the inbox knows: it delivers from other threads.
                 self.acknowledged.iter().for_each(|seq| self.outbox.withdraw(*seq));
@@ -282,7 +282,7 @@ impl Session {
             && self.outbox.has_room_again(self.out.len())
             && let Some(attachment) = self.inbox.as_ref().and_then(|inbox| inbox.attachment)
         {
-            self.shared.hub.resume(&self.id, attachment);
+            self.shared.node.inboxes.resume(&self.id, attachment);
         }
     }
 
@@ -322,7 +322,7 @@ impl Session {
             .partition_point(|(end, _)| *end <= self.bytes_written);
         if done > 0 {
             let written: Vec<_> = self.settle_when_written.drain(..done).map(|(_, seq)| seq).collect();
-            self.shared.hub.written(&self.id, &written);
+            self.shared.node.inboxes.written(&self.id, &written);
         }
         self.ask_for_more();
     }

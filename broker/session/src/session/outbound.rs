@@ -55,7 +55,7 @@ impl Session {
 
     /// Encodes what waits for the client, as far as it takes it.
     pub(super) fn send_waiting(&mut self, now: Now) {
-        let age = self.shared.hub.age(now);
+        let age = self.shared.node.inboxes.age(now);
         while self.can_send() {
             let Some(packet_id) = self.outgoing.resend.pop_front() else {
                 break;
@@ -96,7 +96,7 @@ impl Session {
         let mut mail = mem::take(&mut self.outgoing.mail);
         let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, self.out.len(), &mut mail);
         if lost > 0 {
-            self.shared.hub.counters().qos0_undelivered.add(lost);
+            self.shared.node.counters.qos0_undelivered.add(lost);
         }
         let taken = mail.len();
         for (attachment, delivery) in mail.drain(..) {
@@ -145,7 +145,7 @@ impl Session {
         let stored = delivery.message.qos != Qos::AtMostOnce;
         if inbox.no_local && delivery.message.from == self.id {
             // It stays in the inbox, for a subscription that wants it (MQTT-3.8.3-3).
-            return self.shared.hub.skip(&self.id, delivery.seq);
+            return self.shared.node.inboxes.skip(&self.id, delivery.seq);
         }
         let granted = inbox.qos.min(delivery.message.qos);
         let repeated = self.outgoing.repeated(delivery.seq);
@@ -164,7 +164,7 @@ impl Session {
             if let Some((packet_id, _)) = repeated {
                 self.outgoing.remove(packet_id);
             }
-            return self.shared.hub.skip(&self.id, delivery.seq);
+            return self.shared.node.inboxes.skip(&self.id, delivery.seq);
         }
         match packet_id {
             Some(packet_id) if repeated.is_none() => self.outgoing.push(packet_id, What::Mail(delivery.seq), qos),

@@ -1,10 +1,7 @@
 //! What the sessions of a broker share.
 
-use std::sync::Arc;
-
 use access::Access;
-use inbox_bridge::Hub;
-use inbox_types::Now;
+use inbox_types::{Node, Now};
 
 use super::limits::MqttLimits;
 use crate::address::InboxNames;
@@ -13,8 +10,8 @@ use crate::metrics::Metrics;
 
 /// What every session of a broker uses.
 pub struct Shared {
-    /// The inboxes.
-    pub hub: Arc<Hub>,
+    /// The inboxes, the time, and what may be kept.
+    pub node: Node,
     /// Which topics are inboxes.
     pub names: InboxNames,
     /// Who clients are, and what they may do.
@@ -36,8 +33,8 @@ impl Shared {
             access: &self.access,
             names: &self.names,
             now,
-            age: self.hub.age(now),
-            time_to_live: self.hub.limits().time_to_live,
+            age: self.node.inboxes.age(now),
+            time_to_live: self.node.time_to_live,
         }
     }
 }

@@ -148,9 +148,9 @@ impl Session {
         #[cfg(feature = "testing")]
         if inbox_types::fault!(MailBeforeSuback) && call.attach {
             self.attach();
-            self.send_waiting(self.shared.hub.now());
+            self.send_waiting(self.shared.node.now());
         }
-        let now = self.shared.hub.now().mono;
+        let now = self.shared.node.now().mono;
         for (filter, denied) in &call.denied {
             let refusals = &self.shared.metrics.refusals;
             refusals.note(denied.cause(), &self.id, filter, denied, now);
@@ -201,7 +201,7 @@ impl Session {
         let in_flight = self.mail_over_this_connection();
         if let Some(inbox) = self.inbox.as_mut() {
             self.outgoing.mail_starts_over();
-            let attachment = self.shared.hub.attach_again(&self.id, port, window, &in_flight);
+            let attachment = self.shared.node.inboxes.attach(&self.id, port, window, &in_flight);
             inbox.attachment = Some(attachment);
         }
     }
@@ -268,7 +268,7 @@ impl Session {
                 attachment: Some(attachment),
                 ..
             }) => {
-                self.shared.hub.detach(&self.id, attachment);
+                self.shared.node.inboxes.detach(&self.id, attachment);
                 true
             }
             was => was.is_some(),

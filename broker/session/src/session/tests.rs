@@ -61,6 +61,7 @@ struct World {
     store: MemoryStore,
     reads: flume::Receiver<ReadRequest>,
     clock: Arc<Hands>,
+    hub: Arc<Hub>,
     shared: Arc<Shared>,
 }
 
@@ -72,10 +73,11 @@ impl World {
     fn with(limits: Limits, set: impl FnOnce(&mut MqttLimits)) -> Self {
         let (store, clock) = (MemoryStore::new(), Arc::new(Hands::default()));
         let (hub, reads) = Hub::open(&store, limits, clock.clone(), Arc::new(Nobody)).unwrap();
+        let hub = Arc::new(hub);
         let mut mqtt = MqttLimits::default();
         set(&mut mqtt);
         let shared = Shared {
-            hub: Arc::new(hub),
+            node: hub.node(),
             names: InboxNames::new(""),
             access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
             packet_bytes_max: mqtt.message_bytes_max + 4096,
@@ -87,19 +89,20 @@ impl World {
             store,
             reads,
             clock,
+            hub,
             shared: Arc::new(shared),
         }
     }
 
     /// The committer's work: everything that waits becomes durable.
     fn commit(&self) {
-        self.shared.hub.commit_round(&self.store, true).unwrap();
+        self.hub.commit_round(&self.store, true).unwrap();
     }
 
     /// The readers' work.
     fn read(&self) {
         while let Ok(request) = self.reads.try_recv() {
-            self.shared.hub.read(&self.store, &request);
+            self.hub.read(&self.store, &request);
         }
     }
 
@@ -203,7 +206,7 @@ impl Client<'_> {
     fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Ending> {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
-            let used = self.session.receive(rest, self.world.shared.hub.now())?;
+            let used = self.session.receive(rest, self.world.shared.node.now())?;
             rest = &rest[used..];
             self.route()?;
             assert!(used > 0 || self.session.takes_packets(), "the rest is never taken");
@@ -245,7 +248,7 @@ impl Client<'_> {
     #[track_caller]
     fn said_unwritten(&mut self) -> Vec<Said> {
         self.world.read();
-        self.session.drain(self.world.shared.hub.now()).unwrap();
+        self.session.drain(self.world.shared.node.now()).unwrap();
         said(self.version, self.session.out())
     }
 

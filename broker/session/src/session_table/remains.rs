@@ -71,7 +71,7 @@ impl SessionTable {
     /// Messages of shared subscriptions were lost with the session of `id`.
     fn tell_lost(&self, id: &ClientId, messages: u64, why: &str) {
         if messages > 0 {
-            let now = self.shared.hub.now().mono;
+            let now = self.shared.node.now().mono;
             let why = format_args!("{messages}, because {why}");
             let refusals = &self.shared.metrics.refusals;
             refusals.note(Cause::SharedLost, id, "", &why, now);

@@ -31,7 +31,7 @@ fn shared() -> Arc<Shared> {
     );
     let mqtt = MqttLimits::default();
     Arc::new(Shared {
-        hub: Arc::new(opened.unwrap().0),
+        node: Arc::new(opened.unwrap().0).node(),
         names: InboxNames::new(""),
         access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
         packet_bytes_max: mqtt.message_bytes_max,
@@ -222,7 +222,7 @@ fn a_connection_that_panicked_does_not_lock_its_client_out() {
     let mut gone = sessions.open(&bob(), false, &shared, Duration::ZERO).err().unwrap();
     sessions.abandon(
         &bob(),
-        &Arc::new(Outbox::new(&MqttLimits::default(), shared.hub.budget())),
+        &Arc::new(Outbox::new(&MqttLimits::default(), &shared.node.budgets.all)),
         Remains::default(),
     );
     assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
@@ -237,7 +237,7 @@ async fn panics(table: Arc<SessionTable>, shared: Arc<Shared>, router: Router, t
     let (_place, session, _) = table.open(Identity::anonymous(bob()), true, will(0)).await;
     let mut session = connected(session, &shared, 60);
     let subscribe = [0x82, 9, 0, 1, 0, 0, 3, b'b', b'o', b'b', 1];
-    assert_eq!(session.receive(&subscribe, shared.hub.now()), Ok(subscribe.len()));
+    assert_eq!(session.receive(&subscribe, shared.node.now()), Ok(subscribe.len()));
     let sink = session.outbox().clone();
     let subscribed = router.subscribe(session.key(), sink, 1, "w/#", Some("group"), false);
     subscribed.await.unwrap();

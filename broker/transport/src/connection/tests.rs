@@ -37,7 +37,7 @@ fn broker_that_asks(
     let mut mqtt = MqttLimits::default();
     set(&mut mqtt);
     let shared = Arc::new(Shared {
-        hub: Arc::new(hub),
+        node: Arc::new(hub).node(),
         names: InboxNames::new(""),
         access: Access::new(authenticator),
         packet_bytes_max: mqtt.packet_bytes_max(),

@@ -149,7 +149,7 @@ fn rule_03_without_room_for_the_notice_the_connection_ends() {
         alice.send([publish(V311, 1, 1, "bob", "no"), publish(V311, 1, 2, "carol", "yes")].concat());
         for _ in 0..2 {
             world.commit();
-            if let Err(ending) = alice.session.drain(world.shared.hub.now()) {
+            if let Err(ending) = alice.session.drain(world.shared.node.now()) {
                 assert_eq!(closed(Err(ending)), 0x97, "{id}");
                 return alice.session.out().is_empty();
             }
@@ -178,7 +178,7 @@ fn rule_03_a_bounced_qos_2_publish_is_known_when_it_comes_again() {
         let mut alice = world.client(V311, "alice");
         alice.send(publish(V311, 2, 7, "bob", "no"));
         world.commit();
-        alice.session.drain(world.shared.hub.now()).unwrap();
+        alice.session.drain(world.shared.node.now()).unwrap();
         if durable_first {
             world.commit();
         }
@@ -238,7 +238,7 @@ fn rule_03_a_packet_over_every_limit_is_read_to_its_end_and_bounced() {
         let mut partial = Vec::new();
         for bytes in all.chunks(piece) {
             partial.extend_from_slice(bytes);
-            let used = alice.session.receive(&partial, world.shared.hub.now()).unwrap();
+            let used = alice.session.receive(&partial, world.shared.node.now()).unwrap();
             partial.drain(..used);
             assert!(partial.len() < 100, "nothing piles up: {}", partial.len());
         }

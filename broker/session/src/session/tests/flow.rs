@@ -114,7 +114,7 @@ fn rule_09_qos_0_mail_for_a_slow_reader_is_bounded() {
     }
     alice.send(publish(V5, 1, 1, "bob", "1"));
     assert_eq!(said::texts(&bob.said()), ["0", "0", "0", "1"]);
-    assert_eq!(world.shared.hub.counters().qos0_undelivered.get(), 7);
+    assert_eq!(world.shared.node.counters.qos0_undelivered.get(), 7);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_client_that_does_not_read_is_not_read() {
     assert!((2..9).contains(&first), "{first}");
     assert_eq!(said::messages(&bob.said_unwritten()).len(), first);
     assert!(!bob.session.takes_packets());
-    assert_eq!(bob.session.receive(&packet(0xC0, &[]), world.shared.hub.now()), Ok(0));
+    assert_eq!(bob.session.receive(&packet(0xC0, &[]), world.shared.node.now()), Ok(0));
     bob.session.written(bob.session.out().len());
     assert!(bob.session.takes_packets());
     let mut all = first;

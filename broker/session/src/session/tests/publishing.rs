@@ -94,7 +94,7 @@ fn rule_03_a_refusal_is_a_reason_code_or_the_end() {
         let mut carol = world.client(V311, "carol");
         carol.send(publish(V311, qos, 1, "bob", "no"));
         world.commit();
-        assert_eq!(closed(carol.session.drain(world.shared.hub.now())), 0x97);
+        assert_eq!(closed(carol.session.drain(world.shared.node.now())), 0x97);
         assert!(carol.session.out().is_empty());
     }
     assert_eq!(world.stored("bob"), ["first"]);
@@ -211,7 +211,7 @@ fn rule_03_a_refused_qos_2_message_is_not_accepted_after_a_reconnection() {
     alice.reconnect();
     alice.send(publish_with(V311, 0b1100, 7, "bob", &[], "no"));
     world.commit();
-    let drained = alice.session.drain(world.shared.hub.now());
+    let drained = alice.session.drain(world.shared.node.now());
     assert_eq!(world.stored("bob"), ["fills it"]);
     assert_eq!(closed(drained), 0x97);
     assert!(alice.session.out().is_empty());
@@ -295,7 +295,7 @@ fn mqtt_3_1_1_is_not_read_while_too_much_is_unanswered() {
         publish(V311, 1, 2, "bob", "2"),
         publish(V311, 1, 3, "bob", "3"),
     ];
-    let used = alice.session.receive(&three.concat(), world.shared.hub.now()).unwrap();
+    let used = alice.session.receive(&three.concat(), world.shared.node.now()).unwrap();
     assert_eq!(used, three[0].len() + three[1].len());
     assert!(!alice.session.takes_packets());
     world.commit();

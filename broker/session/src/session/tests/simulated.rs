@@ -65,7 +65,7 @@ fn mqtt_4_6_0_2_nothing_is_answered_behind_a_refused_publish() {
     world.mail("bob", 1, &["fills it"]);
     let mut alice = world.client(V311, "alice");
     let ordinary = publish(V311, 1, 2, "a/b", "yes");
-    let now = world.shared.hub.now();
+    let now = world.shared.node.now();
     let both = [publish(V311, 1, 1, "bob", "no"), ordinary].concat();
     assert_eq!(alice.session.receive(&both, now), Ok(both.len()));
     world.commit();

@@ -1,0 +1,78 @@
+//! The hub as sessions know it: an object that may some day be on another node.
+
+use std::sync::Arc;
+
+use inbox_types::{Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, RefusedPublishes, Seq, Ticket};
+
+use super::Hub;
+
+impl Hub {
+    /// This hub, and what it shares with the sessions of its process.
+    pub fn node(self: &Arc<Self>) -> Node {
+        Node {
+            inboxes: self.clone(),
+            clock: self.clock.clone(),
+            budgets: self.budgets.clone(),
+            counters: self.counters.clone(),
+            time_to_live: self.limits.time_to_live,
+        }
+    }
+}
+
+impl Inboxes for Hub {
+    fn publish(&self, inbox: &ClientId, port: &Arc<dyn Port>, messages: &mut Vec<(Arc<Message>, Ticket)>, now: Now) {
+        self.publish_all(inbox, port, messages.drain(..), now);
+    }
+
+    fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>) {
+        Hub::publish_unattended(self, inbox, message);
+    }
+
+    fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {
+        Hub::publish_qos0(self, inbox, message);
+    }
+
+    fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16, in_flight: &[Seq]) -> AttachmentId {
+        self.attach_again(inbox, port, window, in_flight)
+    }
+
+    fn detach(&self, inbox: &ClientId, attachment: AttachmentId) {
+        Hub::detach(self, inbox, attachment);
+    }
+
+    fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]) {
+        Hub::acknowledge(self, inbox, seqs);
+    }
+
+    fn written(&self, inbox: &ClientId, seqs: &[Seq]) {
+        Hub::written(self, inbox, seqs);
+    }
+
+    fn skip(&self, inbox: &ClientId, seq: Seq) {
+        Hub::skip(self, inbox, seq);
+    }
+
+    fn resume(&self, inbox: &ClientId, attachment: AttachmentId) {
+        Hub::resume(self, inbox, attachment);
+    }
+
+    fn notify(&self, sender: &ClientId, refused: &RefusedPublishes, port: &Arc<dyn Port>, ticket: Ticket) {
+        Hub::notify(self, sender, refused, port, ticket);
+    }
+
+    fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes) {
+        Hub::forget_notice(self, sender, refused);
+    }
+
+    fn age(&self, now: Now) -> Age {
+        Hub::age(self, now)
+    }
+
+    fn is_congested(&self) -> bool {
+        Hub::is_congested(self)
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.is_store_troubled()
+    }
+}

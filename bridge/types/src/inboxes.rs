@@ -1,0 +1,90 @@
+//! How sessions, gateways and the broker itself reach the inboxes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::age::Age;
+use crate::budget::Budgets;
+use crate::client_id::ClientId;
+use crate::clock::{Clock, Now};
+use crate::counters::Counters;
+use crate::message::{Message, Seq};
+use crate::port::{AttachmentId, Port, Ticket};
+
+/// The inboxes, wherever they are: in this process, or on the node that owns them. Nothing here waits for a disk or a network; what
+/// takes its time comes through a [`Port`].
+///
+/// It is asked once per batch and not once per message where that is possible, so that the call through a table costs nothing that
+/// could be measured.
+pub trait Inboxes: Send + Sync {
+    /// Takes `messages` with QoS 1 or 2 for `inbox` that came at `now`, in this order, and leaves the list empty. `port` is told the
+    /// outcome of each under its ticket, perhaps before this returns (contract rule 3).
+    fn publish(&self, inbox: &ClientId, port: &Arc<dyn Port>, messages: &mut Vec<(Arc<Message>, Ticket)>, now: Now);
+    /// Takes a message with QoS 1 or 2 for `inbox` that nobody awaits the outcome of.
+    fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>);
+    /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
+    fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>);
+
+    /// From now on `port` gets the messages of `inbox`, from the oldest unacknowledged one (contract rule 4), with at most `window` of
+    /// them unacknowledged. Its connection was sent `in_flight`, in order, and has not acknowledged it: that is not sent again, and
+    /// counts towards the window.
+    fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16, in_flight: &[Seq]) -> AttachmentId;
+    /// Ends an attachment. Its unacknowledged messages stay.
+    fn detach(&self, inbox: &ClientId, attachment: AttachmentId);
+    /// The client of `inbox` has these messages: they leave it (contract rule 5).
+    fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]);
+    /// These messages were written to the client of `inbox` with QoS 0: they leave it when they have settled (contract rule 5).
+    fn written(&self, inbox: &ClientId, seqs: &[Seq]);
+    /// The client of `inbox` cannot take this message: it stays, and the next ones go on.
+    fn skip(&self, inbox: &ClientId, seq: Seq);
+    /// The client has taken what it was sent, and takes more: see [`crate::Room`].
+    fn resume(&self, inbox: &ClientId, attachment: AttachmentId);
+
+    /// Tells `sender`, in its own inbox, that publishes of it were `refused` (contract rule 3). `port` is told under `ticket` whether
+    /// that is durable.
+    fn notify(&self, sender: &ClientId, refused: &RefusedPublishes, port: &Arc<dyn Port>, ticket: Ticket);
+    /// A notice was refused in its turn: later ones are not joined to it.
+    fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes);
+
+    /// How old their store is at `now`: the measure of how long messages wait (contract rule 5).
+    fn age(&self, now: Now) -> Age;
+    /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.
+    fn is_congested(&self) -> bool;
+    /// Whether new messages are refused because the store lacks something for now. It ends by itself.
+    fn is_troubled(&self) -> bool;
+}
+
+/// Publishes that were refused for one reason, to be told to their sender.
+#[derive(Debug, Clone)]
+pub struct RefusedPublishes {
+    /// Where they were to go.
+    pub topic: Arc<str>,
+    /// The reason code that an MQTT 5 client would be told.
+    pub reason: u8,
+    /// The sentence that goes with it.
+    pub why: Arc<str>,
+    /// The SHA-256 of each payload, in the order of the publishes.
+    pub payloads: Vec<[u8; 32]>,
+}
+
+/// One broker, as its sessions see it.
+#[derive(Clone)]
+pub struct Node {
+    /// The inboxes.
+    pub inboxes: Arc<dyn Inboxes>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What clients may make it keep in memory.
+    pub budgets: Arc<Budgets>,
+    /// What is counted of inboxes.
+    pub counters: Arc<Counters>,
+    /// How long mail is kept that asks for no expiry of its own.
+    pub time_to_live: Duration,
+}
+
+impl Node {
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+}
