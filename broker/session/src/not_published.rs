@@ -1,5 +1,6 @@
 //! Why a publish is refused.
 
+use access::Denied;
 use inbox_types::Refusal;
 use mqtt_codec::reason;
 use pubsub::PublishError;
@@ -33,7 +34,9 @@ impl NotPublished {
     pub fn reason_code(&self) -> u8 {
         match self {
             NotPublished::TooLarge { .. } => reason::PACKET_TOO_LARGE,
-            NotPublished::Shut(shut) => shut.reason(),
+            NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => reason::TOPIC_NAME_INVALID,
+            NotPublished::Shut(Shut::Denied(_)) => reason::NOT_AUTHORIZED,
+            NotPublished::Shut(Shut::Full(refusal)) => NotPublished::Inbox(*refusal).reason_code(),
             NotPublished::Inbox(
                 Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled,
             )

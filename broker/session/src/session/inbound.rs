@@ -13,6 +13,7 @@ use super::{Ending, RouterCall, Session};
 use crate::address::Destination;
 use crate::closed::Closed;
 use crate::intake::{Publication, Shut, Taken};
+use crate::not_published::NotPublished;
 use crate::refusals::Cause;
 use mqtt_codec::{AckKind, Publish, Version};
 
@@ -107,7 +108,10 @@ impl Session {
             Err(shut @ Shut::Denied(Denied::Reserved)) => self.drop_reserved(publish.topic, &shut),
             // It is counted, and no record is written for each of what may be very many.
             Err(Shut::Full(_)) => {}
-            Err(shut) => self.refused(Cause::of_publish(shut.reason()), publish.topic, &shut),
+            Err(shut) => {
+                let reason = NotPublished::from(shut).reason_code();
+                self.refused(Cause::of_publish(reason), publish.topic, &shut);
+            }
         }
         Ok(())
     }
