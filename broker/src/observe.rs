@@ -15,7 +15,8 @@ use inbox_bridge::{ClientId, Left, MemoryBudget, Observer, Pressure, Qos, Seq, S
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
-use mqtt_session::{Publication, Shared, Taken};
+use intake::{Publication, Taken};
+use mqtt_session::Shared;
 use pubsub::{OrdinaryMessage, PublishError, Router};
 
 const METRICS_EVERY: Duration = Duration::from_secs(10);

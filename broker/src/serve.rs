@@ -22,7 +22,8 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::exit::Exit;
 use crate::observe::{self, Watcher};
-use mqtt_session::{InboxNames, Metrics, Order, SessionTable, Shared};
+use intake::InboxNames;
+use mqtt_session::{Metrics, Order, SessionTable, Shared};
 use pubsub::{AgeSource, Router, RouterOptions};
 use transport::{Bind, BindError, Bound, Broker, Tcp, TcpAddress, accept};
 

@@ -16,9 +16,9 @@ use inbox_bridge::{
 };
 use tokio::sync::oneshot;
 
+use intake::InboxNames;
 use mqtt_session::{
-    Conversation, Ending, InboxNames, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared,
-    Step, Will, deliver,
+    Conversation, Ending, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
 };
 use pubsub::Reach;
 
@@ -376,7 +376,7 @@ impl Single {
 
     fn bury(&self, remains: Remains) {
         if let Some((who, will)) = remains.will {
-            let _ordinary = deliver(&self.shared, &who, *will);
+            let _ordinary = mqtt_session::deliver(&self.shared, &who, *will);
         }
     }
 }

@@ -119,11 +119,7 @@ impl Reader {
     /// Whether this reader was sent it and is not done with it.
     #[inline]
     pub(super) fn has(&self, seq: Seq) -> bool {
-        self.is_in_flight(seq) || self.settling_at(seq).is_some()
-    }
-
-    pub(super) fn is_in_flight(&self, seq: Seq) -> bool {
-        self.in_flight_at(seq).is_some()
+        self.in_flight_at(seq).is_some() || self.settling_at(seq).is_some()
     }
 
     #[inline]

@@ -2,11 +2,9 @@
 //!
 //! No sockets here. `ARCHITECTURE.md` has the map.
 
-mod address;
 mod closed;
 mod conversation;
 mod declined;
-mod intake;
 mod metrics;
 mod not_published;
 mod refusals;
@@ -14,11 +12,9 @@ mod session;
 mod session_table;
 mod will;
 
-pub use address::{Destination, InboxNames};
 pub use closed::Closed;
 pub use conversation::{Conversation, Step};
 pub use declined::Declined;
-pub use intake::{Intake, Publication, Shut, Taken};
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
 pub use refusals::{Cause, Refusals};

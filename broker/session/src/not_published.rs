@@ -5,7 +5,7 @@ use inbox_types::Refusal;
 use mqtt_codec::reason;
 use pubsub::PublishError;
 
-use crate::intake::Shut;
+use intake::Shut;
 
 /// Why a publish is refused. The text is the reason string for its sender, the sentence of a notice, and that of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,9 @@
 use access::{Denied, Identity};
 use inbox_types::{ClientId, Qos};
 
-use crate::intake::{Publication, Shut, Taken};
 use crate::refusals::Cause;
 use crate::session::{Shared, Will};
+use intake::{Publication, Shut, Taken};
 use pubsub::{OrdinaryMessage, Router};
 
 /// Publishes `will` as the message of `who`. Nobody awaits an acknowledgement, so a refusal is only logged.

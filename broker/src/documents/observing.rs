@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 use inbox_bridge::{Age, Hub, Left, MemoryStore};
-use mqtt_session::{InboxNames, Metrics, Shared};
+use intake::InboxNames;
+use mqtt_session::{Metrics, Shared};
 use pubsub::{Router, RouterOptions};
 
 use super::page::{pages, quoted, read, section, table};

@@ -1,7 +1,7 @@
 //! Topic filters: what parses, and what it matches, against a matcher so simple that it can be read beside section 4.7.
 
+use intake::{Destination, InboxNames};
 use mqtt_codec::{TopicFilter, topic_name_fault};
-use mqtt_session::{Destination, InboxNames};
 
 /// A filter, a newline, and topics, one on each line.
 pub fn filters(data: &[u8]) {

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use inbox_types::ClientId;
 use rand::RngCore;
 
-use crate::address::Destination;
 use crate::closed::Closed;
 use crate::declined::Declined;
 use crate::refusals::Cause;
 use crate::session::{Link, Shared};
+use intake::Destination;
 use mqtt_codec::{Connect, DecodeError, Version, encode};
 
 /// Set in the protocol level by a client that is another broker.

@@ -10,11 +10,11 @@ use super::incoming::Answer;
 use super::link::own_properties;
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session};
-use crate::address::Destination;
 use crate::closed::Closed;
-use crate::intake::{Publication, Shut, Taken};
 use crate::not_published::NotPublished;
 use crate::refusals::Cause;
+use intake::Destination;
+use intake::{Publication, Shut, Taken};
 use mqtt_codec::{AckKind, Publish, Version};
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.

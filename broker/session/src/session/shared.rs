@@ -4,9 +4,9 @@ use access::Access;
 use inbox_types::{Node, Now};
 
 use super::limits::MqttLimits;
-use crate::address::InboxNames;
-use crate::intake::Intake;
 use crate::metrics::Metrics;
+use intake::InboxNames;
+use intake::Intake;
 
 /// What every session of a broker uses.
 pub struct Shared {

@@ -19,10 +19,10 @@ use inbox_bridge::{Hub, MemoryStore, Observer, PageLimit, ReadRequest, Store, St
 use inbox_types::{ClientId, Clock, Left, Limits, Micros, Now, Qos, Seq};
 
 use super::{Ending, Link, RouterCall, Session, Shared};
-use crate::address::InboxNames;
 use crate::metrics::Metrics;
 use crate::session::MqttLimits;
 use access::{Access, Anonymous};
+use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
 use pubsub::{OrdinaryMessage, PublishError, Reach, SessionKey, Sink};
 use said::{Said, said};

@@ -4,10 +4,10 @@ use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
 use inbox_types::{Age, Left, Limits, Seq, SystemClock};
 
 use super::*;
-use crate::address::InboxNames;
 use crate::metrics::{Gauge, Metrics};
 use crate::session::{Link, MqttLimits};
 use access::{Access, Anonymous, Identity};
+use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
 use pubsub::Sink;
 

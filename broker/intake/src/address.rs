@@ -18,7 +18,7 @@ pub enum Destination {
 
 impl Destination {
     /// What a message on `topic` names by going here; `None`: nothing.
-    pub(crate) fn target<'t>(&'t self, topic: &'t str) -> Option<Target<'t>> {
+    pub fn target<'t>(&'t self, topic: &'t str) -> Option<Target<'t>> {
         match self {
             Destination::Inbox(owner) => Some(Target::Inbox(owner.as_str())),
             Destination::Ordinary => Some(Target::Ordinary(topic)),
