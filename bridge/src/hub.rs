@@ -392,7 +392,12 @@ impl Hub {
     pub fn evict_idle(&self, idle: Duration) {
         let now = self.clock.now().mono;
         for shard in &self.shards {
-            shard.lock().evict_idle(now, idle, self.seqs.last());
+            let mut shard = shard.lock();
+            let emptied = shard.evict_idle(now, idle, self.seqs.last());
+            if !emptied.is_empty() {
+                // Which of its notices were read is not known without the inbox: they have left, and later ones are not joined to them.
+                self.notices.lock().emptied(&emptied);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use inbox_types::{
     ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, RefusedPublishes, Seq,
 };
@@ -111,6 +111,13 @@ impl Notices {
     pub(crate) fn void(&mut self, sender: &ClientId, seqs: &[Seq]) {
         self.open
             .retain(|key, open| key.sender != *sender || !seqs.contains(&open.seq));
+        let open = &self.open;
+        self.order.retain(|key| open.contains_key(key));
+    }
+
+    /// Nothing is left in the inboxes of these senders.
+    pub(crate) fn emptied(&mut self, senders: &HashSet<ClientId>) {
+        self.open.retain(|key, _| !senders.contains(&key.sender));
         let open = &self.open;
         self.order.retain(|key| open.contains_key(key));
     }

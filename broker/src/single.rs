@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use access::{Access, Anonymous, Credentials, Denied, Identity};
 use inbox_bridge::{
-    Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
+    Clock, Entry, Hub, InboxRecord, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError,
+    Trouble,
 };
 use tokio::sync::oneshot;
 
@@ -256,6 +257,11 @@ impl Single {
     /// See [`Hub::hand_over`].
     pub fn hand_over(&self, request: &ReadRequest, page: Page) {
         self.hub.hand_over(request, page);
+    }
+
+    /// See [`Hub::totals`].
+    pub fn totals(&self, inbox: &inbox_bridge::ClientId) -> Option<InboxRecord> {
+        self.hub.totals(inbox)
     }
 
     /// Bytes that count against the memory budget.

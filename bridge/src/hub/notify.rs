@@ -32,10 +32,9 @@ impl Hub {
                 return origin;
             };
             let times = (now.wall, expiry);
-            let added = self
-                .notices
-                .lock()
-                .add(sender, refused, seq, times, |earlier| mailbox.is_unread(earlier, cx));
+            let added = self.notices.lock().add(sender, refused, seq, times, |earlier| {
+                mailbox.is_unread(earlier, cx) || inbox_types::fault!(ReplaceGone)
+            });
             let message = Arc::new(added.0);
             #[cfg(feature = "testing")]
             inbox_types::given(sender, seq, &message);

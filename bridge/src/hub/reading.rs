@@ -58,6 +58,15 @@ impl Hub {
         self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| mailbox.skip(seq, cx, fx));
     }
 
+    /// What the store holds of an inbox, as far as that is known in memory: `None` if it is not, and while anything is on its way out. A simulator
+    /// compares it with the store when no commit is under way.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn totals(&self, inbox: &ClientId) -> Option<inbox_store::InboxRecord> {
+        let mut shard = self.shard(inbox).lock();
+        let (_, mailbox) = shard.get_mut(inbox)?;
+        mailbox.settled_totals()
+    }
+
     /// Messages that expired leave their inbox. `entries` were just read from the store.
     pub fn expire(&self, inbox: &ClientId, entries: &[Entry]) {
         self.step(inbox, self.clock.now(), |mailbox, cx, fx| {

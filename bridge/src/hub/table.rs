@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::mailbox::Mailbox;
 use inbox_types::{ClientId, Seq};
@@ -54,10 +54,13 @@ impl Shard {
         self.idle.push_back((since, inbox));
     }
 
-    pub(super) fn evict_idle(&mut self, now: Duration, idle: Duration, last: Seq) {
+    /// Forgets inboxes that nothing has happened to for `idle`. Gives those of them that were sent something and are empty now: what was sent to
+    /// them is not known any more.
+    pub(super) fn evict_idle(&mut self, now: Duration, idle: Duration, last: Seq) -> HashSet<ClientId> {
+        let mut emptied = HashSet::new();
         while self.idle.front().is_some_and(|(since, _)| *since + idle <= now) {
             let Some((since, inbox)) = self.idle.pop_front() else {
-                return;
+                return emptied;
             };
             let Some(mailbox) = self.mailboxes.get(&inbox) else {
                 continue;
@@ -65,10 +68,12 @@ impl Shard {
             if mailbox.idle_since != Some(since) || !mailbox.is_idle() {
                 continue;
             }
-            let mark = mailbox.sent_mark();
+            let (mark, was_sent_any) = (mailbox.sent_mark(), mailbox.was_sent_any());
             self.mailboxes.remove(&inbox);
             if mark > self.sent_floor {
                 self.sent_marks.insert(inbox, mark);
+            } else if was_sent_any {
+                emptied.insert(inbox);
             }
         }
         if self.sent_marks.len() > SENT_MARKS_MAX {
@@ -80,5 +85,6 @@ impl Shard {
             self.mailboxes.shrink_to_fit();
             self.idle.shrink_to_fit();
         }
+        emptied
     }
 }

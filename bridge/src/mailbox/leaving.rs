@@ -61,7 +61,8 @@ impl Mailbox {
 
     /// A notice leaves, unread: a later one that says all of it is durable. One that was sent meanwhile stays its reader's.
     pub(super) fn leave_replaced(&mut self, earlier: Replaced, cx: Context, fx: &mut Effects) {
-        if !self.is_unread(earlier.seq, cx) || self.is_leaving(earlier.seq) {
+        let is_unread = self.is_unread(earlier.seq, cx) || inbox_types::fault!(ReplaceGone);
+        if !is_unread || self.is_leaving(earlier.seq) {
             return;
         }
         // Of an inbox that drops the oldest it may have been dropped already: then the totals are counted anew.

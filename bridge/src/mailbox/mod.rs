@@ -177,6 +177,18 @@ impl Mailbox {
         }
     }
 
+    /// Whether anything was ever sent to this client, as far as is known.
+    pub(crate) fn was_sent_any(&self) -> bool {
+        self.sent_up_to > Seq::ZERO
+    }
+
+    /// What the store holds, if that is known and nothing is on its way out.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn settled_totals(&self) -> Option<InboxRecord> {
+        let settled = self.removals.is_empty() && self.removals_committing.is_empty();
+        self.totals.filter(|_| settled)
+    }
+
     /// Bytes accepted and neither durable nor gone.
     pub(crate) fn unstored_bytes(&self) -> usize {
         self.unstored.bytes as usize

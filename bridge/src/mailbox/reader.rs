@@ -22,6 +22,8 @@ pub(super) struct Reader {
     in_flight: VecDeque<InFlight>,
     /// Written with QoS 0, and still in the inbox; in the order of their seqs.
     pub(super) settling: VecDeque<Settling>,
+    /// In `settling`, a later message may have been written before an earlier one: the reader started over on its connection.
+    pub(super) settles_out_of_order: bool,
     /// Everything up to here was sent to this attachment, or is not to be sent.
     cursor: Seq,
     /// Up to here, messages that are not young are in the store; beyond, there are none but young ones.
@@ -260,6 +262,7 @@ impl Mailbox {
         let settling = earlier
             .map(|reader| mem::take(&mut reader.settling))
             .unwrap_or_default();
+        let settles_out_of_order = !settling.is_empty() || !in_flight.is_empty();
         self.drop_reader(cx);
         let stored_up_to = match (self.totals, self.young.front()) {
             (Some(totals), _) if totals.messages == 0 => Seq::ZERO,
@@ -273,6 +276,7 @@ impl Mailbox {
             is_stalled: false,
             in_flight: in_flight.iter().copied().map(InFlight::of_unknown_size).collect(),
             settling,
+            settles_out_of_order,
             cursor: Seq::ZERO,
             stored_up_to,
             page: VecDeque::new(),

@@ -5,6 +5,7 @@
 //! It takes no place in the window meanwhile: a reader with QoS 0 is as fast as its socket. What waits is as much as was written within
 //! that time, at most [`SETTLING_MAX`], and 40 bytes each.
 
+use std::mem;
 use std::time::Duration;
 
 use super::{Context, Durability, Effects, Mailbox};
@@ -52,8 +53,12 @@ impl Mailbox {
 
     /// When the committer is to see what has settled. Together with what settled within a flush interval, so that one commit takes many.
     pub(super) fn settles_by(&self, limits: &Limits) -> Option<Duration> {
-        let oldest = self.reader.as_ref()?.settling.front()?;
-        Some(oldest.since + limits.qos0_settle + limits.ack_flush_interval)
+        let reader = self.reader.as_ref()?;
+        let oldest = match reader.settles_out_of_order {
+            true => reader.settling.iter().map(|settling| settling.since).min()?,
+            false => reader.settling.front()?.since,
+        };
+        Some(oldest + limits.qos0_settle + limits.ack_flush_interval)
     }
 
     /// What was written long enough ago leaves. Tells whether anything did.
@@ -63,10 +68,32 @@ impl Mailbox {
         while self.settle_oldest(has_settled, cx, fx) {
             any = true;
         }
+        for settled in self.settled_out_of_order(has_settled) {
+            self.leave_read(settled.seq, settled.size, false, cx, fx);
+            any = true;
+        }
         if any {
             self.pump(cx, fx);
         }
         any
+    }
+
+    /// What has settled behind a message that has not, because the reader started over after it was written. All of it is looked through until
+    /// it is in order again.
+    fn settled_out_of_order(&mut self, has_settled: impl Fn(&Settling) -> bool) -> Vec<Settling> {
+        let Some(reader) = self.reader.as_mut().filter(|reader| reader.settles_out_of_order) else {
+            return Vec::new();
+        };
+        let all = mem::take(&mut reader.settling);
+        let mut settled = Vec::new();
+        for settling in all {
+            match has_settled(&settling) {
+                true => settled.push(settling),
+                false => reader.settling.push_back(settling),
+            }
+        }
+        reader.settles_out_of_order = !reader.settling.iter().is_sorted_by_key(|settling| settling.since);
+        settled
     }
 
     /// Makes room in a full inbox: what was written to its reader already leaves early, the oldest first, while `is_short` of room.

@@ -55,6 +55,8 @@ mod on {
         AckAfterFailedCommit,
         /// Rule 3: a refused publish of MQTT 3.1.1 is acknowledged before its notice is durable.
         AckBeforeNotice,
+        /// Rule 3: a notice takes the place of one that has left.
+        ReplaceGone,
         /// Rule 3: a full inbox says yes and stores nothing.
         FullSaysYes,
         /// Rule 5: an acknowledged message is never removed from the store.

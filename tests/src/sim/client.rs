@@ -46,6 +46,8 @@ pub(super) struct Client {
     /// The broker's receive maximum.
     window: usize,
     pub(super) reads: bool,
+    /// Its last UNSUBSCRIBE from its inbox, which is on its way or was lost.
+    unsubscribing: Option<u16>,
     pub(super) received: u64,
 }
 
@@ -81,6 +83,7 @@ impl Client {
             owed: VecDeque::new(),
             window: 1,
             reads: false,
+            unsubscribing: None,
             received: 0,
         }
     }
@@ -156,8 +159,21 @@ impl Client {
         )
     }
 
+    /// The broker has lost its session. It learns of that by CONNACK, unless that is lost too and the next one tells of the session after it.
+    pub(super) fn session_is_lost(&mut self) {
+        self.unreleased.clear();
+        self.had.clear();
+    }
+
+    /// What it had not finished may come again under another identifier if it subscribes again, also what came while UNSUBSCRIBE was on its way.
+    fn unsubscribed(&mut self) {
+        self.unsubscribing = None;
+        self.had.clear();
+    }
+
     /// Its session is gone, on one side or both.
     fn forget(&mut self) {
+        self.unsubscribing = None;
         self.open.clear();
         self.order.clear();
         self.unreleased.clear();
@@ -180,6 +196,9 @@ impl Client {
                     .number(property::RECEIVE_MAXIMUM)
                     .map_or(50, |max| max as usize);
                 if connack.session_present {
+                    if self.unsubscribing.is_some() {
+                        self.unsubscribed();
+                    }
                     return Ok(self.resume(random, ledger));
                 }
                 let again: Vec<_> = self.order.drain(..).filter_map(|id| self.open.remove(&id)).collect();
@@ -198,6 +217,12 @@ impl Client {
             Packet::Ack(ack) => {
                 self.answered(&ack);
                 Ok(self.prompt(random))
+            }
+            Packet::UnsubAck(unsuback) => {
+                if self.unsubscribing == Some(unsuback.packet_id) {
+                    self.unsubscribed();
+                }
+                Ok(Vec::new())
             }
             _ => Ok(Vec::new()),
         }

@@ -210,6 +210,13 @@ impl Ledger {
         // Some of what was encoded for QoS 0 may have been written and removed.
     }
 
+    /// Whether it has left its inbox, in this run of the broker.
+    pub(super) fn is_gone(&self, at: usize) -> bool {
+        self.all[at]
+            .gone
+            .is_some_and(|gone| gone.durable || gone.run == self.run)
+    }
+
     /// Whether it must be in its inbox.
     pub(super) fn must_be_there(&self, at: usize) -> bool {
         let mail = &self.all[at];

@@ -25,8 +25,8 @@ use super::random::Random;
 use super::trace::Trace;
 use crate::{Packet, Version};
 
-/// A memory budget that the connections and a few messages use up.
-const MEMORY_BYTES_SMALL: usize = 40_000;
+/// Memory budgets that two connections use up, and that all of them and a few messages do.
+const MEMORY_BYTES_SMALL: [usize; 2] = [12_000, 40_000];
 const MILLI: u64 = 1_000;
 const SECOND: u64 = 1_000_000;
 
@@ -55,6 +55,8 @@ pub(super) struct World {
     commit: Option<(PendingCommit, u64)>,
     pages: VecDeque<(ReadRequest, Option<Page>)>,
     swept_to: Option<ClientId>,
+    /// At the end each client comes when all others have gone.
+    ends_in_turn: bool,
     pub(super) crashes: u64,
 }
 
@@ -106,7 +108,13 @@ impl World {
             commit_hold: Duration::from_millis(random.pick(&[0, 3, 50]) as u64),
             ack_flush_interval: Duration::from_millis(random.pick(&[0, 200, 200]) as u64),
             qos0_settle: Duration::from_millis(random.pick(&[0, 1000, 1000, 1000]) as u64),
-            memory_bytes_max: random.pick(&[MEMORY_BYTES_SMALL, usize::MAX, usize::MAX, usize::MAX]),
+            memory_bytes_max: random.pick(&[
+                MEMORY_BYTES_SMALL[0],
+                MEMORY_BYTES_SMALL[1],
+                usize::MAX,
+                usize::MAX,
+                usize::MAX,
+            ]),
             ..Limits::default()
         };
         let mqtt = MqttLimits {
@@ -133,6 +141,8 @@ impl World {
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max,
         };
+        // Not all clients together have room in the smallest budget.
+        let ends_in_turn = limits.memory_bytes_max == MEMORY_BYTES_SMALL[0] || random.percent(30);
         let mut trace = Trace::new(seed);
         trace.say(
             0,
@@ -158,6 +168,7 @@ impl World {
             commit: None,
             pages: VecDeque::new(),
             swept_to: None,
+            ends_in_turn,
             crashes: 0,
         }
     }

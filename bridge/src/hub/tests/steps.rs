@@ -11,7 +11,9 @@ use crate::hub::{Hub, ReadRequest};
 use crate::limits::BATCH_MESSAGES_MAX;
 use crate::observer::Observer;
 use inbox_store::{Failure, FaultyStore, MemoryStore, Store, StoreError};
-use inbox_types::{ClientId, Clock, Left, Limits, Now, Outcome, Port, Qos, Refusal, Seq, Ticket, WhenFull};
+use inbox_types::{
+    ClientId, Clock, Left, Limits, Now, Outcome, Port, Qos, Refusal, RefusedPublishes, Seq, Ticket, WhenFull,
+};
 
 struct Broker {
     hub: Hub,
@@ -75,6 +77,15 @@ impl Broker {
     }
 }
 
+fn refused(payload: u8) -> RefusedPublishes {
+    RefusedPublishes {
+        topic: "carol".into(),
+        reason: 0x97,
+        why: "the inbox is full".into(),
+        payloads: vec![[payload; 32]],
+    }
+}
+
 // Goal: rule 4: whether a message was sent before outlives the inbox's time in memory.
 #[test]
 fn dup_outlives_eviction() {
@@ -92,6 +103,61 @@ fn dup_outlives_eviction() {
     broker.read();
     let dups: Vec<_> = broker.delivered().into_iter().map(|(_, dup)| dup).collect();
     assert_eq!(dups, [true, false]);
+}
+
+// Goal: regression: rule 3: a notice that was read takes no other's place when its inbox was forgotten meanwhile. It was taken off the totals
+// though the store did not have it, so that the totals said 0 while there was a notice, and its reader was served nothing.
+#[test]
+fn rule_03_a_notice_that_was_read_is_not_replaced_after_eviction() {
+    let broker = Broker::new(Limits::default());
+    let port: Arc<dyn Port> = broker.port.clone();
+    let refuse = |ticket| {
+        broker
+            .hub
+            .notify(&id("bob"), &refused(ticket), &port, Ticket(ticket.into()))
+    };
+    refuse(1);
+    let attachment = broker.hub.attach(&id("bob"), broker.port.clone(), 10);
+    broker.commit();
+    broker.read();
+    let first = broker.delivered();
+    assert_eq!(first.len(), 1);
+    broker.hub.acknowledge(&id("bob"), &[first[0].0]);
+    broker.commit();
+    broker.hub.detach(&id("bob"), attachment);
+    broker.clock.advance(Duration::from_secs(10));
+    broker.hub.evict_idle(Duration::from_secs(5));
+    refuse(2);
+    broker.commit();
+    let stored = broker.store.inbox(&id("bob")).unwrap().unwrap();
+    assert_eq!((stored.messages, broker.hub.totals(&id("bob"))), (1, Some(stored)));
+    broker.hub.attach(&id("bob"), broker.port.clone(), 10);
+    broker.read();
+    let delivered = broker.port.take_delivered();
+    assert_eq!(delivered.len(), 1);
+    let said: serde_json::Value = serde_json::from_slice(&delivered[0].1.message.payload).unwrap();
+    assert_eq!(said["count"], 1, "it was read: it is not joined");
+}
+
+// Goal: rule 3: of one that was not read, the inbox may be forgotten as well: it is joined, and takes its place.
+#[test]
+fn rule_03_an_unread_notice_is_replaced_after_eviction() {
+    let broker = Broker::new(Limits::default());
+    let port: Arc<dyn Port> = broker.port.clone();
+    for ticket in 1..=2_u8 {
+        broker
+            .hub
+            .notify(&id("bob"), &refused(ticket), &port, Ticket(ticket.into()));
+        broker.commit();
+        broker.clock.advance(Duration::from_secs(10));
+        broker.hub.evict_idle(Duration::from_secs(5));
+    }
+    broker.hub.attach(&id("bob"), broker.port.clone(), 10);
+    broker.read();
+    let delivered = broker.port.take_delivered();
+    assert_eq!(delivered.len(), 1);
+    let said: serde_json::Value = serde_json::from_slice(&delivered[0].1.message.payload).unwrap();
+    assert_eq!(said["count"], 2);
 }
 
 // Goal: an inbox that is merely written to leaves memory again; one with a reader does not.

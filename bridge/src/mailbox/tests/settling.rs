@@ -37,6 +37,32 @@ fn rule_05_what_was_written_leaves_when_it_has_settled() {
     assert_eq!(desk.counters.acknowledged.get(), 3);
 }
 
+// Goal: regression: rule 5 for a reader that starts over on its connection: what it was sent before that settles in its time, and does not
+// wait for the earlier messages that it is sent only now. It stayed, and came again over the next connection.
+#[test]
+fn rule_05_what_was_written_before_starting_over_settles_in_its_time() {
+    let mut desk = Desk::default();
+    desk.store(3);
+    desk.attach(10);
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [1, 2, 3]);
+    // The reader skips its own messages: No Local.
+    desk.skip(1);
+    desk.skip(2);
+    desk.written(3);
+    desk.advance(SETTLE / 2);
+    let again = desk.attach_again(10, &[]);
+    desk.turn_pages();
+    assert_eq!(desk.delivered(), [1, 2], "3 is not sent again");
+    desk.written(1);
+    desk.advance(SETTLE / 2);
+    desk.commit();
+    assert_eq!(desk.stored(), [1, 2]);
+    desk.written(2);
+    desk.detach(again);
+    assert_eq!(desk.stored(), [1, 2]);
+}
+
 // Goal: rule 5: a connection that ends within that second has taken nothing; the next one gets it again, with DUP.
 #[test]
 fn rule_05_a_look_takes_nothing() {

@@ -20,10 +20,12 @@ impl Client {
             75..88 if !self.reads || random.percent(30) => vec![self.read(random.below(3) as u8, random.percent(10))],
             88..91 => {
                 self.reads = false;
-                // What it had not finished may come again under another identifier if it subscribes again.
                 self.had.clear();
                 let packet_id = self.free_id();
                 let own = random.percent(80);
+                if own {
+                    self.unsubscribing = Some(packet_id);
+                }
                 let filter = if own {
                     self.names[self.at].clone()
                 } else {

@@ -17,7 +17,9 @@ impl Oracle {
                 publish.topic
             ));
         }
-        let notice = self.notices.find(client, &publish.payload).filter(|_| publish.retain);
+        let cursor = link.attachment.as_ref().map_or(0, |attachment| attachment.cursor);
+        let notice = self.notices.find(client, &publish.payload, cursor, &self.ledger);
+        let notice = notice.filter(|_| publish.retain);
         let Some(mail_at) = notice.or_else(|| mail_of(&publish.payload)) else {
             return Err("a payload came that nobody sent".into());
         };

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Check, Oracle};
 use crate::sim::client::payload;
+use crate::sim::ledger::Ledger;
 
 /// What notices say, and to whom that was promised.
 #[derive(Default)]
@@ -15,8 +16,8 @@ pub(super) struct Notices {
     hashed: usize,
     /// Of the longest one.
     pub(super) bytes_max: usize,
-    /// By whose inbox they are in, and their payload.
-    by_payload: BTreeMap<(usize, Vec<u8>), usize>,
+    /// By whose inbox they are in, and their payload: while time stands still, several say the same.
+    by_payload: BTreeMap<(usize, Vec<u8>), Vec<usize>>,
     /// By inbox and seq.
     by_place: BTreeMap<(usize, u64), usize>,
     /// Which messages a notice names.
@@ -30,8 +31,11 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    pub(super) fn find(&self, client: usize, payload: &[u8]) -> Option<usize> {
-        self.by_payload.get(&(client, payload.to_vec())).copied()
+    /// The notice that a client is sent behind `cursor`: of those that say the same, the first that is there still.
+    pub(super) fn find(&self, client: usize, payload: &[u8], cursor: u64, ledger: &Ledger) -> Option<usize> {
+        let all = self.by_payload.get(&(client, payload.to_vec()))?;
+        let is_next = |at: &&usize| ledger.get(**at).seq > Some(cursor) && !ledger.is_gone(**at);
+        all.iter().find(is_next).or(all.last()).copied()
     }
 
     pub(super) fn delivered(&mut self, notice: usize) {
@@ -94,7 +98,8 @@ impl Oracle {
             ));
         }
         let notice = self.ledger.given_to_notice(inbox, seq, now, self.tick)?;
-        self.notices.by_payload.insert((inbox, text.to_vec()), notice);
+        let alike = self.notices.by_payload.entry((inbox, text.to_vec())).or_default();
+        alike.push(notice);
         self.notices.by_place.insert((inbox, seq), notice);
         self.notices.bytes_max = self.notices.bytes_max.max(text.len());
         self.notices.named.extend(&mails);
@@ -105,7 +110,8 @@ impl Oracle {
     /// A publish was acknowledged. Tells whether that is because of a notice, which names it or the transmission that repeats it.
     pub(super) fn promise_notice(&mut self, mail: usize) -> bool {
         let is_it = |named: &&usize| **named == mail || self.ledger.get(**named).repeats == Some(mail);
-        match self.notices.named.iter().find(is_it).copied() {
+        // The last transmission that is named: the notice about an earlier one may have been refused in its turn.
+        match self.notices.named.iter().rev().find(is_it).copied() {
             Some(named) => {
                 self.notices.promised.insert(named);
                 true

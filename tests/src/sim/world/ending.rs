@@ -19,20 +19,13 @@ impl World {
         self.settle()?;
         self.oracle.check_quiet()?;
         for round in 0..2 {
-            for client in 0..self.clients.len() {
-                self.give_up(client);
-                self.connect(client, true);
+            match self.ends_in_turn {
+                true => self.read_in_turn()?,
+                false => self.read_together()?,
             }
-            self.settle()?;
-            for client in 0..self.clients.len() {
-                if let Some(link) = self.current[client] {
-                    let sent = self.clients[client].read(1, false);
-                    self.send(link, vec![sent]);
-                }
-            }
-            self.settle()?;
             self.oracle.check_quiet()?;
             self.oracle.check_empty()?;
+            self.check_totals()?;
             if round == 0 {
                 self.pass(SECOND);
                 self.settle()?;
@@ -41,6 +34,41 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn read_together(&mut self) -> Check {
+        for client in 0..self.clients.len() {
+            self.give_up(client);
+            self.connect(client, true);
+        }
+        self.settle()?;
+        for client in 0..self.clients.len() {
+            self.read_all(client);
+        }
+        self.settle()
+    }
+
+    /// When the others have gone, each client is let in and gets all there is.
+    fn read_in_turn(&mut self) -> Check {
+        for client in 0..self.clients.len() {
+            for other in 0..self.clients.len() {
+                self.give_up(other);
+            }
+            self.settle()?;
+            self.housekeeping()?;
+            self.connect(client, true);
+            self.settle()?;
+            self.read_all(client);
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn read_all(&mut self, client: usize) {
+        if let Some(link) = self.current[client] {
+            let sent = self.clients[client].read(1, false);
+            self.send(link, vec![sent]);
+        }
     }
 
     /// Does everything that can be done until nothing is left to do.

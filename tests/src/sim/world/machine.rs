@@ -1,5 +1,7 @@
 //! The disk works, slowly; it fails; power goes away.
 
+use inbox_bridge::{ClientId, Store};
+
 use super::{Check, SECOND, World};
 
 impl World {
@@ -15,6 +17,7 @@ impl World {
             self.trace.say(now, format_args!("the commit ends"));
             self.take_notes()?;
             self.oracle.committed(began, now);
+            self.check_totals()?;
         } else if self.dying.is_none() {
             let pending = broker.begin_commit(&self.disk, false);
             let (puts, removals) = (pending.batch().puts.len(), pending.batch().removals.len());
@@ -29,6 +32,27 @@ impl World {
                     .say(now, format_args!("a commit begins: {puts} puts, {removals} removals"));
                 self.take_notes()?;
                 self.commit = Some((pending, now));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the broker believes to be in the store is there, and no more: totals that are too small make an inbox with mail look empty.
+    pub(super) fn check_totals(&self) -> Check {
+        let Some(broker) = self.broker.as_ref().filter(|_| self.dying.is_none()) else {
+            return Ok(());
+        };
+        for name in &self.names {
+            let inbox = ClientId::new(name).map_err(|error| error.to_string())?;
+            let Some(believed) = broker.totals(&inbox) else {
+                continue;
+            };
+            let stored = self.disk.inbox(&inbox).map_err(|error| error.to_string())?;
+            let stored = stored.unwrap_or_default();
+            if believed != stored {
+                return Err(format!(
+                    "the totals of {name} say {believed:?}, and the store holds {stored:?}"
+                ));
             }
         }
         Ok(())
@@ -64,6 +88,7 @@ impl World {
             self.retire(at);
         }
         for client in 0..self.clients.len() {
+            self.clients[client].session_is_lost();
             if self.current[client].is_some_and(|at| !self.alive.contains(&at)) || self.random.percent(50) {
                 self.give_up(client);
             }
