@@ -31,7 +31,7 @@ use crate::observer::Observer;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Poison, Store, StoreError};
 use inbox_types::{
-    Age, AttachmentId, Budgets, ClientId, Clock, Counter, Counters, Left, Limits, Message, Now, Outcome, Port,
+    Age, AttachmentId, Budgets, ClientId, Clock, Counter, Counters, Events, Left, Limits, Message, Now, Outcome, Port,
     Pressure, Refusal, Seq, Ticket,
 };
 
@@ -60,6 +60,7 @@ pub struct Hub {
     age: AgeClock,
     limits: Limits,
     counters: Arc<Counters>,
+    events: Arc<Events>,
     observer: Arc<dyn Observer>,
     /// When the committer is wanted.
     pub(crate) alarm: Alarm,
@@ -103,6 +104,7 @@ impl Hub {
             age,
             limits,
             counters: Arc::default(),
+            events: Arc::default(),
             observer,
             alarm: Alarm::default(),
             reads,
@@ -246,21 +248,8 @@ impl Hub {
     }
 
     fn accept(&self, inbox: &ClientId, messages: impl IntoIterator<Item = (Arc<Message>, Option<Origin>)>, now: Now) {
-        if self.has_failed() {
-            let refused = messages.into_iter().map(|(_, origin)| origin);
-            return self.refuse(refused, &self.counters.refused_store_failed, Refusal::StoreFailed);
-        }
-        if self.disk_is_full.load(Ordering::Relaxed) {
-            let refused = messages.into_iter().map(|(_, origin)| origin);
-            return self.refuse(refused, &self.counters.refused_disk_full, Refusal::DiskFull);
-        }
-        if self.budgets.are_used_up() {
-            let refused = messages.into_iter().map(|(_, origin)| origin);
-            return self.refuse(refused, &self.counters.refused_memory_full, Refusal::MemoryFull);
-        }
-        if self.is_store_troubled() {
-            let refused = messages.into_iter().map(|(_, origin)| origin);
-            return self.refuse(refused, &self.counters.refused_store_troubled, Refusal::StoreTroubled);
+        if let Some((counter, refusal)) = self.refuses_all() {
+            return self.refuse(messages.into_iter().map(|(_, origin)| origin), counter, refusal);
         }
         let mut refused = Vec::new();
         self.step(inbox, now, |mailbox, cx, fx| {
@@ -277,6 +266,19 @@ impl Hub {
             }
         });
         self.refuse(refused, &self.counters.refused_store_failed, Refusal::StoreFailed);
+    }
+
+    /// Why no inbox takes anything now, and where that is counted.
+    #[inline]
+    fn refuses_all(&self) -> Option<(&Counter, Refusal)> {
+        let counters = &self.counters;
+        match () {
+            () if self.has_failed() => Some((&counters.refused_store_failed, Refusal::StoreFailed)),
+            () if self.disk_is_full.load(Ordering::Relaxed) => Some((&counters.refused_disk_full, Refusal::DiskFull)),
+            () if self.budgets.are_used_up() => Some((&counters.refused_memory_full, Refusal::MemoryFull)),
+            () if self.is_store_troubled() => Some((&counters.refused_store_troubled, Refusal::StoreTroubled)),
+            () => None,
+        }
     }
 
     fn refuse(&self, origins: impl IntoIterator<Item = Option<Origin>>, counter: &Counter, refusal: Refusal) {
@@ -339,6 +341,8 @@ impl Hub {
             age: self.age.age(now),
             limits: &self.limits,
             counters: &self.counters,
+            events: &self.events,
+            inbox,
             sent_floor: shard.sent_floor.max(self.seqs.floor()),
             is_short_of_memory: self.budgets.all.pressure() >= Pressure::PageOut,
         };

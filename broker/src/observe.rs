@@ -2,7 +2,7 @@
 //!
 //! | topic | when | payload |
 //! |---|---|---|
-//! | `$SYS/inboxd/event/expired`, `…/dropped` | a message left an inbox unread (contract rule 5) | JSON: `inbox`, `seq`, `from`, `reason` |
+//! | `$SYS/inboxd/event/expired`, `…/dropped` | a message left an inbox unread (contract rule 5) | JSON: `inbox`, `seq`, `id`, `from`, `reason` |
 //! | `$SYS/inboxd/metrics` | every ten seconds, retained | JSON: every counter by name |
 //! | `$SYS/inboxd/version` | at the start, retained | text |
 
@@ -11,48 +11,37 @@ use std::time::Duration;
 
 use access::Identity;
 use bytes::Bytes;
-use inbox_bridge::{ClientId, Left, MemoryBudget, Observer, Pressure, Qos, Seq, StoreError, Trouble};
+use inbox_bridge::{
+    ClientId, Event, EventKind, Heard, Left, Listener, MemoryBudget, Node, Observer, Pressure, Qos, Seq, StoreError,
+    Trouble, message_id,
+};
 use serde_json::{Map, Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use intake::{Publication, Taken};
 use mqtt_session::Shared;
 use pubsub::{OrdinaryMessage, PublishError, Router};
 
 const METRICS_EVERY: Duration = Duration::from_secs(10);
-/// Events that wait to be published. Beyond, they are only logged and counted.
+/// Events that wait to be published. Beyond, they are only logged and counted, and how many were missed is logged.
 const EVENTS_MAX: usize = 1024;
-
-/// An event to publish: the last level of its topic, and its payload.
-pub(crate) struct Event {
-    name: &'static str,
-    payload: String,
-}
 
 /// The broker's [`Observer`].
 pub(crate) struct Watcher {
-    events: mpsc::Sender<Event>,
     store_failed: watch::Sender<bool>,
 }
 
 impl Watcher {
-    /// Gives also what comes out of it: events, and whether the store failed.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Event>, watch::Receiver<bool>) {
-        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+    /// Gives also what comes out of it: whether the store failed.
+    pub(crate) fn new() -> (Self, watch::Receiver<bool>) {
         let (store_failed, failed) = watch::channel(false);
-        (Watcher { events, store_failed }, receiver, failed)
+        (Watcher { store_failed }, failed)
     }
 }
 
 impl Observer for Watcher {
     fn left(&self, inbox: &ClientId, seq: Seq, from: &ClientId, why: Left) {
         tracing::info!(%inbox, %seq, %from, reason = why.as_str(), "a message left its inbox unread");
-        let payload = json!({"inbox": inbox.as_str(), "seq": seq.0, "from": from.as_str(), "reason": why.as_str()});
-        // A burst beyond EVENTS_MAX is in the log and the counters.
-        let _full = self.events.try_send(Event {
-            name: why.as_str(),
-            payload: payload.to_string(),
-        });
     }
 
     fn store_failed(&self, error: &StoreError) {
@@ -108,7 +97,7 @@ impl Observer for Watcher {
 }
 
 /// Publishes events as they come and numbers now and then, for ever.
-pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc::Receiver<Event>) {
+pub(crate) async fn report(shared: Arc<Shared>, router: Router, events: Listener) {
     publish(
         &shared,
         &router,
@@ -124,10 +113,40 @@ pub(crate) async fn report(shared: Arc<Shared>, router: Router, mut events: mpsc
                 shared.metrics.refusals.tell_left_out(shared.node.now().mono);
                 publish(&shared, &router, "metrics".into(), metrics(&shared, &router), true).await;
             }
-            Some(event) = events.recv() => {
-                publish(&shared, &router, format!("event/{}", event.name), event.payload, false).await;
-            }
+            heard = events.next() => match heard {
+                Heard::Event(event) => {
+                    if let Some((name, payload)) = published(&event) {
+                        publish(&shared, &router, format!("event/{name}"), payload, false).await;
+                    }
+                }
+                Heard::Missed(missed) => tracing::warn!(missed, "events came faster than they are published under $SYS; the counters have them"),
+            },
         }
+    }
+}
+
+/// The events that `$SYS` has: those that nobody else would tell an application of.
+pub(crate) fn listen(node: &Node) -> Listener {
+    node.events.listen(&[EventKind::Left], EVENTS_MAX)
+}
+
+/// The last level of an event's topic, and its payload.
+fn published(event: &Event) -> Option<(&'static str, String)> {
+    match event {
+        Event::Left {
+            inbox,
+            seq,
+            from,
+            id,
+            why,
+        } => {
+            let id = id.as_deref().map_or_else(|| message_id(*seq), str::to_owned);
+            let reason = why.as_str();
+            let payload =
+                json!({"inbox": inbox.as_str(), "seq": seq.0, "id": id, "from": from.as_str(), "reason": reason});
+            Some((reason, payload.to_string()))
+        }
+        _ => None,
     }
 }
 

@@ -141,7 +141,7 @@ pub fn serve<S: Future<Output = ()>>(
     shutdown: impl FnOnce() -> io::Result<S>,
 ) -> Result<(), ServeError> {
     descriptors::raise_limit();
-    let (watcher, events, store_failed) = Watcher::new();
+    let (watcher, store_failed) = Watcher::new();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -152,7 +152,7 @@ pub fn serve<S: Future<Output = ()>>(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {
-        run(config, &bridge, events, store_failed, shutdown).await?;
+        run(config, &bridge, store_failed, shutdown).await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
         match timeout(config.shutdown_timeout, closing).await {
             Ok(Ok(closed)) => closed.map_err(ServeError::Close),
@@ -168,7 +168,6 @@ pub fn serve<S: Future<Output = ()>>(
 async fn run(
     config: &Config,
     bridge: &Bridge,
-    events: mpsc::Receiver<observe::Event>,
     mut store_failed: watch::Receiver<bool>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -180,15 +179,16 @@ async fn run(
         addresses.push_str(&format!(" {name}={address}"));
         listeners.push((name, listener));
     }
-    let router = Router::start(router_options(config), age_of(bridge.hub().node())).map_err(ServeError::System)?;
+    let node = bridge.hub().node();
+    let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
-        node: bridge.hub().node(),
+        metrics: Metrics::telling(&node.events),
+        node,
         names: InboxNames::new(&config.inbox.prefix),
         access: Access::new(Arc::new(config.anonymous())),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
         retains: config.router.retains(),
-        metrics: Metrics::default(),
     });
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
@@ -200,6 +200,7 @@ async fn run(
         connections_with_descriptors: descriptors::for_connections(),
         closing,
     });
+    let events = observe::listen(&shared.node);
     let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
     let reaper = tokio::spawn({
         let broker = broker.clone();

@@ -87,7 +87,7 @@ impl Single {
             mqtt,
             packet_bytes_max,
             retains: true,
-            metrics: Metrics::default(),
+            metrics: Metrics::telling(&hub.node().events),
         });
         Ok(Single {
             hub,

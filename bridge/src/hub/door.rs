@@ -14,6 +14,7 @@ impl Hub {
             clock: self.clock.clone(),
             budgets: self.budgets.clone(),
             counters: self.counters.clone(),
+            events: self.events.clone(),
             time_to_live: self.limits.time_to_live,
         }
     }

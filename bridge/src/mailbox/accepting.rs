@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inbox_types::{Limits, Message, Outcome, Proof, Refusal, Seq, WhenFull};
+use inbox_types::{Event, EventKind, Limits, Message, Outcome, Proof, Refusal, Seq, WhenFull};
 
 use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young, grow, kept_max};
 use crate::notices::Replaced;
@@ -36,6 +36,12 @@ impl Mailbox {
             return;
         }
         cx.counters.accepted.add(1);
+        cx.events.tell(EventKind::Accepted, || Event::Accepted {
+            inbox: cx.inbox.clone(),
+            seq,
+            from: message.from.clone(),
+            id: message.id.clone(),
+        });
         let (early, origin) = if inbox_types::fault!(AckBeforeCommit) {
             (origin, None)
         } else {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
 use crate::limits::BATCH_MESSAGES_MAX;
 use inbox_store::{Batch, InboxRecord};
-use inbox_types::{BATCH_BYTES_MAX, ClientId, Counters, Entry, Left, Outcome, Proof, Refusal, Seq, WhenFull};
+use inbox_types::{
+    BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Left, Outcome, Proof, Refusal, Seq, WhenFull,
+};
 
 /// What an inbox wants of the committer.
 #[derive(Debug, PartialEq, Eq)]
@@ -166,6 +168,12 @@ impl Mailbox {
             }
             if let Some(origin) = young.origin.take() {
                 origin.settle(Outcome::Accepted(Proof::of(seq)));
+            }
+            if self.reader.is_none() && young.durability != Durability::CommittingGone {
+                cx.events.tell(EventKind::Stored, || Event::Stored {
+                    inbox: cx.inbox.clone(),
+                    seq,
+                });
             }
             if young.durability == Durability::CommittingGone {
                 self.leave_store(seq, Some(size), cx, fx);

@@ -2,7 +2,7 @@
 
 use super::{Context, Durability, Effects, Mailbox, Origin, shrink};
 use crate::notices::Replaced;
-use inbox_types::{Entry, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
+use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
 
 impl Mailbox {
     /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
@@ -32,6 +32,10 @@ impl Mailbox {
             return;
         }
         cx.counters.acknowledged.add(1);
+        cx.events.tell(EventKind::Acknowledged, || Event::Acknowledged {
+            inbox: cx.inbox.clone(),
+            seq,
+        });
         if matches!(young, Some((_, Durability::Waiting))) {
             cx.counters.never_written.add(1);
         }
@@ -166,6 +170,13 @@ fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Eff
         Left::Dropped => cx.counters.dropped.add(1),
         Left::Purged => {}
     }
+    cx.events.tell(EventKind::Left, || Event::Left {
+        inbox: cx.inbox.clone(),
+        seq,
+        from: message.from.clone(),
+        id: message.id.clone(),
+        why,
+    });
     if !inbox_types::fault!(LeaveSilently) {
         fx.left.push((seq, message.from.clone(), why));
     }

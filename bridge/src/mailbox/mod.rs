@@ -37,8 +37,8 @@ pub(crate) use commit::Gathered;
 use crate::notices::Replaced;
 use inbox_store::InboxRecord;
 use inbox_types::{
-    Age, AttachmentId, ClientId, Counters, Delivery, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port, Seq,
-    Ticket,
+    Age, AttachmentId, ClientId, Counters, Delivery, Events, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port,
+    Seq, Ticket,
 };
 use reader::Reader;
 
@@ -115,6 +115,9 @@ pub(crate) struct Context<'a> {
     pub(crate) age: Age,
     pub(crate) limits: &'a Limits,
     pub(crate) counters: &'a Counters,
+    pub(crate) events: &'a Events,
+    /// Whose inbox it is.
+    pub(crate) inbox: &'a ClientId,
     /// Messages up to this seq may have been sent before, by an earlier run for one.
     pub(crate) sent_floor: Seq,
     /// Durable mail is not to be kept in memory.

@@ -8,6 +8,7 @@ use crate::budget::Budgets;
 use crate::client_id::ClientId;
 use crate::clock::{Clock, Now};
 use crate::counters::Counters;
+use crate::events::Events;
 use crate::message::{Message, Seq};
 use crate::port::{AttachmentId, Port, Ticket};
 
@@ -78,6 +79,8 @@ pub struct Node {
     pub budgets: Arc<Budgets>,
     /// What is counted of inboxes.
     pub counters: Arc<Counters>,
+    /// What happens.
+    pub events: Arc<Events>,
     /// How long mail is kept that asks for no expiry of its own.
     pub time_to_live: Duration,
 }

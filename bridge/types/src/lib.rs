@@ -7,6 +7,7 @@ mod budget;
 mod client_id;
 mod clock;
 mod counters;
+mod events;
 mod fault;
 mod inboxes;
 mod limits;
@@ -18,6 +19,7 @@ pub use budget::{Budgets, Charge, MemoryBudget, Pressure};
 pub use client_id::{ClientId, ClientIdError, NOTICE_FROM};
 pub use clock::{Clock, Now, SystemClock};
 pub use counters::{Counter, Counters};
+pub use events::{Event, EventKind, Events, Heard, Listener};
 #[cfg(feature = "testing")]
 pub use fault::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};
 pub use inboxes::{Inboxes, Node, RefusedPublishes};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use inbox_types::Counter;
+use inbox_types::{Counter, Events};
 
 use crate::refusals::Refusals;
 
@@ -70,6 +70,14 @@ impl Drop for Counted {
 }
 
 impl Metrics {
+    /// Nothing is counted yet. What is refused is told as events.
+    pub fn telling(events: &Arc<Events>) -> Self {
+        Metrics {
+            refusals: Refusals::telling(events),
+            ..Metrics::default()
+        }
+    }
+
     /// Every number by name, in a fixed order.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
         let mut numbers = vec![

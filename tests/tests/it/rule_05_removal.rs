@@ -43,6 +43,7 @@ fn assert_event(event: &(String, Value), kind: &str, inbox: &str, from: &str) {
         fields["reason"].as_str().is_some_and(|reason| !reason.is_empty()),
         "an event has a reason: {fields}"
     );
+    assert!(fields["id"].is_string(), "an event names the id: {fields}");
 }
 
 #[test]

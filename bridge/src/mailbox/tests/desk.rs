@@ -7,7 +7,7 @@ use crate::hub::tests::kit::{FAR, START, TestPort, age, id, message};
 use crate::limits::PAGE_MESSAGES_MAX;
 use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
 use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store};
-use inbox_types::{Age, AttachmentId, ClientId, Counters, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
+use inbox_types::{Age, AttachmentId, ClientId, Counters, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
 
 /// Size of a message where it does not matter.
 pub(super) const SIZE: usize = 8;
@@ -16,6 +16,7 @@ pub(super) struct Desk {
     pub(super) mailbox: Mailbox,
     pub(super) limits: Limits,
     pub(super) counters: Counters,
+    events: Events,
     pub(super) now: Now,
     pub(super) store: MemoryStore,
     pub(super) port: Arc<TestPort>,
@@ -42,6 +43,7 @@ impl Desk {
             mailbox: Mailbox::new(Seq::ZERO),
             limits,
             counters: Counters::default(),
+            events: Events::default(),
             now: START,
             store: MemoryStore::new(),
             port: Arc::default(),
@@ -62,6 +64,8 @@ impl Desk {
             age: age(self.now),
             limits: &self.limits,
             counters: &self.counters,
+            events: &self.events,
+            inbox: &self.inbox,
             sent_floor: Seq::ZERO,
             is_short_of_memory: self.is_short_of_memory,
         };

@@ -1,6 +1,6 @@
 //! How a conversation ends: what the client is told, and what the operator is.
 
-use inbox_types::Now;
+use inbox_types::{Event, EventKind, Now};
 
 use super::handshake::Refused;
 use super::{Conversation, State};
@@ -53,6 +53,15 @@ impl Conversation {
     /// Tells the operator.
     pub(super) fn tell_ending(&self, session: &Session, ending: &Ending) {
         let (peer, client) = (self.peer, session.id());
+        self.shared
+            .node
+            .events
+            .tell(EventKind::Disconnected, || Event::Disconnected {
+                client: client.clone(),
+                peer,
+                reason: ending.reason_code(),
+                why: ending.to_string().into(),
+            });
         if let Ending::Closed(closed) = ending {
             let reason = closed.reason_code();
             tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), why = %closed, "the broker ends a connection");
@@ -64,7 +73,7 @@ impl Conversation {
             let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown);
             self.shared.metrics.protocol_errors.add(u64::from(!is_order));
         } else {
-            tracing::debug!(%peer, %client, ?ending, "disconnected");
+            tracing::debug!(%peer, %client, why = %ending, "disconnected");
         }
     }
 }

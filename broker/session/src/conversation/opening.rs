@@ -1,7 +1,7 @@
 //! How a conversation begins: CONNECT, who the client is, its session.
 
 use access::{Denied, Identity};
-use inbox_types::Now;
+use inbox_types::{Event, EventKind, Now};
 
 use super::handshake::{Admitted, identified, read_connect};
 use super::{Conversation, State};
@@ -44,6 +44,10 @@ impl Conversation {
                 session.connected(link, present, id_is_assigned);
                 self.shared.metrics.connects_accepted.add(1);
                 tracing::debug!(peer = %self.peer, client = %session.id(), "connected");
+                self.shared.node.events.tell(EventKind::Connected, || Event::Connected {
+                    client: session.id().clone(),
+                    peer: self.peer,
+                });
                 State::Open(session)
             }
             // Nobody asked for it: it goes back unused.

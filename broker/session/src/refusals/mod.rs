@@ -8,9 +8,10 @@ mod cause;
 mod limiter;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_types::Counter;
+use inbox_types::{Counter, Event, EventKind, Events};
 use parking_lot::Mutex;
 
 pub use cause::Cause;
@@ -21,23 +22,36 @@ use limiter::Limiter;
 pub struct Refusals {
     counters: [Counter; Cause::COUNT],
     limiter: Mutex<Limiter>,
+    events: Arc<Events>,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Refusals {
-            counters: std::array::from_fn(|_| Counter::default()),
-            limiter: Mutex::default(),
-        }
+        Refusals::telling(&Arc::default())
     }
 }
 
 impl Refusals {
+    /// None yet. Each is an event.
+    pub fn telling(events: &Arc<Events>) -> Self {
+        Refusals {
+            counters: std::array::from_fn(|_| Counter::default()),
+            limiter: Mutex::default(),
+            events: events.clone(),
+        }
+    }
+
     /// Something that `who` (a client ID, or an address) wanted was refused: `what` it was about, and `why`. `now` is the monotonic clock.
     pub fn note(&self, cause: Cause, who: &dyn fmt::Display, what: &str, why: &dyn fmt::Display, now: Duration) {
         if let Some(counter) = self.counters.get(cause.index()) {
             counter.add(1);
         }
+        self.events.tell(EventKind::Refused, || Event::Refused {
+            who: who.to_string().into(),
+            what: what.into(),
+            cause: cause.name(),
+            why: why.to_string().into(),
+        });
         let who = who.to_string();
         let Some(left_out) = self.limiter.lock().admits(cause, &who, now) else {
             return;

@@ -69,18 +69,31 @@ use subscriptions::Subscriptions;
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
 const OUT_BYTES_MAX: usize = 256 * 1024;
 
-/// Why a connection ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a connection ends. The text is for logs and events.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ending {
     /// The client said DISCONNECT.
+    #[error("the client said DISCONNECT")]
     Left {
         /// It wants its will published nevertheless (reason code 0x04).
         with_will: bool,
     },
     /// The broker ends it. MQTT 5 clients are told by DISCONNECT.
+    #[error("{0}")]
     Closed(Closed),
     /// The network connection is gone.
+    #[error("the network connection was lost")]
     Lost,
+}
+
+impl Ending {
+    /// The reason code, if the broker ends it.
+    pub fn reason_code(&self) -> Option<u8> {
+        match self {
+            Ending::Closed(closed) => Some(closed.reason_code()),
+            Ending::Left { .. } | Ending::Lost => None,
+        }
+    }
 }
 
 impl<C: Into<Closed>> From<C> for Ending {

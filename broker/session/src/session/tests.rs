@@ -83,7 +83,7 @@ impl World {
             packet_bytes_max: mqtt.message_bytes_max + 4096,
             retains: true,
             mqtt,
-            metrics: Metrics::default(),
+            metrics: Metrics::telling(&hub.node().events),
         };
         World {
             store,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::{Access, Account, Anonymous, Authenticating, Authenticator, Credentials, Identity};
 use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{Age, ClientId, Left, Limits, Seq, SystemClock};
+use inbox_types::{Age, ClientId, Event, EventKind, Heard, Left, Limits, Seq, SystemClock};
 use intake::InboxNames;
 use mqtt_session::{Metrics, MqttLimits};
 use pubsub::RouterOptions;
@@ -37,14 +37,15 @@ fn broker_that_asks(
     let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Nobody)).unwrap().0;
     let mut mqtt = MqttLimits::default();
     set(&mut mqtt);
+    let node = Arc::new(hub).node();
     let shared = Arc::new(Shared {
-        node: Arc::new(hub).node(),
+        node: node.clone(),
         names: InboxNames::new(""),
         access: Access::new(authenticator),
         packet_bytes_max: mqtt.packet_bytes_max(),
         mqtt,
         retains: true,
-        metrics: Metrics::default(),
+        metrics: Metrics::telling(&node.events),
     });
     let router = Router::start(RouterOptions::default(), Arc::new(Age::default)).unwrap();
     let (close, closing) = watch::channel(false);
@@ -102,6 +103,58 @@ async fn packet(client: &mut DuplexStream) -> Vec<u8> {
     packet.resize(2 + usize::from(packet[1]), 0);
     client.read_exact(&mut packet[2..]).await.unwrap();
     packet
+}
+
+#[tokio::test]
+async fn connections_and_refusals_are_events() {
+    // Goal: whoever listens hears who came, what was refused to whom and why, and how it ended; and of one that was not let in, that.
+    let (broker, _close) = broker(|_| {});
+    let kinds = [EventKind::Connected, EventKind::Refused, EventKind::Disconnected];
+    let listener = broker.shared.node.events.listen(&kinds, 10);
+    let (mut client, pipe) = duplex(4096);
+    let task = tokio::spawn(serve(pipe, peer(), broker.clone()));
+    client.write_all(CONNECT).await.unwrap();
+    packet(&mut client).await;
+    // SUBSCRIBE to somebody else's inbox, then PUBREC, out of nowhere and with the wrong flags.
+    client.write_all(b"\x82\x0b\0\x01\0\0\x05alice\x01").await.unwrap();
+    client.write_all(&[0x5f, 2, 0, 1]).await.unwrap();
+    let mut answers = Vec::new();
+    client.read_to_end(&mut answers).await.unwrap();
+    drop(client);
+    timeout(SOON, task).await.unwrap().unwrap();
+    let (mut stranger, pipe) = duplex(4096);
+    let task = tokio::spawn(serve(pipe, peer(), broker.clone()));
+    stranger.write_all(&[0xC0, 0]).await.unwrap();
+    drop(stranger);
+    timeout(SOON, task).await.unwrap().unwrap();
+
+    let bob = ClientId::new("bob").unwrap();
+    let heard: Vec<_> = std::iter::from_fn(|| listener.try_next()).collect();
+    let Heard::Event(Event::Connected { client, peer: from }) = &heard[0] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!((client, *from), (&bob, peer()));
+    let refusals: Vec<_> = heard
+        .iter()
+        .filter_map(|heard| match heard {
+            Heard::Event(Event::Refused { who, what, cause, .. }) => Some((&**who, &**what, *cause)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        refusals,
+        [
+            ("bob", "alice", "subscribe_inbox_of_other"),
+            ("bob", "", "packet_malformed"),
+            ("127.0.0.1", "", "connect_missing"),
+        ]
+    );
+    let ended = heard.iter().find_map(|heard| match heard {
+        Heard::Event(Event::Disconnected { client, reason, .. }) => Some((client.clone(), *reason)),
+        _ => None,
+    });
+    assert_eq!(ended, Some((bob, Some(0x81))));
+    broker.router.shutdown().await;
 }
 
 #[tokio::test]
