@@ -21,6 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use commit::{PendingCommit, Round};
+pub use reading::ReadRequest;
 use table::Shard;
 
 use crate::age_clock::AgeClock;
@@ -42,14 +43,6 @@ const SHARDS: usize = 64;
 type ShardHasher = std::hash::RandomState;
 #[cfg(any(test, feature = "testing"))]
 type ShardHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
-
-/// A reader waits for a page of its inbox.
-#[derive(Debug)]
-pub struct ReadRequest {
-    inbox: ClientId,
-    attachment: AttachmentId,
-    after: Seq,
-}
 
 /// The inboxes of one broker. It has no threads of its own: [`crate::Bridge`] runs one, and so can a simulator.
 pub struct Hub {

@@ -14,6 +14,5 @@ pub mod logging;
 mod observe;
 pub mod serve;
 pub mod signals;
-#[cfg(feature = "testing")]
 pub mod single;
 pub mod store_command;

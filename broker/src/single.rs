@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use access::{Access, Anonymous, Credentials, Denied, Identity};
 use inbox_bridge::{
-    Clock, Entry, Hub, InboxRecord, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError,
-    Trouble,
+    Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
 };
 use tokio::sync::oneshot;
 
@@ -22,6 +21,9 @@ use mqtt_session::{
     Conversation, Ending, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
 };
 use pubsub::Reach;
+
+#[cfg(feature = "testing")]
+mod looks;
 
 /// Names a connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,13 +192,6 @@ impl Single {
         }
     }
 
-    /// Mail that waits for this client's session to send it: messages, and bytes.
-    pub fn mail_waiting(&self, conn: ConnId) -> (usize, usize) {
-        let connection = self.connections.get(&conn);
-        let session = connection.and_then(|connection| connection.conversation.session());
-        session.map_or((0, 0), |session| session.outbox().mail_waiting())
-    }
-
     /// The network connection is gone.
     pub fn lost(&mut self, conn: ConnId) {
         let now = self.hub.now();
@@ -257,11 +252,6 @@ impl Single {
     /// See [`Hub::hand_over`].
     pub fn hand_over(&self, request: &ReadRequest, page: Page) {
         self.hub.hand_over(request, page);
-    }
-
-    /// See [`Hub::totals`].
-    pub fn totals(&self, inbox: &inbox_bridge::ClientId) -> Option<InboxRecord> {
-        self.hub.totals(inbox)
     }
 
     /// Bytes that count against the memory budget.

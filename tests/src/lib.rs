@@ -12,7 +12,6 @@
 )]
 
 mod broker;
-mod build;
 pub mod crash;
 pub mod fuzz;
 mod parse;
@@ -24,7 +23,8 @@ pub mod tools;
 use std::time::Duration;
 
 pub use broker::{Broker, BrokerOptions, Exit, inboxd_command, run_inboxd};
-pub use build::{
+pub(crate) use inbox_test_support::packets as build;
+pub use inbox_test_support::packets::{
     Connect, Props, PublishPacket, Version, Will, ack, disconnect, packet, ping, property, pubrel, remaining_length,
     string, subscribe, unsubscribe,
 };

@@ -1,9 +1,17 @@
 //! Pages of the store for readers that come, and what is found in them.
 
-use super::{Hub, ReadRequest};
+use super::Hub;
 use crate::limits::PAGE_MESSAGES_MAX;
 use inbox_store::{Page, PageLimit, Store, StoreError, Trouble};
-use inbox_types::{ClientId, Entry, PAGE_BYTES_MAX, Seq};
+use inbox_types::{AttachmentId, ClientId, Entry, PAGE_BYTES_MAX, Seq};
+
+/// A reader waits for a page of its inbox.
+#[derive(Debug)]
+pub struct ReadRequest {
+    pub(super) inbox: ClientId,
+    pub(super) attachment: AttachmentId,
+    pub(super) after: Seq,
+}
 
 impl Hub {
     /// Does what a reader asked for. Blocks on the store. What it lacked, if it did: then the reader waits, and the same is to be asked for

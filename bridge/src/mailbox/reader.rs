@@ -49,16 +49,6 @@ pub(super) struct InFlight {
     pub(super) gone: bool,
 }
 
-impl InFlight {
-    fn of_unknown_size(seq: Seq) -> Self {
-        InFlight {
-            seq,
-            size: None,
-            gone: false,
-        }
-    }
-}
-
 /// What comes next from the store.
 pub(super) enum Stored {
     Entry(Entry),
@@ -269,12 +259,17 @@ impl Mailbox {
             (_, Some(young)) => Seq(young.seq.0.saturating_sub(1)),
             (_, None) => last,
         };
+        let sent_before = |seq: &Seq| InFlight {
+            seq: *seq,
+            size: None,
+            gone: false,
+        };
         self.reader = Some(Box::new(Reader {
             attachment,
             port,
             window: usize::from(window.max(1)),
             is_stalled: false,
-            in_flight: in_flight.iter().copied().map(InFlight::of_unknown_size).collect(),
+            in_flight: in_flight.iter().map(sent_before).collect(),
             settling,
             settles_out_of_order,
             cursor: Seq::ZERO,

@@ -1,4 +1,5 @@
-//! What the tests of every crate, and the benchmarks, share: looks at processes, and free ports.
+//! What the tests of every crate, and the benchmarks, share: packets made by hand, looks at processes, and free ports.
 
 pub mod net;
+pub mod packets;
 pub mod process;

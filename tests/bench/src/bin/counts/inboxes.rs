@@ -7,7 +7,7 @@ use inbox_bridge::{
     Age, Batch, ClientId, Entry, Expiry, Limits, MemoryStore, Message, Micros, Qos, Seq, Store, StoreOptions,
     open_store,
 };
-use inbox_tests::{PublishPacket, Version};
+use inbox_test_support::packets::{PublishPacket, Version};
 
 use super::PAYLOAD_BYTES;
 use super::world::{START, World, acknowledge, pubacks};

@@ -2,8 +2,8 @@
 //!
 //! This program counts itself: under valgrind it runs one hot path, again and again. Nothing there depends on the machine's mood: the
 //! broker runs on one thread ([`inboxd::single`]), the time is told, and the packets are made beforehand. A run with twice as many
-//! messages does all the same things first, so the difference of two runs is what the messages cost. The broker is built with feature
-//! `testing`, which adds a look at a thread's flag here and there.
+//! messages does all the same things first, so the difference of two runs is what the messages cost. The broker is built as it is
+//! shipped, without feature `testing`.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ mod world;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use inbox_tests::Version;
+use inbox_test_support::packets::Version;
 
 /// The size of every payload.
 const PAYLOAD_BYTES: usize = 256;

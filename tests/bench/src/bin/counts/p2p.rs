@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use inbox_tests::{PublishPacket, Version};
+use inbox_test_support::packets::{PublishPacket, Version};
 
 use super::PAYLOAD_BYTES;
 use super::world::{World, acknowledge, pubacks};

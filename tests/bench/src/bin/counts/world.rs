@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use inbox_bridge::{ClientId, Clock, Left, Limits, MemoryStore, Micros, Now, Observer, Seq, Store, StoreError};
-use inbox_tests::{Connect, Props, Version, subscribe};
+use inbox_test_support::packets::{Connect, Props, Version, subscribe};
 use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Single};
 
