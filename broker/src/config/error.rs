@@ -1,6 +1,7 @@
 //! Why a configuration is refused.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -30,8 +31,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a configuration is refused. Each message is one sentence for the operator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a configuration is refused. Each message is one sentence for the operator, who must act.
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration file {}: {why}", path.display())]
@@ -39,7 +40,8 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        why: String,
+        #[source]
+        why: io::Error,
     },
     /// The file is not TOML.
     #[error("{}{}: this is not TOML: {why}", path.display(), line.map(|n| format!(", line {n}")).unwrap_or_default())]
@@ -49,7 +51,8 @@ pub enum ConfigError {
         /// The line, counted from 1, where known.
         line: Option<usize>,
         /// What the parser says.
-        why: String,
+        #[source]
+        why: SyntaxError,
     },
     /// No such key.
     #[error("{origin}: there is no key {key:?}; {hint}")]
@@ -71,6 +74,7 @@ pub enum ConfigError {
         /// Who set it.
         origin: Origin,
         /// Why: what is allowed instead, with range, unit and an example.
+        #[source]
         why: WrongValue,
     },
     /// Two values that are fine alone do not fit together.
@@ -95,6 +99,28 @@ pub enum ConfigError {
         /// The variable's name, with replacement characters where it is not UTF-8 itself.
         name: String,
     },
+}
+
+/// What the parser of TOML says, on one line.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SyntaxError(Box<NotToml>);
+
+impl From<NotToml> for SyntaxError {
+    fn from(why: NotToml) -> Self {
+        SyntaxError(Box::new(why))
+    }
+}
+
+/// See [`SyntaxError`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotToml {
+    /// The parser says where it stops.
+    #[error("{}", .0.message().replace('\n', ", "))]
+    Parser(#[source] toml::de::Error),
+    /// `config` does not take what the parser does.
+    #[error(transparent)]
+    Reader(config::ConfigError),
 }
 
 /// Two values that are fine alone and do not fit together.

@@ -290,7 +290,7 @@ fn resolve(text: &str) -> Result<SocketAddr, WrongValue> {
         Ok(addresses) => addresses
             .min_by_key(SocketAddr::is_ipv6)
             .ok_or(WrongValue::HostWithoutAddress),
-        Err(why) => Err(WrongValue::HostUnknown { why: why.to_string() }),
+        Err(why) => Err(WrongValue::HostUnknown { why }),
     }
 }
 

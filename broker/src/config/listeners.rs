@@ -31,7 +31,7 @@ impl Kind<Vec<NamedListener>> for Listeners {
         for table in tables {
             let listener = read_one(table)?;
             if listeners.iter().any(|other| other.name == listener.name) {
-                return Err(ListenersError::Twice(listener.name).into());
+                return Err(ListenersError::Twice { name: listener.name }.into());
             }
             listeners.push(listener);
         }
@@ -56,7 +56,7 @@ fn read_one(table: &Value) -> Result<NamedListener, ListenersError> {
         return Err(ListenersError::NotATable);
     };
     if let Some(other) = entries.keys().find(|key| !matches!(key.as_str(), "name" | "listen")) {
-        return Err(ListenersError::UnknownKey(other.clone()));
+        return Err(ListenersError::UnknownKey { key: other.clone() });
     }
     let raw = |key: &'static str| {
         let value = entries.get(key).ok_or(ListenersError::Lacks(key))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::budget::CLIENTS_BYTES_MIN;
-use super::error::{Misfit, Setting};
+use super::error::{Misfit, NotToml, Setting};
 use super::kind::{Kind, Raw};
 use super::quantity::format_size;
 use super::service_variables::is_service_variable;
@@ -79,13 +79,13 @@ impl Config {
 
 impl Layers {
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        let text = fs::read_to_string(path).map_err(|why| ConfigError::Unreadable {
             path: path.to_owned(),
-            why: error.to_string(),
+            why,
         })?;
         let table = File::from_str(&text, FileFormat::Toml)
             .collect()
-            .map_err(|error| syntax_error(path, &text, &error.to_string()))?;
+            .map_err(|error| syntax_error(path, &text, error))?;
         let mut flat = BTreeMap::new();
         flatten("", table, &mut flat);
         self.add(flat, false, |_| Origin::File(path.to_owned()))
@@ -332,7 +332,7 @@ fn last_level(key: &str) -> &str {
 }
 
 /// Where the file stops being TOML. `config` says it over several lines, so the parser is asked again for one.
-fn syntax_error(path: &Path, text: &str, otherwise: &str) -> ConfigError {
+fn syntax_error(path: &Path, text: &str, otherwise: config::ConfigError) -> ConfigError {
     let error = text.parse::<toml::Table>().err();
     let line = error
         .as_ref()
@@ -341,6 +341,6 @@ fn syntax_error(path: &Path, text: &str, otherwise: &str) -> ConfigError {
     ConfigError::Syntax {
         path: path.to_owned(),
         line: line.map(|before| before.matches('\n').count() + 1),
-        why: error.map_or_else(|| otherwise.to_owned(), |error| error.message().replace('\n', ", ")),
+        why: error.map_or(NotToml::Reader(otherwise), NotToml::Parser).into(),
     }
 }

@@ -1,5 +1,6 @@
 //! Why the value of a key cannot be used: sentences for the operator, who must change it.
 
+use std::io;
 use std::time::Duration;
 
 use super::directives::DirectivesError;
@@ -11,7 +12,7 @@ pub(super) const NAME_BYTES_MAX: usize = 32;
 pub(super) const LISTENERS_MAX: usize = 64;
 
 /// Why a value cannot be used: the end of a sentence that begins with key and value, with range, unit and an example.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum WrongValue {
     /// It is neither `true` nor `false`.
     #[error("it is true or false")]
@@ -70,7 +71,8 @@ pub enum WrongValue {
     #[error("this host name cannot be resolved here ({why}); write the IP address")]
     HostUnknown {
         /// What the system says.
-        why: String,
+        #[source]
+        why: io::Error,
     },
     /// It is no path.
     #[error("it is the path of a directory, like \"/var/lib/inboxd\"")]
@@ -125,7 +127,7 @@ pub enum PrefixError {
 }
 
 /// Why a value is no list of listeners.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ListenersError {
     /// It is no list.
     #[error("it is a list of tables: write [[listener]] in a file, with name and listen below it")]
@@ -134,14 +136,20 @@ pub enum ListenersError {
     #[error("there are at most {LISTENERS_MAX}")]
     TooMany,
     /// Two listeners have one name.
-    #[error("two of them are called {0:?}; a name is there to tell them apart")]
-    Twice(String),
+    #[error("two of them are called {name:?}; a name is there to tell them apart")]
+    Twice {
+        /// The name.
+        name: String,
+    },
     /// There is something else in the list.
     #[error("each is a table with name and listen")]
     NotATable,
     /// A table has a key that means nothing.
-    #[error("there is no key {0:?} in it: a listener has name and listen")]
-    UnknownKey(String),
+    #[error("there is no key {key:?} in it: a listener has name and listen")]
+    UnknownKey {
+        /// The key, as it was written.
+        key: String,
+    },
     /// A table lacks a key.
     #[error("one of them has no {0}; write it")]
     Lacks(&'static str),
@@ -154,6 +162,7 @@ pub enum ListenersError {
         /// Which listener.
         name: String,
         /// Why.
+        #[source]
         why: Box<WrongValue>,
     },
 }

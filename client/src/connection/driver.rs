@@ -14,24 +14,38 @@ use tracing::{debug, warn};
 
 use super::link::Link;
 use crate::message::{Acknowledge, Acknowledgement, Message};
-use crate::receipt::SendError;
+use crate::receipt::{Refusal, Refused, SendError};
 
 /// The pause before connecting again doubles from the first of these to the second.
 const RECONNECT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// Why the first connection was not made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
-    /// There is no inbox of that name.
-    #[error("the client ID {0:?} cannot have an inbox; take one without '/', '+' and '#' that is not empty")]
-    ClientId(String),
-    /// No connection, or the broker refused it.
+    /// The caller: there is no inbox of that name.
+    #[error("the client ID {id:?} cannot have an inbox; take one without '/', '+' and '#' that is not empty")]
+    ClientId {
+        /// The client ID.
+        id: String,
+    },
+    /// The network, or the broker: no connection, or it was refused. It may pass.
     #[error("no connection to the broker ({0})")]
-    Unreachable(String),
-    /// The broker did not grant the subscription to the own inbox.
-    #[error("the broker does not let {0:?} read its inbox; is it inboxd, and has it an inbox prefix?")]
-    InboxRefused(String),
+    Unreachable(#[source] Unreachable),
+    /// The broker's operator: the subscription to the own inbox was not granted.
+    #[error("the broker does not let {id:?} read its inbox; is it inboxd, and has it an inbox prefix?")]
+    InboxRefused {
+        /// The client ID.
+        id: String,
+    },
+    /// The runtime, which was shut down.
+    #[error("no connection to the broker (the connection's task ended)")]
+    Ended,
 }
+
+/// Why there is no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct Unreachable(Arc<ConnectionError>);
 
 /// How the first attempt went.
 type FirstOutcome = Option<Result<(), ConnectError>>;
@@ -62,7 +76,7 @@ impl Driver {
                     self.on_event(event);
                 }
                 Err(error) => {
-                    self.on_error(&error);
+                    self.on_error(error);
                     if self.link.lock().closing || self.first.borrow().as_ref().is_none_or(Result::is_err) {
                         break;
                     }
@@ -100,7 +114,9 @@ impl Driver {
                 let outcome = if granted {
                     Ok(())
                 } else {
-                    Err(ConnectError::InboxRefused(self.client_id.clone()))
+                    Err(ConnectError::InboxRefused {
+                        id: self.client_id.clone(),
+                    })
                 };
                 self.first_outcome(outcome);
             }
@@ -126,10 +142,11 @@ impl Driver {
                 let told = puback
                     .properties
                     .as_ref()
-                    .and_then(|properties| properties.reason_string.clone());
-                Err(SendError::Refused {
-                    reason: told.unwrap_or_else(|| format!("{reason:?}")),
-                })
+                    .and_then(|properties| properties.reason_string.as_deref());
+                Err(SendError::Refused(Refused {
+                    reason: refusal(reason),
+                    told: told.map(Box::from),
+                }))
             }
         };
         // Nobody may be waiting any more.
@@ -178,9 +195,9 @@ impl Driver {
         Arc::downgrade(&link)
     }
 
-    fn on_error(&mut self, error: &ConnectionError) {
+    fn on_error(&mut self, error: ConnectionError) {
         debug!("the connection is lost: {error}");
-        self.first_outcome(Err(ConnectError::Unreachable(error.to_string())));
+        self.first_outcome(Err(ConnectError::Unreachable(Unreachable(Arc::new(error)))));
         self.give_up(SendError::ConnectionLost);
     }
 
@@ -209,5 +226,15 @@ impl Driver {
             }
             is_first
         });
+    }
+}
+
+fn refusal(reason: PubAckReason) -> Refusal {
+    match reason {
+        PubAckReason::QuotaExceeded => Refusal::NoRoom,
+        PubAckReason::ImplementationSpecificError => Refusal::StoreFails,
+        PubAckReason::NotAuthorized => Refusal::NotAuthorized,
+        PubAckReason::TopicNameInvalid => Refusal::NoInbox,
+        _ => Refusal::Other,
     }
 }

@@ -24,8 +24,8 @@ use tracing::warn;
 
 use crate::message::Messages;
 use crate::receipt::{Receipt, SendError};
-pub use driver::ConnectError;
 use driver::Driver;
+pub use driver::{ConnectError, Unreachable};
 use link::{Link, Waiting};
 
 /// Publishes without their PUBACK, and deliveries without our acknowledgement: each at most this many.
@@ -83,7 +83,7 @@ impl InboxClient {
     pub async fn connect(options: InboxClientOptions) -> Result<(Self, Messages), ConnectError> {
         let id = options.client_id.clone();
         if id.is_empty() || id.starts_with('$') || id.contains(['/', '+', '#', '\0']) {
-            return Err(ConnectError::ClientId(id));
+            return Err(ConnectError::ClientId { id });
         }
         let mut mqtt = MqttOptions::new(id.clone(), options.host, options.port);
         mqtt.set_keep_alive(options.keep_alive.max(Duration::from_secs(1)))
@@ -111,7 +111,7 @@ impl InboxClient {
         match connected {
             Ok(Some(Ok(()))) => {}
             Ok(Some(Err(error))) => return Err(error),
-            Ok(None) | Err(_) => return Err(ConnectError::Unreachable("the connection's task ended".into())),
+            Ok(None) | Err(_) => return Err(ConnectError::Ended),
         }
         let window = Arc::new(Semaphore::new(usize::from(IN_FLIGHT_MAX)));
         Ok((
