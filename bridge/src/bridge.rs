@@ -8,7 +8,6 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::hub::{Hub, ReadRequest};
-use crate::limits::PAGE_MESSAGES_MAX;
 use crate::observer::Observer;
 use inbox_store::{Batch, Failure, PageLimit, Pauses, Store, StoreError};
 use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
@@ -255,7 +254,7 @@ fn sweep(hub: &Hub, store: &dyn Store, closing: &Closing, after: Option<&ClientI
                 return None;
             }
             let limit = PageLimit {
-                messages: PAGE_MESSAGES_MAX,
+                messages: hub.limits().sizes.page_messages_max,
                 bytes: PAGE_BYTES_MAX,
             };
             let page = match store.read(inbox, from, limit) {

@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, DefaultHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -38,11 +38,23 @@ use inbox_types::{
 
 const SHARDS: usize = 64;
 
-/// Which shard an inbox is in is nobody's business but ours; in a simulation it is the same every time.
-#[cfg(not(any(test, feature = "testing")))]
-type ShardHasher = std::hash::RandomState;
-#[cfg(any(test, feature = "testing"))]
-type ShardHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+/// Says which shard an inbox is in. That is by chance, so that no client can choose IDs that share a lock.
+enum ShardHasher {
+    Random(RandomState),
+    /// [`inbox_types::Sizes::shards_are_fixed`].
+    Fixed,
+}
+
+impl BuildHasher for ShardHasher {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        match self {
+            ShardHasher::Random(random) => random.build_hasher(),
+            ShardHasher::Fixed => DefaultHasher::new(),
+        }
+    }
+}
 
 /// The inboxes of one broker. It has no threads of its own: [`crate::Bridge`] runs one, and so can a simulator.
 pub struct Hub {
@@ -91,7 +103,10 @@ impl Hub {
         let budgets = Budgets::new(limits.memory_bytes_max);
         let hub = Hub {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: ShardHasher::default(),
+            hasher: match limits.sizes.shards_are_fixed {
+                true => ShardHasher::Fixed,
+                false => ShardHasher::Random(RandomState::new()),
+            },
             clock,
             seqs,
             age,

@@ -10,7 +10,6 @@ mod age_clock;
 mod alarm;
 mod bridge;
 mod hub;
-mod limits;
 mod mailbox;
 mod notices;
 mod observer;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Bridge;
-use crate::hub::tests::kit::{FAR, TestObserver, TestPort, id, message, ticket_of};
+use crate::hub::tests::kit::{FAR, TestObserver, TestPort, id, message, small, ticket_of};
 use inbox_store::{FaultyStore, MemoryStore, PageLimit, Store, StoreError, Trouble};
 use inbox_types::{
     AttachmentId, ClientId, Delivery, Limits, Outcome, Port, Qos, Refusal, Room, Seq, SystemClock, Ticket,
@@ -22,7 +22,7 @@ const EVERYTHING: PageLimit = PageLimit {
 
 fn start(store: &Arc<FaultyStore>, observer: &Arc<TestObserver>) -> Bridge {
     let clock = Arc::new(SystemClock::default());
-    Bridge::start(store.clone(), Limits::default(), clock, observer.clone()).unwrap()
+    Bridge::start(store.clone(), small(), clock, observer.clone()).unwrap()
 }
 
 fn faulty() -> (Arc<FaultyStore>, Arc<MemoryStore>) {
@@ -245,7 +245,7 @@ fn closing_writes_all_that_waits() {
     let limits = Limits {
         commit_hold: Duration::from_secs(3600),
         ack_flush_interval: Duration::from_secs(3600),
-        ..Limits::default()
+        ..small()
     };
     let bridge = Bridge::start(store, limits, Arc::new(SystemClock::default()), observer).unwrap();
     let (bob, reader, publisher) = (id("bob"), Arc::new(TestPort::default()), Arc::new(TestPort::default()));
@@ -348,7 +348,7 @@ fn a_full_disk_refuses_new_mail_and_what_waits_is_written_later() {
     let ((store, inner), observer) = (faulty(), Arc::<TestObserver>::default());
     let limits = Limits {
         uncommitted_bytes_max: 1,
-        ..Limits::default()
+        ..small()
     };
     let clock = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store.clone(), limits, clock, observer.clone()).unwrap();

@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Hub, Shard};
-use crate::limits::{BATCH_MESSAGES_MAX, PAGE_MESSAGES_MAX};
 use crate::mailbox::Gathered;
 use inbox_store::{Batch, Failure, PageLimit, Store, StoreError};
-use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Refusal, Seq, TimeMark};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Refusal, Seq, Sizes, TimeMark};
 
 /// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
 /// changes its mind, and waits for the next round.
@@ -53,8 +52,8 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn is_full(&self) -> bool {
-        self.batch.puts.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
+    fn is_full(&self, sizes: Sizes) -> bool {
+        self.batch.puts.len() >= sizes.batch_messages_max || self.bytes >= BATCH_BYTES_MAX
     }
 
     fn size(&self) -> usize {
@@ -131,7 +130,7 @@ impl Hub {
         let mut kept = Vec::new();
         for (deadline, inbox) in mem::take(&mut shard.listed) {
             let is_due = all || deadline <= now.mono;
-            if gathering.is_full() || !is_due {
+            if gathering.is_full(self.limits.sizes) || !is_due {
                 if is_due {
                     gathering.no_room_at = gathering.no_room_at.or(Some(at));
                 }
@@ -217,7 +216,7 @@ impl Hub {
                 }),
                 Some((Gathered::NeedsOldest, _)) => {
                     let limit = PageLimit {
-                        messages: PAGE_MESSAGES_MAX,
+                        messages: self.limits.sizes.page_messages_max,
                         bytes: PAGE_BYTES_MAX,
                     };
                     // What was looked at is on its way out, but in the store until the batch is durable.

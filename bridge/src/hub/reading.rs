@@ -1,7 +1,6 @@
 //! Pages of the store for readers that come, and what is found in them.
 
 use super::Hub;
-use crate::limits::PAGE_MESSAGES_MAX;
 use inbox_store::{Page, PageLimit, Store, StoreError, Trouble};
 use inbox_types::{AttachmentId, ClientId, Entry, PAGE_BYTES_MAX, Seq};
 
@@ -31,7 +30,7 @@ impl Hub {
     /// What the store lacked; it is to be tried again.
     pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Page>, Trouble> {
         let limit = PageLimit {
-            messages: PAGE_MESSAGES_MAX,
+            messages: self.limits.sizes.page_messages_max,
             bytes: PAGE_BYTES_MAX,
         };
         let wanted = self.step_existing(&request.inbox, self.clock.now(), |mailbox, _, _| {
@@ -68,7 +67,6 @@ impl Hub {
 
     /// What the store holds of an inbox, as far as that is known in memory: `None` if it is not, and while anything is on its way out. A simulator
     /// compares it with the store when no commit is under way.
-    #[cfg(any(test, feature = "testing"))]
     pub fn totals(&self, inbox: &ClientId) -> Option<inbox_store::InboxRecord> {
         let mut shard = self.shard(inbox).lock();
         let (_, mailbox) = shard.get_mut(inbox)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use inbox_types::{Event, EventKind, Limits, Message, Outcome, Proof, Refusal, Seq, WhenFull};
 
-use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young, grow, kept_max};
+use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young, grow};
 use crate::notices::Replaced;
 
 impl Mailbox {
@@ -88,7 +88,7 @@ impl Mailbox {
     /// Takes a message with QoS 0: for a reader that is there, or for nobody (contract rule 9).
     pub(crate) fn publish_qos0(&mut self, seq: Seq, message: Arc<Message>, cx: Context, fx: &mut Effects) {
         let is_too_much = self.qos0_waiting > 0 && self.qos0_bytes + message.size() > KEPT_BYTES_MAX;
-        if self.reader.is_none() || self.qos0_waiting >= kept_max() || is_too_much {
+        if self.reader.is_none() || self.qos0_waiting >= cx.limits.sizes.kept_max || is_too_much {
             cx.counters.qos0_undelivered.add(1);
             return;
         }

@@ -4,10 +4,9 @@ use std::mem;
 use std::time::Duration;
 
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
-use crate::limits::BATCH_MESSAGES_MAX;
 use inbox_store::{Batch, InboxRecord};
 use inbox_types::{
-    BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Left, Outcome, Proof, Refusal, Seq, WhenFull,
+    BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Left, Outcome, Proof, Refusal, Seq, Sizes, WhenFull,
 };
 
 /// What an inbox wants of the committer.
@@ -58,7 +57,7 @@ impl Mailbox {
                 }
                 self.drop_oldest_waiting(cx, fx);
             }
-            self.take_waiting(inbox, batch, batch_bytes);
+            self.take_waiting(inbox, batch, batch_bytes, cx.limits.sizes);
         }
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
         if !self.removals.is_empty() && (all || due.is_some() || has_settled || removals_by <= now) {
@@ -179,7 +178,7 @@ impl Mailbox {
                 self.leave_store(seq, Some(size), cx, fx);
             } else if self.has_passed(seq) {
                 // Sent: from now on the store has it, until it is acknowledged.
-            } else if !cx.is_short_of_memory && self.keeps_for_reader(self.young.len(), kept_bytes + size) {
+            } else if !cx.is_short_of_memory && self.keeps_for_reader(self.young.len(), kept_bytes + size, cx) {
                 kept_bytes += size;
                 young.durability = Durability::Durable;
                 self.young.push_back(young);
@@ -251,14 +250,14 @@ impl Mailbox {
         }
     }
 
-    fn take_waiting(&mut self, inbox: &ClientId, batch: &mut Batch, batch_bytes: &mut usize) {
+    fn take_waiting(&mut self, inbox: &ClientId, batch: &mut Batch, batch_bytes: &mut usize, sizes: Sizes) {
         for young in self
             .young
             .iter_mut()
             .filter(|young| young.durability == Durability::Waiting)
         {
             let size = young.message.size();
-            let is_full = batch.puts.len() >= BATCH_MESSAGES_MAX || *batch_bytes + size > BATCH_BYTES_MAX;
+            let is_full = batch.puts.len() >= sizes.batch_messages_max || *batch_bytes + size > BATCH_BYTES_MAX;
             if is_full && !batch.puts.is_empty() {
                 break;
             }

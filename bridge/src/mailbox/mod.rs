@@ -45,14 +45,6 @@ use reader::Reader;
 /// Bytes of the durable messages that stay in memory: a reader that has stopped to read costs no more than one that is replayed to.
 const KEPT_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
-/// [`crate::limits::KEPT_MAX`], unless a simulation made it smaller.
-fn kept_max() -> usize {
-    #[cfg(all(feature = "testing", not(test)))]
-    return inbox_types::tuning().kept_max;
-    #[cfg(any(test, not(feature = "testing")))]
-    crate::limits::KEPT_MAX
-}
-
 /// Who awaits the outcome of a publish.
 pub(crate) struct Origin {
     pub(crate) port: Arc<dyn Port>,
@@ -186,7 +178,6 @@ impl Mailbox {
     }
 
     /// What the store holds, if that is known and nothing is on its way out.
-    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn settled_totals(&self) -> Option<InboxRecord> {
         let settled = self.removals.is_empty() && self.removals_committing.is_empty();
         self.totals.filter(|_| settled)

@@ -327,8 +327,8 @@ impl Mailbox {
 
     /// Whether a message that just became durable stays in memory, for a reader that keeps up with the `kept` before it; with
     /// it they would be `kept_bytes`.
-    pub(super) fn keeps_for_reader(&self, kept: usize, kept_bytes: usize) -> bool {
-        let has_room = kept < super::kept_max() && kept_bytes <= super::KEPT_BYTES_MAX;
+    pub(super) fn keeps_for_reader(&self, kept: usize, kept_bytes: usize, cx: Context) -> bool {
+        let has_room = kept < cx.limits.sizes.kept_max && kept_bytes <= super::KEPT_BYTES_MAX;
         has_room && self.reader.as_ref().is_some_and(|reader| !reader.is_replaying())
     }
 

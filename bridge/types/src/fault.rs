@@ -3,6 +3,9 @@
 //! A test that cannot fail proves nothing. Each [`Fault`] breaks one rule of the contract in the code under test, and a test of the
 //! simulator shows that its oracle notices. They belong to the thread: a simulation runs on one, and many may run side by side.
 
+/// Whether mistakes can be made on purpose in this build. A program that measures has them not: each costs a look at the thread's own.
+pub const CAN_MAKE_MISTAKES: bool = cfg!(feature = "testing");
+
 /// Whether this thread is to make that mistake.
 #[cfg(feature = "testing")]
 #[macro_export]
@@ -24,7 +27,7 @@ macro_rules! fault {
 }
 
 #[cfg(feature = "testing")]
-pub use on::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};
+pub use on::{Fault, Given, given, set_fault, take_given};
 
 #[cfg(feature = "testing")]
 mod on {
@@ -32,7 +35,6 @@ mod on {
     use std::sync::Arc;
 
     use crate::client_id::ClientId;
-    use crate::limits::{KEPT_MAX, UNTAKEN_BYTES_MAX};
     use crate::message::{Message, Seq};
 
     macro_rules! faults {
@@ -113,21 +115,6 @@ mod on {
         IgnoreBudget,
     }
 
-    /// Sizes that are made small in a simulation, so that a short run reaches their limits.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Tuning {
-        /// Durable messages that stay in memory for a reader that keeps up.
-        pub kept_max: usize,
-        /// Bytes of mail that a client has not taken, from which on it is sent no more.
-        pub untaken_bytes_max: usize,
-    }
-
-    /// As without a simulation.
-    pub const TUNING_DEFAULT: Tuning = Tuning {
-        kept_max: KEPT_MAX,
-        untaken_bytes_max: UNTAKEN_BYTES_MAX,
-    };
-
     /// A seq was given to a message.
     #[derive(Debug, Clone)]
     pub struct Given {
@@ -141,7 +128,6 @@ mod on {
 
     thread_local! {
         static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
-        static TUNING: Cell<Tuning> = const { Cell::new(TUNING_DEFAULT) };
         /// `None` until somebody asks: other tests must not fill it.
         static GIVEN: RefCell<Option<Vec<Given>>> = const { RefCell::new(None) };
     }
@@ -158,19 +144,9 @@ mod on {
         FAULT.set(fault);
     }
 
-    /// Sets the sizes for this thread.
-    pub fn set_tuning(tuning: Tuning) {
-        TUNING.set(tuning);
-    }
-
     /// The seqs that were given on this thread since the last call; the first call begins the record.
     pub fn take_given() -> Vec<Given> {
         GIVEN.replace(Some(Vec::new())).unwrap_or_default()
-    }
-
-    /// The sizes that this thread is to use.
-    pub fn tuning() -> Tuning {
-        TUNING.get()
     }
 
     /// Notes for [`take_given`] that `inbox` gave `seq` to `message`.

@@ -20,8 +20,9 @@ pub use client_id::{ClientId, ClientIdError, NOTICE_FROM};
 pub use clock::{Clock, Now, SystemClock};
 pub use counters::{Counter, Counters};
 pub use events::{Event, EventKind, Events, Heard, Listener};
+pub use fault::CAN_MAKE_MISTAKES;
 #[cfg(feature = "testing")]
-pub use fault::{Fault, Given, TUNING_DEFAULT, Tuning, given, set_fault, set_tuning, take_given, tuning};
+pub use fault::{Fault, Given, given, set_fault, take_given};
 pub use inboxes::{Inboxes, Node, RefusedPublishes};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};

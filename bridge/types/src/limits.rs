@@ -65,6 +65,32 @@ pub struct Limits {
     pub memory_bytes_max: usize,
     /// New messages are refused while the disk of the store has fewer free bytes than this.
     pub disk_free_bytes_min: u64,
+    /// How much is done at a time: for tests.
+    pub sizes: Sizes,
+}
+
+/// How much of the inboxes is done at a time. No operator sets it: tests make it small, so that a short run turns pages and fills batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// [`PAGE_MESSAGES_MAX`].
+    pub page_messages_max: usize,
+    /// [`BATCH_MESSAGES_MAX`].
+    pub batch_messages_max: usize,
+    /// [`KEPT_MAX`].
+    pub kept_max: usize,
+    /// Which inboxes are behind one lock is the same in every run, and not by chance: one seed of a simulation is one run.
+    pub shards_are_fixed: bool,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes {
+            page_messages_max: PAGE_MESSAGES_MAX,
+            batch_messages_max: BATCH_MESSAGES_MAX,
+            kept_max: KEPT_MAX,
+            shards_are_fixed: false,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -80,6 +106,7 @@ impl Default for Limits {
             uncommitted_bytes_max: 256 * 1024 * 1024,
             memory_bytes_max: usize::MAX,
             disk_free_bytes_min: 512 * 1024 * 1024,
+            sizes: Sizes::default(),
         }
     }
 }

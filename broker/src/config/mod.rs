@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use access::Anonymous;
-use inbox_bridge::{CheckpointOptions, Limits, WhenFull};
+use inbox_bridge::{CheckpointOptions, Limits, Sizes, WhenFull};
 
 pub use budget::MemoryShares;
 pub use directives::DirectivesError;
@@ -185,6 +185,7 @@ impl Config {
             uncommitted_bytes_max: shares.uncommitted,
             memory_bytes_max: shares.clients,
             disk_free_bytes_min: self.store.disk_free_bytes_min,
+            sizes: Sizes::default(),
         }
     }
 }

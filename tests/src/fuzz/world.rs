@@ -85,7 +85,8 @@ pub(super) fn small_mqtt() -> MqttLimits {
 }
 
 impl World {
-    pub(super) fn new(limits: Limits, mqtt: MqttLimits) -> Self {
+    pub(super) fn new(mut limits: Limits, mqtt: MqttLimits) -> Self {
+        limits.sizes.shards_are_fixed = true;
         let (store, time, told) = (MemoryStore::new(), Arc::<Time>::default(), Arc::<Told>::default());
         let single = Single::open(&store, limits.clone(), mqtt.clone(), time.clone(), told.clone()).unwrap();
         World {

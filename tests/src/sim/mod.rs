@@ -26,7 +26,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use inbox_bridge::{Fault, TUNING_DEFAULT, set_fault, set_tuning};
+use inbox_bridge::{Fault, set_fault};
 
 use world::World;
 
@@ -75,7 +75,6 @@ pub fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Outcome {
         world.finish()
     }));
     set_fault(None);
-    set_tuning(TUNING_DEFAULT);
     let what = match checked {
         Ok(checked) => checked.err(),
         Err(panic) => Some(format!("a panic: {}", panic_text(&*panic))),

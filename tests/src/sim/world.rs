@@ -12,7 +12,7 @@ use std::time::Duration;
 use inbox_bridge::{
     ClientId, Left, Limits, Observer, Page, PageLimit, PendingCommit, ReadRequest, Seq, Store, StoreError,
 };
-use inbox_bridge::{Tuning, WhenFull, set_tuning, take_given};
+use inbox_bridge::{Sizes, WhenFull, take_given};
 use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Single};
 
@@ -100,7 +100,7 @@ impl World {
         let mut random = Random::new(seed);
         let clients = random.between(2, 5);
         let names: Vec<String> = (0..clients).map(|at| format!("c{at}")).collect();
-        let limits = Limits {
+        let mut limits = Limits {
             inbox_messages_max: random.pick(&[2, 5, 20, 100_000, 100_000]) as u64,
             inbox_bytes_max: random.pick(&[4_000, 1 << 30, 1 << 30]) as u64,
             when_full: random.pick(&[WhenFull::Refuse, WhenFull::Refuse, WhenFull::DropOldest]),
@@ -117,7 +117,7 @@ impl World {
             ]),
             ..Limits::default()
         };
-        let mqtt = MqttLimits {
+        let mut mqtt = MqttLimits {
             // The network may hold a CONNECT up for longer than the default.
             connect_timeout: Duration::from_secs(24 * 3600),
             in_flight_max: random.pick(&[1, 3, 100]) as u16,
@@ -125,11 +125,12 @@ impl World {
             queue_messages_max: random.pick(&[1, 1, 1, 1000]),
             ..MqttLimits::default()
         };
-        let untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
-        set_tuning(Tuning {
+        mqtt.untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
+        limits.sizes = Sizes {
             kept_max: random.pick(&[1, 3, 512]),
-            untaken_bytes_max,
-        });
+            shards_are_fixed: true,
+            ..Sizes::default()
+        };
         let _of_an_earlier_run = take_given();
         let terms = Terms {
             in_flight_max: usize::from(mqtt.in_flight_max),
@@ -139,7 +140,7 @@ impl World {
             time_to_live: limits.time_to_live.as_micros() as u64,
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
-            untaken_bytes_max,
+            untaken_bytes_max: mqtt.untaken_bytes_max,
         };
         // Not all clients together have room in the smallest budget.
         let ends_in_turn = limits.memory_bytes_max == MEMORY_BYTES_SMALL[0] || random.percent(30);

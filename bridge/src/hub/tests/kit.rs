@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use crate::observer::Observer;
 use inbox_store::StoreError;
 use inbox_types::{
-    Age, AttachmentId, BootId, ClientId, Clock, Delivery, Expiry, Left, Message, Micros, Now, Outcome, Port, Qos, Room,
-    Seq, Ticket,
+    Age, AttachmentId, BootId, ClientId, Clock, Delivery, Expiry, Left, Limits, Message, Micros, Now, Outcome, Port,
+    Qos, Room, Seq, Sizes, Ticket,
 };
 
 /// Where tests begin: some time after the epoch, so that the clock can go back.
@@ -19,6 +19,22 @@ pub(crate) const START: Now = Now {
     wall: Micros(1_000_000_000_000),
     mono: Duration::from_secs(100),
 };
+
+/// Small, so that short tests turn pages and fill batches too; and shards are the same in every run.
+pub(crate) const SIZES: Sizes = Sizes {
+    page_messages_max: 4,
+    batch_messages_max: 16,
+    kept_max: 4,
+    shards_are_fixed: true,
+};
+
+/// The defaults, with small sizes.
+pub(crate) fn small() -> Limits {
+    Limits {
+        sizes: SIZES,
+        ..Limits::default()
+    }
+}
 
 /// Long after every test.
 pub(crate) const FAR: Age = Age(u64::MAX);

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::kit::{FAR, TestClock, TestObserver, TestPort, age, id, message};
+use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, age, id, message, small};
 use super::model::{Model, check};
 use crate::hub::{Hub, PendingCommit, ReadRequest};
-use crate::limits::PAGE_MESSAGES_MAX;
 use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
 use inbox_types::{
     Age, AttachmentId, ClientId, Clock, Entry, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket, WhenFull,
@@ -120,7 +119,7 @@ pub(super) fn limits() -> impl Strategy<Value = Limits> {
         when_full,
         inbox_messages_max,
         inbox_bytes_max,
-        ..Limits::default()
+        ..small()
     })
 }
 
@@ -321,7 +320,7 @@ impl Life {
 
     fn read_store(&mut self) {
         let limit = PageLimit {
-            messages: PAGE_MESSAGES_MAX,
+            messages: SIZES.page_messages_max,
             bytes: PAGE_BYTES_MAX,
         };
         if let Ok(request) = self.requests.try_recv() {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::kit::{FAR, TestClock, TestObserver, TestPort, id, message};
+use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, id, message, small};
 use crate::hub::{Hub, ReadRequest};
-use crate::limits::BATCH_MESSAGES_MAX;
 use crate::observer::Observer;
 use inbox_store::{Failure, FaultyStore, MemoryStore, Store, StoreError};
 use inbox_types::{
@@ -89,7 +88,7 @@ fn refused(payload: u8) -> RefusedPublishes {
 // Goal: rule 4: whether a message was sent before outlives the inbox's time in memory.
 #[test]
 fn dup_outlives_eviction() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     broker.publish("bob", 1);
     let attachment = broker.hub.attach(&id("bob"), broker.port.clone(), 1);
     broker.read();
@@ -109,7 +108,7 @@ fn dup_outlives_eviction() {
 // though the store did not have it, so that the totals said 0 while there was a notice, and its reader was served nothing.
 #[test]
 fn rule_03_a_notice_that_was_read_is_not_replaced_after_eviction() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     let port: Arc<dyn Port> = broker.port.clone();
     let refuse = |ticket| {
         broker
@@ -142,7 +141,7 @@ fn rule_03_a_notice_that_was_read_is_not_replaced_after_eviction() {
 // Goal: rule 3: of one that was not read, the inbox may be forgotten as well: it is joined, and takes its place.
 #[test]
 fn rule_03_an_unread_notice_is_replaced_after_eviction() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     let port: Arc<dyn Port> = broker.port.clone();
     for ticket in 1..=2_u8 {
         broker
@@ -163,7 +162,7 @@ fn rule_03_an_unread_notice_is_replaced_after_eviction() {
 // Goal: an inbox that is merely written to leaves memory again; one with a reader does not.
 #[test]
 fn idle_inboxes_leave_memory() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     broker.publish("bob", 1);
     broker.hub.attach(&id("eve"), broker.port.clone(), 1);
     broker.commit();
@@ -186,7 +185,7 @@ fn idle_inboxes_leave_memory() {
 // Goal: below the disk watermark new messages are refused, those that are there are still delivered, and above it all is well.
 #[test]
 fn a_full_disk_refuses() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     broker.publish("bob", 1);
     broker.hub.set_disk_free(Some(0));
     broker.publish("bob", 2);
@@ -206,7 +205,7 @@ fn a_full_disk_refuses() {
 // Goal: regression: an inbox that fills every batch does not keep the others waiting, in its shard or in another.
 #[test]
 fn a_busy_inbox_does_not_starve_the_others() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     let others: Vec<String> = (0..100).map(|at| format!("client-{at}")).collect();
     let mut ticket = 0;
     let mut busy = |count: usize| {
@@ -215,7 +214,7 @@ fn a_busy_inbox_does_not_starve_the_others() {
             broker.publish("busy", ticket);
         }
     };
-    busy(3 * BATCH_MESSAGES_MAX);
+    busy(3 * SIZES.batch_messages_max);
     for (at, other) in others.iter().enumerate() {
         broker.publish(other, 1_000_000 + at as u64);
     }
@@ -223,7 +222,7 @@ fn a_busy_inbox_does_not_starve_the_others() {
     for _ in 0..others.len() {
         broker.hub.commit_round(&broker.store, false).unwrap();
         accepted.extend(broker.accepted());
-        busy(BATCH_MESSAGES_MAX);
+        busy(SIZES.batch_messages_max);
     }
     assert_eq!(accepted.range(1_000_000..).count(), others.len());
 }
@@ -236,7 +235,7 @@ fn a_burst_that_drops_a_whole_inbox_gets_through() {
     let limits = Limits {
         when_full: WhenFull::DropOldest,
         inbox_messages_max: INBOX,
-        ..Limits::default()
+        ..small()
     };
     let broker = Broker::new(limits);
     for ticket in 1..=2 * INBOX {
@@ -256,7 +255,7 @@ fn a_burst_that_drops_a_whole_inbox_gets_through() {
 // Goal: when the totals of an inbox cannot be read, its publishers are refused, the operator is told, and all other inboxes go on.
 #[test]
 fn an_unreadable_inbox_is_a_fault_of_its_own() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     broker.publish("bob", 1);
     broker.store.fail_read(1);
     broker.commit();
@@ -278,7 +277,7 @@ fn an_unreadable_inbox_is_a_fault_of_its_own() {
 // Goal: rule 3: after a failed commit, all who wait and all who come are refused, once each, and nothing is written again.
 #[test]
 fn after_a_failed_commit_everybody_is_refused() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     broker.publish("bob", 1);
     broker.publish("eve", 2);
     broker.store.fail_commit(1);
@@ -322,7 +321,7 @@ fn a_publish_during_the_failure_is_refused() {
         Arc::new(TestPort::default()),
     );
     let observer: Arc<TestObserver> = Arc::default();
-    let (hub, _requests) = Hub::open(&store, Limits::default(), clock.clone(), observer).unwrap();
+    let (hub, _requests) = Hub::open(&store, small(), clock.clone(), observer).unwrap();
     let hub = Arc::new(hub);
     let failing = hub.clone();
     *clock.trap.lock() = Some(Box::new(move || failing.fail(&Failure::Injected.into())));
@@ -361,7 +360,7 @@ fn observers_are_called_without_locks() {
     let limits = Limits {
         when_full: WhenFull::DropOldest,
         inbox_messages_max: 2,
-        ..Limits::default()
+        ..small()
     };
     let (store, watch) = (MemoryStore::new(), Arc::new(LockWatch::default()));
     let (hub, _requests) = Hub::open(&store, limits, Arc::new(TestClock::default()), watch.clone()).unwrap();
@@ -381,7 +380,7 @@ fn observers_are_called_without_locks() {
 // one. After a while QoS 0 was delivered to nobody.
 #[test]
 fn qos0_alone_renews_the_reservation() {
-    let broker = Broker::new(Limits::default());
+    let broker = Broker::new(small());
     broker.hub.attach(&id("bob"), broker.port.clone(), 1);
     broker.read();
     // The first of these gets the last seq that follows the clock within this reservation.

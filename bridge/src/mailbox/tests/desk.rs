@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::tests::kit::{FAR, START, TestPort, age, id, message};
-use crate::limits::PAGE_MESSAGES_MAX;
+use crate::hub::tests::kit::{FAR, SIZES, START, TestPort, age, id, message, small};
 use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
 use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store};
 use inbox_types::{Age, AttachmentId, ClientId, Counters, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
@@ -33,7 +32,7 @@ pub(super) struct Desk {
 
 impl Default for Desk {
     fn default() -> Self {
-        Desk::new(Limits::default())
+        Desk::new(small())
     }
 }
 
@@ -267,6 +266,6 @@ impl Desk {
 }
 
 pub(super) const PAGE: PageLimit = PageLimit {
-    messages: PAGE_MESSAGES_MAX,
+    messages: SIZES.page_messages_max,
     bytes: inbox_types::PAGE_BYTES_MAX,
 };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use crate::hub::tests::kit::FAR;
+use crate::hub::tests::kit::small;
 use crate::mailbox::Mailbox;
 use inbox_types::{Limits, Seq};
 
@@ -12,7 +13,7 @@ use inbox_types::{Limits, Seq};
 fn a_message_may_fill_the_inbox() {
     let mut desk = Desk::new(Limits {
         inbox_bytes_max: 100,
-        ..Limits::default()
+        ..small()
     });
     desk.publish_sized(101, FAR);
     desk.publish_sized(100, FAR);
@@ -23,7 +24,7 @@ fn a_message_may_fill_the_inbox() {
 // Goal: the mark of what was sent is there while a message is, and gone with the last one, so that the next mail is no duplicate.
 #[test]
 fn the_sent_mark_goes_with_the_last_message() {
-    let mut desk = Desk::new(Limits::default());
+    let mut desk = Desk::new(small());
     desk.store(2);
     let reader = desk.attach(5);
     desk.turn_pages();
@@ -32,7 +33,7 @@ fn the_sent_mark_goes_with_the_last_message() {
     assert_eq!(desk.mailbox.sent_mark(), Seq(2));
     desk.acknowledge(2);
     desk.detach(reader);
-    desk.advance(Limits::default().ack_flush_interval);
+    desk.advance(small().ack_flush_interval);
     desk.commit();
     assert_eq!((desk.stored(), desk.mailbox.sent_mark()), (vec![], Seq::ZERO));
 }

@@ -2,13 +2,14 @@
 
 use super::desk::{Desk, SIZE};
 use crate::hub::tests::kit::FAR;
+use crate::hub::tests::kit::small;
 use inbox_types::{Left, Limits, Outcome, Refusal, Ticket, WhenFull};
 
 fn desk(when_full: WhenFull, inbox_messages_max: u64) -> Desk {
     Desk::new(Limits {
         when_full,
         inbox_messages_max,
-        ..Limits::default()
+        ..small()
     })
 }
 
@@ -41,7 +42,7 @@ fn a_full_inbox_refuses() {
 fn a_full_inbox_refuses_by_bytes() {
     let mut desk = Desk::new(Limits {
         inbox_bytes_max: 100,
-        ..Limits::default()
+        ..small()
     });
     desk.publish_sized(60, FAR);
     desk.commit();
@@ -112,7 +113,7 @@ fn a_message_larger_than_the_inbox_is_refused() {
     let mut desk = Desk::new(Limits {
         when_full: WhenFull::DropOldest,
         inbox_bytes_max: 100,
-        ..Limits::default()
+        ..small()
     });
     desk.store(3);
     desk.publish_sized(101, FAR);

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::desk::{Desk, SIZE};
+use crate::hub::tests::kit::SIZES;
 use crate::hub::tests::kit::{FAR, age};
-use crate::limits::KEPT_MAX;
 use inbox_store::{Page, Store};
 use inbox_types::{Age, AttachmentId, Left, PAGE_BYTES_MAX, Seq};
 
@@ -160,7 +160,7 @@ fn pages_in_hand_are_bounded_by_bytes() {
 fn a_slow_reader_falls_back_to_the_store_and_catches_up() {
     let mut desk = Desk::default();
     desk.attach(1);
-    let count = 3 * KEPT_MAX as u64;
+    let count = 3 * SIZES.kept_max as u64;
     desk.store(count as usize);
     for seq in 1..=count {
         desk.turn_pages();
@@ -177,8 +177,8 @@ fn a_slow_reader_falls_back_to_the_store_and_catches_up() {
 fn what_memory_keeps_needs_no_page() {
     let mut desk = Desk::default();
     desk.attach(1);
-    desk.store(KEPT_MAX);
-    for seq in 1..=KEPT_MAX as u64 {
+    desk.store(SIZES.kept_max);
+    for seq in 1..=SIZES.kept_max as u64 {
         assert_eq!(desk.delivered(), [seq]);
         desk.acknowledge(seq);
     }
@@ -193,7 +193,7 @@ fn what_memory_keeps_needs_no_page() {
 fn large_messages_are_not_kept_for_a_reader_that_has_stopped() {
     let mut desk = Desk::default();
     desk.attach(1);
-    let count = KEPT_MAX as u64;
+    let count = SIZES.kept_max as u64;
     for _ in 0..count {
         desk.publish_sized(PAGE_BYTES_MAX / 2 + 1, FAR);
     }
@@ -312,12 +312,12 @@ fn qos0_for_a_slow_reader_is_bounded_and_counted() {
     let mut desk = Desk::default();
     let reader = desk.attach(1);
     desk.publish();
-    for _ in 0..KEPT_MAX + 3 {
+    for _ in 0..SIZES.kept_max + 3 {
         desk.publish_qos0();
     }
     assert_eq!(desk.counters.qos0_undelivered.get(), 3);
     desk.detach(reader);
-    assert_eq!(desk.counters.qos0_undelivered.get(), 3 + KEPT_MAX as u64);
+    assert_eq!(desk.counters.qos0_undelivered.get(), 3 + SIZES.kept_max as u64);
     desk.audit();
 }
 

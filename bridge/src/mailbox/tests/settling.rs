@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::desk::Desk;
+use crate::hub::tests::kit::small;
 use inbox_types::{Limits, WhenFull};
 
 const SETTLE: Duration = Duration::from_secs(1);
@@ -120,7 +121,7 @@ fn rule_05_a_full_inbox_lets_go_what_was_written() {
         let mut desk = Desk::new(Limits {
             inbox_messages_max: 2,
             when_full,
-            ..Limits::default()
+            ..small()
         });
         desk.attach(10);
         for seq in 1..=6 {
@@ -139,7 +140,7 @@ fn rule_05_a_full_inbox_lets_go_what_was_written() {
 fn rule_05_no_time_to_settle_means_at_once() {
     let mut desk = Desk::new(Limits {
         qos0_settle: Duration::ZERO,
-        ..Limits::default()
+        ..small()
     });
     desk.attach(1);
     desk.publish();

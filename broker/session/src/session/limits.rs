@@ -44,6 +44,8 @@ pub struct MqttLimits {
     pub filter_bytes_per_session_max: usize,
     /// How refusals are told to MQTT 3.1.1 clients.
     pub v311_refusals: V311Refusals,
+    /// [`inbox_types::UNTAKEN_BYTES_MAX`], which tests make small.
+    pub untaken_bytes_max: usize,
 }
 
 impl MqttLimits {
@@ -69,6 +71,7 @@ impl Default for MqttLimits {
             subscriptions_per_session_max: 10_000,
             filter_bytes_per_session_max: 2 * 1024 * 1024,
             v311_refusals: V311Refusals::Bounce,
+            untaken_bytes_max: inbox_types::UNTAKEN_BYTES_MAX,
         }
     }
 }

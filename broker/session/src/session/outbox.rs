@@ -38,6 +38,7 @@ pub struct Outbox {
     is_full: AtomicBool,
     queue_messages_max: usize,
     queue_bytes_max: usize,
+    untaken_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl Outbox {
             is_full: AtomicBool::new(false),
             queue_messages_max: limits.queue_messages_max,
             queue_bytes_max: limits.queue_bytes_max,
+            untaken_bytes_max: limits.untaken_bytes_max,
         }
     }
 
@@ -134,7 +136,7 @@ impl Outbox {
         let mut state = self.state.lock();
         state.unwritten = unwritten;
         // At half, or the inbox would be asked for each message.
-        let has_room = state.mail_bytes + unwritten <= untaken_bytes_max() / 2;
+        let has_room = state.mail_bytes + unwritten <= self.untaken_bytes_max / 2;
         if has_room {
             self.is_full.store(false, Ordering::Relaxed);
         }
@@ -271,7 +273,6 @@ impl Outbox {
     }
 
     /// Mail that the session has not taken yet: messages, and bytes.
-    #[cfg(feature = "testing")]
     pub fn mail_waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.mail.len(), state.mail_bytes)
@@ -302,7 +303,7 @@ impl Port for Outbox {
                 state.charge.cover(state.mail_bytes);
                 state.mail.push_back((attachment, delivery));
             }
-            if state.mail_bytes + state.unwritten < untaken_bytes_max() {
+            if state.mail_bytes + state.unwritten < self.untaken_bytes_max {
                 return Room::Left;
             }
             self.is_full.store(true, Ordering::Relaxed);
@@ -357,14 +358,6 @@ impl Sink for Outbox {
 
 fn is_qos0(delivery: &Delivery) -> bool {
     delivery.message.qos == Qos::AtMostOnce
-}
-
-/// [`inbox_types::UNTAKEN_BYTES_MAX`], unless a simulation made it smaller.
-fn untaken_bytes_max() -> usize {
-    #[cfg(feature = "testing")]
-    return inbox_types::tuning().untaken_bytes_max;
-    #[cfg(not(feature = "testing"))]
-    inbox_types::UNTAKEN_BYTES_MAX
 }
 
 /// Moves the first ones to `into`, which is empty. Gives the sum of their sizes.

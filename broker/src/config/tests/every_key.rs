@@ -250,6 +250,7 @@ fn every_key_reaches_its_place() {
         memory_bytes_max: config.memory_shares().clients,
         uncommitted_bytes_max: 1 << 20,
         disk_free_bytes_min: 0,
+        sizes: Sizes::default(),
     };
     assert_eq!(limits, expected);
 }

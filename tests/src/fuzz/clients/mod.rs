@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use inbox_bridge::{FaultPlan, TUNING_DEFAULT};
+use inbox_bridge::FaultPlan;
 use inbox_bridge::{
-    Limits, MemoryStore, Page, PageLimit, PendingCommit, ReadRequest, Seq, Store, Tuning, WhenFull, set_tuning,
-    take_given,
+    Limits, MemoryStore, Page, PageLimit, PendingCommit, ReadRequest, Seq, Sizes, Store, WhenFull, take_given,
 };
 use inboxd::single::{ConnId, Ended};
 use mqtt_session::{MqttLimits, V311Refusals};
@@ -33,10 +32,6 @@ pub fn clients(data: &[u8]) {
     let Ok(setup) = Setup::arbitrary(&mut input) else {
         return;
     };
-    set_tuning(Tuning {
-        kept_max: usize::from(setup.kept % 16),
-        ..TUNING_DEFAULT
-    });
     let mut run = Run::new(&setup);
     let is_traced = std::env::var_os("INBOX_FUZZ_TRACE").is_some();
     for _ in 0..STEPS_MAX {
@@ -50,7 +45,6 @@ pub fn clients(data: &[u8]) {
         run.settle();
     }
     run.finish();
-    set_tuning(TUNING_DEFAULT);
 }
 
 struct Run {
@@ -76,6 +70,10 @@ impl Run {
             },
             // What was written with QoS 0 is read: the simulator has the time in which it may come again.
             qos0_settle: Duration::ZERO,
+            sizes: Sizes {
+                kept_max: usize::from(setup.kept % 16),
+                ..Sizes::default()
+            },
             ..Limits::default()
         };
         take_given();

@@ -101,6 +101,7 @@ impl World {
         }
         if self.random.percent(15) {
             self.clock.reboot();
+            self.pass(0);
             self.oracle.skew.rebooted(self.clock.offset());
             self.trace.say(self.clock.mono(), format_args!("it was a reboot"));
         }

@@ -51,6 +51,10 @@ const BASELINE: &str = "tests/bench/counts.toml";
 /// # Errors
 /// A count is out of tolerance although the same compiler and C library made the program; or something could not be run.
 pub(crate) fn run(accept: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !inbox_bridge::CAN_MAKE_MISTAKES,
+        "this build can make mistakes on purpose (feature `testing`), so it is not what is shipped; build it with --package inbox-bench"
+    );
     let program = std::env::current_exe()?;
     // target/PROFILE/counts
     let target = program
