@@ -142,7 +142,7 @@ pub enum StoreAction {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
         /// What keeps the messages there: sled or fjall
-        #[arg(long, value_name = "NAME", value_parser = engine)]
+        #[arg(long, value_name = "NAME", value_parser = engine, default_value = Engine::default().name())]
         engine: Engine,
     },
 }
@@ -312,7 +312,7 @@ mod tests {
             "inboxd --listen nowhere",
             "inboxd --log-format xml",
             "inboxd inbox show",
-            "inboxd store convert --from a --to b",
+            "inboxd store convert --from a",
             "inboxd store convert --from a --to b --engine fjal",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error("cannot listen on {} ({}); {}", .0.address, .0.why, listen_advice(.0.why.kind()))]
     Listen(#[from] BindError),
+    /// Two listeners have one address.
+    #[error("the listeners {first:?} and {second:?} have one address, {address}; give each its own, or leave one out")]
+    SameAddress {
+        /// The name of one.
+        first: String,
+        /// The name of the other.
+        second: String,
+        /// The address.
+        address: SocketAddr,
+    },
     /// The system gave no thread, no signal handler, or no standard output.
     #[error("the system does not let the broker start ({0})")]
     System(io::Error),
@@ -63,7 +74,7 @@ impl ServeError {
     pub fn exit(&self) -> Exit {
         match self {
             ServeError::Open(error) => open_exit(error),
-            ServeError::Listen(_) => Exit::CannotListen,
+            ServeError::Listen(_) | ServeError::SameAddress { .. } => Exit::CannotListen,
             ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
                 Exit::StoreFailed
             }
@@ -117,11 +128,45 @@ pub fn store_options(config: &Config) -> StoreOptions {
 /// What [`serve`] would say about the address or the data directory. An address or a directory that is in use is none: it may be in
 /// use by the broker whose configuration this is.
 pub fn check(config: &Config) -> Result<(), ServeError> {
-    check_data_directory(&config.data_dir, config.store.engine)?;
+    check_distinct(config)?;
+    let is_there = check_data_directory(&config.data_dir, config.store.engine)?;
+    if !is_there {
+        check_can_be_made(&config.data_dir)?;
+    }
     for (_, address) in config.all_listeners() {
         check_address(address)?;
     }
     Ok(())
+}
+
+/// Port 0 is another one each time.
+fn check_distinct(config: &Config) -> Result<(), ServeError> {
+    let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
+    for (name, address) in config.all_listeners() {
+        if let Some((first, _)) = seen.iter().find(|(_, other)| *other == address && address.port() != 0) {
+            return Err(ServeError::SameAddress {
+                first: (*first).to_owned(),
+                second: name.to_owned(),
+                address,
+            });
+        }
+        seen.push((name, address));
+    }
+    Ok(())
+}
+
+/// Whether the directory, or what is missing of the path to it, could be made.
+fn check_can_be_made(dir: &Path) -> Result<(), ServeError> {
+    let above = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let Some(nearest) = above.ancestors().find(|ancestor| ancestor.exists()) else {
+        return Ok(());
+    };
+    rustix::fs::access(nearest, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|why| {
+        ServeError::Open(OpenError::Unwritable {
+            path: dir.to_owned(),
+            why: why.into(),
+        })
+    })
 }
 
 fn check_address(address: SocketAddr) -> Result<(), ServeError> {
@@ -140,6 +185,7 @@ pub fn serve<S: Future<Output = ()>>(
     config: &Config,
     shutdown: impl FnOnce() -> io::Result<S>,
 ) -> Result<(), ServeError> {
+    check_distinct(config)?;
     descriptors::raise_limit();
     let (watcher, store_failed) = Watcher::new();
     let runtime = tokio::runtime::Builder::new_multi_thread()

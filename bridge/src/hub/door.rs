@@ -25,10 +25,6 @@ impl Inboxes for Hub {
         self.publish_all(inbox, port, messages.drain(..), now);
     }
 
-    fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>) {
-        Hub::publish_unattended(self, inbox, message);
-    }
-
     fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {
         Hub::publish_qos0(self, inbox, message);
     }

@@ -21,8 +21,6 @@ pub trait Inboxes: Send + Sync {
     /// Takes `messages` with QoS 1 or 2 for `inbox` that came at `now`, in this order, and leaves the list empty. `port` is told the
     /// outcome of each under its ticket, perhaps before this returns (contract rule 3).
     fn publish(&self, inbox: &ClientId, port: &Arc<dyn Port>, messages: &mut Vec<(Arc<Message>, Ticket)>, now: Now);
-    /// Takes a message with QoS 1 or 2 for `inbox` that nobody awaits the outcome of.
-    fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>);
     /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
     fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>);
 

@@ -68,7 +68,10 @@ pub enum Closed {
     #[error("a connection sent no CONNECT within mqtt.connect_timeout")]
     Late,
     /// The keep alive time is over.
-    #[error("no packet came for one and a half times the keep alive time (MQTT-3.1.2-22)")]
+    #[error(
+        "no packet came for one and a half times the keep alive time (MQTT-3.1.2-22): the network was lost, or the client sleeps and needs a \
+         longer one"
+    )]
     Silent,
     /// The same, and the client could not be told how long it is.
     #[error(

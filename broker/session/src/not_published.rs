@@ -18,6 +18,9 @@ pub enum NotPublished {
         /// The limit.
         max: usize,
     },
+    /// It is to be retained, and nothing is: its sender must act, or the operator.
+    #[error("this broker retains nothing: router.retained_messages_max or router.retained_bytes_max is 0")]
+    RetainOff,
     /// It may not go there, or there is nothing: its sender must act.
     #[error(transparent)]
     Shut(#[from] Shut),
@@ -34,6 +37,7 @@ impl NotPublished {
     pub fn reason_code(&self) -> u8 {
         match self {
             NotPublished::TooLarge { .. } => reason::PACKET_TOO_LARGE,
+            NotPublished::RetainOff => reason::RETAIN_NOT_SUPPORTED,
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => reason::TOPIC_NAME_INVALID,
             NotPublished::Shut(Shut::Denied(_)) => reason::NOT_AUTHORIZED,
             NotPublished::Shut(Shut::Full(refusal)) => NotPublished::Inbox(*refusal).reason_code(),

@@ -10,6 +10,21 @@ const SILENT: &str = "rumqttd";
 /// inboxd does; a directive that names one of them turns it on.
 const FOREIGN: [&str; 6] = ["sled", "fjall", "lsm_tree", "config", "mio", "tokio"];
 
+/// The crates that inboxd is made of: a level for `inboxd` is one for all of them.
+const OWN: [&str; 9] = [
+    "access",
+    "inbox_bridge",
+    "inbox_store",
+    "inbox_types",
+    "intake",
+    "mqtt_codec",
+    "mqtt_session",
+    "pubsub",
+    "transport",
+];
+/// The level of what no directive speaks of, where none is for everything: whoever wants to see more of one part loses nothing of the others.
+const REST: LevelFilter = LevelFilter::INFO;
+
 /// Why a text does not say what to log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DirectivesError {
@@ -45,10 +60,18 @@ pub(crate) fn parse_directives(text: &str) -> Result<EnvFilter, DirectivesError>
             _ => return Err(DirectivesError::Directive((*directive).to_owned())),
         }
     }
-    let foreign = general.map(|level| level.min(LevelFilter::WARN));
-    let quiet = FOREIGN.iter().filter_map(|name| Some(format!("{name}={}", foreign?)));
-    let all: Vec<String> = std::iter::once(format!("{SILENT}=off"))
+    let general = general.unwrap_or(REST);
+    let quiet = FOREIGN
+        .iter()
+        .map(|name| format!("{name}={}", general.min(LevelFilter::WARN)));
+    let own = directives
+        .iter()
+        .filter_map(|directive| directive.strip_prefix("inboxd="));
+    let own = own.flat_map(|level| OWN.iter().map(move |name| format!("{name}={level}")));
+    let all: Vec<String> = [general.to_string(), format!("{SILENT}=off")]
+        .into_iter()
         .chain(quiet)
+        .chain(own)
         .chain(directives.iter().map(|directive| (*directive).to_owned()))
         .collect();
     // Joined again because EnvFilter would take a blank after a comma as part of a name. What comes later wins.
@@ -114,6 +137,30 @@ mod tests {
         assert!(filter("error").contains("fjall=error"), "{}", filter("error"));
         let asked = filter("info,sled=debug");
         assert!(asked.contains("sled=debug") && !asked.contains("sled=warn"), "{asked}");
-        assert!(!filter("inboxd=debug").contains("sled"), "{}", filter("inboxd=debug"));
+    }
+
+    #[test]
+    fn a_level_for_inboxd_is_one_for_all_its_parts_and_takes_nothing_from_the_rest() {
+        // Goal: who turns one part up, or misspells its name, still sees starts and refusals; `inboxd` is the whole broker.
+        let filter = |text| parse_directives(text).unwrap().to_string();
+        let debug = filter("inboxd=debug");
+        assert!(
+            debug.contains("mqtt_session=debug") && debug.contains("sled=warn"),
+            "{debug}"
+        );
+        for text in ["inboxdd=debug", "sled=debug", "mqtt_session=trace"] {
+            let all = filter(text);
+            assert!(all.split(',').any(|directive| directive == "info"), "{all}");
+        }
+        assert!(
+            !filter("warn,inboxd=debug")
+                .split(',')
+                .any(|directive| directive == "info")
+        );
+        let own = filter("inboxd=debug,mqtt_session=warn");
+        assert!(
+            own.contains("mqtt_session=warn") && !own.contains("mqtt_session=debug"),
+            "{own}"
+        );
     }
 }

@@ -269,6 +269,24 @@ fn an_unknown_variable_is_told_with_the_nearest_key() {
 }
 
 #[test]
+fn two_listeners_with_one_address_are_a_mistake_of_the_configuration() {
+    // Goal: check-config and serve say which two they are, instead of asking for another broker that has the port.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("inboxd.toml");
+    fs::write(
+        &file,
+        "[mqtt]\nlisten = \"127.0.0.1:18973\"\n[[listener]]\nname = \"lan\"\nlisten = \"127.0.0.1:18973\"\n",
+    )
+    .unwrap();
+    let (path, data) = (file.to_str().unwrap(), directory.path().join("data"));
+    let words = ["\"mqtt\"", "\"lan\"", "127.0.0.1:18973"];
+    fails(&run_inboxd(&["check-config", "--config", path]), 69, &words);
+    let serve = ["serve", "--config", path, "--data", data.to_str().unwrap()];
+    fails(&run_inboxd(&serve), 69, &words);
+    assert!(!data.exists(), "nothing was made");
+}
+
+#[test]
 fn check_config_says_ok() {
     // Goal: exit code 0 and a sentence on standard output for a good file, which is not otherwise touched.
     let directory = tempfile::tempdir().unwrap();

@@ -166,7 +166,8 @@ fn refused_publishes_and_connections_are_told_and_counted_by_cause() {
     same.expect_disconnect(&[0x8e]);
 
     let told = [
-        ("publish_full", 2, "client=alice"),
+        ("publish_full", 1, "what=bob"),
+        ("publish_retained_full", 1, "what=a/2"),
         ("packet_too_large", 1, "mqtt.message_bytes_max"),
         ("connect_version", 1, "client=127.0.0.1"),
         ("connect_client_id", 1, "1 to 1,024 bytes"),
@@ -233,4 +234,38 @@ fn a_session_holds_ten_thousand_subscriptions() {
         assert_eq!(hub.receive_and_ack().topic, format!("home/entity-{entity}/state"));
     }
     assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_will_that_finds_no_room_is_told_and_is_not_one_that_was_published() {
+    // Goal: the client is gone and nobody waits for the answer, so the log names the will, and the counters do not call it published.
+    let broker = Broker::with_config("[inbox]\nmessages_max = 1\n");
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("bob", "1", 1);
+    for qos in [1, 2] {
+        let mut will = Will::new("bob", "gone");
+        will.qos = qos;
+        let mut client = RawClient::open(&broker, Version::V5);
+        client.send(&Connect::new(Version::V5, "mortal").will(will).encode());
+        client.next_or_close();
+        drop(client);
+    }
+    let metrics = wait_for_counters(&broker, &[("publish_will", 2)]);
+    assert_eq!(metrics["wills_published"], 0);
+    broker.wait_for_log("cause=publish_will");
+    let log = broker.stderr();
+    let told = log.lines().find(|line| line.contains("cause=publish_will")).unwrap();
+    assert!(
+        told.contains("what=bob") && told.contains("client=mortal") && told.contains("inbox is full"),
+        "{told}"
+    );
+    let mut will = Will::new("carol", "gone");
+    will.qos = 1;
+    let mut client = RawClient::open(&broker, Version::V5);
+    client.send(&Connect::new(Version::V5, "mortal").will(will).encode());
+    client.next_or_close();
+    drop(client);
+    let mut carol = RawClient::clean(&broker, Version::V5, "carol");
+    carol.subscribe("carol", 1);
+    assert_eq!(carol.receive_and_ack().text(), "gone");
 }

@@ -5,6 +5,7 @@ use inbox_types::{Event, EventKind, Now};
 use super::handshake::Refused;
 use super::{Conversation, State};
 use crate::closed::Closed;
+use crate::not_published::NotPublished;
 use crate::refusals::Cause;
 use crate::session::{Ending, Order, Session};
 
@@ -65,7 +66,9 @@ impl Conversation {
         if let Ending::Closed(closed) = ending {
             let reason = closed.reason_code();
             tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), why = %closed, "the broker ends a connection");
-            if *closed != Closed::ShuttingDown {
+            // A publish that was refused is told of already, unless nobody looked at it.
+            let is_told = matches!(closed, Closed::NotPublished(why) if !matches!(why, NotPublished::TooLarge { .. }));
+            if *closed != Closed::ShuttingDown && !is_told {
                 let now = self.shared.node.now().mono;
                 let cause = Cause::of_ending(reason);
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);

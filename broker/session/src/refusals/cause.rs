@@ -1,6 +1,12 @@
 //! Every cause for which the broker says no to a client, or gives up what was for it.
 
+use access::Denied;
+use inbox_types::Refusal;
+use intake::Shut;
 use mqtt_codec::reason;
+use pubsub::PublishError;
+
+use crate::not_published::NotPublished;
 
 /// Makes [`Cause`], and what is known about each of them, from one table: the name in counters and log records, what was refused, and what to
 /// do about it where the sentence that comes with it does not say so itself.
@@ -42,6 +48,7 @@ macro_rules! causes {
 const CONNECTION: &str = "a connection was refused";
 const SUBSCRIPTION: &str = "a subscription was refused";
 const PUBLISH: &str = "a publish was refused";
+const WILL: &str = "a will was not published";
 const ENDED: &str = "the broker ended a connection";
 const LOST: &str = "messages of a shared subscription were lost with the session of their reader";
 
@@ -58,6 +65,9 @@ causes! {
     /// The first packet is something else.
     NotConnect = "connect_missing", CONNECTION,
         "something that is no MQTT client uses this port: a browser, a TLS client, or a health check";
+    /// The memory budget is used up.
+    ConnectMemory = "connect_memory_full", CONNECTION,
+        "look what fills it: readers that do not read, retained messages (docs/operations.md, \"Memory\")";
     /// CONNECT cannot be read, or breaks the protocol.
     ConnectMalformed = "connect_malformed", CONNECTION, "tell the author of the client";
     /// CONNECT, the will's payload or the answer is too large.
@@ -99,10 +109,19 @@ causes! {
     PublishDenied = "publish_not_authorized", PUBLISH, "";
     /// Nobody may publish there.
     TopicInvalid = "publish_topic", PUBLISH, "publish to another topic";
-    /// An inbox, the disk, or the retained messages are full.
-    Full = "publish_full", PUBLISH,
-        "have the recipient read, purge its inbox, make room on the disk, or raise the limit that is named (inbox.messages_max, \
-         inbox.bytes_max, store.disk_free_bytes_min, router.retained_messages_max, router.retained_bytes_max)";
+    /// An inbox is full.
+    InboxFull = "publish_full", PUBLISH,
+        "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max";
+    /// The disk watermark is reached.
+    DiskFull = "publish_disk_full", PUBLISH, "make room on the disk, or lower store.disk_free_bytes_min";
+    /// The memory budget is used up.
+    MemoryFull = "publish_memory_full", PUBLISH,
+        "look what fills it: readers that do not read, retained messages; or raise memory.budget";
+    /// There are as many retained messages as there may be.
+    RetainedFull = "publish_retained_full", PUBLISH,
+        "or raise router.retained_messages_max or router.retained_bytes_max";
+    /// The store cannot make room for now.
+    StoreTroubled = "publish_store_troubled", PUBLISH, "it goes on by itself; an error in this log says what it lacks";
     /// The store fails, an inbox cannot be read, or ordinary publish/subscribe has stopped.
     Failed = "publish_failed", PUBLISH, "look for an error in this log, and start the broker again";
     /// Retained messages are turned off.
@@ -110,9 +129,7 @@ causes! {
     /// A payload over the limit.
     PayloadTooLarge = "publish_too_large", PUBLISH, "send less at once, or raise mqtt.message_bytes_max";
     /// A will that was not published.
-    Will = "publish_will", PUBLISH, "change the will of that client";
-    /// For another reason.
-    PublishOther = "publish_other", PUBLISH, "";
+    Will = "publish_will", WILL, "change the will of that client, or make room for it";
     /// Messages of a shared subscription that no other member could have.
     SharedLost = "shared_lost", LOST,
         "have more than one member in the group, or members whose sessions are kept";
@@ -121,8 +138,7 @@ causes! {
     /// A packet that breaks the protocol.
     ProtocolError = "packet_protocol", ENDED, "tell the author of the client";
     /// Nothing came for too long.
-    KeepAlive = "keep_alive", ENDED,
-        "the network was lost, or the client did not send PINGREQ in time: give it a longer keep alive if it sleeps";
+    KeepAlive = "keep_alive", ENDED, "";
     /// A topic name that is not valid.
     PacketTopic = "packet_topic", ENDED, "correct the topic in that client";
     /// More unacknowledged publishes than the client was told.
@@ -158,16 +174,26 @@ impl Cause {
         }
     }
 
-    /// Of a publish that is answered with this MQTT 5 reason code.
-    pub fn of_publish(code: u8) -> Self {
-        match code {
-            reason::TOPIC_NAME_INVALID => Cause::TopicInvalid,
-            reason::NOT_AUTHORIZED => Cause::PublishDenied,
-            reason::QUOTA_EXCEEDED => Cause::Full,
-            reason::IMPLEMENTATION_SPECIFIC_ERROR => Cause::Failed,
-            reason::RETAIN_NOT_SUPPORTED => Cause::RetainOff,
-            reason::PACKET_TOO_LARGE => Cause::PayloadTooLarge,
-            _ => Cause::PublishOther,
+    /// Of a publish that was refused.
+    pub fn of_publish(why: &NotPublished) -> Self {
+        match why {
+            NotPublished::TooLarge { .. } => Cause::PayloadTooLarge,
+            NotPublished::RetainOff => Cause::RetainOff,
+            NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
+            NotPublished::Shut(Shut::Denied(_)) => Cause::PublishDenied,
+            NotPublished::Inbox(refusal) | NotPublished::Shut(Shut::Full(refusal)) => Cause::of_refusal(*refusal),
+            NotPublished::Router(PublishError::RetainedFull) => Cause::RetainedFull,
+            NotPublished::Router(PublishError::Stopped) => Cause::Failed,
+        }
+    }
+
+    fn of_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::InboxFull => Cause::InboxFull,
+            Refusal::DiskFull => Cause::DiskFull,
+            Refusal::MemoryFull => Cause::MemoryFull,
+            Refusal::StoreTroubled => Cause::StoreTroubled,
+            Refusal::StoreFailed => Cause::Failed,
         }
     }
 
@@ -180,6 +206,7 @@ impl Cause {
             reason::BAD_AUTHENTICATION_METHOD => Cause::AuthenticationMethod,
             reason::TOPIC_NAME_INVALID | reason::RETAIN_NOT_SUPPORTED => Cause::WillInvalid,
             reason::PACKET_TOO_LARGE => Cause::ConnectTooLarge,
+            reason::QUOTA_EXCEEDED => Cause::ConnectMemory,
             reason::UNSUPPORTED_PROTOCOL_VERSION => Cause::ProtocolVersion,
             _ => Cause::ConnectMalformed,
         }

@@ -21,6 +21,7 @@ impl Session {
             Ok(Reach::Somebody) => Answer::Success,
             // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
             Ok(Reach::Nobody) => Answer::Unheard,
+            Err(PublishError::RetainedFull) if !self.shared.retains => Answer::Refused(NotPublished::RetainOff),
             Err(error) => Answer::Refused(error.into()),
         };
         self.answer(ticket, &answer);
@@ -61,7 +62,8 @@ impl Session {
     /// The router did not take a message with QoS 0, which gets no answer.
     pub fn dropped(&self, topic: &str, error: &PublishError) {
         let cause = match error {
-            PublishError::RetainedFull => Cause::Full,
+            PublishError::RetainedFull if !self.shared.retains => Cause::RetainOff,
+            PublishError::RetainedFull => Cause::RetainedFull,
             PublishError::Stopped => Cause::Failed,
         };
         self.refused(cause, topic, error);
@@ -110,9 +112,16 @@ impl Session {
         Ok(())
     }
 
+    /// A publish has its outcome.
     pub(super) fn answer(&mut self, ticket: Ticket, answer: &Answer) {
+        let topic = answer.is_refusal().then(|| self.subject_topic(ticket)).flatten();
+        self.answer_about(&topic.unwrap_or_default(), ticket, answer);
+    }
+
+    /// A publish to `topic` has its outcome.
+    pub(super) fn answer_about(&mut self, topic: &str, ticket: Ticket, answer: &Answer) {
         if let Answer::Refused(why) = answer {
-            self.refused(Cause::of_publish(why.reason_code()), "", why);
+            self.refused(Cause::of_publish(why), topic, why);
             if self.bounce(ticket, *why) {
                 return;
             }

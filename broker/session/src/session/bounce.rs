@@ -143,6 +143,15 @@ impl Session {
         true
     }
 
+    /// The topic of a publish that is not answered yet, if that is known.
+    pub(super) fn subject_topic(&self, ticket: Ticket) -> Option<Arc<str>> {
+        Some(match self.incoming.subject(ticket)? {
+            Subject::Mail(inbox, _) => self.topic_of(inbox),
+            Subject::Ordinary(said) => said.0.clone(),
+            Subject::Hashed(said) => said.0.clone(),
+        })
+    }
+
     /// A payload over the limit came in a packet that could be read: told like any other refusal, where that is possible.
     pub(super) fn too_large(&mut self, publish: &Publish<'_>) -> Result<(), Ending> {
         let why = NotPublished::TooLarge {

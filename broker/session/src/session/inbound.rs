@@ -11,7 +11,6 @@ use super::link::own_properties;
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session};
 use crate::closed::Closed;
-use crate::not_published::NotPublished;
 use crate::refusals::Cause;
 use intake::Destination;
 use intake::{Publication, Shut, Taken};
@@ -51,13 +50,16 @@ impl Session {
         let ticket = self.incoming.begin(packet_id, kind);
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
-                self.note_subject(ticket, || Subject::Mail(inbox.clone(), message.clone()));
+                self.incoming
+                    .note_subject(ticket, Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
             }
             Ok(Taken::Ordinary(message)) => {
-                self.note_subject(ticket, || {
-                    Subject::Ordinary(Box::new((message.topic.clone(), message.payload.clone())))
-                });
+                // Others the router takes, unless it has stopped.
+                if message.retain || self.bounces() {
+                    let said = Box::new((message.topic.clone(), message.payload.clone()));
+                    self.incoming.note_subject(ticket, Subject::Ordinary(said));
+                }
                 self.calls.push_back(RouterCall::Publish(message, Some(ticket)));
             }
             Err(shut @ Shut::Denied(Denied::Reserved)) if self.link.version == Version::V311 => {
@@ -68,7 +70,7 @@ impl Session {
             }
             Err(shut) => {
                 self.note_subject(ticket, || Subject::hashed(&topic, publish.payload));
-                self.answer(ticket, &Answer::Refused(shut.into()));
+                self.answer_about(&topic, ticket, &Answer::Refused(shut.into()));
                 self.send_notices();
                 self.flush_answers()?;
             }
@@ -109,8 +111,8 @@ impl Session {
             // It is counted, and no record is written for each of what may be very many.
             Err(Shut::Full(_)) => {}
             Err(shut) => {
-                let reason = NotPublished::from(shut).reason_code();
-                self.refused(Cause::of_publish(reason), publish.topic, &shut);
+                let cause = Cause::of_publish(&shut.into());
+                self.refused(cause, publish.topic, &shut);
             }
         }
         Ok(())

@@ -146,6 +146,12 @@ impl Incoming {
         }
     }
 
+    /// What a refusal of this publish would be told about.
+    pub(super) fn subject(&self, ticket: Ticket) -> Option<&Subject> {
+        let at = ticket.0.checked_sub(self.first_ticket)?;
+        self.pending.get(usize::try_from(at).ok()?)?.subject.as_ref()
+    }
+
     /// What the refusal of this publish is to be told about; `None` if nobody waits for its answer.
     pub(super) fn take_subject(&mut self, ticket: Ticket) -> Option<Subject> {
         let place = match self.get_mut(ticket) {
