@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::hash::{BuildHasher, DefaultHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 
 pub use commit::{PendingCommit, Round};
 pub use reading::ReadRequest;
-use table::Shard;
+use table::{Shard, ShardHasher};
 
 use crate::age_clock::AgeClock;
 use crate::alarm::Alarm;
@@ -37,24 +37,6 @@ use inbox_types::{
 };
 
 const SHARDS: usize = 64;
-
-/// Says which shard an inbox is in. That is by chance, so that no client can choose IDs that share a lock.
-enum ShardHasher {
-    Random(RandomState),
-    /// [`inbox_types::Sizes::shards_are_fixed`].
-    Fixed,
-}
-
-impl BuildHasher for ShardHasher {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        match self {
-            ShardHasher::Random(random) => random.build_hasher(),
-            ShardHasher::Fixed => DefaultHasher::new(),
-        }
-    }
-}
 
 /// The inboxes of one broker. It has no threads of its own: [`crate::Bridge`] runs one, and so can a simulator.
 pub struct Hub {
@@ -103,10 +85,7 @@ impl Hub {
         let budgets = Budgets::new(limits.memory_bytes_max);
         let hub = Hub {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: match limits.sizes.shards_are_fixed {
-                true => ShardHasher::Fixed,
-                false => ShardHasher::Random(RandomState::new()),
-            },
+            hasher: ShardHasher::new(limits.sizes),
             clock,
             seqs,
             age,

@@ -236,7 +236,9 @@ impl Hub {
                         Refusal::StoreFailed
                     }
                 };
-                self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.refuse_waiting(refusal, cx, fx));
+                self.step_existing(inbox, now, |mailbox, cx, fx| {
+                    mailbox.refuse_waiting(refusal, all, cx, fx)
+                });
                 return false;
             }
         }

@@ -43,6 +43,9 @@ impl Hub {
             Ok(page) => Ok(Some(page)),
             Err(StoreError::Troubled(trouble)) => {
                 self.counters.reads_retried.add(1);
+                if inbox_types::fault!(GiveUpReading) {
+                    return Ok(None);
+                }
                 Err(trouble)
             }
             Err(error) => {

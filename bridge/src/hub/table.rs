@@ -1,15 +1,43 @@
 //! One shard of the inboxes in memory.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, DefaultHasher, RandomState};
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 
 use crate::mailbox::Mailbox;
-use inbox_types::{ClientId, Seq};
+use inbox_types::{ClientId, Seq, Sizes};
 
 /// Inboxes of one shard that were read and left with mail in them. Beyond, the shard forgets them and assumes the worst.
 const SENT_MARKS_MAX: usize = 4096;
+
+/// Says which shard an inbox is in. That is by chance, so that no client can choose IDs that share a lock.
+pub(super) enum ShardHasher {
+    Random(RandomState),
+    /// [`inbox_types::Sizes::shards_are_fixed`].
+    Fixed,
+}
+
+impl ShardHasher {
+    pub(super) fn new(sizes: Sizes) -> Self {
+        match sizes.shards_are_fixed {
+            true => ShardHasher::Fixed,
+            false => ShardHasher::Random(RandomState::new()),
+        }
+    }
+}
+
+impl BuildHasher for ShardHasher {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        match self {
+            ShardHasher::Random(random) => random.build_hasher(),
+            ShardHasher::Fixed => DefaultHasher::new(),
+        }
+    }
+}
 
 /// Inboxes, and who wants to be looked at when.
 #[derive(Default)]

@@ -9,6 +9,9 @@ use inbox_types::{
     BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Left, Outcome, Proof, Refusal, Seq, Sizes, WhenFull,
 };
 
+/// After totals could not be read because something was lacking for now, they are asked for again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// What an inbox wants of the committer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Gathered {
@@ -211,12 +214,17 @@ impl Mailbox {
         }
     }
 
-    /// The store cannot be read for this inbox: what waits is refused, and forgotten.
-    pub(crate) fn refuse_waiting(&mut self, refusal: Refusal, cx: Context, fx: &mut Effects) {
+    /// The store cannot be read for this inbox: what waits is refused, and forgotten. But for what its reader was sent already, if that passes
+    /// and this is not the end: nobody is to get what was refused, so it waits a little longer.
+    pub(crate) fn refuse_waiting(&mut self, refusal: Refusal, is_end: bool, cx: Context, fx: &mut Effects) {
+        let sent_up_to = match (refusal, self.reader.as_ref()) {
+            (Refusal::StoreTroubled, Some(reader)) if !is_end => reader.cursor(),
+            _ => Seq::ZERO,
+        };
         while let Some(at) = self
             .young
             .iter()
-            .position(|young| young.durability == Durability::Waiting)
+            .position(|young| young.durability == Durability::Waiting && young.seq > sent_up_to)
         {
             match refusal {
                 Refusal::StoreTroubled => cx.counters.refused_store_troubled.add(1),
@@ -227,6 +235,13 @@ impl Mailbox {
             self.refuse_notice(young.seq, &young.message, fx);
             if let Some(origin) = young.origin {
                 origin.settle(Outcome::Refused(refusal));
+            }
+        }
+        let again = cx.now.mono + READ_AGAIN_AFTER;
+        for young in &mut self.young {
+            if young.durability == Durability::Waiting {
+                young.held_until = young.held_until.max(again);
+                fx.commit_by(young.held_until);
             }
         }
         if !self.removals.is_empty() {

@@ -77,6 +77,8 @@ mod on {
         OutOfOrder,
         /// Rule 4: a replay leaves out its first message.
         ReplaySkipsFirst,
+        /// Rule 4: a read that lacked something is not tried again.
+        GiveUpReading,
         /// Rule 4: mail comes before SUBACK.
         MailBeforeSuback,
         /// Rule 4: DUP is not set.

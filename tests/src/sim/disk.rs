@@ -26,6 +26,8 @@ struct State {
     /// Pages are made shorter than asked for, so that a short run sees many.
     page_messages_max: usize,
     failed: bool,
+    /// What the next reads of mail and of totals lack, and how many of them.
+    lacks: Option<(Trouble, usize)>,
     /// Commits that returned well.
     commits: u64,
 }
@@ -36,6 +38,7 @@ impl Disk {
             machine: SimStore::new().expect("a disk that is empty and works"),
             page_messages_max,
             failed: false,
+            lacks: None,
             commits: 0,
         };
         Disk(Arc::new(Mutex::new(state)))
@@ -121,8 +124,31 @@ impl Disk {
             let opened = state.machine.restart(0, None);
             opened.unwrap_or_else(|why| panic!("the store does not open: {why}"));
         }
-        state.failed = false;
+        (state.failed, state.lacks) = (false, None);
         state.check(sure);
+    }
+
+    /// The next reads lack something; then it is there again.
+    pub(super) fn lack(&self, trouble: Trouble, reads: usize) {
+        self.state().lacks = Some((trouble, reads));
+    }
+
+    /// What is there of an inbox, whatever reads lack.
+    pub(super) fn holds(&self, inbox: &ClientId) -> Result<InboxRecord, StoreError> {
+        let state = self.checked()?;
+        Ok(state.machine.store().inbox(inbox)?.unwrap_or_default())
+    }
+
+    /// For a read of mail or totals.
+    fn readable(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut state = self.checked()?;
+        match state.lacks.take() {
+            Some((trouble, left)) => {
+                state.lacks = (left > 1).then_some((trouble, left - 1));
+                Err(StoreError::Troubled(trouble))
+            }
+            None => Ok(state),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,7 +222,7 @@ impl Store for Disk {
     }
 
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
-        let state = self.checked()?;
+        let state = self.readable()?;
         let limit = PageLimit {
             messages: limit.messages.min(state.page_messages_max),
             bytes: usize::MAX,
@@ -205,7 +231,7 @@ impl Store for Disk {
     }
 
     fn inbox(&self, inbox: &ClientId) -> Result<Option<InboxRecord>, StoreError> {
-        self.checked()?.machine.store().inbox(inbox)
+        self.readable()?.machine.store().inbox(inbox)
     }
 
     fn inboxes(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<(ClientId, InboxRecord)>, StoreError> {

@@ -57,6 +57,8 @@ pub(super) struct World {
     swept_to: Option<ClientId>,
     /// At the end each client comes when all others have gone.
     ends_in_turn: bool,
+    /// Reads of this run of the broker that are to be tried again.
+    retried: u64,
     pub(super) crashes: u64,
 }
 
@@ -170,6 +172,7 @@ impl World {
             pages: VecDeque::new(),
             swept_to: None,
             ends_in_turn,
+            retried: 0,
             crashes: 0,
         }
     }
@@ -198,6 +201,7 @@ impl World {
             988..992 => self.some_link(World::cut),
             992..994 => self.clock_jumps(),
             994 | 995 if self.random.percent(50) => self.crash(),
+            997 => self.reads_lack(),
             996 if self.random.percent(30) => self.disk_fails(),
             _ => Ok(()),
         }
@@ -222,6 +226,7 @@ impl World {
             self.watcher.clone(),
         );
         self.broker = Some(opened.map_err(|error| format!("the broker does not start: {error}"))?);
+        self.retried = 0;
         self.oracle.skew.started(self.clock.offset());
         Ok(())
     }

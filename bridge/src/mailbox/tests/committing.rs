@@ -132,7 +132,7 @@ fn an_unreadable_inbox_refuses_and_still_removes() {
     desk.acknowledge(1);
     desk.publish();
     desk.mailbox.visit_at = None;
-    desk.step(|mailbox, cx, fx| mailbox.refuse_waiting(Refusal::StoreFailed, cx, fx));
+    desk.step(|mailbox, cx, fx| mailbox.refuse_waiting(Refusal::StoreFailed, false, cx, fx));
     assert_eq!(
         desk.port.take_settled(),
         [(Ticket(2), Outcome::Refused(Refusal::StoreFailed))]
@@ -230,4 +230,27 @@ fn a_late_sweep_does_not_hide_mail() {
 fn sweep(desk: &mut Desk) {
     let entries = desk.store.read(&id("bob"), Seq::ZERO, PAGE).unwrap().entries;
     desk.step(|mailbox, cx, fx| entries.iter().for_each(|entry| mailbox.expire_stored(entry, cx, fx)));
+}
+
+// Goal: rule 3: when totals cannot be read for now, nobody is sent what was refused: what the reader has already waits, and is asked for again.
+// It was refused, though the reader had it.
+#[test]
+fn rule_03_what_was_sent_is_not_refused_by_a_passing_trouble() {
+    let mut desk = Desk::default();
+    desk.attach(1);
+    desk.publish();
+    assert_eq!(desk.delivered(), [1]);
+    desk.publish();
+    desk.step(|mailbox, cx, fx| mailbox.refuse_waiting(Refusal::StoreTroubled, false, cx, fx));
+    assert_eq!(
+        desk.port.take_settled(),
+        [(Ticket(2), Outcome::Refused(Refusal::StoreTroubled))]
+    );
+    let again = desk.commit_by.expect("the committer is asked to come again");
+    assert!(again > desk.now.mono, "not at once: the store lacks something");
+    desk.advance(again - desk.now.mono);
+    let batch = desk.begin(false);
+    assert_eq!(batch.puts.len(), 1);
+    desk.finish(&batch);
+    assert_eq!(desk.accepted(), [1]);
 }

@@ -1,6 +1,6 @@
 //! The disk works, slowly; it fails; power goes away.
 
-use inbox_bridge::{ClientId, Store};
+use inbox_bridge::{ClientId, Trouble};
 
 use super::{Check, SECOND, World};
 
@@ -47,8 +47,7 @@ impl World {
             let Some(believed) = broker.totals(&inbox) else {
                 continue;
             };
-            let stored = self.disk.inbox(&inbox).map_err(|error| error.to_string())?;
-            let stored = stored.unwrap_or_default();
+            let stored = self.disk.holds(&inbox).map_err(|error| error.to_string())?;
             if believed != stored {
                 return Err(format!(
                     "the totals of {name} say {believed:?}, and the store holds {stored:?}"
@@ -108,6 +107,16 @@ impl World {
         Ok(())
     }
 
+    /// Reads of the store lack something for a while.
+    pub(super) fn reads_lack(&mut self) -> Check {
+        let trouble = self
+            .random
+            .pick(&[Trouble::NoDescriptors, Trouble::NoMemory, Trouble::TryAgain]);
+        let reads = self.random.pick(&[1, 2, 10]);
+        self.disk.lack(trouble, reads);
+        Ok(())
+    }
+
     pub(super) fn page_step(&mut self) -> Check {
         let Some(broker) = self.broker.as_ref() else {
             return Ok(());
@@ -126,7 +135,15 @@ impl World {
             None => match broker.fetch(&self.disk, &request) {
                 Ok(Some(page)) => self.pages.push_back((request, Some(page))),
                 Ok(None) => {}
-                Err(_trouble) => self.pages.push_back((request, None)),
+                Err(trouble) => {
+                    self.trace
+                        .say(self.clock.mono(), format_args!("a read lacks something: {trouble}"));
+                    self.pages.push_back((request, None));
+                    self.retried += 1;
+                    if !broker.counters().contains(&("reads_retried", self.retried)) {
+                        return Err("A1: a read that is tried again is not counted".into());
+                    }
+                }
             },
             Some(page) => broker.hand_over(&request, page),
         }
