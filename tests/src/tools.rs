@@ -75,6 +75,31 @@ pub fn paho(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
         .collect()
 }
 
+/// Runs a script with Node and MQTT.js, the broker's port as its first argument.
+pub fn mqttjs(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
+    let modules =
+        std::env::var_os("INBOX_TEST_MQTTJS").map_or_else(|| target().join("mqttjs/node_modules"), PathBuf::from);
+    let shown = modules.display();
+    assert!(
+        modules.join("mqtt").is_dir(),
+        "{shown}/mqtt is missing: run `cargo xtask tools`, which installs MQTT.js there"
+    );
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", modules).args(["-e", script]);
+    let output = run_with_deadline(node.arg(broker.port().to_string()).args(args));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "the MQTT.js script failed with {}: {stderr}",
+        output.status
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
 /// A tool that runs beside the test. Dropping it kills it.
 pub struct LiveTool {
     child: Child,
@@ -135,14 +160,15 @@ fn mosquitto(name: &str, broker: &Broker) -> Command {
 fn python() -> Command {
     let path = std::env::var_os("INBOX_TEST_PYTHON")
         .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-            workspace.join("target/python/bin/python")
-        });
+        .unwrap_or_else(|| target().join("python/bin/python"));
     let shown = path.display();
     assert!(
         path.is_file(),
         "{shown} is missing: run `cargo xtask tools`, which installs Paho for Python there"
     );
     Command::new(path)
+}
+
+fn target() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target")
 }

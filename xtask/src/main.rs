@@ -119,6 +119,10 @@ impl Workspace {
     }
 
     /// Python with Paho, which `tools::ensure` makes.
+    fn mqttjs(&self) -> PathBuf {
+        self.target.join("mqttjs")
+    }
+
     fn python(&self) -> PathBuf {
         self.target.join("python/bin/python")
     }

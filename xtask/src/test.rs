@@ -36,7 +36,8 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         cargo(workspace)
             .args(["nextest", "run", "--locked", "--workspace"])
             .env("INBOX_TEST_BROKER", inboxd)
-            .env("INBOX_TEST_PYTHON", workspace.python()),
+            .env("INBOX_TEST_PYTHON", workspace.python())
+            .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules")),
     )?;
     steps.run("instruction counts", || programs::run(workspace, BENCH, "counts", &[]))?;
     steps.command(

@@ -1,8 +1,8 @@
 //! The tools that the checks need, and how to get them.
 //!
 //! Debian packages are installed when we are root, as in a build container; otherwise the packages are named and it is
-//! left to whoever owns the machine. Cargo's tools and Paho for Python need no rights: they go to cargo's own directory
-//! and into the target directory.
+//! left to whoever owns the machine. Cargo's tools, Paho for Python and MQTT.js need no rights: they go to cargo's own
+//! directory and into the target directory.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,12 +11,14 @@ use crate::Workspace;
 use crate::steps::run;
 
 /// A program and the Debian package that holds it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
     ("python3", "python3"),
     ("bash", "bash"),
     ("valgrind", "valgrind"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// One of cargo's tools.
@@ -61,7 +63,8 @@ pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<()> {
     for tool in CARGO_TOOLS {
         cargo_tool(tool)?;
     }
-    paho(workspace)
+    paho(workspace)?;
+    mqttjs(workspace)
 }
 
 fn debian_packages() -> anyhow::Result<()> {
@@ -141,6 +144,23 @@ fn paho(workspace: &Workspace) -> anyhow::Result<()> {
         .args(["-m", "venv"])
         .arg(workspace.target.join("python")))?;
     run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PAHO]))
+}
+
+/// What the lock file in `tests/mqttjs` names, in the target directory; nothing of it is run while it is installed.
+fn mqttjs(workspace: &Workspace) -> anyhow::Result<()> {
+    let (from, to) = (workspace.root.join("tests/mqttjs"), workspace.mqttjs());
+    let lock = "package-lock.json";
+    let is_there = to.join("node_modules/mqtt/package.json").is_file();
+    if is_there && std::fs::read(to.join(lock)).ok() == Some(std::fs::read(from.join(lock))?) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&to)?;
+    for file in ["package.json", lock] {
+        std::fs::copy(from.join(file), to.join(file))?;
+    }
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(&to))
 }
 
 fn is_in_path(program: &str) -> bool {
