@@ -14,6 +14,9 @@ use inbox_types::{
     Age, AttachmentId, ClientId, Clock, Entry, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket, WhenFull,
 };
 
+/// What was written with QoS 0 leaves after so long, which clocks of a life reach.
+const SETTLE: Duration = Duration::from_millis(200);
+
 /// Inboxes of a life.
 pub(super) const INBOXES: usize = 3;
 
@@ -33,8 +36,17 @@ pub(super) enum Op {
         inbox: usize,
         window: u16,
     },
+    /// Over the same connection: what it has in flight is not sent again (rule 4).
+    AttachAgain {
+        inbox: usize,
+    },
     Detach {
         inbox: usize,
+    },
+    /// One of what this attachment has unacknowledged was sent with QoS 0, and is written (rule 5).
+    Written {
+        inbox: usize,
+        pick: prop::sample::Index,
     },
     /// Of what this attachment has unacknowledged.
     Ack {
@@ -89,7 +101,9 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
         24 => (inbox.clone(), 8..64_usize, ttl.clone()).prop_map(|(inbox, size, ttl)| Op::Publish { inbox, size, ttl }),
         4 => (inbox.clone(), ttl).prop_map(|(inbox, ttl)| Op::PublishQos0 { inbox, ttl }),
         5 => (inbox.clone(), 1..=5_u16).prop_map(|(inbox, window)| Op::Attach { inbox, window }),
+        3 => inbox.clone().prop_map(|inbox| Op::AttachAgain { inbox }),
         3 => inbox.clone().prop_map(|inbox| Op::Detach { inbox }),
+        6 => (inbox.clone(), index()).prop_map(|(inbox, pick)| Op::Written { inbox, pick }),
         8 => (inbox.clone(), index()).prop_map(|(inbox, pick)| Op::Ack { inbox, pick }),
         4 => (inbox.clone(), index()).prop_map(|(inbox, pick)| Op::AckLate { inbox, pick }),
         5 => inbox.clone().prop_map(|inbox| Op::AckAll { inbox }),
@@ -119,6 +133,7 @@ pub(super) fn limits() -> impl Strategy<Value = Limits> {
         when_full,
         inbox_messages_max,
         inbox_bytes_max,
+        qos0_settle: SETTLE,
         ..small()
     })
 }
@@ -175,8 +190,16 @@ impl Life {
                 self.hub.publish_qos0(&inbox_of(*inbox), message);
             }
             Op::Attach { inbox, window } => self.attach(*inbox, *window),
+            Op::AttachAgain { inbox } => self.attach_again(*inbox),
+            Op::Written { inbox, pick } => {
+                let written = pick_of(self.model.unacknowledged(*inbox), pick);
+                for seq in &written {
+                    self.model.written(*inbox, *seq, self.clock.now().mono);
+                }
+                self.hub.written(&inbox_of(*inbox), &written);
+            }
             Op::Detach { inbox } => {
-                if let Some(attachment) = self.model.detached(*inbox) {
+                if let Some(attachment) = self.model.detached(*inbox, self.clock.now().mono) {
                     self.hub.detach(&inbox_of(*inbox), attachment);
                 }
             }
@@ -184,7 +207,7 @@ impl Life {
             Op::AckLate { inbox, pick } => self.acknowledge(*inbox, pick_of(self.model.ever_delivered(*inbox), pick)),
             Op::AckAll { inbox } => self.acknowledge(*inbox, self.model.unacknowledged(*inbox)),
             Op::Skip { inbox, pick } => {
-                for seq in pick_of(self.model.unacknowledged(*inbox), pick) {
+                for seq in pick_of(self.model.unsent(*inbox), pick) {
                     self.model.skipped(*inbox, seq);
                     self.hub.skip(&inbox_of(*inbox), seq);
                 }
@@ -278,10 +301,24 @@ impl Life {
     }
 
     fn attach(&mut self, inbox: usize, window: u16) {
+        self.attach_over(inbox, window, &[]);
+    }
+
+    /// With QoS 1 or 2, what is in flight stays in flight. A connection keeps its window.
+    fn attach_again(&mut self, inbox: usize) {
+        if let Some(window) = self.model.window(inbox) {
+            let in_flight = self.model.unacknowledged(inbox);
+            self.attach_over(inbox, window, &in_flight);
+        }
+    }
+
+    fn attach_over(&mut self, inbox: usize, window: u16, in_flight: &[Seq]) {
         // Deliveries come before the number of the attachment is known to the caller.
         let next = AttachmentId(self.hub.attachments.load(std::sync::atomic::Ordering::Relaxed));
-        self.model.attached(inbox, next, window);
-        let attachment = self.hub.attach(&self.inboxes[inbox], self.port.clone(), window);
+        // Over the same port: what was written settles as before.
+        self.model.attached(inbox, next, window, in_flight);
+        let inbox = &self.inboxes[inbox];
+        let attachment = self.hub.attach_again(inbox, self.port.clone(), window, in_flight);
         assert_eq!(attachment, next);
     }
 
@@ -310,7 +347,7 @@ impl Life {
         if let Some((pending, Some(written))) = self.pending.take() {
             let removals = pending.batch().removals.clone();
             if written.is_ok() {
-                self.model.removed(&removals);
+                self.model.removed(&removals, self.clock.now().mono)?;
             }
             let round = self.hub.finish_commit(pending, written);
             check(round.is_ok(), || "a commit that was written failed".into())?;
@@ -344,6 +381,10 @@ impl Life {
             self.look()?;
             if !wrote && !listed(self) {
                 return self.model.settled(&self.store);
+            }
+            if !wrote && self.model.is_settling() {
+                // The committer comes again when it has settled.
+                self.clock.advance(SETTLE);
             }
         }
         Err(TestCaseError::fail("there is always more to commit"))

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the model says what the mailbox must prove")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::test_runner::TestCaseError;
 
@@ -26,6 +27,8 @@ struct Sent {
     deliveries: u64,
     /// Its client has it, or somebody was told that it left.
     gone: bool,
+    /// It was written with QoS 0 then, and may leave when it has settled: until it comes again, it is there or not.
+    written: Option<Duration>,
     /// Its removal is durable.
     removed: bool,
     /// It was published by this run, or found in the store when it began.
@@ -40,6 +43,8 @@ struct Attached {
     last: Seq,
     unacknowledged: BTreeSet<Seq>,
     delivered: BTreeSet<Seq>,
+    /// On its connection already when it began.
+    carried: BTreeSet<Seq>,
 }
 
 pub(super) struct Model {
@@ -102,24 +107,60 @@ impl Model {
             seq: None,
             deliveries: 0,
             gone: false,
+            written: None,
             removed: false,
             here: true,
         });
         self.sent.len() as u64 - 1
     }
 
-    pub(super) fn attached(&mut self, inbox: usize, id: AttachmentId, window: u16) {
+    /// A reader that has `in_flight` over the same connection.
+    pub(super) fn attached(&mut self, inbox: usize, id: AttachmentId, window: u16, in_flight: &[Seq]) {
         self.readers[inbox] = Some(Attached {
             id,
             window: window.into(),
             last: Seq::ZERO,
-            unacknowledged: BTreeSet::new(),
-            delivered: BTreeSet::new(),
+            unacknowledged: in_flight.iter().copied().collect(),
+            delivered: in_flight.iter().copied().collect(),
+            carried: in_flight.iter().copied().collect(),
         });
     }
 
-    pub(super) fn detached(&mut self, inbox: usize) -> Option<AttachmentId> {
+    /// That of the present reader.
+    pub(super) fn window(&self, inbox: usize) -> Option<u16> {
+        let reader = self.readers[inbox].as_ref()?;
+        u16::try_from(reader.window).ok()
+    }
+
+    /// What was written and has not settled stays, and comes again (rule 5).
+    pub(super) fn detached(&mut self, inbox: usize, now: Duration) -> Option<AttachmentId> {
+        let stays = |written: &Duration| !self.may_settle(*written, now);
+        let staying: Vec<_> = (0..self.sent.len())
+            .filter(|at| self.sent[*at].inbox == inbox && self.sent[*at].written.as_ref().is_some_and(stays))
+            .collect();
+        for at in staying {
+            self.sent[at].written = None;
+        }
         self.readers[inbox].take().map(|reader| reader.id)
+    }
+
+    /// Its reader was sent this with QoS 0.
+    pub(super) fn written(&mut self, inbox: usize, seq: Seq, now: Duration) {
+        let sent = &mut self.sent[self.seqs[&seq] as usize];
+        if !sent.gone {
+            sent.written = Some(now);
+        }
+        self.skipped(inbox, seq);
+    }
+
+    pub(super) fn is_settling(&self) -> bool {
+        self.sent.iter().any(|sent| sent.here && sent.written.is_some())
+    }
+
+    /// Whether what was written at that time may leave: when it has settled, or at any time to make room.
+    fn may_settle(&self, written: Duration, now: Duration) -> bool {
+        let is_roomy = self.limits.inbox_messages_max >= 100_000 && self.limits.inbox_bytes_max >= 1 << 20;
+        !is_roomy || now >= written + self.limits.qos0_settle
     }
 
     /// What the present reader of an inbox has not acknowledged.
@@ -128,8 +169,16 @@ impl Model {
         reader.flat_map(|reader| &reader.unacknowledged).copied().collect()
     }
 
+    /// Of these, those that its session may find too large: they were not sent over its connection before.
+    pub(super) fn unsent(&self, inbox: usize) -> Vec<Seq> {
+        let reader = self.readers[inbox].iter();
+        let unsent = reader.flat_map(|reader| reader.unacknowledged.difference(&reader.carried));
+        unsent.copied().collect()
+    }
+
     pub(super) fn ever_delivered(&self, inbox: usize) -> Vec<Seq> {
-        self.ever[inbox].iter().copied().collect()
+        let acknowledges = |seq: &Seq| self.sent[self.seqs[seq] as usize].written.is_none();
+        self.ever[inbox].iter().copied().filter(acknowledges).collect()
     }
 
     pub(super) fn acknowledged(&mut self, inbox: usize, seq: Seq) {
@@ -145,11 +194,17 @@ impl Model {
     }
 
     /// These removals are durable.
-    pub(super) fn removed(&mut self, removals: &[(ClientId, Seq)]) {
+    pub(super) fn removed(&mut self, removals: &[(ClientId, Seq)], now: Duration) -> Result<(), TestCaseError> {
         for (_, seq) in removals {
-            let ticket = self.seqs[seq];
-            self.sent[ticket as usize].removed = true;
+            let ticket = self.seqs[seq] as usize;
+            let sent = &self.sent[ticket];
+            let may_leave = sent.gone || sent.written.is_none_or(|written| self.may_settle(written, now));
+            check(may_leave, || {
+                format!("left before it settled: message {ticket}: {sent:?}")
+            })?;
+            self.sent[ticket].removed = true;
         }
+        Ok(())
     }
 
     /// Rules 4, 6 and 9, and the window.
@@ -189,8 +244,11 @@ impl Model {
                 format!("delivered again without DUP: {it}")
             })?;
             sent.deliveries += 1;
+            sent.written = None;
             reader.last = seq;
-            reader.delivered.insert(seq);
+            check(reader.delivered.insert(seq), || {
+                format!("delivered again over the same connection: {it}")
+            })?;
             if sent.qos == Qos::AtMostOnce {
                 self.qos0.delivered += 1;
                 check(sent.deliveries == 1, || format!("QoS 0 delivered twice: {it}"))?;
@@ -249,7 +307,7 @@ impl Model {
             match &outcome {
                 Outcome::Accepted(proof) => {
                     let durable = store.crash_image();
-                    let is_safe = sent.gone || self.holds(&durable, sent.inbox, proof.seq());
+                    let is_safe = sent.gone || sent.written.is_some() || self.holds(&durable, sent.inbox, proof.seq());
                     check(is_safe, || format!("accepted, not stored and not acknowledged: {it}"))?;
                 }
                 Outcome::Refused(Refusal::InboxFull) => self.is_full(ticket, store)?,
@@ -268,7 +326,7 @@ impl Model {
     /// Nothing waits.
     pub(super) fn settled(&self, store: &MemoryStore) -> Result<(), TestCaseError> {
         self.all_have_outcomes()?;
-        for (ticket, sent) in self.stored().filter(|(_, sent)| sent.here) {
+        for (ticket, sent) in self.stored().filter(|(_, sent)| sent.here && sent.written.is_none()) {
             let is_there = sent.seq.is_some_and(|seq| self.holds(store, sent.inbox, seq));
             let should = sent.is_present();
             check(is_there == should, || {
@@ -276,7 +334,7 @@ impl Model {
             })?;
         }
         for inbox in 0..self.inboxes.len() {
-            let (messages, bytes) = self.count(inbox, Sent::is_present);
+            let (messages, bytes) = self.count(inbox, |sent| sent.is_present() && sent.written.is_none());
             let (found_messages, found_bytes) = self.found[inbox];
             let fits = messages <= self.limits.inbox_messages_max.max(found_messages)
                 && bytes <= self.limits.inbox_bytes_max.max(found_bytes);
@@ -301,7 +359,7 @@ impl Model {
     pub(super) fn attached_have_all(&self, now: Now) -> Result<(), TestCaseError> {
         for (ticket, sent) in self
             .stored()
-            .filter(|(_, sent)| sent.is_present() && sent.expires_at > age(now))
+            .filter(|(_, sent)| sent.is_present() && sent.written.is_none() && sent.expires_at > age(now))
         {
             if let Some(reader) = &self.readers[sent.inbox] {
                 let has = sent.seq.is_some_and(|seq| reader.delivered.contains(&seq));
@@ -345,14 +403,15 @@ impl Model {
         for (ticket, sent) in self.sent.iter_mut().enumerate() {
             let is_found = found.contains(&(ticket as u64));
             let it = format!("message {ticket}: {sent:?}");
-            let promised = sent.here && matches!(sent.outcome, Some(Outcome::Accepted(_))) && !sent.gone;
+            let promised =
+                sent.here && matches!(sent.outcome, Some(Outcome::Accepted(_))) && !sent.gone && sent.written.is_none();
             check(is_found || !promised, || format!("lost in a crash: {it}"))?;
             check(!is_found || !sent.removed, || format!("back after its removal: {it}"))?;
             check(!is_found || sent.here, || format!("back from an earlier run: {it}"))?;
             sent.here = is_found;
             if is_found {
                 // Found, it is as good as accepted; an acknowledgement that was not durable is forgotten (rule 7).
-                sent.gone = false;
+                (sent.gone, sent.written) = (false, None);
                 if let Some(seq) = sent
                     .seq
                     .filter(|_| sent.outcome.is_none() || matches!(sent.outcome, Some(Outcome::Refused(_))))
