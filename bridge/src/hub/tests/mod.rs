@@ -4,5 +4,6 @@ mod events;
 pub(crate) mod kit;
 mod life;
 mod model;
+mod notices;
 mod property;
 mod steps;
