@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, error, warn};
 
 use super::audience::Audience;
-use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Found, batch_cost};
+use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Routed, batch_cost};
 use super::retained::Retained;
 use super::subscriptions::Subscriptions;
 use super::{AgeSource, Command, Counters, OrdinaryMessage, RouterOptions, Subscribe};
@@ -36,7 +36,7 @@ pub(super) struct Adapter {
     /// What the next batch will be, and what it costs.
     burst: Vec<(Arc<OrdinaryMessage>, OwnedSemaphorePermit)>,
     burst_cost: usize,
-    found: Found,
+    found: Routed,
 }
 
 /// No router can be started.
@@ -58,7 +58,7 @@ impl Adapter {
             counters,
             burst: Vec::new(),
             burst_cost: 0,
-            found: Found::default(),
+            found: Routed::default(),
         }
     }
 

@@ -86,7 +86,7 @@ pub(super) struct Match {
 
 /// What routing a batch found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Routed {
     /// In no particular order.
     pub(super) matches: Vec<Match>,
     /// Messages that a filter's log dropped before they were read.
@@ -98,7 +98,7 @@ pub(super) struct Engine {
     id: usize,
     tx: LinkTx,
     rx: LinkRx,
-    filters: Vec<Log>,
+    filters: Vec<FilterLog>,
     /// Filters that the router was told since the last batch.
     new_filters: usize,
     /// The router's name of each topic, shared with its logs.
@@ -113,7 +113,7 @@ pub(super) struct Engine {
 
 /// What we know of the router's log of one filter.
 #[derive(Debug, Default)]
-struct Log {
+struct FilterLog {
     /// The offset of the next message that it forwards.
     next_offset: u64,
     logged: usize,
@@ -177,7 +177,7 @@ impl Engine {
 
     /// Tells the router a filter, whose index is the next one. It must be told only once.
     pub(super) fn subscribe(&mut self, filter: &str) -> Result<(), EngineError> {
-        self.filters.push(Log::default());
+        self.filters.push(FilterLog::default());
         let filter = Filter {
             path: router_name(filter),
             qos: QoS::AtMostOnce,
@@ -201,7 +201,7 @@ impl Engine {
         self.new_filters += 1;
         if self.new_filters >= NEW_FILTERS_MAX {
             self.ping()?;
-            self.finish(0, &mut Found::default())?;
+            self.finish(0, &mut Routed::default())?;
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Engine {
     pub(super) fn route<'a>(
         &mut self,
         topics: impl ExactSizeIterator<Item = &'a Arc<str>>,
-        found: &mut Found,
+        found: &mut Routed,
     ) -> Result<(), EngineError> {
         let first_token = self.next_token;
         self.next_token += topics.len() as u64;
@@ -274,10 +274,10 @@ impl Engine {
     }
 
     /// Reads until the router has nothing more to say about the batch. A ping is under way.
-    fn finish(&mut self, first_token: u64, found: &mut Found) -> Result<(), EngineError> {
+    fn finish(&mut self, first_token: u64, found: &mut Routed) -> Result<(), EngineError> {
         let mut rounds = 0;
         loop {
-            let round = self.read_round(first_token, found)?;
+            let round = self.read_news(first_token, found)?;
             rounds += 1;
             // What comes before the first answer may be from before the batch reached the router.
             if rounds > 1 && !round.stalled && round.filters + self.new_filters <= SERVED_REQUESTS {
@@ -289,9 +289,9 @@ impl Engine {
     }
 
     /// Reads up to the answer to the ping that is under way.
-    fn read_round(&mut self, first_token: u64, found: &mut Found) -> Result<Round, EngineError> {
+    fn read_news(&mut self, first_token: u64, found: &mut Routed) -> Result<News, EngineError> {
         let deadline = Instant::now() + SILENCE_MAX;
-        let mut round = Round::default();
+        let mut round = News::default();
         let mut last = None;
         loop {
             let notification = self.rx.recv_deadline(deadline).map_err(|error| match error {
@@ -320,7 +320,7 @@ impl Engine {
     }
 
     /// Notes one forward; returns its filter.
-    fn record(&mut self, forward: &Forward, first_token: u64, found: &mut Found) -> Option<FilterIndex> {
+    fn record(&mut self, forward: &Forward, first_token: u64, found: &mut Routed) -> Option<FilterIndex> {
         let identifier = forward.properties.as_ref()?.subscription_identifiers.first()?;
         let index = identifier.checked_sub(1)?;
         let filter = FilterIndex(u32::try_from(index).ok()?);
@@ -349,7 +349,7 @@ impl Engine {
 
 /// What came between two answers to pings.
 #[derive(Debug, Default)]
-struct Round {
+struct News {
     /// How often the filter changed from one forward to the next: at least the number of filters with news.
     filters: usize,
     /// The router stopped serving the link until we said that we are ready.

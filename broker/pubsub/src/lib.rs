@@ -7,7 +7,7 @@
 //! sessions ──Command──▶ queue ──▶ adapter thread ──topic + token───▶ rumqttd's router (one link, its own thread)
 //!                                   │    ▲                               │
 //!                                   │    └──── filter + token ───────────┘
-//!                                   └──Delivery──▶ Sink of each subscribed session
+//!                                   └──OrdinaryDelivery──▶ Sink of each subscribed session
 //! ```
 //!
 //! **Promise.** Commands take effect in the order in which the calls returned. Every message that [`Router::publish`]
@@ -85,7 +85,7 @@ pub struct OrdinaryMessage {
 
 /// One message for one subscription of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub struct OrdinaryDelivery {
     /// The number that the session gave to [`Router::subscribe`].
     pub subscription: u32,
     /// The message.
@@ -99,7 +99,7 @@ pub struct Delivery {
 pub trait Sink: Send + Sync {
     /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped. A batch with retained messages
     /// may be as long as [`RouterOptions::retained_messages_max`].
-    fn deliver(&self, batch: &mut Vec<Delivery>);
+    fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>);
     /// The router lost this many messages for this session: an overflow that happened before the sink's own queue.
     fn lost(&self, messages: u64);
     /// Whether the client is connected: shared subscriptions prefer such members.

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::audience::Audience;
 use filter::Filter;
 
-use super::{Delivery, OrdinaryMessage, Orphan, SessionKey, Sink, SubscribeError};
+use super::{OrdinaryDelivery, OrdinaryMessage, Orphan, SessionKey, Sink, SubscribeError};
 
 /// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a burst meets very many
 /// subscribers.
@@ -36,13 +36,13 @@ pub(super) struct Subscriptions {
     live_max: usize,
     /// The names of those that are live.
     audience: Arc<Audience>,
-    sessions: Vec<Option<Session>>,
+    sessions: Vec<Option<Subscriber>>,
     by_key: HashMap<SessionKey, Slot>,
     free: Vec<Slot>,
     /// Sessions with gathered deliveries, in the order of their first one.
     touched: Vec<Slot>,
     gathered: usize,
-    spare: Vec<Vec<Delivery>>,
+    spare: Vec<Vec<OrdinaryDelivery>>,
     unused_matches: u64,
 }
 
@@ -50,10 +50,10 @@ pub(super) struct Subscriptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot(u32);
 
-struct Session {
+struct Subscriber {
     sink: Arc<dyn Sink>,
     subscriptions: HashMap<u32, Place>,
-    gathered: Vec<Delivery>,
+    gathered: Vec<OrdinaryDelivery>,
 }
 
 /// Where a subscription is listed. Names, because indexes change when the table is compacted.
@@ -195,7 +195,7 @@ impl Subscriptions {
         else {
             return;
         };
-        let retained = |message| Delivery {
+        let retained = |message| OrdinaryDelivery {
             subscription,
             message,
             retained: true,
@@ -292,7 +292,7 @@ impl Subscriptions {
         self.filters.get(index.0 as usize)
     }
 
-    fn session_mut(&mut self, slot: Slot) -> Option<&mut Session> {
+    fn session_mut(&mut self, slot: Slot) -> Option<&mut Subscriber> {
         self.sessions.get_mut(slot.0 as usize).and_then(Option::as_mut)
     }
 
@@ -315,7 +315,7 @@ impl Subscriptions {
             }
             return slot;
         }
-        let entry = Some(Session {
+        let entry = Some(Subscriber {
             sink,
             subscriptions: HashMap::new(),
             gathered: Vec::new(),
@@ -351,20 +351,20 @@ impl Subscriptions {
     }
 }
 
-impl Session {
+impl Subscriber {
     /// Gathers a message for `member`, which is of this session.
     fn gather(
         &mut self,
         member: Member,
         message: &Arc<OrdinaryMessage>,
         touched: &mut Vec<Slot>,
-        spare: &mut Vec<Vec<Delivery>>,
+        spare: &mut Vec<Vec<OrdinaryDelivery>>,
     ) {
         if self.gathered.is_empty() {
             touched.push(member.slot);
             self.gathered = spare.pop().unwrap_or_default();
         }
-        self.gathered.push(Delivery {
+        self.gathered.push(OrdinaryDelivery {
             subscription: member.subscription,
             message: Arc::clone(message),
             retained: false,

@@ -38,13 +38,13 @@ fn retained(topic: &str, payload: &str) -> OrdinaryMessage {
 /// Remembers what it was given.
 #[derive(Default)]
 pub(super) struct Recorder {
-    deliveries: Mutex<Vec<Delivery>>,
+    deliveries: Mutex<Vec<OrdinaryDelivery>>,
     lost: AtomicU64,
     offline: AtomicBool,
 }
 
 impl Sink for Recorder {
-    fn deliver(&self, batch: &mut Vec<Delivery>) {
+    fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) {
         self.deliveries.lock().append(batch);
     }
 
@@ -58,13 +58,13 @@ impl Sink for Recorder {
 }
 
 impl Recorder {
-    pub(super) fn take(&self) -> Vec<Delivery> {
+    pub(super) fn take(&self) -> Vec<OrdinaryDelivery> {
         std::mem::take(&mut *self.deliveries.lock())
     }
 
     /// `subscription topic payload`, and ` R` for retained ones.
     pub(super) fn taken(&self) -> Vec<String> {
-        let text = |d: &Delivery| {
+        let text = |d: &OrdinaryDelivery| {
             let payload = String::from_utf8_lossy(&d.message.payload);
             format!(
                 "{} {} {payload}{}",

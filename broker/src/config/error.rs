@@ -9,7 +9,7 @@ use super::wrong_value::WrongValue;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SetBy {
     /// Nobody set it.
     Default,
     /// A configuration file.
@@ -20,13 +20,13 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SetBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Default => f.write_str("the defaults"),
-            Origin::File(path) => write!(f, "{}", path.display()),
-            Origin::Variable(name) => write!(f, "environment variable {name}"),
-            Origin::Flag(name) => write!(f, "flag {name}"),
+            SetBy::Default => f.write_str("the defaults"),
+            SetBy::File(path) => write!(f, "{}", path.display()),
+            SetBy::Variable(name) => write!(f, "environment variable {name}"),
+            SetBy::Flag(name) => write!(f, "flag {name}"),
         }
     }
 }
@@ -60,7 +60,7 @@ pub enum ConfigError {
         /// The key as it was written, with dots between levels.
         key: String,
         /// Who set it.
-        origin: Origin,
+        origin: SetBy,
         /// The nearest known key, and how to write it there.
         hint: String,
     },
@@ -72,7 +72,7 @@ pub enum ConfigError {
         /// The value as it was written.
         value: String,
         /// Who set it.
-        origin: Origin,
+        origin: SetBy,
         /// Why: what is allowed instead, with range, unit and an example.
         #[source]
         why: WrongValue,
@@ -91,7 +91,7 @@ pub enum ConfigError {
         /// The address.
         listen: SocketAddr,
         /// Who set it.
-        origin: Origin,
+        origin: SetBy,
     },
     /// The environment holds what is not text.
     #[error("environment variable {name} is not UTF-8; unset it or give it a value that is")]
@@ -143,7 +143,7 @@ pub struct Setting {
     /// Its value.
     pub value: String,
     /// Who set it.
-    pub origin: Origin,
+    pub origin: SetBy,
 }
 
 impl fmt::Display for Setting {

@@ -13,7 +13,7 @@ use super::kind::{Kind, Raw};
 use super::quantity::format_size;
 use super::service_variables::is_service_variable;
 use super::wrong_value::WrongValue;
-use super::{Config, ConfigError, LogFormat, Origin, keys};
+use super::{Config, ConfigError, LogFormat, SetBy, keys};
 
 /// What all our environment variables begin with.
 const VARIABLE_PREFIX: &str = "INBOXD_";
@@ -38,7 +38,7 @@ pub struct Overrides {
 /// Values by key, with who set each.
 #[derive(Debug, Default)]
 struct Layers {
-    values: BTreeMap<String, (Raw, Origin)>,
+    values: BTreeMap<String, (Raw, SetBy)>,
 }
 
 impl Config {
@@ -88,7 +88,7 @@ impl Layers {
             .map_err(|error| syntax_error(path, &text, error))?;
         let mut flat = BTreeMap::new();
         flatten("", table, &mut flat);
-        self.add(flat, false, |_| Origin::File(path.to_owned()))
+        self.add(flat, false, |_| SetBy::File(path.to_owned()))
     }
 
     fn add_environment(
@@ -120,7 +120,7 @@ impl Layers {
                 name: error.to_string(),
             })?;
         let flat = flat.into_iter().map(|(key, value)| (key, value.kind)).collect();
-        self.add(flat, true, |key| Origin::Variable(variable(key)))
+        self.add(flat, true, |key| SetBy::Variable(variable(key)))
     }
 
     fn add_overrides(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
@@ -128,7 +128,7 @@ impl Layers {
             let text = data_dir.to_str().ok_or_else(|| ConfigError::Value {
                 key: keys::DATA_DIR,
                 value: format!("{data_dir:?}"),
-                origin: Origin::Flag("--data"),
+                origin: SetBy::Flag("--data"),
                 why: WrongValue::PathNotUtf8,
             })?;
             self.set(keys::DATA_DIR, text.to_owned(), "--data");
@@ -153,7 +153,7 @@ impl Layers {
             value: ValueKind::String(text),
             untyped: true,
         };
-        self.values.insert(key.to_owned(), (raw, Origin::Flag(flag)));
+        self.values.insert(key.to_owned(), (raw, SetBy::Flag(flag)));
     }
 
     /// Puts one layer over those before it, unless it has a key that nobody knows.
@@ -161,7 +161,7 @@ impl Layers {
         &mut self,
         flat: BTreeMap<String, ValueKind>,
         untyped: bool,
-        origin: impl Fn(&str) -> Origin,
+        origin: impl Fn(&str) -> SetBy,
     ) -> Result<(), ConfigError> {
         let known = Config::keys();
         for (key, value) in flat {
@@ -180,10 +180,10 @@ impl Layers {
         Ok(())
     }
 
-    fn origin(&self, key: &str) -> Origin {
+    fn origin(&self, key: &str) -> SetBy {
         self.values
             .get(key)
-            .map_or(Origin::Default, |(_, origin)| origin.clone())
+            .map_or(SetBy::Default, |(_, origin)| origin.clone())
     }
 
     fn setting(&self, key: &'static str, value: String) -> Setting {
@@ -273,7 +273,7 @@ fn upper_only(name: &str) -> Result<&str, ConfigError> {
     }
     Err(ConfigError::UnknownKey {
         key: name.trim_start_matches(VARIABLE_PREFIX).to_owned(),
-        origin: Origin::Variable(name.to_owned()),
+        origin: SetBy::Variable(name.to_owned()),
         hint: format!("variables are written in capitals: {upper}"),
     })
 }
@@ -296,7 +296,7 @@ fn flatten(path: &str, table: Map<String, Value>, into: &mut BTreeMap<String, Va
     }
 }
 
-fn unknown(key: String, is_section: bool, origin: impl Fn(&str) -> Origin, known: &[&'static str]) -> ConfigError {
+fn unknown(key: String, is_section: bool, origin: impl Fn(&str) -> SetBy, known: &[&'static str]) -> ConfigError {
     let origin = origin(&key);
     let hint = if is_section {
         format!(
@@ -306,7 +306,7 @@ fn unknown(key: String, is_section: bool, origin: impl Fn(&str) -> Origin, known
     } else {
         let nearest = nearest(&key, known);
         match origin {
-            Origin::Variable(_) => format!("the nearest is {}", variable(nearest)),
+            SetBy::Variable(_) => format!("the nearest is {}", variable(nearest)),
             _ => format!("the nearest is {nearest}"),
         }
     };

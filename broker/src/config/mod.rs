@@ -29,7 +29,7 @@ use inbox_bridge::{CheckpointOptions, Limits, Sizes, WhenFull};
 pub use budget::MemoryShares;
 pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
-pub use error::{ConfigError, Misfit, Origin, Setting};
+pub use error::{ConfigError, Misfit, SetBy, Setting};
 pub use inbox_bridge::Engine;
 pub use listeners::NamedListener;
 pub use load::Overrides;

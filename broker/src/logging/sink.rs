@@ -25,9 +25,9 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// The way of records to standard error.
 #[derive(Clone)]
-pub(super) struct Sink(Arc<Shared>);
+pub(super) struct Sink(Arc<Spool>);
 
-struct Shared {
+struct Spool {
     waiting: Mutex<Waiting>,
     /// Records came, or all of them are written.
     changed: Condvar,
@@ -49,7 +49,7 @@ struct Waiting {
 impl Sink {
     /// Begins to write to `out`.
     pub(super) fn start(line: Line, out: impl Write + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Spool {
             waiting: Mutex::default(),
             changed: Condvar::new(),
             line,
@@ -113,7 +113,7 @@ impl Waiting {
     }
 }
 
-impl Shared {
+impl Spool {
     fn write_for_ever(&self, mut out: impl Write) {
         // Half a record may stand at the end of the output: the next one begins a line of its own.
         let mut is_broken_off = false;

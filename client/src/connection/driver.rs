@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, warn};
 
-use super::link::Link;
+use super::link::Line;
 use crate::message::{Acknowledge, Acknowledgement, Message};
 use crate::receipt::{Refusal, Refused, SendError};
 
@@ -52,7 +52,7 @@ type FirstOutcome = Option<Result<(), ConnectError>>;
 
 /// The task that drives the connection.
 pub(super) struct Driver {
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<Line>,
     pub(super) events: EventLoop,
     pub(super) client_id: String,
     pub(super) messages: mpsc::Sender<Message>,

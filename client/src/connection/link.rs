@@ -13,7 +13,7 @@ use crate::receipt::SendError;
 
 /// What sending and acknowledging share with the task that drives the connection.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Line {
     pub(super) client: AsyncClient,
     /// A plain lock: held for a few instructions, never across an await, and it keeps the order of the requests the
     /// order of [`State::unsent`].
@@ -41,9 +41,9 @@ pub(super) struct Waiting {
     pub(super) _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
-impl Link {
+impl Line {
     pub(super) fn new(client: AsyncClient) -> Self {
-        Link {
+        Line {
             client,
             state: Mutex::default(),
         }
@@ -55,7 +55,7 @@ impl Link {
     }
 }
 
-impl Acknowledge for Link {
+impl Acknowledge for Line {
     fn acknowledge(&self, connection: u64, packet_id: u16) -> Result<(), AckError> {
         let state = self.lock();
         if !state.connected || state.connection != connection {

@@ -26,7 +26,7 @@ use crate::message::Messages;
 use crate::receipt::{Receipt, SendError};
 use driver::Driver;
 pub use driver::{ConnectError, Unreachable};
-use link::{Link, Waiting};
+use link::{Line, Waiting};
 
 /// Publishes without their PUBACK, and deliveries without our acknowledgement: each at most this many.
 const IN_FLIGHT_MAX: u16 = 100;
@@ -67,7 +67,7 @@ impl InboxClientOptions {
 /// come again. [`InboxClient::close`] sends them first.
 #[derive(Debug)]
 pub struct InboxClient {
-    link: Arc<Link>,
+    link: Arc<Line>,
     /// A permit for each publish without an answer.
     window: Arc<Semaphore>,
     task: JoinHandle<()>,
@@ -94,7 +94,7 @@ impl InboxClient {
             .set_outgoing_inflight_upper_limit(2 * IN_FLIGHT_MAX)
             .set_max_packet_size(Some(options.packet_bytes_max));
         let (client, events) = AsyncClient::new(mqtt, REQUESTS_MAX);
-        let link = Arc::new(Link::new(client));
+        let link = Arc::new(Line::new(client));
         // The window of deliveries bounds it as well: what is in here is not acknowledged.
         let (messages, receiver) = mpsc::channel(usize::from(IN_FLIGHT_MAX));
         let (first, mut outcome) = watch::channel(None);

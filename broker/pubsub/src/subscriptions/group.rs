@@ -1,6 +1,6 @@
 //! Whose turn it is in a shared subscription.
 
-use super::{Member, Session, Slot};
+use super::{Member, Slot, Subscriber};
 
 /// A shared subscription: each message goes to one member (MQTT 5, section 4.8.2).
 pub(super) struct Group {
@@ -12,7 +12,7 @@ pub(super) struct Group {
 
 impl Group {
     /// The next member whose client is connected, else the next one.
-    pub(super) fn choose(&mut self, sessions: &[Option<Session>]) -> Option<Member> {
+    pub(super) fn choose(&mut self, sessions: &[Option<Subscriber>]) -> Option<Member> {
         let count = self.members.len();
         let is_online = |member: &Member| {
             sessions

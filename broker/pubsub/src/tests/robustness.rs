@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::super::engine::{Engine, Found};
+use super::super::engine::{Engine, Routed};
 use super::super::subscriptions::{FilterIndex, Subscriptions};
 use super::super::topic::{matches, router_name};
 use super::*;
@@ -191,7 +191,7 @@ async fn shutdown_delivers_first_and_refuses_afterwards() {
 fn messages_lost_in_a_log_are_counted() {
     let mut engine = Engine::start_sized(["l/#", "l/+", "other"].into_iter(), 1_000, 1_024).unwrap();
     let topic: Arc<str> = "l/x".into();
-    let mut found = Found::default();
+    let mut found = Routed::default();
     engine.route(std::iter::repeat_n(&topic, 10), &mut found).unwrap();
     assert_eq!((found.matches.len(), found.lost.len()), (20, 0));
     found.matches.clear();
@@ -290,7 +290,7 @@ async fn random_traffic_matches_a_plain_model() {
         setup.settle().await;
         for (session, sink) in sinks.iter().enumerate() {
             let mut got = sink.take();
-            let step = |d: &Delivery| String::from_utf8_lossy(&d.message.payload).parse::<u32>().unwrap();
+            let step = |d: &OrdinaryDelivery| String::from_utf8_lossy(&d.message.payload).parse::<u32>().unwrap();
             assert!(
                 got.is_sorted_by_key(step),
                 "seed {seed}, session {session}: out of order"

@@ -28,7 +28,7 @@ pub(super) struct Outgoing {
     /// Ordinary messages go first this time: neither they nor mail can keep the other waiting for ever.
     pub(super) ordinary_first: bool,
     pub(super) mail: Vec<(AttachmentId, Delivery)>,
-    pub(super) ordinary: Vec<pubsub::Delivery>,
+    pub(super) ordinary: Vec<pubsub::OrdinaryDelivery>,
 }
 
 #[derive(Debug)]

@@ -231,7 +231,7 @@ impl Session {
         taken
     }
 
-    fn send_ordinary(&mut self, delivery: &pubsub::Delivery, age: Age) {
+    fn send_ordinary(&mut self, delivery: &pubsub::OrdinaryDelivery, age: Age) {
         let Some(subscription) = self.subscriptions.get(delivery.subscription) else {
             return;
         };
@@ -274,7 +274,7 @@ impl Session {
     }
 }
 
-fn as_subscribed(subscription: &Subscription, delivery: &pubsub::Delivery) -> Ordinary {
+fn as_subscribed(subscription: &Subscription, delivery: &pubsub::OrdinaryDelivery) -> Ordinary {
     let message = &delivery.message;
     Ordinary {
         message: message.clone(),

@@ -51,7 +51,7 @@ struct Waiting {
     unwritten: usize,
     /// Those of `mail` with QoS 0.
     mail_qos0: usize,
-    ordinary: VecDeque<pubsub::Delivery>,
+    ordinary: VecDeque<pubsub::OrdinaryDelivery>,
     /// Those of `ordinary` that come from the retained messages.
     retained: usize,
     /// The sum of the sizes of the others.
@@ -237,7 +237,7 @@ impl Outbox {
     }
 
     /// The next ordinary messages, likewise, and how many had to be dropped since the last call.
-    pub fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<pubsub::Delivery>) -> u64 {
+    pub fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<pubsub::OrdinaryDelivery>) -> u64 {
         let mut state = self.state.lock();
         take(
             &mut state.ordinary,
@@ -256,7 +256,7 @@ impl Outbox {
     }
 
     /// All ordinary messages, of a session that has ended.
-    pub(crate) fn take_all_ordinary(&self) -> VecDeque<pubsub::Delivery> {
+    pub(crate) fn take_all_ordinary(&self) -> VecDeque<pubsub::OrdinaryDelivery> {
         let mut state = self.state.lock();
         state.retained = 0;
         std::mem::take(&mut state.ordinary)
@@ -317,7 +317,7 @@ impl Port for Outbox {
 }
 
 impl Sink for Outbox {
-    fn deliver(&self, batch: &mut Vec<pubsub::Delivery>) {
+    fn deliver(&self, batch: &mut Vec<pubsub::OrdinaryDelivery>) {
         let online = self.online();
         self.wake(|state| {
             // A subscription gets its retained messages whole: their number is limited where they are kept.

@@ -156,7 +156,7 @@ impl Subscriptions {
 }
 
 /// Whether a message waits for a client that is away: those with QoS 0 do not, on either side (MQTT 5, section 4.1).
-pub(super) fn outlives_connection(delivery: &pubsub::Delivery) -> bool {
+pub(super) fn outlives_connection(delivery: &pubsub::OrdinaryDelivery) -> bool {
     delivery.subscription & ((1 << QOS_BITS) - 1) != 0 && delivery.message.qos != Qos::AtMostOnce
 }
 

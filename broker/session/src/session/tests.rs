@@ -255,7 +255,7 @@ impl Client<'_> {
     /// The router delivers `message` to the newest subscription.
     fn deliver(&self, message: OrdinaryMessage, retained: bool) {
         let subscription = self.subscriptions.last().unwrap().0;
-        let mut batch = vec![pubsub::Delivery {
+        let mut batch = vec![pubsub::OrdinaryDelivery {
             subscription,
             message: Arc::new(message),
             retained,

@@ -72,7 +72,7 @@ fn a_subscription_gets_its_retained_messages_whole() {
     let message = Arc::new(ordinary("t/1", 0, "retained"));
     let retained = |n: usize| {
         vec![
-            pubsub::Delivery {
+            pubsub::OrdinaryDelivery {
                 subscription,
                 message: message.clone(),
                 retained: true
