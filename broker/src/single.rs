@@ -391,6 +391,6 @@ fn route(conversation: &mut Conversation, call: RouterCall, now: Now) {
     match call {
         RouterCall::Publish(_, Some(ticket)) => conversation.routed(ticket, Ok(Reach::Somebody), now),
         RouterCall::Subscribe(call) => conversation.subscribed(*call),
-        RouterCall::Publish(_, None) | RouterCall::Unsubscribe(_) => {}
+        RouterCall::Publish(_, None) | RouterCall::Unsubscribe(..) => {}
     }
 }

@@ -238,10 +238,12 @@ impl<T: Io> Connection<T> {
                 }
                 self.conversation.subscribed(*call);
             }
-            RouterCall::Unsubscribe(number) => {
+            RouterCall::Unsubscribe(number, orphans) => {
                 if let Some(place) = &self.place {
                     router.unsubscribe(place.key(), number).await;
                 }
+                // What nobody else can have is counted by the router.
+                let _lost = router.hand_over(orphans).await;
             }
         }
     }

@@ -62,7 +62,7 @@ use in_flight::Outgoing;
 use incoming::Incoming;
 use mqtt_codec::encode;
 use oversized::Oversized;
-use pubsub::{OrdinaryMessage, SessionKey};
+use pubsub::{OrdinaryMessage, Orphan, SessionKey};
 use subscribe::InboxSubscription;
 use subscriptions::Subscriptions;
 
@@ -108,8 +108,8 @@ pub enum RouterCall {
     Publish(OrdinaryMessage, Option<Ticket>),
     /// Subscribe; then call [`Session::subscribed`].
     Subscribe(Box<SubscribeCall>),
-    /// Unsubscribe.
-    Unsubscribe(u32),
+    /// Unsubscribe; then give what waited for a shared subscription to other members.
+    Unsubscribe(u32, Vec<Orphan>),
 }
 
 /// See the module's documentation.

@@ -1,4 +1,4 @@
-//! What a session leaves to the other members of its shared subscriptions when it ends (MQTT 5, section 4.8.2).
+//! What a session leaves to the other members of its shared subscriptions when it, or one of these, ends (MQTT 5, section 4.8.2).
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use pubsub::{OrdinaryMessage, Orphan};
 
 use super::Session;
 use super::in_flight::What;
-use super::subscriptions::outlives_connection;
+use super::subscriptions::{Subscription, outlives_connection};
 
 impl Session {
     /// Whether it has a shared subscription.
@@ -40,12 +40,31 @@ impl Session {
         (orphans, begun)
     }
 
-    fn orphan(&self, subscription: u32, message: &Arc<OrdinaryMessage>) -> Option<Orphan> {
-        let filter = &self.subscriptions.get(subscription)?.filter;
-        Some(Orphan {
-            filter: filter.filter().into(),
-            share: filter.share_group()?.into(),
-            message: message.clone(),
-        })
+    /// What waits for a subscription that its client has just ended and was not begun with: it is another member's, if it is shared. What was begun
+    /// goes on (MQTT-3.10.4-3).
+    pub(super) fn take_orphans_of(&self, ended: &Subscription) -> Vec<Orphan> {
+        if ended.filter.share_group().is_none() {
+            return Vec::new();
+        }
+        let waiting = self.outbox.take_ordinary_of(ended.number);
+        let waiting = waiting
+            .iter()
+            .filter(|delivery| !delivery.retained && outlives_connection(delivery));
+        waiting
+            .filter_map(|delivery| orphan_of(ended, &delivery.message))
+            .collect()
     }
+
+    fn orphan(&self, subscription: u32, message: &Arc<OrdinaryMessage>) -> Option<Orphan> {
+        orphan_of(self.subscriptions.get(subscription)?, message)
+    }
+}
+
+fn orphan_of(subscription: &Subscription, message: &Arc<OrdinaryMessage>) -> Option<Orphan> {
+    let filter = &subscription.filter;
+    Some(Orphan {
+        filter: filter.filter().into(),
+        share: filter.share_group()?.into(),
+        message: message.clone(),
+    })
 }

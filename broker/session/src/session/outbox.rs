@@ -255,6 +255,29 @@ impl Outbox {
         std::mem::take(&mut state.overflowed)
     }
 
+    /// The ordinary messages that wait for one subscription, which has ended.
+    pub(crate) fn take_ordinary_of(&self, subscription: u32) -> Vec<pubsub::OrdinaryDelivery> {
+        let mut state = self.state.lock();
+        let (theirs, others): (Vec<_>, VecDeque<_>) = std::mem::take(&mut state.ordinary).into_iter().fold(
+            (Vec::new(), VecDeque::new()),
+            |(mut theirs, mut others), delivery| {
+                match delivery.subscription == subscription {
+                    true => theirs.push(delivery),
+                    false => others.push_back(delivery),
+                }
+                (theirs, others)
+            },
+        );
+        for delivery in &theirs {
+            match delivery.retained {
+                true => state.retained -= 1,
+                false => state.ordinary_bytes -= delivery.message.size(),
+            }
+        }
+        state.ordinary = others;
+        theirs
+    }
+
     /// All ordinary messages, of a session that has ended.
     pub(crate) fn take_all_ordinary(&self) -> VecDeque<pubsub::OrdinaryDelivery> {
         let mut state = self.state.lock();

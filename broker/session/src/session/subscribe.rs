@@ -173,7 +173,9 @@ impl Session {
                 Target::Inbox(owner) if owner == self.id.as_str() => self.unsubscribe_inbox(),
                 _ => match self.subscriptions.remove(filter) {
                     Some(subscription) => {
-                        self.calls.push_back(RouterCall::Unsubscribe(subscription.number));
+                        let orphans = self.take_orphans_of(&subscription);
+                        self.calls
+                            .push_back(RouterCall::Unsubscribe(subscription.number, orphans));
                         true
                     }
                     None => false,

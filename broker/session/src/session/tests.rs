@@ -24,7 +24,7 @@ use crate::session::MqttLimits;
 use access::{Access, Anonymous};
 use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
-use pubsub::{OrdinaryMessage, PublishError, Reach, SessionKey, Sink};
+use pubsub::{OrdinaryMessage, Orphan, PublishError, Reach, SessionKey, Sink};
 use said::{Said, said};
 
 const V311: Version = Version::V311;
@@ -149,6 +149,7 @@ impl World {
             world: self,
             routed: Vec::new(),
             subscriptions: Vec::new(),
+            orphans: Vec::new(),
             router_says: Ok(Reach::Somebody),
         };
         client.connected(connect, false);
@@ -165,6 +166,8 @@ struct Client<'w> {
     routed: Vec<OrdinaryMessage>,
     /// The numbers and filters that the router was asked for.
     subscriptions: Vec<(u32, String, bool)>,
+    /// What it was given for other members of shared subscriptions.
+    orphans: Vec<Orphan>,
     router_says: Result<Reach, PublishError>,
 }
 
@@ -230,7 +233,10 @@ impl Client<'_> {
                     }
                     self.session.subscribed(*call);
                 }
-                RouterCall::Unsubscribe(number) => self.subscriptions.retain(|(known, ..)| *known != number),
+                RouterCall::Unsubscribe(number, orphans) => {
+                    self.subscriptions.retain(|(known, ..)| *known != number);
+                    self.orphans.extend(orphans);
+                }
             }
         }
         Ok(())

@@ -221,3 +221,25 @@ fn subscription_identifiers_come_with_the_messages() {
     bob.deliver(ordinary("a/b", 1, "without"), false);
     assert_eq!(said::messages(&bob.said())[0].subscription_ids, [0; 0]);
 }
+
+#[test]
+fn what_waits_for_a_shared_subscription_goes_to_another_member_when_it_ends() {
+    // Goal: MQTT 5, section 4.8.2: UNSUBSCRIBE from a shared subscription loses nothing that waits for it: another member may have it. What waits
+    // for other subscriptions stays, and so does what nobody else is promised: QoS 0.
+    let world = World::new();
+    let mut alice = world.client(V5, "alice");
+    alice.send(subscribe(V5, 1, "$share/g/a/b", 1));
+    alice.said();
+    alice.deliver(ordinary("a/b", 1, "for the group"), false);
+    alice.deliver(ordinary("a/b", 0, "for who is there"), false);
+    alice.send(unsubscribe(V5, 2, "$share/g/a/b"));
+    let left: Vec<_> = alice
+        .orphans
+        .iter()
+        .map(|orphan| (&*orphan.share, &*orphan.filter))
+        .collect();
+    assert_eq!(left, [("g", "a/b")]);
+    assert_eq!(&*alice.orphans[0].message.payload, b"for the group");
+    let said = alice.said();
+    assert!(!said.iter().any(|said| matches!(said, Said::Publish(_))), "{said:?}");
+}
