@@ -201,7 +201,11 @@ pub fn serve<S: Future<Output = ()>>(
         run(config, &bridge, store_failed, shutdown).await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
         match timeout(config.shutdown_timeout, closing).await {
-            Ok(Ok(closed)) => closed.map_err(ServeError::Close),
+            Ok(Ok(Ok(()))) => {
+                tracing::info!("the store is closed, and everything that was acknowledged is in it");
+                Ok(())
+            }
+            Ok(Ok(Err(error))) => Err(ServeError::Close(error)),
             Ok(Err(panicked)) => Err(ServeError::System(io::Error::other(panicked))),
             Err(_elapsed) => Err(ServeError::Timeout(config.shutdown_timeout)),
         }
@@ -253,11 +257,14 @@ async fn run(
         async move { broker.table.reap().await }
     });
     if broker.connections_with_descriptors < broker.connections_max {
-        tracing::warn!(
-            connections = broker.connections_with_descriptors,
-            connections_max = broker.connections_max,
-            "the limit on open files allows fewer connections than mqtt.connections_max; raise it (docs/operations.md, \"File descriptors\")"
-        );
+        let (connections, connections_max) = (broker.connections_with_descriptors, broker.connections_max);
+        const FEWER: &str = "the limit on open files allows fewer connections than mqtt.connections_max; raise it if so many are to come \
+                             (docs/operations.md, \"File descriptors\")";
+        // A limit that nobody asked for is no reason for a warning.
+        match config.listener.connections_max == Config::default().listener.connections_max {
+            true => tracing::info!(connections, connections_max, "{FEWER}"),
+            false => tracing::warn!(connections, connections_max, "{FEWER}"),
+        }
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
