@@ -16,6 +16,8 @@ mod ending;
 mod handshake;
 mod memory;
 mod opening;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::net::SocketAddr;

@@ -22,7 +22,7 @@ impl Observer for Nobody {
     fn disk_is_full(&self, _: bool, _: u64) {}
 }
 
-fn shared() -> Arc<Shared> {
+pub(crate) fn shared() -> Arc<Shared> {
     let opened = Hub::open(
         &MemoryStore::new(),
         Limits::default(),
