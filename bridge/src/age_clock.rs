@@ -20,7 +20,8 @@ const STEP_MAX: u64 = 2_000_000;
 #[derive(Debug)]
 pub(crate) struct AgeClock {
     base: Age,
-    opened: Duration,
+    /// [`Now::mono`] then, in microseconds.
+    opened: u64,
     boot: BootId,
     // Short: taken for a comparison or an assignment.
     saved: Mutex<Option<TimeMark>>,
@@ -44,18 +45,22 @@ impl AgeClock {
         let base = resumed.unwrap_or_default().max(noted);
         AgeClock {
             base,
-            opened: now.mono,
+            opened: now.mono_micros(),
             boot,
             saved: Mutex::new(None),
         }
     }
 
     /// The age now.
+    #[inline]
     pub(crate) fn age(&self, now: Now) -> Age {
         if inbox_types::fault!(WallExpiry) {
             return Age(now.wall.0);
         }
-        self.base.after(now.mono.saturating_sub(self.opened))
+        Age(self
+            .base
+            .0
+            .saturating_add(now.mono_micros().saturating_sub(self.opened)))
     }
 
     /// What is to be saved now.

@@ -45,8 +45,9 @@ impl Mailbox {
             waiting.map(|young| young.held_until).min()
         };
         let due = waiting(self).filter(|held_until| all || *held_until <= now);
-        let is_settling_due = self.settles_by(cx.limits).is_some_and(|by| by <= now);
-        let has_settled = (all || due.is_some() || is_settling_due) && self.settle_due(cx, fx);
+        let settles =
+            self.reader.is_some() && (all || due.is_some() || self.settles_by(cx.limits).is_some_and(|by| by <= now));
+        let has_settled = settles && self.settle_due(cx, fx);
         if due.is_some() && !self.puts_off() {
             let Some(totals) = self.totals else {
                 return Gathered::NeedsTotals;
@@ -68,10 +69,8 @@ impl Mailbox {
         }
         let removals_by = (!self.removals.is_empty()).then_some(removals_by);
         let settles_by = self.settles_by(cx.limits);
-        match waiting(self).into_iter().chain(removals_by).chain(settles_by).min() {
-            Some(deadline) => Gathered::Later(deadline.max(now)),
-            None => Gathered::Nothing,
-        }
+        let deadline = [waiting(self), removals_by, settles_by].into_iter().flatten().min();
+        deadline.map_or(Gathered::Nothing, |deadline| Gathered::Later(deadline.max(now)))
     }
 
     /// Adds to `batch` all removals.

@@ -52,6 +52,7 @@ impl Mailbox {
     }
 
     /// When the committer is to see what has settled. Together with what settled within a flush interval, so that one commit takes many.
+    #[inline]
     pub(super) fn settles_by(&self, limits: &Limits) -> Option<Duration> {
         let reader = self.reader.as_ref()?;
         let oldest = match reader.settles_out_of_order {

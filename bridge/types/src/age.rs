@@ -178,7 +178,7 @@ impl Expiry {
 
 /// At most `u64::MAX`. Each message needs it, so without 128-bit numbers.
 #[inline]
-fn micros(time: Duration) -> u64 {
+pub(crate) fn micros(time: Duration) -> u64 {
     let whole = time.as_secs().saturating_mul(1_000_000);
     whole.saturating_add(u64::from(time.subsec_micros()))
 }

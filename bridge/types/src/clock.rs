@@ -30,6 +30,14 @@ pub struct Now {
     pub mono: Duration,
 }
 
+impl Now {
+    /// [`Now::mono`] in microseconds.
+    #[inline]
+    pub fn mono_micros(self) -> u64 {
+        crate::age::micros(self.mono)
+    }
+}
+
 /// Where times come from.
 pub trait Clock: Send + Sync + 'static {
     /// The time.

@@ -114,8 +114,11 @@ impl Session {
 
     /// A publish has its outcome.
     pub(super) fn answer(&mut self, ticket: Ticket, answer: &Answer) {
-        let topic = answer.is_refusal().then(|| self.subject_topic(ticket)).flatten();
-        self.answer_about(&topic.unwrap_or_default(), ticket, answer);
+        if !answer.is_refusal() {
+            return self.incoming.settle(ticket, answer);
+        }
+        let topic = self.subject_topic(ticket);
+        self.answer_about(topic.as_deref().unwrap_or_default(), ticket, answer);
     }
 
     /// A publish to `topic` has its outcome.
