@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 pub use crate::clock::BootId;
-use crate::clock::{Micros, Now};
+use crate::clock::{Micros, Now, micros};
 
 /// Most that is credited for the time in which a store was closed, where only the system clock knows it: one day.
 pub const CLOSED_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -174,13 +174,6 @@ impl Expiry {
         let waited = age.since(self.accepted).as_secs();
         Some(interval.saturating_sub(u32::try_from(waited).unwrap_or(u32::MAX)))
     }
-}
-
-/// At most `u64::MAX`. Each message needs it, so without 128-bit numbers.
-#[inline]
-pub(crate) fn micros(time: Duration) -> u64 {
-    let whole = time.as_secs().saturating_mul(1_000_000);
-    whole.saturating_add(u64::from(time.subsec_micros()))
 }
 
 #[cfg(test)]

@@ -34,8 +34,15 @@ impl Now {
     /// [`Now::mono`] in microseconds.
     #[inline]
     pub fn mono_micros(self) -> u64 {
-        crate::age::micros(self.mono)
+        micros(self.mono)
     }
+}
+
+/// At most `u64::MAX`. Each message needs it, so without 128-bit numbers.
+#[inline]
+pub(crate) fn micros(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from(time.subsec_micros()))
 }
 
 /// Where times come from.
