@@ -210,7 +210,7 @@ impl<T: Io> Connection<T> {
                         let reached = routed.map(|()| router.reach(&topic));
                         self.conversation.routed(ticket, reached, self.now());
                     }
-                    (None, Err(error)) => self.conversation.dropped(&error),
+                    (None, Err(error)) => self.conversation.dropped(error),
                     (None, Ok(())) => {}
                 }
             }

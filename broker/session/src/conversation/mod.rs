@@ -206,7 +206,7 @@ impl Conversation {
     }
 
     /// The router did not take an ordinary message with QoS 0.
-    pub fn dropped(&mut self, why: &pubsub::PublishError) {
+    pub fn dropped(&mut self, why: pubsub::PublishError) {
         if let State::Open(session) | State::Leaving(session, _) = &self.state {
             session.dropped("", why);
         }

@@ -2,8 +2,8 @@
 
 use inbox_types::{Qos, Ticket};
 
-use super::bounce::Subject;
 use super::incoming::Answer;
+use super::subject::Subject;
 use super::{Ending, Session};
 use crate::closed::Closed;
 use crate::not_published::NotPublished;
@@ -21,8 +21,7 @@ impl Session {
             Ok(Reach::Somebody) => Answer::Success,
             // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
             Ok(Reach::Nobody) => Answer::Unheard,
-            Err(PublishError::RetainedFull) if !self.shared.retains => Answer::Refused(NotPublished::RetainOff),
-            Err(error) => Answer::Refused(error.into()),
+            Err(error) => Answer::Refused(self.not_routed(error)),
         };
         self.answer(ticket, &answer);
         self.send_notices();
@@ -37,7 +36,7 @@ impl Session {
         why: NotPublished,
     ) -> Result<(), Ending> {
         let Some((packet_id, qos)) = answers else {
-            self.refused(Cause::PayloadTooLarge, "", &why);
+            self.refused("", &why);
             return Ok(());
         };
         let kind = match qos {
@@ -60,21 +59,25 @@ impl Session {
     }
 
     /// The router did not take a message with QoS 0, which gets no answer.
-    pub fn dropped(&self, topic: &str, error: &PublishError) {
-        let cause = match error {
-            PublishError::RetainedFull if !self.shared.retains => Cause::RetainOff,
-            PublishError::RetainedFull => Cause::RetainedFull,
-            PublishError::Stopped => Cause::Failed,
-        };
-        self.refused(cause, topic, error);
+    pub fn dropped(&self, topic: &str, error: PublishError) {
+        self.refused(topic, &self.not_routed(error));
     }
 
-    pub(super) fn refused(&self, cause: Cause, topic: &str, why: &dyn std::fmt::Display) {
+    /// What the router says, which does not know whether anything is to be retained at all.
+    fn not_routed(&self, error: PublishError) -> NotPublished {
+        match error {
+            PublishError::RetainedFull if !self.shared.retains => NotPublished::RetainOff,
+            error => error.into(),
+        }
+    }
+
+    /// Counts and logs a publish to `topic` that is refused.
+    pub(super) fn refused(&self, topic: &str, why: &NotPublished) {
         let metrics = &self.shared.metrics;
         metrics.publishes_refused.add(1);
-        metrics
-            .refusals
-            .note(cause, &self.id, topic, why, self.shared.node.now().mono);
+        let now = self.shared.node.now().mono;
+        let cause = Cause::of_publish(why);
+        metrics.refusals.note(cause, &self.id, topic, why, now);
     }
 
     /// Takes the outcomes that came from the inboxes.
@@ -114,22 +117,21 @@ impl Session {
 
     /// A publish has its outcome.
     pub(super) fn answer(&mut self, ticket: Ticket, answer: &Answer) {
-        if !answer.is_refusal() {
-            return self.incoming.settle(ticket, answer);
+        match answer {
+            Answer::Refused(why) => {
+                let topic = self.subject_topic(ticket);
+                self.refuse(topic.as_deref().unwrap_or_default(), ticket, *why);
+            }
+            Answer::Success | Answer::Unheard => self.incoming.settle(ticket, answer),
         }
-        let topic = self.subject_topic(ticket);
-        self.answer_about(topic.as_deref().unwrap_or_default(), ticket, answer);
     }
 
-    /// A publish to `topic` has its outcome.
-    pub(super) fn answer_about(&mut self, topic: &str, ticket: Ticket, answer: &Answer) {
-        if let Answer::Refused(why) = answer {
-            self.refused(Cause::of_publish(why), topic, why);
-            if self.bounce(ticket, *why) {
-                return;
-            }
+    /// A publish to `topic` is refused: that is told by a notice, or answered.
+    pub(super) fn refuse(&mut self, topic: &str, ticket: Ticket, why: NotPublished) {
+        self.refused(topic, &why);
+        if !self.bounce(ticket, why) {
+            self.incoming.settle(ticket, &Answer::Refused(why));
         }
-        self.incoming.settle(ticket, answer);
     }
 
     /// Writes the answers that are due.

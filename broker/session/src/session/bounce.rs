@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use inbox_types::{ClientId, Outcome, Port, RefusedPublishes, Ticket};
 use mqtt_codec::{Publish, Version};
-use sha2::{Digest, Sha256};
 
 use super::incoming::Answer;
 use super::limits::V311Refusals;
-pub(super) use super::subject::Subject;
+use super::subject::{Subject, hash};
 use super::{Ending, Session};
 use crate::not_published::NotPublished;
 
@@ -41,10 +40,6 @@ impl Bounces {
         self.fresh.shrink_to_fit();
         self.sent.shrink_to_fit();
     }
-}
-
-pub(super) fn hash(payload: &[u8]) -> [u8; 32] {
-    Sha256::digest(payload).into()
 }
 
 impl Session {

@@ -70,7 +70,7 @@ impl Session {
             }
             Err(shut) => {
                 self.note_subject(ticket, || Subject::hashed(&topic, publish.payload));
-                self.answer_about(&topic, ticket, &Answer::Refused(shut.into()));
+                self.refuse(&topic, ticket, shut.into());
                 self.send_notices();
                 self.flush_answers()?;
             }
@@ -110,10 +110,7 @@ impl Session {
             Err(shut @ Shut::Denied(Denied::Reserved)) => self.drop_reserved(publish.topic, &shut),
             // It is counted, and no record is written for each of what may be very many.
             Err(Shut::Full(_)) => {}
-            Err(shut) => {
-                let cause = Cause::of_publish(&shut.into());
-                self.refused(cause, publish.topic, &shut);
-            }
+            Err(shut) => self.refused(publish.topic, &shut.into()),
         }
         Ok(())
     }

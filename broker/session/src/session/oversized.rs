@@ -7,7 +7,7 @@ use inbox_types::Qos;
 use mqtt_codec::{DecodeError, PacketId};
 use sha2::{Digest, Sha256};
 
-use super::bounce::Subject;
+use super::subject::Subject;
 use super::{Ending, Session};
 use crate::not_published::NotPublished;
 

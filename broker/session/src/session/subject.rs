@@ -15,9 +15,14 @@ pub(super) enum Subject {
     Hashed(Box<(Arc<str>, [u8; 32])>),
 }
 
+/// What a notice names a payload by.
+pub(super) fn hash(payload: &[u8]) -> [u8; 32] {
+    Sha256::digest(payload).into()
+}
+
 impl Subject {
     /// Of a publish whose payload is not kept.
     pub(super) fn hashed(topic: &str, payload: &[u8]) -> Self {
-        Subject::Hashed(Box::new((Arc::from(topic), Sha256::digest(payload).into())))
+        Subject::Hashed(Box::new((Arc::from(topic), hash(payload))))
     }
 }
