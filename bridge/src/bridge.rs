@@ -180,13 +180,20 @@ fn write_patiently(hub: &Hub, store: &dyn Store, closing: &Closing, batch: &Batc
             }
         };
         hub.set_trouble(Some(trouble));
-        let now = hub.now().mono;
-        if told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN) {
-            told = Some(now);
+        if is_to_be_told(&mut told, hub.now().mono) {
             tracing::error!(%trouble, "messages cannot be written for now; this is tried again until it works");
         }
         closing.wait(pauses.next());
     }
+}
+
+/// Whether a trouble is to be told that was last `told` then: at first, and now and then while it goes on.
+fn is_to_be_told(told: &mut Option<Duration>, now: Duration) -> bool {
+    let is_due = told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN);
+    if is_due {
+        *told = Some(now);
+    }
+    is_due
 }
 
 fn read_loop(hub: &Hub, store: &dyn Store, closing: &Closing, requests: &flume::Receiver<ReadRequest>) {
@@ -204,9 +211,7 @@ fn read_loop(hub: &Hub, store: &dyn Store, closing: &Closing, requests: &flume::
 fn read_patiently(hub: &Hub, store: &dyn Store, closing: &Closing, request: &ReadRequest, told: &mut Option<Duration>) {
     let mut pauses = Pauses::default();
     while let Some(trouble) = hub.read(store, request) {
-        let now = hub.now().mono;
-        if told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN) {
-            *told = Some(now);
+        if is_to_be_told(told, hub.now().mono) {
             tracing::error!(%trouble, "stored mail cannot be read for now; this is tried again until it works");
         }
         if closing.wait(pauses.next()) {

@@ -162,15 +162,10 @@ impl Hub {
         self.accept(inbox, messages, now);
     }
 
-    /// Takes a message with QoS 1 or 2 for `inbox` that nobody awaits the outcome of: a will.
-    pub fn publish_unattended(&self, inbox: &ClientId, message: Arc<Message>) {
-        self.accept(inbox, [(message, None)], self.clock.now());
-    }
-
     /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
     pub fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {
         if inbox_types::fault!(KeepQos0) {
-            return self.publish_unattended(inbox, message);
+            return self.accept(inbox, [(message, None)], self.clock.now());
         }
         if self.budgets.are_used_up() {
             return self.counters.qos0_undelivered.add(1);

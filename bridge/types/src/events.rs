@@ -155,10 +155,8 @@ impl Events {
     /// Listens to these kinds of events from now on, until what is given is dropped. At most `most` wait for it.
     pub fn listen(self: &Arc<Self>, kinds: &[EventKind], most: usize) -> Listener {
         let (sender, receiver) = flume::bounded(most);
-        let mut kinds = kinds.to_vec();
-        kinds.dedup();
         let queue = Arc::new(Queue {
-            kinds,
+            kinds: kinds.to_vec(),
             sender,
             missed: AtomicU64::new(0),
         });

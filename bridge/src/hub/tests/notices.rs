@@ -96,7 +96,12 @@ impl Life {
                 let refused = refused(*first, self.ticket);
                 self.hub.notify(&bob, &refused, &port, Ticket(self.ticket));
             }
-            Op::Mail => self.hub.publish_unattended(&bob, message(0, 8, Qos::AtLeastOnce, FAR)),
+            Op::Mail => {
+                // Of another session, which keeps its own books.
+                let port: Arc<dyn Port> = Arc::new(TestPort::default());
+                let mail = message(0, 8, Qos::AtLeastOnce, FAR);
+                self.hub.publish(&bob, mail, &port, Ticket(0));
+            }
             Op::Attach => {
                 self.detach();
                 self.attachment = Some(self.hub.attach(&bob, port, 100));

@@ -366,8 +366,14 @@ fn observers_are_called_without_locks() {
     let (hub, _requests) = Hub::open(&store, limits, Arc::new(TestClock::default()), watch.clone()).unwrap();
     let hub = Arc::new(hub);
     watch.hub.set(Arc::downgrade(&hub)).unwrap();
+    let port: Arc<dyn Port> = Arc::new(TestPort::default());
     for ticket in 0..9 {
-        hub.publish_unattended(&id("bob"), message(ticket, 8, Qos::AtLeastOnce, FAR));
+        hub.publish(
+            &id("bob"),
+            message(ticket, 8, Qos::AtLeastOnce, FAR),
+            &port,
+            Ticket(ticket),
+        );
         if ticket % 3 == 0 {
             hub.commit_round(&store, true).unwrap();
         }
