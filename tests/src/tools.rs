@@ -12,13 +12,7 @@ use crate::{Broker, DEADLINE};
 /// Runs `mosquitto_pub ARGS` against the broker; fails the test when it fails.
 pub fn mosquitto_pub(broker: &Broker, args: &[&str]) -> Output {
     let output = run_with_deadline(mosquitto("mosquitto_pub", broker).args(args));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "mosquitto_pub {args:?} failed with {}: {stderr}",
-        output.status
-    );
-    output
+    succeeded(&format!("mosquitto_pub {args:?}"), output)
 }
 
 /// Runs `mosquitto_sub ARGS` to its end, whatever that is.
@@ -28,18 +22,7 @@ pub fn mosquitto_sub_output(broker: &Broker, args: &[&str]) -> Output {
 
 /// Runs `mosquitto_sub ARGS` to its end, which needs `-C COUNT` or `-E`; answers its lines.
 pub fn mosquitto_sub(broker: &Broker, args: &[&str]) -> Vec<String> {
-    let output = mosquitto_sub_output(broker, args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "mosquitto_sub {args:?} failed with {}: {stderr}",
-        output.status
-    );
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    lines(&format!("mosquitto_sub {args:?}"), mosquitto_sub_output(broker, args))
 }
 
 /// A `mosquitto_sub` that stays: it is subscribed when this returns.
@@ -61,18 +44,9 @@ pub fn mosquitto_sub_live(broker: &Broker, args: &[&str]) -> LiveTool {
 
 /// Runs a script with the Python that has Paho, the broker's port as its first argument.
 pub fn paho(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
-    let output = run_with_deadline(python().args(["-c", script]).arg(broker.port().to_string()).args(args));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the Paho script failed with {}: {stderr}",
-        output.status
-    );
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    let mut python = python();
+    python.args(["-c", script]).arg(broker.port().to_string()).args(args);
+    lines("the Paho script", run_with_deadline(&mut python))
 }
 
 /// Runs a script with Node and MQTT.js, the broker's port as its first argument.
@@ -86,14 +60,23 @@ pub fn mqttjs(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
     );
     let mut node = Command::new("node");
     node.env("NODE_PATH", modules).args(["-e", script]);
-    let output = run_with_deadline(node.arg(broker.port().to_string()).args(args));
+    node.arg(broker.port().to_string()).args(args);
+    lines("the MQTT.js script", run_with_deadline(&mut node))
+}
+
+fn succeeded(tool: &str, output: Output) -> Output {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "the MQTT.js script failed with {}: {stderr}",
+        "{tool} failed with {}: {stderr}",
         output.status
     );
-    String::from_utf8(output.stdout)
+    output
+}
+
+/// The lines on standard output of a tool that must succeed.
+fn lines(tool: &str, output: Output) -> Vec<String> {
+    String::from_utf8(succeeded(tool, output).stdout)
         .unwrap()
         .lines()
         .map(str::to_owned)
