@@ -1,8 +1,11 @@
-//! Stock clients: rumqttc for both versions, mosquitto_pub and mosquitto_sub, Paho for Python.
+//! Stock clients: rumqttc for both versions, mosquitto_pub and mosquitto_sub, Paho for Python, MQTT.js.
+
+mod mqttjs;
+mod paho;
 
 use std::time::Duration;
 
-use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_live, mosquitto_sub_output, mqttjs, paho};
+use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_live, mosquitto_sub_output};
 use inbox_tests::{Broker, DEADLINE, RawClient, Version};
 
 fn numbers(n: usize) -> Vec<String> {
@@ -110,134 +113,6 @@ fn rule_05_a_look_with_mosquitto_sub_takes_nothing() {
         }
         let take = ["-V", version, "-i", "bob", "-t", "bob", "-q", "1", "-C", "10"];
         assert_eq!(mosquitto_sub(&broker, &take), numbers(10));
-    }
-}
-
-const PAHO_KEPT_SESSION: &str = r#"
-import sys, threading
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.properties import Properties
-from paho.mqtt.packettypes import PacketTypes
-
-port, version, qos, count = (int(argument) for argument in sys.argv[1:5])
-protocol = {4: mqtt.MQTTv311, 5: mqtt.MQTTv5}[version]
-seen, done = [], threading.Event()
-
-more = {"clean_session": False} if version == 4 else {}
-bob = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="bob", protocol=protocol, **more)
-
-def on_connect(client, userdata, flags, reason, properties):
-    client.subscribe("bob", qos)
-
-def on_message(client, userdata, message):
-    if message.payload == b"last":
-        done.set()
-    else:
-        seen.append((int(message.payload), message.dup))
-
-bob.on_connect, bob.on_message = on_connect, on_message
-kwargs = {}
-if version == 5:
-    properties = Properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = 600
-    kwargs = {"clean_start": False, "properties": properties}
-bob.connect("127.0.0.1", port, keepalive=20, **kwargs)
-bob.loop_start()
-assert done.wait(30), seen
-bob.disconnect()
-bob.loop_stop()
-print(len(seen), len(set(number for number, _ in seen)), seen == sorted(seen))
-"#;
-
-#[test]
-fn rule_04_paho_subscribing_on_connect_gets_each_message_once() {
-    // Goal: rule 4 with Paho as its users write it: a kept session, and `subscribe` in `on_connect`. Of 150 messages that wait for the
-    // session, each is delivered once, in order, although the session is resumed and subscribes again: with the window full of them.
-    for version in ["4", "5"] {
-        for qos in ["1", "2"] {
-            let broker = Broker::start();
-            let v = if version == "4" { Version::V311 } else { Version::V5 };
-            let mut alice = RawClient::clean(&broker, v, "alice");
-            let send = |alice: &mut RawClient, range: std::ops::Range<usize>| {
-                range.for_each(|i| alice.publish("bob", i.to_string(), 2));
-                alice.publish("bob", "last", 2);
-            };
-            send(&mut alice, 0..1);
-            assert_eq!(paho(&broker, PAHO_KEPT_SESSION, &[version, qos, "1"]), ["1 1 True"]);
-            send(&mut alice, 1..151);
-            assert_eq!(
-                paho(&broker, PAHO_KEPT_SESSION, &[version, qos, "150"]),
-                ["150 150 True"],
-                "version {version}, QoS {qos}"
-            );
-        }
-    }
-}
-
-const PAHO_EXCHANGE: &str = r#"
-import sys, queue
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
-port, version, clean = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "clean"
-protocol = {4: mqtt.MQTTv311, 5: mqtt.MQTTv5}[version]
-DEADLINE = 30
-
-def client(name, **more):
-    if version == 4:
-        more["clean_session"] = clean
-    c = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=protocol, **more)
-    c.events = queue.Queue()
-    c.on_connect = lambda c, u, flags, reason, props: c.events.put(("connect", reason.is_failure))
-    c.on_subscribe = lambda c, u, mid, reasons, props: c.events.put(("subscribe", [r.value for r in reasons]))
-    c.on_message = lambda c, u, m: c.events.put(("message", m))
-    kwargs = {"clean_start": clean} if version == 5 else {}
-    c.connect("127.0.0.1", port, keepalive=20, **kwargs)
-    c.loop_start()
-    assert c.events.get(timeout=DEADLINE) == ("connect", False)
-    return c
-
-# QoS 1 first: Paho shows a message of QoS 2 only when its PUBREL comes, which is after later ones of QoS 1.
-alice = client("alice")
-for i in range(100):
-    info = alice.publish("bob", str(i), qos=1 + i // 50)
-    info.wait_for_publish(DEADLINE)
-    assert info.is_published(), f"publish {i} was not acknowledged"
-
-bob = client("bob")
-bob.subscribe("bob", qos=2)
-kind, codes = bob.events.get(timeout=DEADLINE)
-assert (kind, codes) == ("subscribe", [2]), (kind, codes)
-for i in range(100):
-    kind, m = bob.events.get(timeout=DEADLINE)
-    assert kind == "message", kind
-    line = f"{m.topic} {m.payload.decode()} {m.qos}"
-    if version == 5:
-        user = dict(m.properties.UserProperty)
-        line += f" {user['from']} {int(user['seq']) > 0} {int(user['at']) > 0} {bool(user['id'])}"
-    print(line)
-
-bob.subscribe("alice", qos=1)
-print("stranger", bob.events.get(timeout=DEADLINE)[1])
-for c in (alice, bob):
-    c.disconnect()
-    c.loop_stop()
-"#;
-
-#[test]
-fn paho_exchanges_messages_in_both_versions() {
-    // Goal: publish before the reader ever connected, replay in order, user properties, refusal: with Paho for Python,
-    // clean or not.
-    for version in ["4", "5"] {
-        for clean in ["clean", "kept"] {
-            let broker = Broker::start();
-            let lines = paho(&broker, PAHO_EXCHANGE, &[version, clean]);
-            let more = if version == "5" { " alice True True True" } else { "" };
-            let mut expected: Vec<_> = (0..100).map(|i| format!("bob {i} {}{more}", 1 + i / 50)).collect();
-            expected.push(format!("stranger [{}]", if version == "5" { 135 } else { 128 }));
-            assert_eq!(lines, expected, "MQTT {version}, {clean}");
-        }
     }
 }
 
@@ -416,76 +291,7 @@ fn stock_clients_take_no_matching_subscribers_for_a_success() {
             assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         }
     }
-    let lines = paho(&broker, PAHO_TO_NOBODY, &[]);
+    let lines = inbox_tests::tools::paho(&broker, PAHO_TO_NOBODY, &[]);
     // Paho tells of QoS 2 what PUBCOMP said.
     assert_eq!(lines, ["1 16 False", "2 0 False"]);
-}
-
-/// Reads the own inbox with a kept session until "last" came; prints how many messages came, how many different ones, and whether in order.
-/// With `cut`, the network connection is cut after so many messages, and MQTT.js connects again by itself.
-const MQTTJS_KEPT_SESSION: &str = r#"
-const mqtt = require("mqtt");
-const [port, version, qos, limit, cut] = process.argv.slice(1).map(Number);
-const options = {
-  clientId: "bob", protocolVersion: version, clean: false, reconnectPeriod: 100, connectTimeout: 20000,
-  properties: version === 5 ? { sessionExpiryInterval: 600, receiveMaximum: limit } : undefined,
-};
-const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, options);
-const seen = [];
-let isCut = false;
-client.on("error", (error) => { console.error(error); process.exit(1); });
-client.on("connect", () => client.subscribe("bob", { qos }));
-client.on("message", (topic, payload) => {
-  if (payload.toString() === "last") {
-    const sorted = seen.every((n, i) => i === 0 || seen[i - 1] <= n);
-    console.log(seen.length, new Set(seen).size, sorted);
-    return setTimeout(() => client.end(false, () => process.exit(0)), 200);
-  }
-  seen.push(Number(payload.toString()));
-  if (cut && !isCut && seen.length === cut) {
-    isCut = true;
-    client.stream.destroy();
-  }
-});
-setTimeout(() => { console.error("only", seen.length); process.exit(1); }, 25000);
-"#;
-
-#[test]
-fn rule_04_mqttjs_subscribing_on_connect_gets_each_message_once() {
-    // Goal: rule 4 with MQTT.js as its users write it: a kept session, `subscribe` in the connect event, and a receive maximum that is
-    // smaller than what waits. Mail that came while it was away arrives once and in order, with QoS 1 and 2.
-    for (version, protocol) in [(Version::V311, "4"), (Version::V5, "5")] {
-        for (qos, window) in [("1", "100"), ("2", "100"), ("1", "7"), ("2", "7")] {
-            let broker = Broker::start();
-            let mut alice = RawClient::clean(&broker, version, "alice");
-            let mut send = |range: std::ops::Range<usize>| {
-                range.for_each(|i| alice.publish("bob", i.to_string(), 2));
-                alice.publish("bob", "last", 2);
-            };
-            send(0..1);
-            let run = || mqttjs(&broker, MQTTJS_KEPT_SESSION, &[protocol, qos, window, "0"]);
-            assert_eq!(run(), ["1 1 true"]);
-            send(1..151);
-            assert_eq!(run(), ["150 150 true"], "{version:?}, QoS {qos}, window {window}");
-        }
-    }
-}
-
-#[test]
-fn rule_04_mqttjs_that_loses_its_connection_misses_nothing() {
-    // Goal: after a cut MQTT.js connects and subscribes again by itself; everything comes, and with QoS 2 nothing comes twice.
-    for (version, protocol) in [(Version::V311, "4"), (Version::V5, "5")] {
-        for qos in ["1", "2"] {
-            let broker = Broker::start();
-            let mut alice = RawClient::clean(&broker, version, "alice");
-            (0..150).for_each(|i| alice.publish("bob", i.to_string(), 2));
-            alice.publish("bob", "last", 2);
-            let lines = mqttjs(&broker, MQTTJS_KEPT_SESSION, &[protocol, qos, "100", "60"]);
-            let numbers: Vec<&str> = lines[0].split(' ').collect();
-            assert_eq!(numbers[1], "150", "{version:?}, QoS {qos}: {lines:?}");
-            if qos == "2" {
-                assert_eq!(lines, ["150 150 true"], "{version:?}");
-            }
-        }
-    }
 }

@@ -5,5 +5,6 @@ pub(crate) mod kit;
 mod life;
 mod model;
 mod notices;
+mod ops;
 mod property;
 mod steps;

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::life::{Life, Op, limits, ops};
+use super::life::Life;
+use super::ops::{Op, limits, ops};
 use inbox_types::Limits;
 
 fn live(limits: Limits, ops: &[Op]) -> Result<(), TestCaseError> {
