@@ -106,7 +106,7 @@ impl Single {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let conversation = Conversation::new(self.shared.clone(), peer, self.hub.now());
+        let conversation = Conversation::new(self.shared.clone(), peer.into(), self.hub.now());
         let connection = Connection {
             conversation,
             wanted: None,

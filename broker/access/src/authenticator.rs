@@ -1,7 +1,7 @@
 //! How it is found out who a client is.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -9,14 +9,15 @@ use inbox_types::ClientId;
 
 use crate::denied::Denied;
 use crate::identity::Identity;
+use crate::origin::Origin;
 
-/// What a client says about itself in CONNECT, and where it comes from.
+/// What a client says about itself in CONNECT and before it.
 #[derive(Clone)]
 pub struct Credentials {
     /// The client ID that it asked for, or was given.
     pub client_id: ClientId,
-    /// The other end of the network connection.
-    pub peer: SocketAddr,
+    /// Where it comes from, and what it showed before CONNECT.
+    pub origin: Origin,
     /// The user name.
     pub user: Option<Box<str>>,
     /// The password: any bytes (MQTT 5, section 3.1.3.6).
@@ -28,7 +29,7 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
             .field("client_id", &self.client_id)
-            .field("peer", &self.peer)
+            .field("origin", &self.origin)
             .field("user", &self.user)
             .field("has_password", &self.password.is_some())
             .finish()
@@ -62,7 +63,7 @@ impl Anonymous {
 
 impl Authenticator for Anonymous {
     fn authenticate(&self, credentials: Credentials) -> Authenticating<'_> {
-        let served = self.serves(credentials.peer.ip());
+        let served = self.serves(credentials.origin.peer.ip());
         let identity = match served {
             true => Ok(Identity::anonymous(credentials.client_id)),
             false => Err(Denied::Anonymous),
@@ -74,12 +75,13 @@ impl Authenticator for Anonymous {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use std::task::{Context, Poll, Waker};
 
     fn ask(anonymous: Anonymous, peer: &str) -> Result<Identity, Denied> {
         let credentials = Credentials {
             client_id: ClientId::new("bob").unwrap(),
-            peer: peer.parse().unwrap(),
+            origin: peer.parse::<SocketAddr>().unwrap().into(),
             user: Some("somebody".into()),
             password: Some(Bytes::from_static(b"hush")),
         };
@@ -109,7 +111,7 @@ mod tests {
         // Goal: credentials can be logged without giving the password away.
         let credentials = Credentials {
             client_id: ClientId::new("bob").unwrap(),
-            peer: ([127, 0, 0, 1], 1).into(),
+            origin: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             user: None,
             password: Some(Bytes::from_static(b"hush")),
         };

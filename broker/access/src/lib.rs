@@ -10,8 +10,10 @@ mod authenticator;
 mod decision;
 mod denied;
 mod identity;
+mod origin;
 
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
 pub use decision::{Access, Action, Target};
 pub use denied::Denied;
 pub use identity::{Account, Identity};
+pub use origin::{Certificate, Origin};

@@ -95,7 +95,7 @@ impl<T> Drop for Connection<T> {
 impl<T: Io> Connection<T> {
     fn new(io: T, peer: SocketAddr, broker: Arc<Broker>) -> Self {
         let now = broker.shared.node.now();
-        let conversation = Conversation::new(broker.shared.clone(), peer, now);
+        let conversation = Conversation::new(broker.shared.clone(), peer.into(), now);
         let timer_at = conversation.deadline(now);
         Connection {
             io,

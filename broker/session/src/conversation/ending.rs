@@ -22,9 +22,11 @@ impl Conversation {
             // A connection without a client ID is told about by its address; its port says nothing.
             Some(cause) => {
                 let refusals = &self.shared.metrics.refusals;
-                refusals.note(cause, &self.peer.ip(), "", refused, now.mono);
+                refusals.note(cause, &self.origin.peer.ip(), "", refused, now.mono);
             }
-            None => tracing::debug!(peer = %self.peer, why = %refused, "a connection was gone before its CONNECT"),
+            None => {
+                tracing::debug!(peer = %self.origin.peer, why = %refused, "a connection was gone before its CONNECT")
+            }
         }
         let ending = match refused {
             Refused::Lost => Ending::Lost,
@@ -53,7 +55,7 @@ impl Conversation {
 
     /// Tells the operator.
     pub(super) fn tell_ending(&self, session: &Session, ending: &Ending) {
-        let (peer, client) = (self.peer, session.id());
+        let (peer, client) = (self.origin.peer, session.id());
         self.shared
             .node
             .events

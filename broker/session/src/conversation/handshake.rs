@@ -1,8 +1,6 @@
 //! From the first bytes of a connection to a CONNECT that can be accepted, or a refusal.
 
-use std::net::SocketAddr;
-
-use access::{Action, Credentials, Denied, Identity};
+use access::{Action, Credentials, Denied, Identity, Origin};
 use bytes::Bytes;
 use inbox_types::ClientId;
 use rand::RngCore;
@@ -67,7 +65,7 @@ pub(super) fn identified(
 /// a client that is refused is appended to `out`, where MQTT has one.
 pub(super) fn read_connect(
     received: &[u8],
-    peer: SocketAddr,
+    origin: &mut Origin,
     shared: &Shared,
     out: &mut Vec<u8>,
 ) -> Result<Option<(Box<Admitted>, usize)>, Refused> {
@@ -92,7 +90,7 @@ pub(super) fn read_connect(
             let admitted = Admitted {
                 credentials: Some(Credentials {
                     client_id: id,
-                    peer,
+                    origin: origin.hand_over(),
                     user: connect.username.map(Box::from),
                     password: connect.password.map(Bytes::copy_from_slice),
                 }),

@@ -20,12 +20,11 @@ mod opening;
 mod tests;
 mod timers;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use access::{Credentials, Identity};
+use access::{Credentials, Identity, Origin};
 use inbox_types::{Now, Ticket};
 
 use crate::closed::Closed;
@@ -61,7 +60,8 @@ pub enum Step {
 /// See the module's documentation.
 pub struct Conversation {
     shared: Arc<Shared>,
-    peer: SocketAddr,
+    /// What the client showed before CONNECT is given away with that.
+    origin: Origin,
     state: State,
     timers: Timers,
     memory: Memory,
@@ -89,13 +89,13 @@ enum State {
 }
 
 impl Conversation {
-    /// A connection of `peer` was accepted.
-    pub fn new(shared: Arc<Shared>, peer: SocketAddr, now: Now) -> Self {
+    /// A connection from `origin` was accepted.
+    pub fn new(shared: Arc<Shared>, origin: Origin, now: Now) -> Self {
         let timers = Timers::new(now.mono, shared.mqtt.connect_timeout);
         let memory = Memory::new(&shared.node.budgets);
         Conversation {
             shared,
-            peer,
+            origin,
             state: State::Opening,
             timers,
             memory,

@@ -43,10 +43,10 @@ impl Conversation {
                 self.timers.open(now.mono, link.keep_alive);
                 session.connected(link, present, id_is_assigned);
                 self.shared.metrics.connects_accepted.add(1);
-                tracing::debug!(peer = %self.peer, client = %session.id(), "connected");
+                tracing::debug!(peer = %self.origin.peer, client = %session.id(), "connected");
                 self.shared.node.events.tell(EventKind::Connected, || Event::Connected {
                     client: session.id().clone(),
-                    peer: self.peer,
+                    peer: self.origin.peer,
                 });
                 State::Open(session)
             }
@@ -58,7 +58,7 @@ impl Conversation {
     /// Looks for CONNECT. Gives the bytes that were used.
     pub(super) fn look_for_connect(&mut self, input: &[u8], now: Now) -> usize {
         let mut answer = Vec::new();
-        match read_connect(input, self.peer, &self.shared, &mut answer) {
+        match read_connect(input, &mut self.origin, &self.shared, &mut answer) {
             Ok(None) => 0,
             Ok(Some((admitted, length))) => {
                 self.state = State::Admitted(admitted);

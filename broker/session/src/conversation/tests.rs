@@ -1,5 +1,6 @@
 //! Conversations from the first byte to the last, whatever comes and whenever: with random bytes, whole packets, and time.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl Talk {
         let shared = shared();
         let now = shared.node.clock.now();
         Talk {
-            conversation: Conversation::new(shared.clone(), ([127, 0, 0, 1], 9).into(), now),
+            conversation: Conversation::new(shared.clone(), SocketAddr::from(([127, 0, 0, 1], 9)).into(), now),
             sessions: Sessions::default(),
             shared,
             now,
