@@ -12,6 +12,7 @@ pub mod exit;
 pub mod inbox_command;
 pub mod logging;
 mod observe;
+pub mod reload;
 pub mod serve;
 pub mod signals;
 pub mod single;

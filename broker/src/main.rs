@@ -9,7 +9,8 @@ use inboxd::cli::{Cli, Command, InboxArgs, ServeArgs, StoreAction};
 use inboxd::config::{Config, ConfigError, LogFormat, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
-use inboxd::{config_command, logging, serve, signals, store_command};
+use inboxd::signals::Signals;
+use inboxd::{config_command, logging, serve, store_command};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -42,7 +43,7 @@ fn run_broker(args: &ServeArgs) -> Outcome {
     if let Some(note) = note_on_variables() {
         tracing::info!("{note}");
     }
-    serve::serve(&config, signals::told_to_end).map_err(|error| (error.exit(), error.into()))
+    serve::serve(&config, Signals::take).map_err(|error| (error.exit(), error.into()))
 }
 
 /// Looks at everything that the broker looks at before it serves.

@@ -14,7 +14,7 @@ use inbox_bridge::{
     SystemClock, check_data_directory, open_store,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use access::Access;
@@ -23,6 +23,8 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::exit::Exit;
 use crate::observe::{self, Watcher};
+use crate::reload::Reloading;
+use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Order, SessionTable, Shared};
 use pubsub::{AgeSource, Router, RouterOptions};
@@ -177,14 +179,11 @@ fn check_address(address: SocketAddr) -> Result<(), ServeError> {
     }
 }
 
-/// Runs the broker until `shutdown` is ready. It is called once the process may be told to end.
+/// Runs the broker until it is told to end by one of `signals`, which are taken once the process may be told.
 ///
 /// # Errors
 /// See [`ServeError`].
-pub fn serve<S: Future<Output = ()>>(
-    config: &Config,
-    shutdown: impl FnOnce() -> io::Result<S>,
-) -> Result<(), ServeError> {
+pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> Result<(), ServeError> {
     check_distinct(config)?;
     descriptors::raise_limit();
     let (watcher, store_failed) = Watcher::new();
@@ -193,12 +192,12 @@ pub fn serve<S: Future<Output = ()>>(
         .build()
         .map_err(ServeError::System)?;
     // Before the store is opened, which can take a while.
-    let shutdown = runtime.block_on(async { shutdown() }).map_err(ServeError::System)?;
+    let signals = runtime.block_on(async { signals() }).map_err(ServeError::System)?;
     let store = open_store(&config.data_dir, &store_options(config))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {
-        run(config, &bridge, store_failed, shutdown).await?;
+        run(config, &bridge, store_failed, signals).await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
         match timeout(config.shutdown_timeout, closing).await {
             Ok(Ok(Ok(()))) => {
@@ -219,8 +218,9 @@ async fn run(
     config: &Config,
     bridge: &Bridge,
     mut store_failed: watch::Receiver<bool>,
-    shutdown: impl Future<Output = ()>,
+    signals: Signals,
 ) -> Result<(), ServeError> {
+    let (shutdown, hangups) = signals.split();
     // All of them before anybody is let in.
     let mut listeners = Vec::new();
     let mut addresses = String::new();
@@ -252,6 +252,7 @@ async fn run(
     });
     let events = observe::listen(&shared.node);
     let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
+    let reloader = reload_at(hangups);
     let reaper = tokio::spawn({
         let broker = broker.clone();
         async move { broker.table.reap().await }
@@ -299,6 +300,7 @@ async fn run(
                 break;
             }
         }
+        reloader.abort();
         reaper.abort();
         broker.table.reap_due().await;
         reporter.abort();
@@ -309,6 +311,12 @@ async fn run(
         (Ok(()), false) => Ok(()),
         (Err(_elapsed), false) => Err(ServeError::Timeout(config.shutdown_timeout)),
     }
+}
+
+/// Reloads what can be reloaded at each SIGHUP.
+fn reload_at(hangups: Hangups) -> JoinHandle<()> {
+    let reloading = Reloading::default();
+    tokio::spawn(reloading.at_each(hangups))
 }
 
 /// Accepts connections on every listener until it is dropped.

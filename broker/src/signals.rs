@@ -3,32 +3,54 @@
 use std::future::Future;
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ready when the process is told to end: by SIGTERM, or by SIGINT. From here on SIGHUP does not end it.
-///
-/// # Errors
-/// The system takes no handlers.
-pub fn told_to_end() -> io::Result<impl Future<Output = ()>> {
-    ignore_hangups()?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// The signals that the broker heeds. From when they are taken on, none of them ends the process by itself.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangups: Hangups,
 }
 
-/// SIGHUP is what a terminal sends when it is closed, and what asks a service to read its configuration again. The broker does not do
-/// that yet, and must not end by it.
-fn ignore_hangups() -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            tracing::info!("SIGHUP is ignored: a changed configuration takes effect when the broker is started again");
-        }
-    });
-    Ok(())
+/// SIGHUP: what a terminal sends when it is closed, and what asks a service to read its files again. It is remembered until somebody looks,
+/// several as one.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Signals {
+    /// Takes the signals. To be called within a runtime.
+    ///
+    /// # Errors
+    /// The system takes no handlers.
+    pub fn take() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangups: Hangups(signal(SignalKind::hangup())?),
+        })
+    }
+
+    /// A future that is ready when the process is told to end, by SIGTERM or by SIGINT; and SIGHUP.
+    pub fn split(self) -> (impl Future<Output = ()>, Hangups) {
+        let Signals {
+            mut terminate,
+            mut interrupt,
+            hangups,
+        } = self;
+        let told_to_end = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        (told_to_end, hangups)
+    }
+}
+
+impl Hangups {
+    /// Waits for the next one; `None`: there will be none.
+    pub async fn next(&mut self) -> Option<()> {
+        self.0.recv().await
+    }
 }
