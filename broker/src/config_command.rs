@@ -9,7 +9,8 @@ use crate::config::Config;
 /// # Errors
 /// When `out` cannot be written to. A reader that went away (`| head`) is none.
 pub fn check(config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let listen: Vec<_> = config.all_listeners().map(|(_, address)| address.to_string()).collect();
+    let all = config.all_listeners();
+    let listen: Vec<_> = all.iter().map(|listener| listener.listen.to_string()).collect();
     let listen = listen.join(" and ");
     let data_dir = config.data_dir.display();
     answer(

@@ -10,6 +10,7 @@ mod descriptors;
 mod documents;
 pub mod exit;
 pub mod inbox_command;
+mod listening;
 pub mod logging;
 mod observe;
 pub mod reload;

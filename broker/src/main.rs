@@ -50,7 +50,9 @@ fn run_broker(args: &ServeArgs) -> Outcome {
 fn check_config(args: &ServeArgs) -> Outcome {
     let config = configured(args.load())?;
     logging::filter(&config.log.level).map_err(|error| (Exit::BadConfiguration, error.into()))?;
-    serve::check(&config).map_err(|error| (error.exit(), error.into()))?;
+    for remark in serve::check(&config).map_err(|error| (error.exit(), error.into()))? {
+        logging::say(&remark.to_string());
+    }
     if let Some(note) = note_on_variables() {
         logging::say(&note);
     }

@@ -14,7 +14,7 @@ use inbox_bridge::{
     SystemClock, check_data_directory, open_store,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use access::Access;
@@ -22,13 +22,14 @@ use access::Access;
 use crate::config::Config;
 use crate::descriptors;
 use crate::exit::Exit;
+use crate::listening::{self, Certificates, ListenerError, Listening, NotListening};
 use crate::observe::{self, Watcher};
 use crate::reload::Reloading;
 use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Order, SessionTable, Shared};
 use pubsub::{AgeSource, Router, RouterOptions};
-use transport::{Bind, BindError, Bound, Broker, Tcp, TcpAddress, accept};
+use transport::{BindError, Broker, Remark};
 
 /// How often every client is told that the broker shuts down: some had no session yet when it began.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -47,16 +48,9 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error("cannot listen on {} ({}); {}", .0.address, .0.why, listen_advice(.0.why.kind()))]
     Listen(#[from] BindError),
-    /// Two listeners have one address.
-    #[error("the listeners {first:?} and {second:?} have one address, {address}; give each its own, or leave one out")]
-    SameAddress {
-        /// The name of one.
-        first: String,
-        /// The name of the other.
-        second: String,
-        /// The address.
-        address: SocketAddr,
-    },
+    /// A listener is not what it should be.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// The system gave no thread, no signal handler, or no standard output.
     #[error("the system does not let the broker start ({0})")]
     System(io::Error),
@@ -76,11 +70,21 @@ impl ServeError {
     pub fn exit(&self) -> Exit {
         match self {
             ServeError::Open(error) => open_exit(error),
-            ServeError::Listen(_) | ServeError::SameAddress { .. } => Exit::CannotListen,
+            ServeError::Listen(_) | ServeError::Listener(ListenerError::SameAddress { .. }) => Exit::CannotListen,
+            ServeError::Listener(ListenerError::Tls { .. }) => Exit::BadConfiguration,
             ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
                 Exit::StoreFailed
             }
             ServeError::Start(StartError::Thread(_)) | ServeError::System(_) | ServeError::Timeout(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<NotListening> for ServeError {
+    fn from(why: NotListening) -> Self {
+        match why {
+            NotListening::Listener(error) => error.into(),
+            NotListening::Bind(error) => error.into(),
         }
     }
 }
@@ -124,37 +128,21 @@ pub fn store_options(config: &Config) -> StoreOptions {
     }
 }
 
-/// Looks at what [`serve`] would need, without taking or changing any of it.
+/// Looks at what [`serve`] would need, without taking or changing any of it. Gives what an operator should know.
 ///
 /// # Errors
 /// What [`serve`] would say about the address or the data directory. An address or a directory that is in use is none: it may be in
 /// use by the broker whose configuration this is.
-pub fn check(config: &Config) -> Result<(), ServeError> {
-    check_distinct(config)?;
+pub fn check(config: &Config) -> Result<Vec<Remark>, ServeError> {
+    let remarks = listening::check(config)?;
     let is_there = check_data_directory(&config.data_dir, config.store.engine)?;
     if !is_there {
         check_can_be_made(&config.data_dir)?;
     }
-    for (_, address) in config.all_listeners() {
-        check_address(address)?;
+    for listener in config.all_listeners() {
+        check_address(listener.listen)?;
     }
-    Ok(())
-}
-
-/// Port 0 is another one each time.
-fn check_distinct(config: &Config) -> Result<(), ServeError> {
-    let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
-    for (name, address) in config.all_listeners() {
-        if let Some((first, _)) = seen.iter().find(|(_, other)| *other == address && address.port() != 0) {
-            return Err(ServeError::SameAddress {
-                first: (*first).to_owned(),
-                second: name.to_owned(),
-                address,
-            });
-        }
-        seen.push((name, address));
-    }
-    Ok(())
+    Ok(remarks)
 }
 
 /// Whether the directory, or what is missing of the path to it, could be made.
@@ -184,7 +172,7 @@ fn check_address(address: SocketAddr) -> Result<(), ServeError> {
 /// # Errors
 /// See [`ServeError`].
 pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> Result<(), ServeError> {
-    check_distinct(config)?;
+    listening::check(config)?;
     descriptors::raise_limit();
     let (watcher, store_failed) = Watcher::new();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -222,13 +210,8 @@ async fn run(
 ) -> Result<(), ServeError> {
     let (shutdown, hangups) = signals.split();
     // All of them before anybody is let in.
-    let mut listeners = Vec::new();
-    let mut addresses = String::new();
-    for (name, address) in config.all_listeners() {
-        let Bound { listener, address } = TcpAddress(address).bind()?;
-        addresses.push_str(&format!(" {name}={address}"));
-        listeners.push((name, listener));
-    }
+    let listening = Listening::start(config)?;
+    let addresses = listening.addresses.clone();
     let node = bridge.hub().node();
     let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
     let shared = Arc::new(Shared {
@@ -252,7 +235,7 @@ async fn run(
     });
     let events = observe::listen(&shared.node);
     let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
-    let reloader = reload_at(hangups);
+    let reloader = reload_at(hangups, listening.certificates());
     let reaper = tokio::spawn({
         let broker = broker.clone();
         async move { broker.table.reap().await }
@@ -285,7 +268,7 @@ async fn run(
     // Every connection's task holds a sender; when the last one is gone, receiving ends.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let failed = tokio::select! {
-        () = accept_all(listeners, &broker, alive) => false,
+        () = listening.accept_all(broker.clone(), alive) => false,
         () = shutdown => false,
         _ = store_failed.wait_for(|failed| *failed) => true,
     };
@@ -314,19 +297,12 @@ async fn run(
 }
 
 /// Reloads what can be reloaded at each SIGHUP.
-fn reload_at(hangups: Hangups) -> JoinHandle<()> {
-    let reloading = Reloading::default();
-    tokio::spawn(reloading.at_each(hangups))
-}
-
-/// Accepts connections on every listener until it is dropped.
-async fn accept_all(listeners: Vec<(&str, Tcp)>, broker: &Arc<Broker>, alive: mpsc::Sender<()>) {
-    let mut accepting = JoinSet::new();
-    for (name, listener) in listeners {
-        accepting.spawn(accept(name.into(), listener, broker.clone(), alive.clone()));
+fn reload_at(hangups: Hangups, certificates: Certificates) -> JoinHandle<()> {
+    let mut reloading = Reloading::default();
+    if !certificates.is_empty() {
+        reloading.add("certificates", move || certificates.reload());
     }
-    drop(alive);
-    while accepting.join_next().await.is_some() {}
+    tokio::spawn(reloading.at_each(hangups))
 }
 
 /// The one line on standard output: every listener by its name.

@@ -55,6 +55,10 @@ pub enum Closed {
     #[error("the answer to so many topic filters is larger than the client's Maximum Packet Size (MQTT-3.1.2-24)")]
     AnswerTooLarge,
 
+    /// What came breaks a rule of what carries MQTT.
+    #[error("{0}")]
+    Transport(&'static str),
+
     // The client asks for what it cannot have: whoever runs it must act, or the operator.
     /// It is not let in.
     #[error(transparent)]
@@ -109,6 +113,7 @@ impl Closed {
             | Closed::LateSessionExpiry
             | Closed::NoLocalOfShared
             | Closed::UnknownAlias
+            | Closed::Transport(_)
             | Closed::Late => reason::PROTOCOL_ERROR,
             Closed::ReceiveMaximum => reason::RECEIVE_MAXIMUM_EXCEEDED,
             Closed::RetainUnavailable => reason::RETAIN_NOT_SUPPORTED,

@@ -31,7 +31,7 @@ pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, SetBy, Setting};
 pub use inbox_bridge::Engine;
-pub use listeners::NamedListener;
+pub use listeners::{NamedListener, Transport};
 pub use load::Overrides;
 pub use mqtt_session::MqttLimits;
 pub use service_variables::ignored_variables;
@@ -165,10 +165,11 @@ impl Config {
         }
     }
 
-    /// Every listener, by its name: the one of `mqtt.listen` is called `mqtt`.
-    pub fn all_listeners(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        let others = self.listeners.iter().map(|other| (other.name.as_str(), other.listen));
-        std::iter::once(("mqtt", self.listener.listen)).chain(others)
+    /// Every listener: the one of `mqtt.listen` is called `mqtt`.
+    pub fn all_listeners(&self) -> Vec<NamedListener> {
+        let mut all = vec![NamedListener::tcp("mqtt", self.listener.listen)];
+        all.extend(self.listeners.iter().cloned());
+        all
     }
 
     /// The limits of the inboxes.

@@ -97,7 +97,13 @@ pub enum WrongValue {
     },
     /// It is no list of listeners.
     #[error(transparent)]
-    Listeners(#[from] ListenersError),
+    Listeners(Box<ListenersError>),
+}
+
+impl From<ListenersError> for WrongValue {
+    fn from(why: ListenersError) -> Self {
+        WrongValue::Listeners(Box::new(why))
+    }
 }
 
 /// Why inbox topics cannot begin so (contract rule 1).
@@ -145,10 +151,12 @@ pub enum ListenersError {
     #[error("each is a table with name and listen")]
     NotATable,
     /// A table has a key that means nothing.
-    #[error("there is no key {key:?} in it: a listener has name and listen")]
+    #[error("there is no key {key:?} in it: the keys of a listener are {known}")]
     UnknownKey {
         /// The key, as it was written.
         key: String,
+        /// The keys that there are.
+        known: String,
     },
     /// A table lacks a key.
     #[error("one of them has no {0}; write it")]
@@ -156,9 +164,29 @@ pub enum ListenersError {
     /// The name cannot be used.
     #[error("a name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, and not \"mqtt\", which is the one of mqtt.listen")]
     Name,
-    /// The address cannot be used.
-    #[error("listen of {name:?}: {why}")]
-    Listen {
+    /// TLS needs a key that is not there.
+    #[error("{name:?} has no {key}, which TLS needs; write the path of a file in PEM")]
+    LacksOfTls {
+        /// The key.
+        key: &'static str,
+        /// Which listener.
+        name: String,
+    },
+    /// The value of a key cannot be used, or the key means nothing there.
+    #[error("{key} of {name:?}: {allowed}")]
+    Key {
+        /// The key.
+        key: &'static str,
+        /// Which listener.
+        name: String,
+        /// What is allowed instead.
+        allowed: &'static str,
+    },
+    /// The value of a key cannot be used.
+    #[error("{key} of {name:?}: {why}")]
+    Value {
+        /// The key.
+        key: &'static str,
         /// Which listener.
         name: String,
         /// Why.

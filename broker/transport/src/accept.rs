@@ -4,20 +4,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Origin;
+use inbox_types::Now;
 use mqtt_session::Cause;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::connection::{Broker, serve};
+use crate::entrance::{Entrance, NotEntered};
 use crate::listener::Listener;
 
 /// How long to wait after the system had no file descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections on the listener that operators know by `name`, for ever. The task of every connection holds a clone of `alive`
-/// while it lives.
-pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker>, alive: mpsc::Sender<()>) {
+/// Accepts connections on the listener that operators know by `name`, for ever. What a client has to say before MQTT is heard by
+/// `entrance`, in the task of its connection, which holds a clone of `alive` while it lives.
+pub async fn accept<L: Listener, E: Entrance<L::Io>>(
+    name: Arc<str>,
+    listener: L,
+    entrance: Arc<E>,
+    broker: Arc<Broker>,
+    alive: mpsc::Sender<()>,
+) {
     loop {
-        let (io, peer) = match listener.accept().await {
+        let (raw, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Nobody knows who they are.
@@ -34,13 +44,47 @@ pub async fn accept<L: Listener>(name: Arc<str>, listener: L, broker: Arc<Broker
             continue;
         };
         tracing::debug!(%peer, listener = %name, "accepted");
-        let (broker, alive) = (broker.clone(), alive.clone());
+        let (name, entrance, broker, alive) = (name.clone(), entrance.clone(), broker.clone(), alive.clone());
         tokio::spawn(async move {
             // Dropped at the end, and also when the task panics.
             let _held = (slot, alive);
-            serve(io, peer, broker).await;
+            let accepted = broker.shared.node.now();
+            let entered = let_in(raw, Origin::from(peer), &*entrance, &name, &broker, accepted).await;
+            drop((name, entrance));
+            if let Some((io, origin)) = entered {
+                serve(io, origin, accepted, broker).await;
+            }
         });
     }
+}
+
+/// Hears what comes before MQTT; `None`: the client is not let in, or the broker shuts down.
+async fn let_in<R, E: Entrance<R>>(
+    raw: R,
+    mut origin: Origin,
+    entrance: &E,
+    name: &str,
+    broker: &Broker,
+    accepted: Now,
+) -> Option<(E::Io, Origin)> {
+    let mut closing = broker.closing.clone();
+    let entered = tokio::select! {
+        entered = timeout(broker.shared.mqtt.connect_timeout, entrance.enter(raw, &mut origin)) => entered,
+        _ = closing.wait_for(|closing| *closing) => return None,
+    };
+    let why = match entered.unwrap_or(Err(NotEntered::Late)) {
+        Ok(io) => return Some((io, origin)),
+        Err(why) => why,
+    };
+    let metrics = &broker.shared.metrics;
+    metrics.connects_refused.add(1);
+    match why.cause() {
+        Some(cause) => metrics
+            .refusals
+            .note(cause, &origin.peer.ip(), name, &why, accepted.mono),
+        None => tracing::debug!(peer = %origin.peer, listener = name, %why, "a connection was gone before its CONNECT"),
+    }
+    None
 }
 
 /// Tells which limit it was that a connection was closed for.

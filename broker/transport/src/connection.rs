@@ -8,13 +8,13 @@ mod tests;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use access::Denied;
+use access::{Denied, Origin};
 use inbox_types::Now;
 use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step, Wanted};
 use pubsub::Router;
@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::listener::Io;
+use crate::websocket::Violation;
 
 /// What one read takes from a socket at most.
 const READ_BYTES: usize = 64 * 1024;
@@ -54,10 +55,10 @@ impl Broker {
     }
 }
 
-/// Serves one connection until it ends.
-pub async fn serve<T: Io>(io: T, peer: SocketAddr, broker: Arc<Broker>) {
+/// Serves the connection of a client that comes from `origin` until it ends. The time for its CONNECT began when it was `accepted`.
+pub async fn serve<T: Io>(io: T, origin: Origin, accepted: Now, broker: Arc<Broker>) {
     let mut closing = broker.closing.clone();
-    let mut connection = Connection::new(io, peer, broker);
+    let mut connection = Connection::new(io, origin, accepted, broker);
     tokio::select! {
         () = connection.wait_for_connect() => {}
         _ = closing.wait_for(|closing| *closing) => return,
@@ -93,9 +94,9 @@ impl<T> Drop for Connection<T> {
 }
 
 impl<T: Io> Connection<T> {
-    fn new(io: T, peer: SocketAddr, broker: Arc<Broker>) -> Self {
+    fn new(io: T, origin: Origin, accepted: Now, broker: Arc<Broker>) -> Self {
         let now = broker.shared.node.now();
-        let conversation = Conversation::new(broker.shared.clone(), peer.into(), now);
+        let conversation = Conversation::new(broker.shared.clone(), origin, accepted);
         let timer_at = conversation.deadline(now);
         Connection {
             io,
@@ -281,8 +282,12 @@ impl<T: Io> Connection<T> {
                     let (partial, capacity) = (self.partial.len(), self.partial.capacity());
                     self.conversation.keeps_partial(partial, capacity, now);
                 }
-                // Any error of a socket means that the connection is gone.
-                _ => self.conversation.lost(now),
+                Ok(()) => self.conversation.lost(now),
+                Err(error) => match broken_rule(&error) {
+                    Some(rule) => self.conversation.broken(rule, now),
+                    // Any error of a socket means that the connection is gone.
+                    None => self.conversation.lost(now),
+                },
             }
             Poll::Ready(())
         })
@@ -342,4 +347,10 @@ impl<T: Io> Connection<T> {
             self.timer.as_mut().reset(rings);
         }
     }
+}
+
+/// Which rule of WebSocket a client broke; the stream has told it.
+fn broken_rule(error: &io::Error) -> Option<&'static str> {
+    let violation = error.get_ref()?.downcast_ref::<Violation>()?;
+    Some(violation.rule())
 }

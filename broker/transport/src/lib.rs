@@ -1,12 +1,21 @@
-//! How clients reach the broker: listeners, and the task that moves bytes between a socket and a conversation.
+//! How clients reach the broker: listeners, what is said before MQTT, and the task that moves bytes between a socket and a conversation.
 //!
-//! A listener is a trait ([`Bind`], [`Listener`]), and a connection is generic over what it reads and writes, so that every kind of
-//! socket has code of its own, without a virtual call per read. `ARCHITECTURE.md` has the map.
+//! A listener is a trait ([`Bind`], [`Listener`]), what comes before MQTT is another ([`Entrance`]), and a connection is generic over what
+//! it reads and writes, so that every kind of socket has code of its own, without a virtual call per read. `ARCHITECTURE.md` has the map.
 
 mod accept;
 mod connection;
+mod entrance;
 mod listener;
+mod proxy;
+mod tls;
+mod websocket;
 
 pub use accept::accept;
 pub use connection::{Broker, serve};
+pub use entrance::{Entrance, NotEntered};
+pub use ipnet::IpNet;
 pub use listener::{Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};
+pub use proxy::{OverTcp, ProxyError, client as proxied_client, missing as missing_of_proxy_header};
+pub use tls::{ClientCertificates, Fresh, HandshakeError, Handshakes, OverTls, Remark, TlsError, TlsFiles, TlsKeys};
+pub use websocket::{OverWebSocket, UpgradeError, Violation, WebSocket, WebSocketRules};

@@ -10,6 +10,16 @@ use crate::refusals::Cause;
 use crate::session::{Ending, Order, Session};
 
 impl Conversation {
+    /// What came breaks this rule of the transport, and the transport has told the client: what still comes is dropped.
+    pub fn broken(&mut self, rule: &'static str, now: Now) {
+        let closed = Closed::Transport(rule);
+        match &self.state {
+            State::Opening => self.refuse(&Refused::Closed(closed), now),
+            State::Open(_) => self.end(closed.into()),
+            _ => self.lost(now),
+        }
+    }
+
     /// Does not let the client in, and has nothing to tell it.
     pub(super) fn refuse(&mut self, refused: &Refused, now: Now) {
         self.refuse_with(Vec::new(), refused, now);
@@ -72,7 +82,10 @@ impl Conversation {
             let is_told = matches!(closed, Closed::NotPublished(why) if !matches!(why, NotPublished::TooLarge { .. }));
             if *closed != Closed::ShuttingDown && !is_told {
                 let now = self.shared.node.now().mono;
-                let cause = Cause::of_ending(reason);
+                let cause = match closed {
+                    Closed::Transport(_) => Cause::WebSocketFrame,
+                    _ => Cause::of_ending(reason),
+                };
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);
             }
             let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown);

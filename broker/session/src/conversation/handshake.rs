@@ -42,6 +42,7 @@ impl Refused {
             Refused::Lost => None,
             Refused::Closed(Closed::Late) => Some(Cause::ConnectTimeout),
             Refused::Closed(Closed::NotConnect) => Some(Cause::NotConnect),
+            Refused::Closed(Closed::Transport(_)) => Some(Cause::WebSocketFrame),
             Refused::Closed(closed) => Some(Cause::of_connect(closed.reason_code())),
         }
     }

@@ -64,7 +64,23 @@ causes! {
         "a client that is slow needs a longer mqtt.connect_timeout; a health check may connect, but is counted here";
     /// The first packet is something else.
     NotConnect = "connect_missing", CONNECTION,
-        "something that is no MQTT client uses this port: a browser, a TLS client, or a health check";
+        "something else uses this port: a client for TLS or WebSocket, a load balancer that sends PROXY headers, a browser, or a health check";
+    /// An address of `proxy_protocol_from` sent no PROXY header that can be read.
+    ProxyHeader = "connect_proxy_header", CONNECTION,
+        "have the load balancer send it, or take the address out of proxy_protocol_from";
+    /// Another address sent a PROXY header.
+    ProxyStranger = "connect_proxy_stranger", CONNECTION,
+        "if it is a load balancer of yours, add its address to proxy_protocol_from";
+    /// TLS was not agreed on.
+    TlsHandshake = "connect_tls", CONNECTION,
+        "look whether that client is meant to use TLS here, and knows who signed the certificate of this listener";
+    /// The client certificate is missing or not valid.
+    ClientCertificate = "connect_client_certificate", CONNECTION,
+        "give the client one that is valid and signed by a certificate in client_ca";
+    /// The HTTP request does not begin MQTT over WebSocket.
+    WebSocketUpgrade = "connect_websocket", CONNECTION, "";
+    /// A web page may not connect.
+    WebSocketOrigin = "connect_origin", CONNECTION, "";
     /// The memory budget is used up.
     ConnectMemory = "connect_memory_full", CONNECTION,
         "look what fills it: readers that do not read, retained messages (docs/operations.md, \"Memory\")";
@@ -150,6 +166,8 @@ causes! {
     PacketTooLarge = "packet_too_large", ENDED, "send less at once, or raise mqtt.message_bytes_max";
     /// Another connection came with the same client ID.
     TakenOver = "taken_over", ENDED, "if that goes on, two clients have the same ID and push each other out: give each its own";
+    /// What came is no WebSocket.
+    WebSocketFrame = "packet_websocket", ENDED, "tell the author of the client";
     /// For another reason.
     EndedOther = "packet_other", ENDED, "";
 }

@@ -11,7 +11,12 @@ const EXAMPLE: &str = include_str!("../../../../inboxd.example.toml");
 const UNUSUAL: &str = r#"
 data_dir = "/srv/ü \"quoted\"/data"
 shutdown_timeout = "1500ms"
-listener = [{ name = "lan", listen = "[::1]:1" }]
+listener = [
+    { name = "lan", listen = "[::1]:1" },
+    { name = "tls", listen = "[::1]:2", transport = "tls", certificate = "c", key = "k", client_ca = "ca", client_certificates = "optional" },
+    { name = "ws", listen = "[::1]:3", transport = "ws", path = "/x", origins = ["https://A.example"], proxy_protocol_from = ["10.0.0.0/8", "::1"] },
+    { name = "wss", listen = "[::1]:4", transport = "wss", certificate = "c", key = "k" },
+]
 [mqtt]
 listen = "[::]:0"
 allow_anonymous = true
@@ -195,9 +200,13 @@ fn every_key_reaches_its_place() {
     assert_eq!(config.shutdown_timeout, Duration::from_millis(1500));
     let listeners: Vec<_> = config
         .all_listeners()
-        .map(|(name, at)| format!("{name} {at}"))
+        .into_iter()
+        .map(|listener| format!("{} {}", listener.name, listener.listen))
         .collect();
-    assert_eq!(listeners, ["mqtt [::]:0", "lan [::1]:1"]);
+    assert_eq!(
+        listeners,
+        ["mqtt [::]:0", "lan [::1]:1", "tls [::1]:2", "ws [::1]:3", "wss [::1]:4"]
+    );
     assert_eq!(
         (
             config.listener.listen.to_string().as_str(),

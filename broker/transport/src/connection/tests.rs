@@ -1,6 +1,6 @@
 //! Tests of the task of a connection over pipes in memory: no sockets, real inboxes, a real router.
 
-use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::{Access, Account, Anonymous, Authenticating, Authenticator, Credentials, Identity};
@@ -85,6 +85,12 @@ impl AsyncWrite for Panics {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.pipe).poll_shutdown(cx)
     }
+}
+
+/// A client on this machine is served.
+async fn serve<T: Io>(io: T, peer: SocketAddr, broker: Arc<Broker>) {
+    let accepted = broker.shared.node.now();
+    super::serve(io, peer.into(), accepted, broker).await;
 }
 
 fn peer() -> SocketAddr {
