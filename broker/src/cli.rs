@@ -44,9 +44,11 @@ pub enum Command {
     /// Run the broker (what inboxd does when no command is given)
     Serve(ServeArgs),
     /// Check the configuration that `serve` would run with, and say "ok" or what is wrong
-    CheckConfig(ServeArgs),
+    CheckConfig(CheckArgs),
     /// Print the configuration that `serve` would run with, as TOML
     PrintConfig(ServeArgs),
+    /// Add a user to a password file, change its password, or delete it
+    Passwd(PasswdArgs),
     /// Look into the inboxes of a stopped broker, or empty one
     Inbox(InboxArgs),
     /// Work on the whole store of a stopped broker
@@ -74,6 +76,34 @@ pub struct ServeArgs {
     /// Write the log, on standard error, in this form [default: pretty]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+}
+
+/// `inboxd check-config`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// What `serve` takes.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Refuse what works and is not safe, too (docs/security.md)
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `inboxd passwd`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct PasswdArgs {
+    /// The password file (auth.password_file); it is made if there is none
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose password; it is asked for on the terminal, or read as one line from a pipe
+    #[arg(value_name = "USER")]
+    pub user: String,
+    /// Give the user this role, and no others than those that are named; without any, it keeps those that it has
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// Delete the user
+    #[arg(long, conflicts_with = "roles")]
+    pub delete: bool,
 }
 
 /// `inboxd inbox`.

@@ -2,6 +2,7 @@
 //!
 //! The library is thin: what the binary needs, and what tests drive. `ARCHITECTURE.md` has the map.
 
+pub mod authentication;
 pub mod cli;
 pub mod config;
 pub mod config_command;
@@ -13,6 +14,7 @@ pub mod inbox_command;
 mod listening;
 pub mod logging;
 mod observe;
+pub mod passwd_command;
 pub mod reload;
 pub mod serve;
 pub mod signals;

@@ -5,12 +5,12 @@ use std::{env, io};
 
 use clap::Parser;
 use inbox_bridge::open_existing_store;
-use inboxd::cli::{Cli, Command, InboxArgs, ServeArgs, StoreAction};
+use inboxd::cli::{CheckArgs, Cli, Command, InboxArgs, PasswdArgs, ServeArgs, StoreAction};
 use inboxd::config::{Config, ConfigError, LogFormat, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
-use inboxd::{config_command, logging, serve, store_command};
+use inboxd::{authentication, config_command, logging, passwd_command, serve, store_command};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run_broker(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::PrintConfig(args) => print_config(&args),
+        Command::Passwd(args) => edit_passwords(&args),
         Command::Inbox(args) => look_into_inboxes(&args),
         Command::Store(args) => work_on_store(&args.action),
     };
@@ -47,21 +48,30 @@ fn run_broker(args: &ServeArgs) -> Outcome {
 }
 
 /// Looks at everything that the broker looks at before it serves.
-fn check_config(args: &ServeArgs) -> Outcome {
-    let config = configured(args.load())?;
+fn check_config(args: &CheckArgs) -> Outcome {
+    let config = configured(args.serve.load())?;
     logging::filter(&config.log.level).map_err(|error| (Exit::BadConfiguration, error.into()))?;
-    for remark in serve::check(&config).map_err(|error| (error.exit(), error.into()))? {
-        logging::say(&remark.to_string());
-    }
+    let remarks = serve::check(&config).map_err(|error| (error.exit(), error.into()))?;
+    let mut weaknesses: Vec<String> = remarks.iter().map(ToString::to_string).collect();
+    weaknesses.extend(authentication::weaknesses(&config));
     if let Some(note) = note_on_variables() {
         logging::say(&note);
     }
+    if args.strict && !weaknesses.is_empty() {
+        return Err((Exit::BadConfiguration, anyhow::anyhow!(weaknesses.join("; "))));
+    }
+    weaknesses.iter().for_each(|weakness| logging::say(weakness));
     config_command::check(&config, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
 }
 
 fn print_config(args: &ServeArgs) -> Outcome {
     let config = configured(args.load())?;
     config_command::print(&config, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
+}
+
+fn edit_passwords(args: &PasswdArgs) -> Outcome {
+    let (mut input, mut out) = (io::stdin(), io::stdout());
+    passwd_command::run(args, &mut input, &mut out).map_err(|error| (error.exit(), error.into()))
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {

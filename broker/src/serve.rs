@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use access::Access;
 
+use crate::authentication::{self, AuthenticationError};
 use crate::config::Config;
 use crate::descriptors;
 use crate::exit::Exit;
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// A listener is not what it should be.
     #[error(transparent)]
     Listener(#[from] ListenerError),
+    /// It cannot be found out who clients are.
+    #[error(transparent)]
+    Authentication(#[from] AuthenticationError),
     /// The system gave no thread, no signal handler, or no standard output.
     #[error("the system does not let the broker start ({0})")]
     System(io::Error),
@@ -71,7 +75,7 @@ impl ServeError {
         match self {
             ServeError::Open(error) => open_exit(error),
             ServeError::Listen(_) | ServeError::Listener(ListenerError::SameAddress { .. }) => Exit::CannotListen,
-            ServeError::Listener(ListenerError::Tls { .. }) => Exit::BadConfiguration,
+            ServeError::Listener(ListenerError::Tls { .. }) | ServeError::Authentication(_) => Exit::BadConfiguration,
             ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
                 Exit::StoreFailed
             }
@@ -135,6 +139,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
 /// use by the broker whose configuration this is.
 pub fn check(config: &Config) -> Result<Vec<Remark>, ServeError> {
     let remarks = listening::check(config)?;
+    authentication::check(config)?;
     let is_there = check_data_directory(&config.data_dir, config.store.engine)?;
     if !is_there {
         check_can_be_made(&config.data_dir)?;
@@ -209,6 +214,8 @@ async fn run(
     signals: Signals,
 ) -> Result<(), ServeError> {
     let (shutdown, hangups) = signals.split();
+    let mut reloading = Reloading::default();
+    let authenticator = authentication::start(config, &mut reloading)?;
     // All of them before anybody is let in.
     let listening = Listening::start(config)?;
     let addresses = listening.addresses.clone();
@@ -218,7 +225,7 @@ async fn run(
         metrics: Metrics::telling(&node.events),
         node,
         names: InboxNames::new(&config.inbox.prefix),
-        access: Access::new(Arc::new(config.anonymous())),
+        access: Access::new(authenticator),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
         retains: config.router.retains(),
@@ -235,7 +242,7 @@ async fn run(
     });
     let events = observe::listen(&shared.node);
     let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
-    let reloader = reload_at(hangups, listening.certificates());
+    let reloader = reload_at(reloading, hangups, listening.certificates());
     let reaper = tokio::spawn({
         let broker = broker.clone();
         async move { broker.table.reap().await }
@@ -297,8 +304,7 @@ async fn run(
 }
 
 /// Reloads what can be reloaded at each SIGHUP.
-fn reload_at(hangups: Hangups, certificates: Certificates) -> JoinHandle<()> {
-    let mut reloading = Reloading::default();
+fn reload_at(mut reloading: Reloading, hangups: Hangups, certificates: Certificates) -> JoinHandle<()> {
     if !certificates.is_empty() {
         reloading.add("certificates", move || certificates.reload());
     }

@@ -16,6 +16,8 @@ use crate::origin::Origin;
 pub struct Credentials {
     /// The client ID that it asked for, or was given.
     pub client_id: ClientId,
+    /// The broker made the client ID up: nobody else can have it.
+    pub id_is_assigned: bool,
     /// Where it comes from, and what it showed before CONNECT.
     pub origin: Origin,
     /// The user name.
@@ -29,6 +31,7 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
             .field("client_id", &self.client_id)
+            .field("id_is_assigned", &self.id_is_assigned)
             .field("origin", &self.origin)
             .field("user", &self.user)
             .field("has_password", &self.password.is_some())
@@ -81,6 +84,7 @@ mod tests {
     fn ask(anonymous: Anonymous, peer: &str) -> Result<Identity, Denied> {
         let credentials = Credentials {
             client_id: ClientId::new("bob").unwrap(),
+            id_is_assigned: false,
             origin: peer.parse::<SocketAddr>().unwrap().into(),
             user: Some("somebody".into()),
             password: Some(Bytes::from_static(b"hush")),
@@ -111,6 +115,7 @@ mod tests {
         // Goal: credentials can be logged without giving the password away.
         let credentials = Credentials {
             client_id: ClientId::new("bob").unwrap(),
+            id_is_assigned: false,
             origin: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             user: None,
             password: Some(Bytes::from_static(b"hush")),

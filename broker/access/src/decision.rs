@@ -61,6 +61,7 @@ impl Access {
     pub fn decide(&self, who: &Identity, action: Action<'_>) -> Result<(), Denied> {
         match action {
             Action::Connect if who.is_broker() => Err(Denied::BrokersId),
+            Action::Connect if !who.may_use_its_id() => Err(Denied::ClientId),
             Action::Publish(Target::Reserved(_)) if !who.is_broker() => Err(Denied::Reserved),
             Action::Subscribe(Target::SharedInbox(_)) => Err(Denied::SharedInbox),
             Action::Subscribe(Target::Inbox(owner))

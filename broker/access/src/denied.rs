@@ -6,6 +6,23 @@ pub enum Denied {
     /// It comes from another machine, and nobody said that such clients are meant to be served.
     #[error("clients of other machines are not let in without authentication, unless mqtt.allow_anonymous = true")]
     Anonymous,
+    /// It shows nothing that says who it is.
+    #[error("this broker wants to know who its clients are: give the client a user name and a password")]
+    NoCredentials,
+    /// What it shows is wrong. Which part of it is not told.
+    #[error("the user name or the password is wrong")]
+    Credentials,
+    /// Too many failures came from its address, or for its user.
+    #[error("too many wrong passwords came from this address, or for this user; try again later")]
+    TooManyFailures,
+    /// The client ID is not one of its user's.
+    #[error(
+        "this client ID is not its user's: that is the user name, or the user name with ~ and anything behind it, or what the token says"
+    )]
+    ClientId,
+    /// An anonymous client asks for a client ID that can be a user's.
+    #[error("where users are known, clients without one have client IDs that begin with \"anonymous~\", or none")]
+    UsersId,
     /// The authenticator gave no answer in time.
     #[error("it could not be found out in time who this client is; try again later")]
     Undecided,

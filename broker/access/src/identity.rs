@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use inbox_types::{ClientId, NOTICE_FROM};
 
+use crate::client_ids::ClientIds;
+
 /// Who a client is, for as long as its connection lasts, and for its will beyond that. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -19,8 +21,19 @@ pub struct Account {
     pub user: Box<str>,
     /// The roles of the user.
     pub roles: Vec<Box<str>>,
+    /// Which client IDs it may use.
+    pub client_ids: ClientIds,
+    /// When what proves this ends, in seconds since 1970 (UTC).
+    pub expires_at: Option<u64>,
     /// What else is known: names and values.
     pub attributes: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Account {
+    /// Whether the user may use this client ID.
+    pub fn may_use(&self, client_id: &ClientId) -> bool {
+        self.client_ids.allow(&self.user, client_id.as_str())
+    }
 }
 
 impl Identity {
@@ -60,6 +73,17 @@ impl Identity {
         self.account.as_ref().map_or(&[], |account| &account.roles)
     }
 
+    /// Whether its user may use its client ID. Which ones clients without a user have is for their authenticator to say.
+    pub fn may_use_its_id(&self) -> bool {
+        let account = self.account.as_ref();
+        account.is_none_or(|account| account.may_use(&self.client_id))
+    }
+
+    /// When what proves this ends, in seconds since 1970 (UTC).
+    pub fn expires_at(&self) -> Option<u64> {
+        self.account.as_ref().and_then(|account| account.expires_at)
+    }
+
     /// The value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         let attributes = self.account.as_ref().map_or(&[][..], |account| &account.attributes);
@@ -88,6 +112,7 @@ mod tests {
             user: "alice".into(),
             roles: vec!["admin".into()],
             attributes: vec![("city".into(), "Bern".into())],
+            ..Account::default()
         });
         let known = Identity::of(phone.clone(), account);
         assert_eq!((known.client_id(), known.user()), (&phone, Some("alice")));

@@ -6,14 +6,27 @@
 //!
 //! No sockets and no MQTT packets here. `ARCHITECTURE.md` has the map.
 
+mod authentication;
 mod authenticator;
+mod client_ids;
 mod decision;
+mod delays;
 mod denied;
+mod generations;
 mod identity;
 mod origin;
+mod passwords;
+mod remembered;
 
+pub use authentication::{Authentication, Authenticators};
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
+pub use client_ids::ClientIds;
 pub use decision::{Access, Action, Target};
 pub use denied::Denied;
 pub use identity::{Account, Identity};
 pub use origin::{Certificate, Origin};
+pub use passwords::{
+    EditError, Edited, HashError, LineError, NoRoleName, NoUserName, PasswordFileError, Passwords, PasswordsError,
+    WrongHash, edit_passwords,
+};
+pub use remembered::NoRandomness;

@@ -82,8 +82,8 @@ pub enum ConfigError {
     Relation(Box<Misfit>),
     /// The whole network could use the broker, and nobody said that this is meant.
     #[error(
-        "{origin}: {key} = \"{listen}\" can be reached from other machines, and there is no authentication yet: anyone \
-         who reaches it could read and fill every inbox; listen on 127.0.0.1, or set mqtt.allow_anonymous = true if it is meant"
+        "{origin}: {key} = \"{listen}\" can be reached from other machines, and no authentication is configured: anyone \
+         who reaches it could read and fill every inbox; listen on 127.0.0.1, set auth.password_file, or set mqtt.allow_anonymous = true if it is meant"
     )]
     OpenToTheNetwork {
         /// Which key holds the address.

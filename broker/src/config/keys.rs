@@ -9,10 +9,11 @@ use inbox_bridge::WhenFull;
 use mqtt_session::V311Refusals;
 
 use super::kind::{
-    Address, Choice, Count, Directives, Directory, Kind, OptionalSeconds, Prefix, Seconds, Size, Span, Truth,
+    Address, Choice, Count, Directives, Directory, Kind, OptionalFile, OptionalSeconds, Prefix, Seconds, Size, Span,
+    Truth,
 };
 use super::listeners::Listeners;
-use super::{Config, ConfigError, Engine, LogFormat};
+use super::{AuthConfig, Config, ConfigError, Engine, LogFormat};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -60,6 +61,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     )?;
     v.key(LISTENERS, &mut c.listeners, Listeners)?;
     visit_mqtt(c, v)?;
+    visit_auth(&mut c.auth, v)?;
     v.key("inbox.prefix", &mut c.inbox.prefix, Prefix)?;
     v.key("inbox.messages_max", &mut c.inbox.messages_max, Count(1..=NUMBER_MAX))?;
     v.key(INBOX_BYTES, &mut c.inbox.bytes_max, Size(1..=1024 * TIB))?;
@@ -168,6 +170,13 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         memory(KIB),
     )?;
     v.key("mqtt.v311_refusals", &mut mqtt.v311_refusals, V311_REFUSALS)
+}
+
+fn visit_auth(auth: &mut AuthConfig, v: &mut impl Visitor) -> Result<(), ConfigError> {
+    v.key("auth.password_file", &mut auth.password_file, OptionalFile)?;
+    v.key("auth.remember", &mut auth.remember, Span(millis(0)..=minutes(60)))?;
+    v.key("auth.verifications_max", &mut auth.verifications_max, Count(1..=256))?;
+    v.key("auth.anonymous_on_loopback", &mut auth.anonymous_on_loopback, Truth)
 }
 
 const V311_REFUSALS: Choice<V311Refusals> = Choice(&[("bounce", V311Refusals::Bounce), ("close", V311Refusals::Close)]);

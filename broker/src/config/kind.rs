@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::ValueKind;
@@ -52,6 +52,9 @@ pub(super) struct Address;
 
 /// A directory.
 pub(super) struct Directory;
+
+/// The path of a file, or none.
+pub(super) struct OptionalFile;
 
 /// Topic levels that end with a slash, or nothing.
 pub(super) struct Prefix;
@@ -220,6 +223,18 @@ impl Kind<PathBuf> for Directory {
 
     fn write(&self, value: &PathBuf) -> toml::Value {
         toml::Value::String(value.to_string_lossy().into_owned())
+    }
+}
+
+impl Kind<Option<PathBuf>> for OptionalFile {
+    fn read(&self, raw: &Raw) -> Result<Option<PathBuf>, WrongValue> {
+        let text = raw.text().filter(|text| !text.contains('\0')).ok_or(WrongValue::File)?;
+        Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
+    fn write(&self, value: &Option<PathBuf>) -> toml::Value {
+        let path = value.as_deref().unwrap_or(Path::new(""));
+        toml::Value::String(path.to_string_lossy().into_owned())
     }
 }
 

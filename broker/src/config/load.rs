@@ -219,7 +219,7 @@ impl Layers {
             .iter()
             .map(|listener| (listener.listen, keys::LISTENERS));
         for (listen, key) in std::iter::once(first).chain(others) {
-            if !config.anonymous().serves(listen.ip()) {
+            if !config.may_listen_on(listen.ip()) {
                 return Err(ConfigError::OpenToTheNetwork {
                     key,
                     listen,

@@ -4,6 +4,7 @@
 //! fit together. Four layers, the later one wins key by key: the defaults below, a TOML file, the environment (`INBOXD_…`
 //! with `__` between levels), and the flags of the command line. `inboxd.example.toml` lists every key.
 
+mod auth;
 mod budget;
 mod directives;
 mod error;
@@ -23,9 +24,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use access::Anonymous;
 use inbox_bridge::{CheckpointOptions, Limits, Sizes, WhenFull};
 
+pub use auth::AuthConfig;
 pub use budget::MemoryShares;
 pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
@@ -50,6 +51,8 @@ pub struct Config {
     pub listener: ListenerConfig,
     /// Section `[mqtt]`: what one client may take.
     pub mqtt: MqttLimits,
+    /// Section `[auth]`: who clients are.
+    pub auth: AuthConfig,
     /// Section `[inbox]`: the durable inboxes.
     pub inbox: InboxConfig,
     /// Section `[store]`: the disk.
@@ -67,7 +70,7 @@ pub struct Config {
 pub struct ListenerConfig {
     /// Where to listen for MQTT 3.1.1 and MQTT 5 over TCP; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// Clients need not say who they are; required for an address that is not loopback.
+    /// Clients need not say who they are; required for an address that is not loopback, unless users are known.
     pub allow_anonymous: bool,
     /// Connections at a time.
     pub connections_max: usize,
@@ -158,13 +161,6 @@ impl Config {
         self.mqtt.packet_bytes_max()
     }
 
-    /// Without authentication, whom the broker serves.
-    pub fn anonymous(&self) -> Anonymous {
-        Anonymous {
-            is_everywhere: self.listener.allow_anonymous,
-        }
-    }
-
     /// Every listener: the one of `mqtt.listen` is called `mqtt`.
     pub fn all_listeners(&self) -> Vec<NamedListener> {
         let mut all = vec![NamedListener::tcp("mqtt", self.listener.listen)];
@@ -205,6 +201,7 @@ impl Default for Config {
                 connections_max: 50_000,
             },
             mqtt: MqttLimits::default(),
+            auth: AuthConfig::default(),
             inbox: InboxConfig {
                 prefix: String::new(),
                 messages_max: limits.inbox_messages_max,

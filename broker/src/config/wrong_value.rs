@@ -77,6 +77,9 @@ pub enum WrongValue {
     /// It is no path.
     #[error("it is the path of a directory, like \"/var/lib/inboxd\"")]
     Directory,
+    /// It is no path.
+    #[error("it is the path of a file, like \"/etc/inboxd/users\", or empty")]
+    File,
     /// It is a path with bytes that are no text.
     #[error("it is a path in UTF-8")]
     PathNotUtf8,

@@ -33,7 +33,7 @@ pub(super) fn published() -> BTreeSet<String> {
         packet_bytes_max: config.packet_bytes_max(),
         retains: true,
         metrics: Metrics::default(),
-        access: access::Access::new(Arc::new(config.anonymous())),
+        access: access::Access::new(Arc::new(access::Anonymous { is_everywhere: false })),
     };
     let router = Router::start(RouterOptions::default(), Arc::new(Age::default)).unwrap();
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&metrics(&shared, &router)).unwrap();

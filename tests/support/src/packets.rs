@@ -183,6 +183,8 @@ pub struct Connect {
     pub props: Props,
     /// The will.
     pub will: Option<Will>,
+    /// User name and password.
+    pub login: Option<(String, String)>,
 }
 
 impl Connect {
@@ -195,6 +197,7 @@ impl Connect {
             client_id: client_id.into(),
             props: Props::new(),
             will: None,
+            login: None,
         }
     }
 
@@ -218,6 +221,12 @@ impl Connect {
         self
     }
 
+    /// Adds a user name and a password.
+    pub fn login(mut self, user: &str, password: &str) -> Self {
+        self.login = Some((user.into(), password.into()));
+        self
+    }
+
     /// Sets the keep alive, in seconds.
     pub fn keep_alive(mut self, seconds: u16) -> Self {
         self.keep_alive = seconds;
@@ -229,6 +238,9 @@ impl Connect {
         let mut flags = u8::from(self.clean) << 1;
         if let Some(will) = &self.will {
             flags |= 0x04 | (will.qos << 3) | (u8::from(will.retain) << 5);
+        }
+        if self.login.is_some() {
+            flags |= 0xC0;
         }
         let mut body = string("MQTT");
         body.extend([self.version.level(), flags]);
@@ -243,6 +255,10 @@ impl Connect {
             }
             body.extend(string(&will.topic));
             body.extend(string(&will.payload));
+        }
+        if let Some((user, password)) = &self.login {
+            body.extend(string(user));
+            body.extend(string(password));
         }
         packet(0x10, &body)
     }

@@ -91,6 +91,7 @@ pub(super) fn read_connect(
             let admitted = Admitted {
                 credentials: Some(Credentials {
                     client_id: id,
+                    id_is_assigned,
                     origin: origin.hand_over(),
                     user: connect.username.map(Box::from),
                     password: connect.password.map(Bytes::copy_from_slice),

@@ -94,6 +94,11 @@ causes! {
     ClientIdInvalid = "connect_client_id", CONNECTION, "give the client an ID of 1 to 1,024 bytes";
     /// The client may not connect.
     ConnectDenied = "connect_not_authorized", CONNECTION, "";
+    /// The user name or the password is wrong.
+    ConnectCredentials = "connect_credentials", CONNECTION, "correct it in the client, or set it anew with `inboxd passwd`";
+    /// Too many wrong passwords came before.
+    ConnectGuessing = "connect_too_many_failures", CONNECTION,
+        "somebody guesses, or a client has a wrong password and does not stop trying";
     /// Who the client is was not found out in time.
     AuthenticationTimeout = "connect_authentication_timeout", CONNECTION, "look whether what authenticates clients answers";
     /// Extended authentication is asked for.
@@ -220,6 +225,8 @@ impl Cause {
         match code {
             reason::CLIENT_IDENTIFIER_NOT_VALID => Cause::ClientIdInvalid,
             reason::NOT_AUTHORIZED => Cause::ConnectDenied,
+            reason::BAD_USER_NAME_OR_PASSWORD => Cause::ConnectCredentials,
+            reason::CONNECTION_RATE_EXCEEDED => Cause::ConnectGuessing,
             reason::SERVER_UNAVAILABLE => Cause::AuthenticationTimeout,
             reason::BAD_AUTHENTICATION_METHOD => Cause::AuthenticationMethod,
             reason::TOPIC_NAME_INVALID | reason::RETAIN_NOT_SUPPORTED => Cause::WillInvalid,

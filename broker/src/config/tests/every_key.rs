@@ -34,6 +34,11 @@ queue_bytes_max = "4KiB"
 subscriptions_per_session_max = 6
 filter_bytes_per_session_max = "3KiB"
 v311_refusals = "close"
+[auth]
+password_file = "/etc/inboxd/users"
+remember = "0s"
+verifications_max = 3
+anonymous_on_loopback = true
 [inbox]
 prefix = "a/b/"
 messages_max = 8
@@ -64,7 +69,7 @@ format = "json"
 fn keys_of(text: &str) -> Vec<String> {
     let mut section = String::new();
     let mut keys = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
+    for line in text.lines().filter(|line| !line.starts_with(['#', ' '])) {
         if let Some(name) = line.strip_prefix('[') {
             section = format!("{}.", name.trim_end_matches(']'));
         } else if let Some((key, _)) = line.split_once(" = ") {
@@ -139,6 +144,8 @@ fn the_example_states_the_ranges_that_hold() {
             &["1", "1000000"],
             &["0", "1000001"],
         ),
+        ("INBOXD_AUTH__REMEMBER", &["0s", "1h"], &["61m", "5"]),
+        ("INBOXD_AUTH__VERIFICATIONS_MAX", &["1", "256"], &["0", "257"]),
         (
             "INBOXD_INBOX__MESSAGES_MAX",
             &["1", "9223372036854775807"],
@@ -233,6 +240,13 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
+    let auth = AuthConfig {
+        password_file: Some("/etc/inboxd/users".into()),
+        remember: Duration::ZERO,
+        verifications_max: 3,
+        anonymous_on_loopback: true,
+    };
+    assert_eq!(config.auth, auth);
     assert_eq!(mqtt.filter_bytes_per_session_max, 3072);
     assert_eq!((mqtt.queue_bytes_max, config.memory.budget), (4096, 1 << 30));
     assert_eq!(

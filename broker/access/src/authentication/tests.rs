@@ -1,0 +1,190 @@
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use inbox_types::ClientId;
+
+use super::*;
+use crate::decision::{Access, Action};
+use crate::passwords::edit_passwords;
+
+const HERE: &str = "127.0.0.1:1";
+const AWAY: &str = "192.0.2.1:1";
+
+struct Client {
+    from: &'static str,
+    id: &'static str,
+    user: Option<&'static str>,
+    password: Option<&'static str>,
+    id_is_assigned: bool,
+}
+
+impl Client {
+    fn anonymous(from: &'static str, id: &'static str) -> Self {
+        Client {
+            from,
+            id,
+            user: None,
+            password: None,
+            id_is_assigned: false,
+        }
+    }
+
+    fn of(user: &'static str, password: &'static str, id: &'static str) -> Self {
+        Client {
+            user: Some(user),
+            password: Some(password),
+            ..Client::anonymous(AWAY, id)
+        }
+    }
+
+    fn from(self, from: &'static str) -> Self {
+        Client { from, ..self }
+    }
+}
+
+/// What a client is answered: whether it is who it says, and may use its client ID.
+async fn connect(access: &Access, client: &Client) -> Result<Identity, Denied> {
+    let credentials = Credentials {
+        client_id: ClientId::new(client.id).unwrap(),
+        id_is_assigned: client.id_is_assigned,
+        origin: client.from.parse::<SocketAddr>().unwrap().into(),
+        user: client.user.map(Box::from),
+        password: client.password.map(|password| Bytes::from_static(password.as_bytes())),
+    };
+    let identity = access.authenticate(credentials).await?;
+    access.decide(&identity, Action::Connect)?;
+    Ok(identity)
+}
+
+/// A broker with the user alice, whose password is "secret".
+fn access(anonymous: Option<Anonymous>) -> Access {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("users");
+    edit_passwords(&path, "alice", Some(b"secret"), &["ops".into()]).unwrap();
+    let passwords = Passwords::load(&path, 2, Duration::from_secs(300)).unwrap();
+    let asked = Authenticators {
+        anonymous,
+        passwords: Some(Arc::new(passwords)),
+    };
+    Access::new(Arc::new(Authentication::new(asked)))
+}
+
+#[tokio::test]
+async fn users_have_their_own_client_ids_alone() {
+    // Goal: a user gets in with its password, and only under its own client IDs, or one that the broker made up.
+    let access = access(None);
+    let alice = connect(&access, &Client::of("alice", "secret", "alice~phone"))
+        .await
+        .unwrap();
+    assert_eq!((alice.user(), alice.roles()), (Some("alice"), &[Box::from("ops")][..]));
+    assert!(connect(&access, &Client::of("alice", "secret", "alice")).await.is_ok());
+    for id in ["bob", "alice2", "auto-7", "anonymous"] {
+        assert_eq!(
+            connect(&access, &Client::of("alice", "secret", id)).await,
+            Err(Denied::ClientId),
+            "{id}"
+        );
+    }
+    let assigned = Client {
+        id_is_assigned: true,
+        ..Client::of("alice", "secret", "auto-7")
+    };
+    assert_eq!(
+        connect(&access, &assigned).await.unwrap().client_id().as_str(),
+        "auto-7"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_shows_nothing_or_something_wrong_is_told_so() {
+    // Goal: wrong passwords and unknown users are one refusal, no credentials are another.
+    let access = access(None);
+    for client in [
+        Client::of("alice", "wrong", "alice"),
+        Client::of("bob", "secret", "bob"),
+        Client::of("alice", "", "alice"),
+    ] {
+        assert_eq!(connect(&access, &client).await, Err(Denied::Credentials));
+    }
+    let half = Client {
+        password: None,
+        ..Client::of("alice", "", "alice")
+    };
+    assert_eq!(connect(&access, &half).await, Err(Denied::Credentials));
+    for from in [HERE, AWAY] {
+        assert_eq!(
+            connect(&access, &Client::anonymous(from, "x")).await,
+            Err(Denied::NoCredentials)
+        );
+    }
+}
+
+#[tokio::test]
+async fn anonymous_clients_have_client_ids_of_their_own() {
+    // Goal: where users are known, an anonymous client cannot be one of them, known or not; it comes from where anonymous clients may.
+    let here = access(Some(Anonymous { is_everywhere: false }));
+    let everywhere = access(Some(Anonymous { is_everywhere: true }));
+    for id in ["anonymous", "anonymous~sensor"] {
+        assert!(connect(&here, &Client::anonymous(HERE, id)).await.is_ok(), "{id}");
+        assert!(connect(&everywhere, &Client::anonymous(AWAY, id)).await.is_ok(), "{id}");
+        assert_eq!(
+            connect(&here, &Client::anonymous(AWAY, id)).await,
+            Err(Denied::NoCredentials),
+            "{id}"
+        );
+    }
+    for id in ["alice", "alice~phone", "bob", "auto-7"] {
+        assert_eq!(
+            connect(&everywhere, &Client::anonymous(AWAY, id)).await,
+            Err(Denied::UsersId),
+            "{id}"
+        );
+    }
+    let assigned = Client {
+        id_is_assigned: true,
+        ..Client::anonymous(AWAY, "auto-7")
+    };
+    assert!(connect(&everywhere, &assigned).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn guessing_is_slow_and_locks_nobody_out() {
+    // Goal: after some failures a guess is answered late, or not looked at; the user gets in at once where it did before, with a password that is
+    // remembered and with one that is not.
+    let access = access(None);
+    let alice = || Client::of("alice", "secret", "alice");
+    connect(&access, &alice().from(HERE)).await.unwrap();
+    let started = Instant::now();
+    for _ in 0..20 {
+        let answer = connect(&access, &Client::of("alice", "guess", "alice")).await;
+        assert!(
+            matches!(answer, Err(Denied::Credentials | Denied::TooManyFailures)),
+            "{answer:?}"
+        );
+    }
+    assert!(started.elapsed() > Duration::from_secs(20), "{:?}", started.elapsed());
+    tokio::time::advance(Duration::from_secs(0)).await;
+    let started = Instant::now();
+    connect(&access, &alice().from(HERE)).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO, "nothing was waited for");
+}
+
+#[tokio::test]
+async fn five_thousand_users_who_are_remembered_need_no_verification() {
+    // Goal: a reconnect storm of known clients is answered from memory: with every verification taken, all of them get in.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("users");
+    edit_passwords(&path, "alice", Some(b"secret"), &[]).unwrap();
+    let passwords = Arc::new(Passwords::load(&path, 1, Duration::from_secs(300)).unwrap());
+    let asked = Authenticators {
+        passwords: Some(passwords.clone()),
+        ..Authenticators::default()
+    };
+    let access = Access::new(Arc::new(Authentication::new(asked)));
+    let alice = Client::of("alice", "secret", "alice");
+    connect(&access, &alice).await.unwrap();
+    let _all_taken = passwords.take_all_verifications();
+    for _ in 0..5000 {
+        connect(&access, &alice).await.unwrap();
+    }
+}

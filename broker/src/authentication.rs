@@ -1,0 +1,70 @@
+//! Who clients are, by section `[auth]`: the authenticators, made from files, and what of them is read again at SIGHUP.
+
+use std::sync::Arc;
+
+use access::{Anonymous, Authentication, Authenticator, Authenticators, Passwords, PasswordsError};
+
+use crate::config::Config;
+use crate::reload::Reloading;
+
+/// Why it cannot be found out who clients are.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticationError {
+    /// The password file cannot be used.
+    #[error(transparent)]
+    Passwords(#[from] PasswordsError),
+}
+
+/// Makes what `config` asks for, and adds to `reloading` what can be read again. To be called within a runtime.
+///
+/// # Errors
+/// See [`AuthenticationError`].
+pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authenticator>, AuthenticationError> {
+    if !config.auth.knows_users() {
+        // Clients are taken at their word.
+        let is_everywhere = config.listener.allow_anonymous;
+        return Ok(Arc::new(Anonymous { is_everywhere }));
+    }
+    let passwords = load_passwords(config)?;
+    if let Some(passwords) = passwords.clone() {
+        reloading.add("password file", move || passwords.reload());
+    }
+    Ok(Arc::new(Authentication::new(Authenticators {
+        anonymous: config.anonymous(),
+        passwords,
+    })))
+}
+
+/// Looks at what [`start`] would read.
+///
+/// # Errors
+/// As [`start`].
+pub fn check(config: &Config) -> Result<(), AuthenticationError> {
+    load_passwords(config)?;
+    Ok(())
+}
+
+/// What works and is not safe, each as a sentence that says what to do.
+pub fn weaknesses(config: &Config) -> Vec<String> {
+    let open = config
+        .auth
+        .password_file
+        .as_deref()
+        .filter(|path| Passwords::is_open_to_others(path).unwrap_or(false));
+    let open = open.map(|path| {
+        format!(
+            "every user of this machine can read or change the password file {}; make it the broker's alone (chmod 600)",
+            path.display()
+        )
+    });
+    open.into_iter().collect()
+}
+
+fn load_passwords(config: &Config) -> Result<Option<Arc<Passwords>>, AuthenticationError> {
+    let auth = &config.auth;
+    let Some(path) = &auth.password_file else {
+        return Ok(None);
+    };
+    let passwords = Passwords::load(path, auth.verifications_max, auth.remember)?;
+    Ok(Some(Arc::new(passwords)))
+}

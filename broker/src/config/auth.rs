@@ -1,0 +1,55 @@
+//! Section `[auth]`: how it is found out who clients are.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use access::Anonymous;
+
+use super::Config;
+
+/// Section `[auth]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// The users and the hashes of their passwords.
+    pub password_file: Option<PathBuf>,
+    /// For how long a right password is remembered.
+    pub remember: Duration,
+    /// Passwords that are verified at a time.
+    pub verifications_max: usize,
+    /// Among clients with users, those of this machine need not have one.
+    pub anonymous_on_loopback: bool,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        AuthConfig {
+            password_file: None,
+            remember: Duration::from_secs(300),
+            verifications_max: 2,
+            anonymous_on_loopback: false,
+        }
+    }
+}
+
+impl AuthConfig {
+    /// Whether anything is configured that knows users.
+    pub fn knows_users(&self) -> bool {
+        self.password_file.is_some()
+    }
+}
+
+impl Config {
+    /// Which clients are served that do not say who they are; `None`: not one.
+    pub fn anonymous(&self) -> Option<Anonymous> {
+        let is_everywhere = self.listener.allow_anonymous;
+        let is_served = is_everywhere || self.auth.anonymous_on_loopback || !self.auth.knows_users();
+        is_served.then_some(Anonymous { is_everywhere })
+    }
+
+    /// Whether this address may be listened on: without authentication, anyone who reaches the broker can read every inbox.
+    pub(super) fn may_listen_on(&self, address: IpAddr) -> bool {
+        let served = self.anonymous();
+        self.auth.knows_users() || served.is_some_and(|anonymous| anonymous.serves(address))
+    }
+}

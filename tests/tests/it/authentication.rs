@@ -1,0 +1,203 @@
+//! Who clients are, from outside: the password file, its command, and what is answered (docs/security.md).
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_output};
+use inbox_tests::{Broker, Connect, RawClient, Version, inboxd_command, run_inboxd};
+use rustix::process::Signal;
+
+const VERSIONS: [(Version, &str); 2] = [(Version::V311, "mqttv311"), (Version::V5, "mqttv5")];
+
+/// `inboxd passwd FILE USER …` with this on its standard input.
+fn passwd(file: &Path, args: &[&str], piped: &str) -> Output {
+    let mut command = inboxd_command();
+    command.arg("passwd").arg(file).args(args).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(piped.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// A broker whose users are alice and bob, each with the password "NAME's".
+fn broker(directory: &Path) -> Broker {
+    let file = directory.join("users");
+    for user in ["alice", "bob"] {
+        assert!(passwd(&file, &[user], &format!("{user}'s\n")).status.success());
+    }
+    Broker::with_config(&format!("[auth]\npassword_file = {file:?}\n"))
+}
+
+/// The code in CONNACK.
+fn answer(broker: &Broker, connect: &Connect) -> u8 {
+    let mut client = RawClient::open(broker, connect.version);
+    client.send(&connect.encode());
+    client.connack().code
+}
+
+#[test]
+fn mosquitto_sends_mail_with_user_name_and_password() {
+    // Goal: stock tools log in with -u and -P in both versions, mail goes from user to user, and a wrong password is refused.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    for (_, version) in VERSIONS {
+        let alice = ["-V", version, "-i", "alice~phone", "-u", "alice", "-P", "alice's"];
+        mosquitto_pub(
+            &broker,
+            &[&alice[..], &["-q", "1", "-t", "bob", "-m", version]].concat(),
+        );
+        let bob = [
+            "-V", version, "-i", "bob", "-u", "bob", "-P", "bob's", "-q", "1", "-t", "bob", "-C", "1",
+        ];
+        assert_eq!(mosquitto_sub(&broker, &bob), [version]);
+        let wrong = mosquitto_sub_output(
+            &broker,
+            &[
+                "-V", version, "-i", "bob", "-u", "bob", "-P", "alice's", "-t", "bob", "-C", "1",
+            ],
+        );
+        assert!(!wrong.status.success());
+    }
+}
+
+#[test]
+fn every_way_to_connect_has_its_answer() {
+    // Goal: the table of docs/security.md, in both versions: who is let in, and with which code the others are refused.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    for (version, _) in VERSIONS {
+        let [credentials, authorized] = match version {
+            Version::V311 => [4, 5],
+            Version::V5 => [0x86, 0x87],
+        };
+        let huge = "x".repeat(60_000);
+        for (id, user, password, code) in [
+            ("alice", "alice", "alice's", 0),
+            ("alice~phone", "alice", "alice's", 0),
+            ("", "alice", "alice's", 0),
+            ("alice", "alice", "bob's", credentials),
+            ("alice", "alice", "", credentials),
+            ("alice", "alice", &huge, credentials),
+            ("carol", "carol", "alice's", credentials),
+            ("bob", "alice", "alice's", authorized),
+            ("bob~phone", "alice", "alice's", authorized),
+            ("alice2", "alice", "alice's", authorized),
+        ] {
+            let connect = Connect::new(version, id).login(user, password);
+            assert_eq!(answer(&broker, &connect), code, "{version:?}: {id} of {user}");
+        }
+        assert_eq!(answer(&broker, &Connect::new(version, "alice")), authorized);
+        assert_eq!(answer(&broker, &Connect::new(version, "x")), authorized);
+    }
+    broker.wait_for_log("connect_credentials");
+    let log = broker.stderr();
+    assert!(
+        !log.contains("alice's") && !log.contains("xxxx"),
+        "no password is in the log"
+    );
+}
+
+#[test]
+fn a_reload_changes_who_gets_in() {
+    // Goal: SIGHUP reads the password file again; a file with a mistake changes nothing, and the log names the line.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    let file = directory.path().join("users");
+    let login = |user: &str, password: &str| answer(&broker, &Connect::new(Version::V5, user).login(user, password));
+    assert_eq!([login("alice", "alice's"), login("carol", "carol's")], [0, 0x86]);
+    assert!(passwd(&file, &["carol", "--role", "ops"], "carol's").status.success());
+    assert!(passwd(&file, &["alice"], "new").status.success());
+    assert!(passwd(&file, &["bob", "--delete"], "").status.success());
+    broker.signal(Signal::HUP);
+    broker.wait_for_log("the configuration was reloaded");
+    let codes = [
+        ("carol", "carol's"),
+        ("alice", "new"),
+        ("alice", "alice's"),
+        ("bob", "bob's"),
+    ];
+    assert_eq!(codes.map(|(user, password)| login(user, password)), [0, 0, 0x86, 0x86]);
+    fs::write(&file, "# people\nalice:broken\n").unwrap();
+    broker.signal(Signal::HUP);
+    broker.wait_for_log("line 2");
+    assert_eq!(login("alice", "new"), 0);
+}
+
+#[test]
+fn bad_password_files_keep_the_broker_from_starting() {
+    // Goal: a file that is missing, or has a bad line, is exit code 78 and a sentence; one that is open to others is so for --strict alone.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("users");
+    let config = directory.path().join("inboxd.toml");
+    let data = directory.path().join("data");
+    fs::write(
+        &config,
+        format!("data_dir = {data:?}\n[auth]\npassword_file = {file:?}\n"),
+    )
+    .unwrap();
+    let check = |more: &[&str]| {
+        let output = run_inboxd(&[&["check-config", "--config", config.to_str().unwrap()], more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = check(&[]);
+    assert!(code == Some(78) && said.contains("password file"), "{said}");
+    for (text, says) in [("alice\n", "line 1"), ("\nalice:secret\n", "line 2")] {
+        fs::write(&file, text).unwrap();
+        let (code, said) = check(&[]);
+        assert!(
+            code == Some(78) && said.contains(says) && !said.contains("secret"),
+            "{said}"
+        );
+    }
+    fs::remove_file(&file).unwrap();
+    assert!(passwd(&file, &["alice"], "secret").status.success());
+    assert_eq!(check(&["--strict"]).0, Some(0));
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    let (code, said) = check(&["--strict"]);
+    assert!(code == Some(78) && said.contains("chmod 600"), "{said}");
+    let (code, said) = check(&[]);
+    assert!(code == Some(0) && said.contains("chmod 600"), "{said}");
+}
+
+#[test]
+fn passwd_says_what_it_did_or_why_not() {
+    // Goal: added, changed, deleted; an empty or huge password, a bad name, a user who is not there: exit code 1 and a sentence.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("users");
+    let huge = "x".repeat(5000);
+    for (args, piped, code, says) in [
+        (&["alice"][..], "secret\n", 0, "added user alice"),
+        (&["alice"], "secret\n", 0, "changed user alice"),
+        (&["alice"], "\n", 1, "empty"),
+        (&["alice"], &huge, 1, "4096"),
+        (&["alice"], "", 1, "no password"),
+        (&["al~ice"], "secret\n", 1, "user name"),
+        (&["alice", "--role", "a b"], "secret\n", 1, "role"),
+        (&["alice", "--delete"], "", 0, "deleted user alice"),
+        (&["alice", "--delete"], "", 1, "no user"),
+    ] {
+        let output = passwd(&file, args, piped);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(says) && !said.contains("secret"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn anonymous_clients_and_users_are_kept_apart() {
+    // Goal: with users known, a client that shows nothing gets in only where that is said, and never as somebody who could be a user.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("users");
+    assert!(passwd(&file, &["alice"], "secret").status.success());
+    for allow in [
+        "[mqtt]\nallow_anonymous = true\n[auth]",
+        "[auth]\nanonymous_on_loopback = true",
+    ] {
+        let broker = Broker::with_config(&format!("{allow}\npassword_file = {file:?}\n"));
+        let answer = |id: &str| answer(&broker, &Connect::new(Version::V5, id));
+        assert_eq!(["anonymous", "anonymous~sensor", ""].map(answer), [0, 0, 0], "{allow}");
+        assert_eq!(["alice", "alice~phone", "bob"].map(answer), [0x87; 3], "{allow}");
+    }
+}
