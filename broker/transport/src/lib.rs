@@ -6,6 +6,8 @@
 mod accept;
 mod connection;
 mod entrance;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzzing;
 mod listener;
 mod proxy;
 mod tls;
@@ -16,6 +18,6 @@ pub use connection::{Broker, serve};
 pub use entrance::{Entrance, NotEntered};
 pub use ipnet::IpNet;
 pub use listener::{Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};
-pub use proxy::{OverTcp, ProxyError, client as proxied_client, missing as missing_of_proxy_header};
+pub use proxy::{OverTcp, ProxyError};
 pub use tls::{ClientCertificates, Fresh, HandshakeError, Handshakes, OverTls, Remark, TlsError, TlsFiles, TlsKeys};
 pub use websocket::{OverWebSocket, UpgradeError, Violation, WebSocket, WebSocketRules};

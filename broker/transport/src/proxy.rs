@@ -124,7 +124,7 @@ async fn read_header<T: AsyncRead + Unpin>(io: &mut T) -> Result<Option<SocketAd
 ///
 /// # Errors
 /// This is no header.
-pub fn missing(read: &[u8]) -> Result<usize, ProxyError> {
+pub(crate) fn missing(read: &[u8]) -> Result<usize, ProxyError> {
     let begins = |with: &[u8]| read.iter().zip(with).all(|(one, other)| one == other);
     if begins(V1) {
         return match read {
@@ -153,7 +153,7 @@ pub fn missing(read: &[u8]) -> Result<usize, ProxyError> {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn client(header: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
+pub(crate) fn client(header: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     if header.starts_with(V1) {
         let text = std::str::from_utf8(header).map_err(|_| ProxyError::Malformed)?;
         let header = v1::Header::try_from(text).map_err(|_| ProxyError::Malformed)?;
@@ -174,4 +174,111 @@ pub fn client(header: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
 
 fn at(address: impl Into<IpAddr>, port: u16) -> SocketAddr {
     SocketAddr::new(address.into(), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        [V2, &[0x20 | command, family], &length, rest].concat()
+    }
+
+    const IPV4: &[u8] = &[192, 0, 2, 9, 10, 0, 0, 1, 0x12, 0x34, 7, 0x5B];
+
+    #[tokio::test]
+    async fn a_header_says_who_the_client_is_and_nothing_behind_it_is_read() {
+        // Goal: sections 2.1 and 2.2 of the protocol: the addresses of both versions; what the load balancer says of itself is no client's; a
+        // header is read to its end and no further, however it comes.
+        let ipv6 = [
+            &[0x20, 1, 0x0D, 0xB8][..],
+            &[0; 11],
+            &[9],
+            &[0; 16],
+            &[0x12, 0x34, 7, 0x5B],
+        ]
+        .concat();
+        let with_more = [IPV4, &[4, 0, 2, 0, 0]].concat();
+        for (header, client) in [
+            (
+                b"PROXY TCP4 192.0.2.9 10.0.0.1 4660 1883\r\n".to_vec(),
+                Some("192.0.2.9:4660"),
+            ),
+            (
+                b"PROXY TCP6 2001:db8::9 ::1 4660 1883\r\n".to_vec(),
+                Some("[2001:db8::9]:4660"),
+            ),
+            (b"PROXY UNKNOWN\r\n".to_vec(), None),
+            (b"PROXY UNKNOWN 2001:db8::9 ::1 4660 1883\r\n".to_vec(), None),
+            (v2(1, 0x11, IPV4), Some("192.0.2.9:4660")),
+            (v2(1, 0x21, &ipv6), Some("[2001:db8::9]:4660")),
+            (v2(1, 0x11, &with_more), Some("192.0.2.9:4660")),
+            (v2(0, 0x11, IPV4), None),
+            (v2(0, 0, b""), None),
+            (v2(1, 0, b""), None),
+            (v2(1, 0x31, &[0; 216]), None),
+        ] {
+            for chunk in [1, 5, 1000] {
+                let (mut from, mut to) = tokio::io::duplex(chunk);
+                let bytes = [&header[..], b"MQTT"].concat();
+                let task = tokio::spawn(async move { from.write_all(&bytes).await });
+                let read = read_header(&mut to).await.unwrap();
+                assert_eq!(read, client.map(|client| client.parse().unwrap()), "{header:?}");
+                let mut behind = [0; 4];
+                to.read_exact(&mut behind).await.unwrap();
+                assert_eq!(&behind, b"MQTT", "{header:?}");
+                task.await.unwrap().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_as_soon_as_that_shows() {
+        // Goal: something else, headers that cannot be read, and those that are too long: nothing is waited for in vain.
+        assert_eq!(missing(b"\x10"), Err(ProxyError::Missing));
+        assert_eq!(missing(b"PROXZ"), Err(ProxyError::Missing));
+        assert_eq!(missing(b"\r\n\r\n\0\r\nQUIZ"), Err(ProxyError::Missing));
+        assert_eq!(
+            missing(&[b"PROXY ", &[b'a'; 101][..]].concat()),
+            Err(ProxyError::TooLong)
+        );
+        assert_eq!(
+            missing(&[V2, &[0x21, 0x11, 0xFF, 0xFF]].concat()),
+            Err(ProxyError::TooLong)
+        );
+        for header in [
+            b"PROXY TCP4 1.2.3 10.0.0.1 1 2\r\n".to_vec(),
+            b"PROXY TCP4 1.2.3.4 10.0.0.1 1 99999\r\n".to_vec(),
+            b"PROXY SCTP 1.2.3.4 10.0.0.1 1 2\r\n".to_vec(),
+            b"PROXY TCP4 \xFF.2.3.4 10.0.0.1 1 2\r\n".to_vec(),
+            v2(1, 0x11, &IPV4[..11]),
+            v2(2, 0x11, IPV4),
+            v2(1, 0x44, IPV4),
+        ] {
+            assert_eq!(missing(&header), Ok(0), "{header:?}");
+            assert_eq!(client(&header), Err(ProxyError::Malformed), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn the_own_machine_of_a_load_balancer_is_not_this_one() {
+        // Goal: clients of this machine may do more; an address that means the machine of a load balancer far away does not count as this one.
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(believed(at("192.0.2.9:1"), at("10.0.0.1:2")), at("192.0.2.9:1"));
+        assert_eq!(believed(at("127.0.0.1:1"), at("10.0.0.1:2")), at("10.0.0.1:2"));
+        assert_eq!(believed(at("[::ffff:127.0.0.1]:1"), at("10.0.0.1:2")), at("10.0.0.1:2"));
+        assert_eq!(believed(at("127.0.0.1:1"), at("[::1]:2")), at("127.0.0.1:1"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_header_or_refused(start in prop_oneof![Just(V1), Just(V2), Just(&[][..])], bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            // Goal: nothing panics, and no byte behind a header is read.
+            crate::fuzzing::proxy(&[start, &bytes].concat());
+        }
+    }
 }

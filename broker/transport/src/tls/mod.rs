@@ -2,6 +2,8 @@
 
 mod certificate;
 mod files;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::io;

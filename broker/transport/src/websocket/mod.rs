@@ -2,6 +2,8 @@
 
 mod frames;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 use std::time::Duration;
@@ -14,11 +16,15 @@ use tokio::time::timeout;
 use crate::entrance::{Entrance, NotEntered};
 use crate::listener::Io;
 pub use frames::Violation;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use frames::{Decoder, End};
 pub use stream::WebSocket;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use upgrade::answer;
 pub use upgrade::{UpgradeError, WebSocketRules};
 
 /// A request is at most so long.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// What one read takes of it.
 const READ_BYTES: usize = 1024;
 /// How long a client that is refused is given to read why.
