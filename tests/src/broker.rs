@@ -101,6 +101,17 @@ impl Broker {
         self.process.port
     }
 
+    /// The port of the listener of this name, of this life.
+    pub fn port_of(&self, name: &str) -> u16 {
+        let ready = self.stdout().concat();
+        let wanted = format!("{name}=127.0.0.1:");
+        let mut ports = ready.split(' ').filter_map(|word| word.strip_prefix(&wanted));
+        let port = ports
+            .next()
+            .unwrap_or_else(|| panic!("there is no listener {name:?} in {ready:?}"));
+        port.parse().unwrap()
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")

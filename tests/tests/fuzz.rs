@@ -79,6 +79,18 @@ fn configurations_are_valid_or_refused_in_one_line() {
 }
 
 #[test]
+fn frames_of_websocket_mean_what_they_mean_elsewhere() {
+    // Goal: RFC 6455: frames split anywhere, right or wrong, are what tungstenite makes of them; requests are granted or answered.
+    replay("websocket");
+}
+
+#[test]
+fn proxy_headers_are_read_to_their_end_or_refused() {
+    // Goal: the PROXY protocol, both versions: no byte behind a header is read, and no input makes the decoder panic.
+    replay("proxy");
+}
+
+#[test]
 fn every_target_has_a_corpus_and_corpora_are_small() {
     // Goal: a new target comes with its inputs, and nobody commits what a night of fuzzing found.
     let bytes = TARGETS

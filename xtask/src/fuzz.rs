@@ -17,12 +17,14 @@ use crate::steps::{Steps, run};
 use crate::tools;
 
 /// Name and longest input in bytes. A record of several pieces has more than 16 KiB.
-const TARGETS: [(&str, usize); 5] = [
+const TARGETS: [(&str, usize); 7] = [
     ("session", 2048),
     ("clients", 2048),
     ("records", 20_000),
     ("filters", 512),
     ("config", 2048),
+    ("websocket", 1024),
+    ("proxy", 512),
 ];
 /// Inputs of one target that the repository keeps, beside those written by hand.
 const INPUTS_MAX: usize = 48;

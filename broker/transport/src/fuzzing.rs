@@ -18,6 +18,9 @@ use tungstenite::{Error, Message, WebSocket};
 use crate::proxy;
 use crate::websocket::{Decoder, End, HEAD_BYTES_MAX, WebSocketRules, answer};
 
+/// Longer frames than any input the oracle refuses, before it has looked at them.
+const FRAME_BYTES_MAX: usize = 1 << 20;
+
 /// The first byte says how the others are split, and whether they are frames or the request before them.
 pub fn websocket(data: &[u8]) {
     let Some((&split, bytes)) = data.split_first() else {
@@ -122,7 +125,10 @@ impl Write for Socket {
 
 impl Oracle {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        // It makes room for a frame before it comes.
+        let config = WebSocketConfig::default()
+            .max_message_size(None)
+            .max_frame_size(Some(FRAME_BYTES_MAX));
         let socket = Socket(Cursor::new(bytes.to_vec()));
         Oracle(WebSocket::from_raw_socket(socket, Role::Server, Some(config)))
     }
@@ -135,7 +141,7 @@ impl Oracle {
                 Ok(Message::Binary(bytes)) => payload.extend_from_slice(&bytes),
                 Ok(Message::Text(_) | Message::Close(_)) => return (payload, false),
                 Ok(_) => {}
-                Err(Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_)) => return (payload, true),
+                Err(Error::Protocol(_) | Error::Utf8(_)) => return (payload, true),
                 Err(_) => return (payload, false),
             }
         }
@@ -151,7 +157,7 @@ pub fn proxy(data: &[u8]) {
             Ok(0) => break,
             Ok(more) if read + more > data.len() => return,
             // The fewest at a time, and the most.
-            Ok(more) => read += if data.len() % 2 == 0 { 1 } else { more },
+            Ok(more) => read += if data.len().is_multiple_of(2) { 1 } else { more },
         }
     }
     let header = &data[..read];

@@ -14,15 +14,18 @@ pub use config::config;
 pub use filters::filters;
 pub use inbox_bridge::fuzzing::records;
 pub use session::session;
+pub use transport::fuzzing::{proxy, websocket};
 
 /// A target: its name, which is also that of its corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     ("session", session),
     ("clients", clients),
     ("records", records),
     ("filters", filters),
     ("config", config),
+    ("websocket", websocket),
+    ("proxy", proxy),
 ];

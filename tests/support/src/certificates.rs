@@ -1,4 +1,5 @@
 //! Certificates for tests: authorities, and what they sign.
+#![allow(clippy::expect_used, reason = "for tests only")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -31,3 +31,4 @@ mod rule_07_duplicates;
 mod rule_09_qos_0;
 mod rule_10_qos_2;
 mod third_party;
+mod transports;

@@ -1,6 +1,7 @@
 //! Tests of loading: layers and refusals.
 
 mod every_key;
+mod listeners;
 
 use std::ffi::OsString;
 use std::fs;

@@ -75,7 +75,7 @@ proptest! {
         frames(&bytes, split);
         if let [first, second, ..] = bytes.as_mut_slice() {
             *first &= 0x8F;
-            *second = 0x80 | *second % 127;
+            *second = 0x80 | (*second % 127);
         }
         frames(&bytes, split);
     }

@@ -1,0 +1,4 @@
+//! Fuzz target `websocket`: see `inbox_tests::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| inbox_tests::fuzz::websocket(data));
