@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use access::{Access, Account, Anonymous, Authenticating, Authenticator, Credentials, Identity};
+use access::{Access, Account, Anonymous, Authenticating, Authenticator, ClientIds, Credentials, Identity};
 use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
 use inbox_types::{Age, ClientId, Event, EventKind, Heard, Left, Limits, Seq, SystemClock};
 use intake::InboxNames;
@@ -89,8 +89,12 @@ impl AsyncWrite for Panics {
 
 /// A client on this machine is served.
 async fn serve<T: Io>(io: T, peer: SocketAddr, broker: Arc<Broker>) {
-    let accepted = broker.shared.node.now();
-    super::serve(io, peer.into(), accepted, broker).await;
+    let arrival = Arrival {
+        origin: peer.into(),
+        accepted: broker.shared.node.now(),
+        idle_bytes: 0,
+    };
+    super::serve(io, arrival, broker).await;
 }
 
 fn peer() -> SocketAddr {
@@ -293,6 +297,7 @@ impl Authenticator for Users {
                     let user = "alice".into();
                     let account = Account {
                         user,
+                        client_ids: ClientIds::Listed(vec!["bob".into()]),
                         ..Account::default()
                     };
                     Ok(Identity::of(said.client_id, Arc::new(account)))
