@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::connection::{Broker, serve};
-use crate::entrance::{Entrance, NotEntered};
+use crate::entrance::{Arrival, Entrance, NotEntered};
 use crate::listener::Listener;
 
 /// How long to wait after the system had no file descriptor for a new connection.
@@ -52,7 +52,12 @@ pub async fn accept<L: Listener, E: Entrance<L::Io>>(
             let entered = let_in(raw, Origin::from(peer), &*entrance, &name, &broker, accepted).await;
             drop((name, entrance));
             if let Some((io, origin)) = entered {
-                serve(io, origin, accepted, broker).await;
+                let arrival = Arrival {
+                    origin,
+                    accepted,
+                    idle_bytes: E::IDLE_BYTES,
+                };
+                serve(io, arrival, broker).await;
             }
         });
     }

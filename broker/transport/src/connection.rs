@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use access::{Denied, Origin};
+use access::Denied;
 use inbox_types::Now;
 use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step, Wanted};
 use pubsub::Router;
@@ -22,6 +22,7 @@ use tokio::io::ReadBuf;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use crate::entrance::Arrival;
 use crate::listener::Io;
 use crate::websocket::Violation;
 
@@ -55,10 +56,10 @@ impl Broker {
     }
 }
 
-/// Serves the connection of a client that comes from `origin` until it ends. The time for its CONNECT began when it was `accepted`.
-pub async fn serve<T: Io>(io: T, origin: Origin, accepted: Now, broker: Arc<Broker>) {
+/// Serves the connection of a client until it ends.
+pub async fn serve<T: Io>(io: T, arrival: Arrival, broker: Arc<Broker>) {
     let mut closing = broker.closing.clone();
-    let mut connection = Connection::new(io, origin, accepted, broker);
+    let mut connection = Connection::new(io, arrival, broker);
     tokio::select! {
         () = connection.wait_for_connect() => {}
         _ = closing.wait_for(|closing| *closing) => return,
@@ -94,9 +95,10 @@ impl<T> Drop for Connection<T> {
 }
 
 impl<T: Io> Connection<T> {
-    fn new(io: T, origin: Origin, accepted: Now, broker: Arc<Broker>) -> Self {
+    fn new(io: T, arrival: Arrival, broker: Arc<Broker>) -> Self {
         let now = broker.shared.node.now();
-        let conversation = Conversation::new(broker.shared.clone(), origin, accepted);
+        let mut conversation = Conversation::new(broker.shared.clone(), arrival.origin, arrival.accepted);
+        conversation.carried_by(arrival.idle_bytes);
         let timer_at = conversation.deadline(now);
         Connection {
             io,

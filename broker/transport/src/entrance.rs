@@ -16,6 +16,7 @@ use std::future::Future;
 use std::io;
 
 use access::Origin;
+use inbox_types::Now;
 use mqtt_session::Cause;
 
 use crate::listener::Io;
@@ -24,9 +25,22 @@ use crate::listener::Io;
 pub trait Entrance<R>: Send + Sync + 'static {
     /// What a connection reads and writes.
     type Io: Io;
+    /// Bytes that an idle connection takes for it, beside those of plain TCP.
+    const IDLE_BYTES: usize;
 
     /// Hears what the client has to say before MQTT. The caller sees to the time that this may take.
     fn enter(&self, raw: R, origin: &mut Origin) -> impl Future<Output = Result<Self::Io, NotEntered>> + Send;
+}
+
+/// A client that came as far as its first MQTT packet.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When its connection was accepted: the time for its CONNECT began then.
+    pub accepted: Now,
+    /// [`Entrance::IDLE_BYTES`] of how it came.
+    pub idle_bytes: usize,
 }
 
 /// Why a client did not come as far as its first MQTT packet.

@@ -15,7 +15,7 @@ mod websocket;
 
 pub use accept::accept;
 pub use connection::{Broker, serve};
-pub use entrance::{Entrance, NotEntered};
+pub use entrance::{Arrival, Entrance, NotEntered};
 pub use ipnet::IpNet;
 pub use listener::{Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};
 pub use proxy::{OverTcp, ProxyError};

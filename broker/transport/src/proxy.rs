@@ -64,6 +64,7 @@ pub struct OverTcp {
 
 impl Entrance<TcpStream> for OverTcp {
     type Io = TcpStream;
+    const IDLE_BYTES: usize = 0;
 
     async fn enter(&self, mut stream: TcpStream, origin: &mut Origin) -> Result<TcpStream, NotEntered> {
         if !self.proxies.is_empty() {

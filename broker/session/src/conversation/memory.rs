@@ -4,13 +4,25 @@ use std::time::Duration;
 
 use inbox_types::{Budgets, Charge, Pressure};
 
+use super::Conversation;
+
 /// A packet of which so much has come is large: what has come of it counts against [`Budgets::receiving`].
 const LARGE_BYTES: usize = 64 * 1024;
 /// A connection counts at least this: its task and its session.
 const CONNECTION_BYTES: usize = 4096;
 
+impl Conversation {
+    /// What carries MQTT to this client, such as TLS, takes so many bytes beside what plain TCP does.
+    pub fn carried_by(&mut self, bytes: usize) {
+        self.memory.carrier = bytes;
+        self.memory.keeps(0, true);
+    }
+}
+
 /// See the module's documentation.
 pub(super) struct Memory {
+    /// Bytes of what carries MQTT.
+    carrier: usize,
     /// Buffers of both directions.
     buffers: Charge,
     /// Of a large packet, what has come of it.
@@ -24,6 +36,7 @@ impl Memory {
         let mut buffers = Charge::new(&budgets.all);
         buffers.settle(CONNECTION_BYTES);
         Memory {
+            carrier: 0,
             buffers,
             half: Charge::new(&budgets.receiving),
             reads_from: None,
@@ -32,7 +45,7 @@ impl Memory {
 
     /// The buffers take so many bytes; one that `is_idle` keeps nothing in hand.
     pub(super) fn keeps(&mut self, bytes: usize, is_idle: bool) {
-        let bytes = bytes.max(CONNECTION_BYTES);
+        let bytes = bytes.max(CONNECTION_BYTES) + self.carrier;
         match is_idle {
             true => self.buffers.settle(bytes),
             false => self.buffers.cover(bytes),

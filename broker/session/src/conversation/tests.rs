@@ -259,3 +259,18 @@ proptest! {
         prop_assert!(talk.conversation.is_over());
     }
 }
+
+#[test]
+fn what_carries_mqtt_counts_against_the_memory_budget() {
+    // Goal: a connection over TLS counts more than one over TCP, with buffers and without, and gives all of it back.
+    let mut talk = Talk::new();
+    let used = |talk: &Talk| talk.shared.node.budgets.all.used();
+    let plain = used(&talk);
+    talk.conversation.carried_by(8192);
+    assert_eq!(used(&talk), plain + 8192);
+    talk.conversation.keeps(98_304, true);
+    assert_eq!(used(&talk), 98_304 + 8192);
+    let shared = talk.shared.clone();
+    drop(talk);
+    assert_eq!(shared.node.budgets.all.used(), 0);
+}

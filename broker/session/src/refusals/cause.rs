@@ -64,7 +64,7 @@ causes! {
         "a client that is slow needs a longer mqtt.connect_timeout; a health check may connect, but is counted here";
     /// The first packet is something else.
     NotConnect = "connect_missing", CONNECTION,
-        "something else uses this port: a client for TLS or WebSocket, a load balancer that sends PROXY headers, a browser, or a health check";
+        "something that is no MQTT client uses this port: a browser, a client for TLS or WebSocket, a load balancer that sends PROXY headers, or a health check";
     /// An address of `proxy_protocol_from` sent no PROXY header that can be read.
     ProxyHeader = "connect_proxy_header", CONNECTION,
         "have the load balancer send it, or take the address out of proxy_protocol_from";

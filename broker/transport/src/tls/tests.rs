@@ -61,6 +61,7 @@ struct Below;
 
 impl Entrance<DuplexStream> for Below {
     type Io = DuplexStream;
+    const IDLE_BYTES: usize = 0;
 
     async fn enter(&self, raw: DuplexStream, _: &mut Origin) -> Result<DuplexStream, NotEntered> {
         Ok(raw)

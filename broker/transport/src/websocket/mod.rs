@@ -53,6 +53,8 @@ pub struct OverWebSocket<E> {
 
 impl<R: Send + 'static, E: Entrance<R>> Entrance<R> for OverWebSocket<E> {
     type Io = WebSocket<E::Io>;
+    // Measured.
+    const IDLE_BYTES: usize = 512 + E::IDLE_BYTES;
 
     async fn enter(&self, raw: R, origin: &mut Origin) -> Result<Self::Io, NotEntered> {
         let io = self.below.enter(raw, origin).await?;
