@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Anonymous, Authentication, Authenticator, Authenticators, Passwords, PasswordsError};
+use access::{Anonymous, Authentication, Authenticator, Authenticators, KeysError, Passwords, PasswordsError, Tokens};
 
 use crate::config::Config;
 use crate::reload::Reloading;
@@ -13,6 +13,9 @@ pub enum AuthenticationError {
     /// The password file cannot be used.
     #[error(transparent)]
     Passwords(#[from] PasswordsError),
+    /// The keys of tokens cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 /// Makes what `config` asks for, and adds to `reloading` what can be read again. To be called within a runtime.
@@ -29,9 +32,15 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authe
     if let Some(passwords) = passwords.clone() {
         reloading.add("password file", move || passwords.reload());
     }
+    let tokens = load_tokens(config)?;
+    if let Some(tokens) = tokens.clone() {
+        reloading.add("keys of tokens", move || tokens.reload());
+    }
     Ok(Arc::new(Authentication::new(Authenticators {
         anonymous: config.anonymous(),
         passwords,
+        tokens,
+        certificate: config.auth.certificate,
     })))
 }
 
@@ -41,6 +50,7 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authe
 /// As [`start`].
 pub fn check(config: &Config) -> Result<(), AuthenticationError> {
     load_passwords(config)?;
+    load_tokens(config)?;
     Ok(())
 }
 
@@ -67,4 +77,13 @@ fn load_passwords(config: &Config) -> Result<Option<Arc<Passwords>>, Authenticat
     };
     let passwords = Passwords::load(path, auth.verifications_max, auth.remember)?;
     Ok(Some(Arc::new(passwords)))
+}
+
+fn load_tokens(config: &Config) -> Result<Option<Arc<Tokens>>, AuthenticationError> {
+    let auth = &config.auth;
+    if !auth.token_keys.are_any() {
+        return Ok(None);
+    }
+    let tokens = Tokens::load(auth.token_keys.clone(), auth.token_rules.clone())?;
+    Ok(Some(Arc::new(tokens)))
 }

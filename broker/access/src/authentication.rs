@@ -11,11 +11,13 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
-use crate::client_ids::{NOBODY, is_own};
+use crate::client_ids::{NOBODY, is_own, is_user_name};
 use crate::delays::Delays;
 use crate::denied::Denied;
 use crate::identity::{Account, Identity};
+use crate::origin::Certificate;
 use crate::passwords::Passwords;
+use crate::tokens::{Tokens, looks_like_token};
 
 /// Who is asked, and in which order. Without any of them, [`Anonymous`] is enough.
 #[derive(Default)]
@@ -24,6 +26,32 @@ pub struct Authenticators {
     pub anonymous: Option<Anonymous>,
     /// The password file.
     pub passwords: Option<Arc<Passwords>>,
+    /// Tokens, in the password field or from the WebSocket upgrade.
+    pub tokens: Option<Arc<Tokens>>,
+    /// TLS client certificates.
+    pub certificate: CertificateName,
+}
+
+/// Which name in a TLS client certificate is the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CertificateName {
+    /// None: certificates let clients reach the broker, and do not say who they are.
+    #[default]
+    Off,
+    /// The common name of its subject.
+    CommonName,
+    /// The first of its subject alternative names.
+    AlternativeName,
+}
+
+impl CertificateName {
+    fn of(self, certificate: &Certificate) -> Option<&str> {
+        match self {
+            CertificateName::Off => None,
+            CertificateName::CommonName => certificate.common_name.as_deref(),
+            CertificateName::AlternativeName => certificate.alternative_names.first().map(|name| &**name),
+        }
+    }
 }
 
 /// See the module's documentation.
@@ -48,15 +76,53 @@ impl Authentication {
     }
 
     async fn identify(&self, credentials: Credentials) -> Result<Identity, Denied> {
+        if let Some(account) = self.by_token(&credentials) {
+            return Ok(of_user(credentials, Arc::new(account?)));
+        }
         let account = match (&credentials.user, &credentials.password) {
-            (None, None) => return self.anonymous(credentials),
             (Some(user), Some(password)) => {
                 let from = credentials.origin.peer.ip();
                 self.by_password(from, user, password).await?
             }
-            (None, Some(_)) | (Some(_), None) => return Err(Denied::Credentials),
+            (None, Some(_)) => return Err(Denied::Credentials),
+            (user, None) => match self.by_certificate(&credentials) {
+                Some(account) => Arc::new(account?),
+                None if user.is_none() => return self.anonymous(credentials),
+                None => return Err(Denied::Credentials),
+            },
         };
         Ok(of_user(credentials, account))
+    }
+
+    /// By a token, if the client shows one. The user name that came with it means nothing.
+    fn by_token(&self, credentials: &Credentials) -> Option<Result<Account, Denied>> {
+        let tokens = self.asked.tokens.as_ref()?;
+        let password = credentials.password.as_deref();
+        let token = match password.filter(|password| looks_like_token(password)) {
+            Some(password) => str::from_utf8(password).ok()?,
+            // A password is for the user that it came with, wherever it came from.
+            None if password.is_some() => return None,
+            None => credentials.origin.token.as_deref()?,
+        };
+        Some(tokens.verify(token).map_err(Denied::from))
+    }
+
+    /// By a client certificate, if that is meant to say who a client is, and the client has one. A user name beside it must be the same.
+    fn by_certificate(&self, credentials: &Credentials) -> Option<Result<Account, Denied>> {
+        let which = self.asked.certificate;
+        let certificate = credentials.origin.certificate.as_ref()?;
+        if which == CertificateName::Off {
+            return None;
+        }
+        let name = which.of(certificate).filter(|name| is_user_name(name));
+        Some(match (name, credentials.user.as_deref()) {
+            (None, _) => Err(Denied::Certificate),
+            (Some(name), Some(user)) if name != user => Err(Denied::Credentials),
+            (Some(name), _) => Ok(Account {
+                user: name.into(),
+                ..Account::default()
+            }),
+        })
     }
 
     fn anonymous(&self, credentials: Credentials) -> Result<Identity, Denied> {

@@ -1,5 +1,7 @@
 //! Why a client may not do what it wants.
 
+use crate::tokens::TokenFault;
+
 /// Why a client may not do what it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Denied {
@@ -12,6 +14,12 @@ pub enum Denied {
     /// What it shows is wrong. Which part of it is not told.
     #[error("the user name or the password is wrong")]
     Credentials,
+    /// Its token is not accepted.
+    #[error("the token is not accepted: {0}")]
+    Token(#[from] TokenFault),
+    /// Its certificate names nobody who can be a user.
+    #[error("the client certificate has no name that can be a user name (auth.certificate)")]
+    Certificate,
     /// Too many failures came from its address, or for its user.
     #[error("too many wrong passwords came from this address, or for this user; try again later")]
     TooManyFailures,

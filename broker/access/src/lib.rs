@@ -17,8 +17,9 @@ mod identity;
 mod origin;
 mod passwords;
 mod remembered;
+mod tokens;
 
-pub use authentication::{Authentication, Authenticators};
+pub use authentication::{Authentication, Authenticators, CertificateName};
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
 pub use client_ids::ClientIds;
 pub use decision::{Access, Action, Target};
@@ -30,3 +31,4 @@ pub use passwords::{
     WrongHash, edit_passwords,
 };
 pub use remembered::NoRandomness;
+pub use tokens::{KeysError, TokenFault, TokenKeyFiles, TokenRules, Tokens, WrongKey};

@@ -66,7 +66,7 @@ impl Declined {
             Declined::WillTopic(_) => reason::TOPIC_NAME_INVALID,
             Declined::WillRetained => reason::RETAIN_NOT_SUPPORTED,
             Declined::WillTooLarge { .. } | Declined::AnswerTooLarge => reason::PACKET_TOO_LARGE,
-            Declined::Denied(Denied::Credentials) => reason::BAD_USER_NAME_OR_PASSWORD,
+            Declined::Denied(Denied::Credentials | Denied::Token(_)) => reason::BAD_USER_NAME_OR_PASSWORD,
             Declined::Denied(Denied::TooManyFailures) => reason::CONNECTION_RATE_EXCEEDED,
             Declined::Denied(Denied::Undecided) => reason::SERVER_UNAVAILABLE,
             Declined::Denied(_) => reason::NOT_AUTHORIZED,

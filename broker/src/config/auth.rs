@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use access::Anonymous;
+use access::{Anonymous, CertificateName, TokenKeyFiles, TokenRules};
 
 use super::Config;
 
@@ -17,6 +17,12 @@ pub struct AuthConfig {
     pub remember: Duration,
     /// Passwords that are verified at a time.
     pub verifications_max: usize,
+    /// Which name in a client certificate is the user.
+    pub certificate: CertificateName,
+    /// Section `[auth.jwt]`: where the keys of tokens are.
+    pub token_keys: TokenKeyFiles,
+    /// Section `[auth.jwt]`: what tokens must say.
+    pub token_rules: TokenRules,
     /// Among clients with users, those of this machine need not have one.
     pub anonymous_on_loopback: bool,
 }
@@ -27,6 +33,9 @@ impl Default for AuthConfig {
             password_file: None,
             remember: Duration::from_secs(300),
             verifications_max: 2,
+            certificate: CertificateName::default(),
+            token_keys: TokenKeyFiles::default(),
+            token_rules: TokenRules::default(),
             anonymous_on_loopback: false,
         }
     }
@@ -35,7 +44,7 @@ impl Default for AuthConfig {
 impl AuthConfig {
     /// Whether anything is configured that knows users.
     pub fn knows_users(&self) -> bool {
-        self.password_file.is_some()
+        self.password_file.is_some() || self.token_keys.are_any() || self.certificate != CertificateName::Off
     }
 }
 

@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use access::CertificateName;
 use inbox_bridge::WhenFull;
 use mqtt_session::V311Refusals;
 
@@ -13,6 +14,7 @@ use super::kind::{
     Truth,
 };
 use super::listeners::Listeners;
+use super::text::{OptionalText, Text};
 use super::{AuthConfig, Config, ConfigError, Engine, LogFormat};
 
 const KIB: u64 = 1 << 10;
@@ -176,8 +178,25 @@ fn visit_auth(auth: &mut AuthConfig, v: &mut impl Visitor) -> Result<(), ConfigE
     v.key("auth.password_file", &mut auth.password_file, OptionalFile)?;
     v.key("auth.remember", &mut auth.remember, Span(millis(0)..=minutes(60)))?;
     v.key("auth.verifications_max", &mut auth.verifications_max, Count(1..=256))?;
-    v.key("auth.anonymous_on_loopback", &mut auth.anonymous_on_loopback, Truth)
+    v.key("auth.anonymous_on_loopback", &mut auth.anonymous_on_loopback, Truth)?;
+    v.key("auth.certificate", &mut auth.certificate, CERTIFICATE_NAMES)?;
+    let (keys, rules) = (&mut auth.token_keys, &mut auth.token_rules);
+    v.key("auth.jwt.secret_file", &mut keys.secret, OptionalFile)?;
+    v.key("auth.jwt.public_key_file", &mut keys.public_key, OptionalFile)?;
+    v.key("auth.jwt.jwks_file", &mut keys.jwks, OptionalFile)?;
+    v.key("auth.jwt.issuer", &mut rules.issuer, OptionalText)?;
+    v.key("auth.jwt.audience", &mut rules.audience, OptionalText)?;
+    v.key("auth.jwt.leeway", &mut rules.leeway, Seconds(seconds(0)..=minutes(10)))?;
+    v.key("auth.jwt.user_claim", &mut rules.user_claim, Text)?;
+    v.key("auth.jwt.client_claim", &mut rules.client_claim, OptionalText)?;
+    v.key("auth.jwt.roles_claim", &mut rules.roles_claim, Text)
 }
+
+const CERTIFICATE_NAMES: Choice<CertificateName> = Choice(&[
+    ("off", CertificateName::Off),
+    ("common-name", CertificateName::CommonName),
+    ("alternative-name", CertificateName::AlternativeName),
+]);
 
 const V311_REFUSALS: Choice<V311Refusals> = Choice(&[("bounce", V311Refusals::Bounce), ("close", V311Refusals::Close)]);
 

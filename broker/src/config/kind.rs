@@ -76,7 +76,7 @@ impl Raw {
         }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
             ValueKind::String(text) => Some(text),
             _ => None,

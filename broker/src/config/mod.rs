@@ -18,6 +18,7 @@ mod quantity;
 mod service_variables;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wrong_value;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -21,7 +21,7 @@ struct Printer {
 
 impl keys::Visitor for Printer {
     fn key<T>(&mut self, name: &'static str, slot: &mut T, kind: impl Kind<T>) -> Result<(), ConfigError> {
-        let (section, key) = name.split_once('.').unwrap_or(("", name));
+        let (section, key) = name.rsplit_once('.').unwrap_or(("", name));
         if section != self.section {
             self.text.push_str(&format!("\n[{section}]\n"));
             self.section = section;

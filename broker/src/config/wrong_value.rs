@@ -80,6 +80,15 @@ pub enum WrongValue {
     /// It is no path.
     #[error("it is the path of a file, like \"/etc/inboxd/users\", or empty")]
     File,
+    /// It is no text, or too long.
+    #[error("it is text of at most {most} bytes")]
+    Text {
+        /// The most bytes that it may have.
+        most: usize,
+    },
+    /// It is empty.
+    #[error("it must not be empty")]
+    EmptyText,
     /// It is a path with bytes that are no text.
     #[error("it is a path in UTF-8")]
     PathNotUtf8,

@@ -57,10 +57,9 @@ fn quantities(text: &str) -> Vec<Quantity> {
 /// The default of a key, if it is a number of something.
 fn default_of(key: &str) -> Option<Quantity> {
     let printed = Config::default().to_toml().parse::<toml::Table>().unwrap();
-    let value = match key.split_once('.') {
-        Some((section, name)) => printed[section].get(name),
-        None => printed.get(key),
-    };
+    let mut levels = key.split('.');
+    let first = levels.next().and_then(|first| printed.get(first));
+    let value = levels.fold(first, |table, name| table?.get(name));
     match value.unwrap_or_else(|| panic!("{key} is not printed")) {
         toml::Value::Integer(number) => u64::try_from(*number).ok().map(Quantity::Number),
         toml::Value::String(text) => quantity(text).filter(|_| !text.contains(':')),
@@ -77,10 +76,10 @@ fn key_of(quoted: &str) -> Option<&str> {
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    let (section, key) = name.split_once('.')?;
+    let (section, key) = name.rsplit_once('.')?;
     let sections = Config::keys()
         .into_iter()
-        .filter_map(|key| Some(key.split_once('.')?.0));
+        .filter_map(|key| Some(key.rsplit_once('.')?.0));
     let mut known = sections.filter(|known| *known == section);
     (known.next().is_some() && is_word(key) && key != "rs").then_some(name)
 }

@@ -5,9 +5,13 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_output};
 use inbox_tests::{Broker, Connect, RawClient, Version, inboxd_command, run_inboxd};
+use ring::hmac;
 use rustix::process::Signal;
 
 const VERSIONS: [(Version, &str); 2] = [(Version::V311, "mqttv311"), (Version::V5, "mqttv5")];
@@ -200,4 +204,57 @@ fn anonymous_clients_and_users_are_kept_apart() {
         assert_eq!(["anonymous", "anonymous~sensor", ""].map(answer), [0, 0, 0], "{allow}");
         assert_eq!(["alice", "alice~phone", "bob"].map(answer), [0x87; 3], "{allow}");
     }
+}
+
+/// A token of the test's own issuer, as `secret` signs it.
+fn token(secret: &[u8], user: &str, lasts_seconds: i64) -> String {
+    let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let header = base64(br#"{"alg":"HS256","typ":"JWT"}"#);
+    let claims = base64(format!(r#"{{"sub":"{user}","aud":"inboxd","exp":{}}}"#, now + lasts_seconds).as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let signature = hmac::sign(&key, format!("{header}.{claims}").as_bytes());
+    format!("{header}.{claims}.{}", base64(signature.as_ref()))
+}
+
+const SECRET: &[u8] = b"a secret that is long enough for HS256";
+
+/// A broker that takes tokens.
+fn broker_with_tokens(directory: &Path) -> Broker {
+    let file = directory.join("secret");
+    fs::write(&file, SECRET).unwrap();
+    Broker::with_config(&format!(
+        "[auth.jwt]\nsecret_file = {file:?}\naudience = \"inboxd\"\nleeway = \"0s\"\n"
+    ))
+}
+
+#[test]
+fn a_token_in_the_password_field_says_who_a_client_is() {
+    // Goal: stock tools log in with a token in both versions; an expired one, one of another key, and another's client ID are refused.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_with_tokens(directory.path());
+    for (version, name) in VERSIONS {
+        let good = token(SECRET, "alice", 60);
+        mosquitto_pub(
+            &broker,
+            &[
+                "-V", name, "-i", "alice~x", "-u", "any", "-P", &good, "-q", "1", "-t", "bob", "-m", "x",
+            ],
+        );
+        let [credentials, authorized] = match version {
+            Version::V311 => [4, 5],
+            Version::V5 => [0x86, 0x87],
+        };
+        let other = token(b"another secret that is long enough for HS256", "alice", 60);
+        for (id, token, code) in [
+            ("alice", &good, 0),
+            ("bob", &good, authorized),
+            ("alice", &token(SECRET, "alice", -1), credentials),
+            ("alice", &other, credentials),
+        ] {
+            let connect = Connect::new(version, id).login("any", token);
+            assert_eq!(answer(&broker, &connect), code, "{version:?}: {id}");
+        }
+    }
+    assert!(!broker.stderr().contains("eyJ"), "no token is in the log");
 }

@@ -65,6 +65,7 @@ fn access(anonymous: Option<Anonymous>) -> Access {
     let asked = Authenticators {
         anonymous,
         passwords: Some(Arc::new(passwords)),
+        ..Authenticators::default()
     };
     Access::new(Arc::new(Authentication::new(asked)))
 }
@@ -187,4 +188,63 @@ async fn five_thousand_users_who_are_remembered_need_no_verification() {
     for _ in 0..5000 {
         connect(&access, &alice).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_certificate_names_its_user() {
+    // Goal: the name that was chosen is the user, under its own client IDs; a certificate that was not asked for, or has no such name, is nobody.
+    let ask = async |which, certificate: Option<Certificate>, user: Option<&str>, id: &str| {
+        let asked = Authenticators {
+            certificate: which,
+            ..Authenticators::default()
+        };
+        let access = Access::new(Arc::new(Authentication::new(asked)));
+        let mut origin = crate::origin::Origin::from(AWAY.parse::<SocketAddr>().unwrap());
+        origin.certificate = certificate.map(Arc::new);
+        let credentials = Credentials {
+            client_id: ClientId::new(id).unwrap(),
+            id_is_assigned: false,
+            origin,
+            user: user.map(Box::from),
+            password: None,
+        };
+        let identity = access.authenticate(credentials).await?;
+        access
+            .decide(&identity, Action::Connect)
+            .map(|()| identity.user().map(str::to_owned))
+    };
+    let certificate = || {
+        Some(Certificate {
+            common_name: Some("alice".into()),
+            alternative_names: vec!["meter-7.example".into(), "other".into()],
+        })
+    };
+    let (common, alternative) = (CertificateName::CommonName, CertificateName::AlternativeName);
+    assert_eq!(
+        ask(common, certificate(), None, "alice~phone").await,
+        Ok(Some("alice".to_owned()))
+    );
+    assert_eq!(
+        ask(common, certificate(), Some("alice"), "alice").await,
+        Ok(Some("alice".to_owned()))
+    );
+    let meter = "meter-7.example";
+    assert_eq!(
+        ask(alternative, certificate(), None, meter).await,
+        Ok(Some(meter.to_owned()))
+    );
+    assert_eq!(ask(common, certificate(), None, "bob").await, Err(Denied::ClientId));
+    assert_eq!(
+        ask(common, certificate(), Some("bob"), "bob").await,
+        Err(Denied::Credentials)
+    );
+    assert_eq!(
+        ask(common, Some(Certificate::default()), None, "alice").await,
+        Err(Denied::Certificate)
+    );
+    assert_eq!(ask(common, None, None, "alice").await, Err(Denied::NoCredentials));
+    assert_eq!(
+        ask(CertificateName::Off, certificate(), None, "alice").await,
+        Err(Denied::NoCredentials)
+    );
 }

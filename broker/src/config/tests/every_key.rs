@@ -39,6 +39,17 @@ password_file = "/etc/inboxd/users"
 remember = "0s"
 verifications_max = 3
 anonymous_on_loopback = true
+certificate = "common-name"
+[auth.jwt]
+secret_file = "s"
+public_key_file = "p"
+jwks_file = "j"
+issuer = "https://id.example"
+audience = "inboxd"
+leeway = "1m"
+user_claim = "name"
+client_claim = "clients"
+roles_claim = "groups"
 [inbox]
 prefix = "a/b/"
 messages_max = 8
@@ -145,6 +156,7 @@ fn the_example_states_the_ranges_that_hold() {
             &["0", "1000001"],
         ),
         ("INBOXD_AUTH__REMEMBER", &["0s", "1h"], &["61m", "5"]),
+        ("INBOXD_AUTH__JWT__LEEWAY", &["0s", "10m"], &["601s", "500ms"]),
         ("INBOXD_AUTH__VERIFICATIONS_MAX", &["1", "256"], &["0", "257"]),
         (
             "INBOXD_INBOX__MESSAGES_MAX",
@@ -245,6 +257,20 @@ fn every_key_reaches_its_place() {
         remember: Duration::ZERO,
         verifications_max: 3,
         anonymous_on_loopback: true,
+        certificate: access::CertificateName::CommonName,
+        token_keys: access::TokenKeyFiles {
+            secret: Some("s".into()),
+            public_key: Some("p".into()),
+            jwks: Some("j".into()),
+        },
+        token_rules: access::TokenRules {
+            issuer: Some("https://id.example".to_owned()),
+            audience: Some("inboxd".to_owned()),
+            leeway: Duration::from_secs(60),
+            user_claim: "name".to_owned(),
+            client_claim: Some("clients".to_owned()),
+            roles_claim: "groups".to_owned(),
+        },
     };
     assert_eq!(config.auth, auth);
     assert_eq!(mqtt.filter_bytes_per_session_max, 3072);
