@@ -97,6 +97,20 @@ fn mqtt_6_0_0_1_a_text_frame_ends_the_connection() {
 }
 
 #[test]
+fn a_shutdown_says_goodbye_over_websocket() {
+    // Goal: at SIGTERM a client over WebSocket is told 0x8B by MQTT, then gets a close frame with 1000, and the broker ends in order.
+    let mut broker = Broker::with_config(&listener("ws", ""));
+    let mut socket = upgraded(&broker);
+    socket.write_all(&frame(0x82, CONNECT)).unwrap();
+    socket.read_exact(&mut [0; 18]).unwrap();
+    let ended = std::thread::spawn(move || told(socket, b""));
+    assert_eq!(broker.terminate().code, Some(0));
+    let said = ended.join().unwrap();
+    assert!(said[0] == 0x82 && said[2] == 0xE0 && said[4] == 0x8B, "{said:?}");
+    assert!(said.ends_with(&[0x88, 2, 3, 0xE8]), "{said:?}");
+}
+
+#[test]
 fn mqtt_6_0_0_3_a_client_asks_for_the_subprotocol() {
     // Goal: MQTT-6.0.0-3 and -4, and every other request that does not begin MQTT: each gets an HTTP answer with a sentence that says what to do, and a
     // record; requests that never end, or are none, end too.
