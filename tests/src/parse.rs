@@ -178,6 +178,8 @@ pub enum Packet {
     PingResp,
     /// DISCONNECT with its reason code.
     Disconnect(u8, Properties),
+    /// AUTH with its reason code.
+    Auth(u8, Properties),
 }
 
 impl Packet {
@@ -248,6 +250,10 @@ fn parse(version: Version, first: u8, body: &[u8]) -> Packet {
                 input.properties()
             };
             Packet::Disconnect(reason, props)
+        }
+        15 => {
+            assert_eq!(version, Version::V5, "MQTT 3.1.1 has no AUTH");
+            Packet::Auth(input.byte(), input.properties())
         }
         other => panic!("the broker sent packet type {other}, which a server must not send here"),
     };

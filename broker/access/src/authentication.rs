@@ -165,18 +165,24 @@ impl Authenticator for Authentication {
     fn authenticate(&self, credentials: Credentials) -> Authenticating<'_> {
         Box::pin(self.identify(credentials))
     }
+
+    fn takes_tokens(&self) -> bool {
+        self.asked.tokens.is_some()
+    }
+
+    fn renew(&self, who: &Identity, token: &str) -> Result<Identity, Denied> {
+        let tokens = self.asked.tokens.as_ref().ok_or(Denied::Credentials)?;
+        let account = tokens.verify(token)?;
+        Ok(who.renewed(account))
+    }
 }
 
 /// A client of a user. A client ID that the broker made up for it is its own for now.
 fn of_user(credentials: Credentials, account: Arc<Account>) -> Identity {
-    let account = match credentials.id_is_assigned {
-        true => Arc::new(Account {
-            client_ids: account.client_ids.and(&account.user, credentials.client_id.as_str()),
-            ..(*account).clone()
-        }),
-        false => account,
-    };
-    Identity::of(credentials.client_id, account)
+    match credentials.id_is_assigned {
+        true => Identity::assigned(credentials.client_id, (*account).clone()),
+        false => Identity::of(credentials.client_id, account),
+    }
 }
 
 async fn pause(wait: Duration) {

@@ -47,6 +47,17 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Who the client with these credentials is, or why it is not let in. It may take its time: the client has until the end of
     /// `mqtt.connect_timeout`.
     fn authenticate(&self, credentials: Credentials) -> Authenticating<'_>;
+
+    /// Whether clients can show tokens.
+    fn takes_tokens(&self) -> bool {
+        false
+    }
+
+    /// Who a connected client is by a fresh token. It is quick, and does no I/O.
+    fn renew(&self, who: &Identity, token: &str) -> Result<Identity, Denied> {
+        let _nobody_can = (who, token);
+        Err(Denied::Credentials)
+    }
 }
 
 /// Every client is who it says it is; user names and passwords are ignored.

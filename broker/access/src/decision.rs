@@ -53,6 +53,23 @@ impl Access {
         self.authenticator.authenticate(credentials)
     }
 
+    /// Whether clients can show tokens.
+    pub fn takes_tokens(&self) -> bool {
+        self.authenticator.takes_tokens()
+    }
+
+    /// Who the connected client `who` is by a fresh token: the same user, who may go on using that client ID.
+    ///
+    /// # Errors
+    /// The token is not accepted, or is somebody else's.
+    pub fn renew(&self, who: &Identity, token: &str) -> Result<Identity, Denied> {
+        let renewed = self.authenticator.renew(who, token)?;
+        match renewed.user() == who.user() {
+            true => self.decide(&renewed, Action::Connect).map(|()| renewed),
+            false => Err(Denied::AnotherUser),
+        }
+    }
+
     /// Whether `who` may do this.
     ///
     /// # Errors

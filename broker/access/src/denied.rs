@@ -17,6 +17,9 @@ pub enum Denied {
     /// Its token is not accepted.
     #[error("the token is not accepted: {0}")]
     Token(#[from] TokenFault),
+    /// Its fresh token is somebody else's.
+    #[error("the fresh token is for another user than the connection is")]
+    AnotherUser,
     /// Its certificate names nobody who can be a user.
     #[error("the client certificate has no name that can be a user name (auth.certificate)")]
     Certificate,

@@ -6,6 +6,9 @@ use inbox_types::{ClientId, NOTICE_FROM};
 
 use crate::client_ids::ClientIds;
 
+/// The attribute with the client ID that the broker gave to the client.
+const ASSIGNED: &str = "assigned_client_id";
+
 /// Who a client is, for as long as its connection lasts, and for its will beyond that. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -50,6 +53,23 @@ impl Identity {
         Identity {
             client_id,
             account: Some(account),
+        }
+    }
+
+    /// A client of a known user, to which the broker gave its client ID.
+    pub(crate) fn assigned(client_id: ClientId, mut account: Account) -> Self {
+        if !account.may_use(&client_id) {
+            account.client_ids = account.client_ids.and(&account.user, client_id.as_str());
+            account.attributes.push((ASSIGNED.into(), client_id.as_str().into()));
+        }
+        Identity::of(client_id, Arc::new(account))
+    }
+
+    /// The same client with a fresh account. It keeps a client ID that the broker gave it.
+    pub(crate) fn renewed(&self, account: Account) -> Self {
+        match self.attribute(ASSIGNED) {
+            Some(_) => Identity::assigned(self.client_id.clone(), account),
+            None => Identity::of(self.client_id.clone(), Arc::new(account)),
         }
     }
 

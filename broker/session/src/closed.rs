@@ -21,6 +21,11 @@ pub enum Closed {
     /// AUTH, unasked.
     #[error("AUTH came although CONNECT named no authentication method (MQTT-4.12.0-1)")]
     UnaskedAuth,
+    /// AUTH that is no re-authentication with the method of CONNECT.
+    #[error(
+        "AUTH is for a fresh token: reason code 0x19, the method of CONNECT, and the token as its data (MQTT-4.12.1-1)"
+    )]
+    WrongAuth,
     /// PUBREL for a publish that has no answer yet.
     #[error("PUBREL came before PUBREC was sent (MQTT-4.3.3-5)")]
     EarlyPubRel,
@@ -67,6 +72,15 @@ pub enum Closed {
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
 
+    /// What proved who the client is has come to its end.
+    #[error(
+        "what proved who this client is has expired; connect again with a fresh token, or send one by AUTH in time"
+    )]
+    Expired,
+    /// Its fresh token is not accepted.
+    #[error("the client could not be authenticated again: {0}")]
+    NotRenewed(access::Denied),
+
     // Nothing came: the network, or a client that sleeps.
     /// No CONNECT came in time.
     #[error("a connection sent no CONNECT within mqtt.connect_timeout")]
@@ -106,6 +120,7 @@ impl Closed {
             Closed::NotConnect
             | Closed::Unexpected(_)
             | Closed::UnaskedAuth
+            | Closed::WrongAuth
             | Closed::EarlyPubRel
             | Closed::WrongPubAck
             | Closed::WrongPubRec
@@ -115,6 +130,8 @@ impl Closed {
             | Closed::UnknownAlias
             | Closed::Transport(_)
             | Closed::Late => reason::PROTOCOL_ERROR,
+            Closed::Expired => reason::MAXIMUM_CONNECT_TIME,
+            Closed::NotRenewed(_) => reason::NOT_AUTHORIZED,
             Closed::ReceiveMaximum => reason::RECEIVE_MAXIMUM_EXCEEDED,
             Closed::RetainUnavailable => reason::RETAIN_NOT_SUPPORTED,
             Closed::AliasTooHigh => reason::TOPIC_ALIAS_INVALID,

@@ -18,7 +18,9 @@ pub enum Declined {
     #[error("MQTT 3.1 needs a client ID (section 3.1)")]
     NamelessV31,
     /// Extended authentication is asked for.
-    #[error("this broker knows no authentication methods; leave the property out")]
+    #[error(
+        "this broker knows the authentication method \"token\", where tokens are configured ([auth.jwt]), and no other; leave the property out"
+    )]
     AuthenticationMethod,
     /// The will's topic names nothing.
     #[error("the will cannot be published: {0}")]

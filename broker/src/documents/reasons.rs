@@ -60,9 +60,9 @@ fn protocol_md_lists_the_reason_codes_that_are_sent() {
             sent.extend(constants.get(&name));
         }
     }
-    // Granted with QoS 1 and 2 are the QoS as a number; 0x80 is MQTT 3.1.1's, and DISCONNECT 0x04 is the client's.
+    // Granted with QoS 1 and 2 are the QoS as a number; 0x80 is MQTT 3.1.1's, and DISCONNECT 0x04 and AUTH 0x19 are the client's.
     sent.extend([constants["GRANTED_QOS_1"], constants["GRANTED_QOS_2"]]);
-    for not_of_mqtt_5 in ["UNSPECIFIED_ERROR", "DISCONNECT_WITH_WILL"] {
+    for not_of_mqtt_5 in ["UNSPECIFIED_ERROR", "DISCONNECT_WITH_WILL", "REAUTHENTICATE"] {
         sent.remove(&constants[not_of_mqtt_5]);
     }
     let listed: BTreeSet<u8> = told().into_iter().map(|(_, code)| code).collect();

@@ -350,7 +350,7 @@ impl Oracle {
                 }
                 Ok(())
             }
-            Packet::PingResp | Packet::Disconnect(..) => Ok(()),
+            Packet::PingResp | Packet::Disconnect(..) | Packet::Auth(..) => Ok(()),
         }
     }
 

@@ -310,5 +310,6 @@ fn show(packet: &Packet) -> String {
         Packet::UnsubAck(unsuback) => format!("UNSUBACK {} {:02x?}", unsuback.packet_id, unsuback.codes),
         Packet::PingResp => "PINGRESP".into(),
         Packet::Disconnect(reason, _) => format!("DISCONNECT {reason:#04x}"),
+        Packet::Auth(reason, _) => format!("AUTH {reason:#04x}"),
     }
 }

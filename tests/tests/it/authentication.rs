@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_output};
-use inbox_tests::{Broker, Connect, RawClient, Version, inboxd_command, run_inboxd};
+use inbox_tests::{Broker, Connect, Packet, Props, RawClient, Version, Will, inboxd_command, packet, run_inboxd};
 use ring::hmac;
 use rustix::process::Signal;
 
@@ -257,4 +257,104 @@ fn a_token_in_the_password_field_says_who_a_client_is() {
         }
     }
     assert!(!broker.stderr().contains("eyJ"), "no token is in the log");
+}
+
+/// CONNECT with the authentication method "token".
+fn connect_by_token(id: &str, token: &str) -> Connect {
+    let props = Props::new().bytes(AUTHENTICATION_METHOD, "token");
+    Connect::new(Version::V5, id).props(props.bytes(AUTHENTICATION_DATA, token))
+}
+
+const AUTHENTICATION_METHOD: u8 = 0x15;
+const AUTHENTICATION_DATA: u8 = 0x16;
+
+/// AUTH with this reason code, method and token.
+fn auth(reason: u8, method: &str, token: &str) -> Vec<u8> {
+    let props = Props::new().bytes(AUTHENTICATION_METHOD, method);
+    let mut bytes = vec![reason];
+    bytes.extend(props.bytes(AUTHENTICATION_DATA, token).encode());
+    packet(0xF0, &bytes)
+}
+
+#[test]
+fn a_connection_ends_when_its_token_does() {
+    // Goal: MQTT 5 clients are told 0xA0, 3.1.1 clients are closed; the will is published, for the client did not say goodbye.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_with_tokens(directory.path());
+    let mut bob = RawClient::connect(
+        &broker,
+        &Connect::new(Version::V5, "bob").login("any", &token(SECRET, "bob", 60)),
+    )
+    .0;
+    assert_eq!(bob.subscribe("last/words", 0).codes, [0]);
+    for (version, _) in VERSIONS {
+        let will = Will::new("last/words", "gone");
+        let connect = Connect::new(version, "alice")
+            .login("any", &token(SECRET, "alice", 2))
+            .will(will);
+        let mut alice = RawClient::connect(&broker, &connect).0;
+        match (version, alice.next_or_close()) {
+            (Version::V311, None) => {}
+            (Version::V5, Some(Packet::Disconnect(code, _))) => assert_eq!(code, 0xA0),
+            other => panic!("{other:?}"),
+        }
+        let Packet::Publish(will) = bob.next() else {
+            panic!("the will comes")
+        };
+        assert_eq!(will.payload, b"gone");
+    }
+}
+
+#[test]
+fn a_fresh_token_keeps_a_connection() {
+    // Goal: MQTT 5, section 4.12.1: AUTH 0x19 with a fresh token is answered, and the connection outlives the old one.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_with_tokens(directory.path());
+    let mut short = RawClient::connect(&broker, &connect_by_token("alice~short", &token(SECRET, "alice", 3))).0;
+    let mut long = RawClient::connect(&broker, &connect_by_token("alice~long", &token(SECRET, "alice", 3))).0;
+    long.send(&auth(0x19, "token", &token(SECRET, "alice", 60)));
+    let Packet::Auth(code, props) = long.next() else {
+        panic!("AUTH is answered")
+    };
+    assert_eq!((code, props.text(AUTHENTICATION_METHOD)), (0, Some("token")));
+    let Packet::Disconnect(reason, _) = short.next() else {
+        panic!("the token of that one ends")
+    };
+    assert_eq!(reason, 0xA0);
+    long.publish("alice~short", "still here", 1);
+}
+
+#[test]
+fn an_auth_that_is_no_renewal_ends_the_connection() {
+    // Goal: each wrong AUTH has its reason code: another user, a bad token, another method or step, and AUTH where CONNECT named no method.
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_with_tokens(directory.path());
+    let (alice, bob) = (token(SECRET, "alice", 60), token(SECRET, "bob", 60));
+    let login = Connect::new(Version::V5, "alice").login("any", &alice);
+    for (connect, auth, code) in [
+        (connect_by_token("alice", &alice), auth(0x19, "token", &bob), 0x87),
+        (connect_by_token("alice", &alice), auth(0x19, "token", "garbage"), 0x87),
+        (
+            connect_by_token("alice", &alice),
+            auth(0x19, "token", &token(SECRET, "alice", -1)),
+            0x87,
+        ),
+        (connect_by_token("alice", &alice), auth(0x19, "other", &alice), 0x82),
+        (connect_by_token("alice", &alice), auth(0x18, "token", &alice), 0x82),
+        (login, auth(0x19, "token", &alice), 0x82),
+    ] {
+        let mut client = RawClient::connect(&broker, &connect).0;
+        client.send(&auth);
+        let Packet::Disconnect(reason, _) = client.next() else {
+            panic!("the connection ends")
+        };
+        assert_eq!(reason, code);
+    }
+    let unknown = Props::new().bytes(AUTHENTICATION_METHOD, "SCRAM-SHA-1");
+    assert_eq!(
+        answer(&broker, &Connect::new(Version::V5, "alice").props(unknown)),
+        0x8C
+    );
+    assert_eq!(answer(&broker, &connect_by_token("alice", "garbage")), 0x86);
+    assert_eq!(answer(&broker, &connect_by_token("bob", &alice)), 0x87);
 }

@@ -36,6 +36,8 @@ pub struct ConnAck<'a> {
     pub reason_string: Option<&'a str>,
     /// In seconds, when it is not what the client asked for. Property 0x13.
     pub server_keep_alive: Option<u16>,
+    /// Property 0x15.
+    pub authentication_method: Option<&'a str>,
 }
 
 /// Which acknowledgement.
@@ -75,6 +77,7 @@ pub fn connack(out: &mut Vec<u8>, version: Version, connack: &ConnAck<'_>) {
                 alias_maximum.map(|maximum| Property::U16(0x22, maximum)),
                 connack.reason_string.map(|text| Property::Text(0x1F, text)),
                 connack.server_keep_alive.map(|seconds| Property::U16(0x13, seconds)),
+                connack.authentication_method.map(|method| Property::Text(0x15, method)),
             ];
             let properties = || properties.iter().flatten().copied();
             put_header(out, 0x20, 2 + block_len(properties_len(properties())));
@@ -158,6 +161,14 @@ pub fn unsuback(out: &mut Vec<u8>, version: Version, packet_id: PacketId, codes:
 pub fn codes_len(codes: usize) -> usize {
     let remaining = 3 + codes;
     1 + variable_byte_integer_len(remaining) + remaining
+}
+
+/// Appends an AUTH, which MQTT 5 alone has. `method` is the one of CONNECT (MQTT-4.12.0-5).
+pub fn auth(out: &mut Vec<u8>, reason: u8, method: &str) {
+    let properties = [Property::Text(0x15, method)];
+    put_header(out, 0xF0, 1 + block_len(properties_len(properties)));
+    out.push(reason);
+    put_properties(out, properties);
 }
 
 /// Appends a PINGRESP.

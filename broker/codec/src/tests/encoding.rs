@@ -1,6 +1,6 @@
 //! What is sent, byte by byte.
 
-use crate::encode::{ack, connack, disconnect, pingresp, publish, publish_len, suback, unsuback};
+use crate::encode::{ack, auth, connack, disconnect, pingresp, publish, publish_len, suback, unsuback};
 use crate::{AckKind, ConnAck, PacketId, PublishOut, Version};
 use inbox_types::{PayloadFormat, Qos};
 
@@ -242,4 +242,18 @@ fn packet_identifiers_go_round_without_zero() {
     assert_eq!(PacketId::MIN.get(), 1);
     assert_eq!(PacketId::MIN.next().get(), 2);
     assert_eq!(PacketId::new(u16::MAX).unwrap().next(), PacketId::MIN);
+}
+
+#[test]
+fn an_auth_names_its_method() {
+    // Goal: MQTT-4.12.0-5: what is sent is what is read: reason code, method, and nothing else.
+    let bytes = sent(|out| auth(out, 0x18, "token"));
+    assert_eq!(bytes, [&[0xF0, 10, 0x18, 8, 0x15, 0, 5][..], b"token"].concat());
+    let read = crate::decode(V5, &bytes).unwrap();
+    let expected = crate::Auth {
+        reason: 0x18,
+        authentication_method: Some("token"),
+        authentication_data: None,
+    };
+    assert_eq!(read, crate::Packet::Auth(expected));
 }

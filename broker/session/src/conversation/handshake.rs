@@ -8,7 +8,7 @@ use rand::RngCore;
 use crate::closed::Closed;
 use crate::declined::Declined;
 use crate::refusals::Cause;
-use crate::session::{Link, Shared};
+use crate::session::{Link, Shared, TOKEN_METHOD};
 use intake::Destination;
 use mqtt_codec::{Connect, DecodeError, Version, encode};
 
@@ -89,13 +89,7 @@ pub(super) fn read_connect(
     match admitted {
         Ok((id, id_is_assigned)) => {
             let admitted = Admitted {
-                credentials: Some(Credentials {
-                    client_id: id,
-                    id_is_assigned,
-                    origin: origin.hand_over(),
-                    user: connect.username.map(Box::from),
-                    password: connect.password.map(Bytes::copy_from_slice),
-                }),
+                credentials: Some(credentials(&connect, id, id_is_assigned, origin)),
                 identity: None,
                 id_is_assigned,
                 clean_start: connect.clean_start,
@@ -110,10 +104,29 @@ pub(super) fn read_connect(
     }
 }
 
+fn credentials(connect: &Connect<'_>, client_id: ClientId, id_is_assigned: bool, origin: &mut Origin) -> Credentials {
+    let mut credentials = Credentials {
+        client_id,
+        id_is_assigned,
+        origin: origin.hand_over(),
+        user: connect.username.map(Box::from),
+        password: connect.password.map(Bytes::copy_from_slice),
+    };
+    if connect.properties.authentication_method.is_some() {
+        // The method says what counts; what is no text is no token.
+        let token = str::from_utf8(connect.properties.authentication_data.unwrap_or_default());
+        credentials.origin.token = Some(token.unwrap_or_default().into());
+        credentials.password = None;
+    }
+    credentials
+}
+
 /// The client ID that `connect` asks for or is given, and whether it was given; or why it is not let in.
 fn admit(connect: &Connect<'_>, shared: &Shared) -> Result<(ClientId, bool), Declined> {
-    if connect.properties.authentication_method.is_some() {
-        return Err(Declined::AuthenticationMethod);
+    match connect.properties.authentication_method {
+        None => {}
+        Some(TOKEN_METHOD) if shared.access.takes_tokens() => {}
+        Some(_) => return Err(Declined::AuthenticationMethod),
     }
     if let Some(will) = &connect.will {
         if let Destination::Forbidden(why) = shared.names.destination(will.topic) {

@@ -311,7 +311,10 @@ impl Conversation {
     pub fn deadline(&self, now: Now) -> Duration {
         match &self.state {
             State::Opening => self.timers.handshake(),
-            State::Open(session) => self.timers.open_deadline(now.mono, self.is_held_up(session, now)),
+            State::Open(session) => {
+                let deadline = self.timers.open_deadline(now.mono, self.is_held_up(session, now));
+                session.proof_deadline().map_or(deadline, |look| deadline.min(look))
+            }
             _ => self.timers.goodbye(),
         }
     }

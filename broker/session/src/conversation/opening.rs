@@ -38,7 +38,7 @@ impl Conversation {
                     ..
                 } = *admitted;
                 if let Some(identity) = identity {
-                    session.identified(identity);
+                    session.identified(identity, now);
                 }
                 self.timers.open(now.mono, link.keep_alive);
                 session.connected(link, present, id_is_assigned);

@@ -160,6 +160,10 @@ causes! {
     ProtocolError = "packet_protocol", ENDED, "tell the author of the client";
     /// Nothing came for too long.
     KeepAlive = "keep_alive", ENDED, "";
+    /// What proved who the client is came to its end.
+    Expired = "credentials_expired", ENDED, "";
+    /// A fresh token was not accepted.
+    NotRenewed = "credentials_not_renewed", ENDED, "";
     /// A topic name that is not valid.
     PacketTopic = "packet_topic", ENDED, "correct the topic in that client";
     /// More unacknowledged publishes than the client was told.
@@ -188,6 +192,8 @@ impl Cause {
             reason::MALFORMED_PACKET => Cause::Malformed,
             reason::PROTOCOL_ERROR => Cause::ProtocolError,
             reason::KEEP_ALIVE_TIMEOUT => Cause::KeepAlive,
+            reason::MAXIMUM_CONNECT_TIME => Cause::Expired,
+            reason::NOT_AUTHORIZED => Cause::NotRenewed,
             reason::TOPIC_NAME_INVALID => Cause::PacketTopic,
             reason::RECEIVE_MAXIMUM_EXCEEDED => Cause::ReceiveMaximum,
             reason::TOPIC_ALIAS_INVALID => Cause::TopicAlias,

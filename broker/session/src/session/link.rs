@@ -12,6 +12,9 @@ use mqtt_codec::{Connect, Disconnect, MessageProperties, Version, encode, reason
 /// What a packet with a reason string holds beside it, in bytes: headers, lengths, packet identifier, reason code.
 const BESIDE_REASON_STRING_BYTES: usize = 16;
 
+/// The authentication method that there is (MQTT 5, section 4.12): its data are a JSON Web Token.
+pub(crate) const TOKEN_METHOD: &str = "token";
+
 /// A will message (MQTT 5, section 3.1.2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Will {
@@ -49,6 +52,8 @@ pub struct Link {
     pub(super) aliases: Aliases,
     /// The client speaks MQTT 3.1.
     pub(super) is_v31: bool,
+    /// CONNECT named the authentication method [`TOKEN_METHOD`].
+    pub(super) has_method: bool,
     wants_reasons: bool,
     /// What CONNACK must say because it is not what the client asked for.
     changed_keep_alive: bool,
@@ -66,6 +71,7 @@ impl Default for Link {
             packet_bytes_max: u32::MAX,
             aliases: Aliases::default(),
             is_v31: false,
+            has_method: false,
             wants_reasons: false,
             changed_keep_alive: false,
             changed_session_expiry: false,
@@ -114,6 +120,7 @@ impl Link {
             packet_bytes_max: properties.maximum_packet_size.unwrap_or(u32::MAX),
             aliases: Aliases::new(properties.topic_alias_maximum),
             is_v31: connect.is_v31,
+            has_method: properties.authentication_method.is_some(),
             wants_reasons: properties.request_problem_information,
             changed_keep_alive,
             changed_session_expiry: wanted_expiry > expiry_max,
@@ -174,6 +181,7 @@ impl Link {
             assigned_client_id,
             topic_alias_maximum: shared.mqtt.topic_alias_max,
             reason_string: None,
+            authentication_method: self.has_method.then_some(TOKEN_METHOD),
             server_keep_alive: self.changed_keep_alive.then_some(self.keep_alive),
         };
         encode::connack(out, self.version, &connack);

@@ -35,6 +35,7 @@ mod orphans;
 mod outbound;
 mod outbox;
 mod oversized;
+mod proof;
 mod receiving;
 mod shared;
 mod subject;
@@ -51,6 +52,7 @@ use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
 pub use limits::{MqttLimits, V311Refusals};
+pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
 pub use outbox::{Order, Outbox};
 pub use shared::Shared;
@@ -62,6 +64,7 @@ use in_flight::Outgoing;
 use incoming::Incoming;
 use mqtt_codec::encode;
 use oversized::Oversized;
+use proof::Proof;
 use pubsub::{OrdinaryMessage, Orphan, SessionKey};
 use subscribe::InboxSubscription;
 use subscriptions::Subscriptions;
@@ -117,6 +120,8 @@ pub struct Session {
     id: ClientId,
     /// Of the present connection, or of the last one.
     identity: Identity,
+    /// Until when that is proven; `None`: as long as the connection lasts.
+    proof: Option<Proof>,
     key: SessionKey,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
@@ -162,6 +167,7 @@ impl Session {
             inbox_topic: shared.names.topic_of(&id),
             id_is_assigned: false,
             identity: Identity::anonymous(id.clone()),
+            proof: None,
             id,
             key,
             shared,
@@ -198,7 +204,8 @@ impl Session {
     }
 
     /// It was found out who the client is that connects now.
-    pub fn identified(&mut self, identity: Identity) {
+    pub fn identified(&mut self, identity: Identity, now: Now) {
+        self.proof = Proof::of(&identity, now);
         self.identity = identity;
     }
 
@@ -283,6 +290,7 @@ impl Session {
 
     /// Encodes what waits: answers to publishes, then mail, then ordinary messages, as far as the client takes them.
     pub fn drain(&mut self, now: Now) -> Result<(), Ending> {
+        self.check_proof(now)?;
         self.settle_outcomes()?;
         self.send_waiting(now);
         self.ask_for_more();

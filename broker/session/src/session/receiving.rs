@@ -84,7 +84,7 @@ impl Session {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => Err(self.link.disconnect(*disconnect, &self.shared.mqtt)),
-            Packet::Auth(_) => Err(Closed::UnaskedAuth.into()),
+            Packet::Auth(auth) => self.renew(auth, now),
             Packet::Unexpected(kind) => Err(Closed::Unexpected(*kind).into()),
         }
     }

@@ -33,7 +33,7 @@ impl Client {
                     (self.attachment, self.reads) = (None, None);
                     self.had.clear();
                 }
-                Packet::PingResp | Packet::Disconnect(..) => {}
+                Packet::PingResp | Packet::Disconnect(..) | Packet::Auth(..) => {}
             }
         }
     }
