@@ -207,7 +207,7 @@ fn anonymous_clients_and_users_are_kept_apart() {
 }
 
 /// A token of the test's own issuer, as `secret` signs it.
-fn token(secret: &[u8], user: &str, lasts_seconds: i64) -> String {
+pub(crate) fn token(secret: &[u8], user: &str, lasts_seconds: i64) -> String {
     let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
     let header = base64(br#"{"alg":"HS256","typ":"JWT"}"#);
@@ -217,7 +217,7 @@ fn token(secret: &[u8], user: &str, lasts_seconds: i64) -> String {
     format!("{header}.{claims}.{}", base64(signature.as_ref()))
 }
 
-const SECRET: &[u8] = b"a secret that is long enough for HS256";
+pub(crate) const SECRET: &[u8] = b"a secret that is long enough for HS256";
 
 /// A broker that takes tokens.
 fn broker_with_tokens(directory: &Path) -> Broker {

@@ -8,13 +8,18 @@ use inbox_tests::{Broker, RawClient, Version};
 
 use super::{CONNACK, CONNECT, Files, connect_to, listener, told};
 
-const UPGRADE: &str = "GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(super) const UPGRADE: &str = "GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 /// A connection whose upgrade was granted.
 fn upgraded(broker: &Broker) -> TcpStream {
+    upgraded_by(broker, UPGRADE)
+}
+
+/// The same, for this request.
+pub(super) fn upgraded_by(broker: &Broker, request: &str) -> TcpStream {
     let mut socket = connect_to(broker, "ws");
-    socket.write_all(UPGRADE.as_bytes()).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
     let (mut answer, mut byte) = (Vec::new(), [0]);
     while !answer.ends_with(b"\r\n\r\n") {
         socket.read_exact(&mut byte).unwrap();
@@ -29,7 +34,7 @@ fn upgraded(broker: &Broker) -> TcpStream {
 }
 
 /// A masked frame of at most 125 bytes with this first byte.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x11, 0x22, 0x33, 0x44];
     let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
