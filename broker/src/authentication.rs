@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use access::{Anonymous, Authentication, Authenticator, Authenticators, KeysError, Passwords, PasswordsError, Tokens};
+use access::{
+    Anonymous, Authentication, Authenticator, Authenticators, CallOut, CallOutError, KeysError, Passwords,
+    PasswordsError, Tokens,
+};
 
 use crate::config::Config;
 use crate::reload::Reloading;
@@ -13,6 +16,9 @@ pub enum AuthenticationError {
     /// The password file cannot be used.
     #[error(transparent)]
     Passwords(#[from] PasswordsError),
+    /// The operator's service cannot be asked.
+    #[error(transparent)]
+    CallOut(#[from] CallOutError),
     /// The keys of tokens cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -36,10 +42,18 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authe
     if let Some(tokens) = tokens.clone() {
         reloading.add("keys of tokens", move || tokens.reload());
     }
+    let call_out = call_out(config)?;
+    if let Some(call_out) = call_out.clone() {
+        reloading.add("answers of auth.http.url", move || {
+            call_out.forget();
+            Ok::<_, AuthenticationError>(())
+        });
+    }
     Ok(Arc::new(Authentication::new(Authenticators {
         anonymous: config.anonymous(),
         passwords,
         tokens,
+        call_out,
         certificate: config.auth.certificate,
     })))
 }
@@ -51,6 +65,7 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authe
 pub fn check(config: &Config) -> Result<(), AuthenticationError> {
     load_passwords(config)?;
     load_tokens(config)?;
+    call_out(config)?;
     Ok(())
 }
 
@@ -86,4 +101,13 @@ fn load_tokens(config: &Config) -> Result<Option<Arc<Tokens>>, AuthenticationErr
     }
     let tokens = Tokens::load(auth.token_keys.clone(), auth.token_rules.clone())?;
     Ok(Some(Arc::new(tokens)))
+}
+
+fn call_out(config: &Config) -> Result<Option<Arc<CallOut>>, AuthenticationError> {
+    let auth = &config.auth;
+    let Some(url) = &auth.http_url else {
+        return Ok(None);
+    };
+    let call_out = CallOut::new(url, auth.http_timeout, auth.http_cache)?;
+    Ok(Some(Arc::new(call_out)))
 }

@@ -3,7 +3,6 @@
 //! What a client shows decides who is asked. Clients that show nothing are anonymous, where that is allowed; among clients with users, they have the
 //! client IDs `anonymous` and `anonymous~…`, and those that the broker makes up, and nobody else's.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
+use crate::call_out::CallOut;
 use crate::client_ids::{NOBODY, is_own, is_user_name};
 use crate::delays::Delays;
 use crate::denied::Denied;
@@ -28,6 +28,8 @@ pub struct Authenticators {
     pub passwords: Option<Arc<Passwords>>,
     /// Tokens, in the password field or from the WebSocket upgrade.
     pub tokens: Option<Arc<Tokens>>,
+    /// A service of the operator's own, for users whom the password file does not have.
+    pub call_out: Option<Arc<CallOut>>,
     /// TLS client certificates.
     pub certificate: CertificateName,
 }
@@ -80,10 +82,7 @@ impl Authentication {
             return Ok(of_user(credentials, Arc::new(account?)));
         }
         let account = match (&credentials.user, &credentials.password) {
-            (Some(user), Some(password)) => {
-                let from = credentials.origin.peer.ip();
-                self.by_password(from, user, password).await?
-            }
+            (Some(user), Some(password)) => self.by_password(&credentials, user, password).await?,
             (None, Some(_)) => return Err(Denied::Credentials),
             (user, None) => match self.by_certificate(&credentials) {
                 Some(account) => Arc::new(account?),
@@ -137,18 +136,21 @@ impl Authentication {
     }
 
     /// By user name and password. What was right a short time ago, from anywhere, is right at once.
-    async fn by_password(&self, from: IpAddr, user: &str, password: &[u8]) -> Result<Arc<Account>, Denied> {
-        let Some(passwords) = &self.asked.passwords else {
-            return Err(Denied::Credentials);
-        };
-        if let Some(account) = passwords.recall(user, password, self.now()) {
+    async fn by_password(
+        &self,
+        credentials: &Credentials,
+        user: &str,
+        password: &[u8],
+    ) -> Result<Arc<Account>, Denied> {
+        let from = credentials.origin.peer.ip();
+        if let Some(account) = self.recall(credentials, user, password) {
             self.delays.lock().succeeded(from, user);
             return Ok(account);
         }
         let turn = self.delays.lock().ask(from, user, self.now());
         let wait = turn.ok_or(Denied::TooManyFailures)?;
         pause(wait).await;
-        let verified = passwords.verify(user, password, self.now()).await;
+        let verified = self.verify(credentials, user, password).await;
         match &verified {
             Ok(_) => self.delays.lock().succeeded(from, user),
             Err(Denied::Credentials) => {
@@ -158,6 +160,27 @@ impl Authentication {
             Err(_) => {}
         }
         verified
+    }
+
+    fn recall(&self, credentials: &Credentials, user: &str, password: &[u8]) -> Option<Arc<Account>> {
+        let now = self.now();
+        let of_file = self
+            .asked
+            .passwords
+            .as_ref()
+            .and_then(|file| file.recall(user, password, now));
+        of_file.or_else(|| self.asked.call_out.as_ref()?.recall(credentials, now))
+    }
+
+    /// The password file, or the operator's service for users whom that does not have.
+    async fn verify(&self, credentials: &Credentials, user: &str, password: &[u8]) -> Result<Arc<Account>, Denied> {
+        let now = self.now();
+        match (&self.asked.passwords, &self.asked.call_out) {
+            (Some(file), None) => file.verify(user, password, now).await,
+            (Some(file), Some(_)) if file.knows(user) => file.verify(user, password, now).await,
+            (_, Some(call_out)) => call_out.ask(credentials, now).await,
+            (None, None) => Err(Denied::Credentials),
+        }
     }
 }
 

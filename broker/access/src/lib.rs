@@ -8,11 +8,13 @@
 
 mod authentication;
 mod authenticator;
+mod call_out;
 mod client_ids;
 mod decision;
 mod delays;
 mod denied;
 mod generations;
+mod http;
 mod identity;
 mod origin;
 mod passwords;
@@ -21,9 +23,11 @@ mod tokens;
 
 pub use authentication::{Authentication, Authenticators, CertificateName};
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
+pub use call_out::{CallOut, CallOutError};
 pub use client_ids::ClientIds;
 pub use decision::{Access, Action, Target};
 pub use denied::Denied;
+pub use http::UrlError;
 pub use identity::{Account, Identity};
 pub use origin::{Certificate, Origin};
 pub use passwords::{

@@ -23,6 +23,12 @@ pub struct AuthConfig {
     pub token_keys: TokenKeyFiles,
     /// Section `[auth.jwt]`: what tokens must say.
     pub token_rules: TokenRules,
+    /// Section `[auth.http]`: a service of the operator's own.
+    pub http_url: Option<String>,
+    /// How long its answer may take.
+    pub http_timeout: Duration,
+    /// For how long its consent is remembered.
+    pub http_cache: Duration,
     /// Among clients with users, those of this machine need not have one.
     pub anonymous_on_loopback: bool,
 }
@@ -36,6 +42,9 @@ impl Default for AuthConfig {
             certificate: CertificateName::default(),
             token_keys: TokenKeyFiles::default(),
             token_rules: TokenRules::default(),
+            http_url: None,
+            http_timeout: Duration::from_secs(3),
+            http_cache: Duration::from_secs(60),
             anonymous_on_loopback: false,
         }
     }
@@ -44,7 +53,10 @@ impl Default for AuthConfig {
 impl AuthConfig {
     /// Whether anything is configured that knows users.
     pub fn knows_users(&self) -> bool {
-        self.password_file.is_some() || self.token_keys.are_any() || self.certificate != CertificateName::Off
+        self.password_file.is_some()
+            || self.http_url.is_some()
+            || self.token_keys.are_any()
+            || self.certificate != CertificateName::Off
     }
 }
 

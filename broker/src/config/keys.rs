@@ -189,7 +189,14 @@ fn visit_auth(auth: &mut AuthConfig, v: &mut impl Visitor) -> Result<(), ConfigE
     v.key("auth.jwt.leeway", &mut rules.leeway, Seconds(seconds(0)..=minutes(10)))?;
     v.key("auth.jwt.user_claim", &mut rules.user_claim, Text)?;
     v.key("auth.jwt.client_claim", &mut rules.client_claim, OptionalText)?;
-    v.key("auth.jwt.roles_claim", &mut rules.roles_claim, Text)
+    v.key("auth.jwt.roles_claim", &mut rules.roles_claim, Text)?;
+    v.key("auth.http.url", &mut auth.http_url, OptionalText)?;
+    v.key(
+        "auth.http.timeout",
+        &mut auth.http_timeout,
+        Span(millis(100)..=minutes(1)),
+    )?;
+    v.key("auth.http.cache", &mut auth.http_cache, Span(millis(0)..=minutes(60)))
 }
 
 const CERTIFICATE_NAMES: Choice<CertificateName> = Choice(&[

@@ -50,6 +50,10 @@ leeway = "1m"
 user_claim = "name"
 client_claim = "clients"
 roles_claim = "groups"
+[auth.http]
+url = "http://127.0.0.1:8080/"
+timeout = "1s"
+cache = "0s"
 [inbox]
 prefix = "a/b/"
 messages_max = 8
@@ -156,6 +160,8 @@ fn the_example_states_the_ranges_that_hold() {
             &["0", "1000001"],
         ),
         ("INBOXD_AUTH__REMEMBER", &["0s", "1h"], &["61m", "5"]),
+        ("INBOXD_AUTH__HTTP__TIMEOUT", &["100ms", "1m"], &["99ms", "61s"]),
+        ("INBOXD_AUTH__HTTP__CACHE", &["0s", "1h"], &["61m"]),
         ("INBOXD_AUTH__JWT__LEEWAY", &["0s", "10m"], &["601s", "500ms"]),
         ("INBOXD_AUTH__VERIFICATIONS_MAX", &["1", "256"], &["0", "257"]),
         (
@@ -257,6 +263,9 @@ fn every_key_reaches_its_place() {
         remember: Duration::ZERO,
         verifications_max: 3,
         anonymous_on_loopback: true,
+        http_url: Some("http://127.0.0.1:8080/".to_owned()),
+        http_timeout: Duration::from_secs(1),
+        http_cache: Duration::ZERO,
         certificate: access::CertificateName::CommonName,
         token_keys: access::TokenKeyFiles {
             secret: Some("s".into()),
