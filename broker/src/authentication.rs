@@ -40,6 +40,8 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authe
     }
     let tokens = load_tokens(config)?;
     if let Some(tokens) = tokens.clone() {
+        let (every, published) = (config.auth.jwks_refresh, tokens.clone());
+        tokio::spawn(async move { published.keep_fresh(every).await });
         reloading.add("keys of tokens", move || tokens.reload());
     }
     let call_out = call_out(config)?;

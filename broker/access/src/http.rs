@@ -89,10 +89,19 @@ impl Endpoint {
     pub(crate) async fn post(&self, json: Vec<u8>, bytes_max: usize) -> Result<Bytes, HttpError> {
         let mut request = Request::new(Full::new(Bytes::from(json)));
         *request.method_mut() = hyper::Method::POST;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        self.ask(request, bytes_max).await
+    }
+
+    /// The same without a body of its own, by GET.
+    pub(crate) async fn get(&self, bytes_max: usize) -> Result<Bytes, HttpError> {
+        self.ask(Request::new(Full::default()), bytes_max).await
+    }
+
+    async fn ask(&self, mut request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, HttpError> {
         *request.uri_mut() = self.path.clone();
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.authority.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(HOST, self.authority.clone());
         let stream = TcpStream::connect((&*self.host, self.port)).await?;
         let answer = match &self.tls {
             Some((connector, name)) => exchange(connector.connect(name.clone(), stream).await?, request).await?,

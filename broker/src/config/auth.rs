@@ -23,6 +23,8 @@ pub struct AuthConfig {
     pub token_keys: TokenKeyFiles,
     /// Section `[auth.jwt]`: what tokens must say.
     pub token_rules: TokenRules,
+    /// How often the URL of keys is asked.
+    pub jwks_refresh: Duration,
     /// Section `[auth.http]`: a service of the operator's own.
     pub http_url: Option<String>,
     /// How long its answer may take.
@@ -42,6 +44,7 @@ impl Default for AuthConfig {
             certificate: CertificateName::default(),
             token_keys: TokenKeyFiles::default(),
             token_rules: TokenRules::default(),
+            jwks_refresh: Duration::from_secs(3600),
             http_url: None,
             http_timeout: Duration::from_secs(3),
             http_cache: Duration::from_secs(60),

@@ -184,6 +184,12 @@ fn visit_auth(auth: &mut AuthConfig, v: &mut impl Visitor) -> Result<(), ConfigE
     v.key("auth.jwt.secret_file", &mut keys.secret, OptionalFile)?;
     v.key("auth.jwt.public_key_file", &mut keys.public_key, OptionalFile)?;
     v.key("auth.jwt.jwks_file", &mut keys.jwks, OptionalFile)?;
+    v.key("auth.jwt.jwks_url", &mut keys.jwks_url, OptionalText)?;
+    v.key(
+        "auth.jwt.jwks_refresh",
+        &mut auth.jwks_refresh,
+        Span(minutes(1)..=minutes(24 * 60)),
+    )?;
     v.key("auth.jwt.issuer", &mut rules.issuer, OptionalText)?;
     v.key("auth.jwt.audience", &mut rules.audience, OptionalText)?;
     v.key("auth.jwt.leeway", &mut rules.leeway, Seconds(seconds(0)..=minutes(10)))?;

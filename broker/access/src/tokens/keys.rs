@@ -9,6 +9,8 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, P
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
+use crate::http::UrlError;
+
 /// Largest file, or answer, with keys, in bytes.
 pub(crate) const KEYS_BYTES_MAX: usize = 256 * 1024;
 /// Keys in one set.
@@ -28,6 +30,9 @@ pub enum KeysError {
         #[source]
         why: io::Error,
     },
+    /// The set of keys has no address.
+    #[error("auth.jwt.jwks_url: {0}")]
+    Url(#[from] UrlError),
     /// What is there is no key, or a bad one.
     #[error("{}: {why}", path.display())]
     File {

@@ -6,13 +6,14 @@
 mod claims;
 mod fault;
 mod keys;
+mod published;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
@@ -21,6 +22,7 @@ use parking_lot::RwLock;
 use crate::identity::Account;
 use claims::Claims;
 use keys::TokenKey;
+use published::Published;
 
 pub use claims::TokenRules;
 pub use fault::TokenFault;
@@ -40,12 +42,14 @@ pub struct TokenKeyFiles {
     pub public_key: Option<PathBuf>,
     /// A set of public keys.
     pub jwks: Option<PathBuf>,
+    /// The URL of a set of public keys, which [`Tokens::keep_fresh`] asks.
+    pub jwks_url: Option<String>,
 }
 
 impl TokenKeyFiles {
     /// Whether there are any.
     pub fn are_any(&self) -> bool {
-        self.secret.is_some() || self.public_key.is_some() || self.jwks.is_some()
+        self.secret.is_some() || self.public_key.is_some() || self.jwks.is_some() || self.jwks_url.is_some()
     }
 }
 
@@ -54,6 +58,8 @@ pub struct Tokens {
     files: TokenKeyFiles,
     rules: TokenRules,
     keys: RwLock<Arc<Vec<TokenKey>>>,
+    /// Where more of them are, and those that were there.
+    published: Option<Published>,
 }
 
 impl fmt::Debug for Tokens {
@@ -71,7 +77,9 @@ impl Tokens {
     /// A file cannot be used.
     pub fn load(files: TokenKeyFiles, rules: TokenRules) -> Result<Self, KeysError> {
         let keys = load_keys(&files)?;
+        let published = files.jwks_url.as_deref().map(Published::at).transpose()?;
         Ok(Tokens {
+            published,
             files,
             rules,
             keys: RwLock::new(Arc::new(keys)),
@@ -85,7 +93,15 @@ impl Tokens {
     pub fn reload(&self) -> Result<(), KeysError> {
         let keys = load_keys(&self.files)?;
         *self.keys.write() = Arc::new(keys);
+        self.published.iter().for_each(Published::want);
         Ok(())
+    }
+
+    /// Asks the URL of the set of keys again and again, if there is one: at once, after `every`, and when a token has a key that is not known.
+    pub async fn keep_fresh(&self, every: Duration) {
+        if let Some(published) = &self.published {
+            published.keep_fresh(every).await;
+        }
     }
 
     /// Whose token this is.
@@ -105,16 +121,20 @@ impl Tokens {
             return Err(TokenFault::Malformed);
         }
         let keys = self.keys.read().clone();
+        let published = self.published.as_ref().map(Published::keys).unwrap_or_default();
         let is_for_it = |key: &&TokenKey| {
             let other_id = matches!((&key.id, &header.kid), (Some(id), Some(wanted)) if **id != **wanted);
             key.algorithm == header.alg && !other_id
         };
         let mut fault = TokenFault::UnknownKey;
-        for key in keys.iter().filter(is_for_it) {
+        for key in keys.iter().chain(published.iter()).filter(is_for_it) {
             match claims_by(key, token) {
                 Ok(claims) => return self.rules.account(&claims, now),
                 Err(why) => fault = why,
             }
+        }
+        if fault == TokenFault::UnknownKey {
+            self.published.iter().for_each(Published::want);
         }
         Err(fault)
     }

@@ -49,6 +49,7 @@ fn tokens(secret: Option<&[u8]>, public_key: Option<&[u8]>, jwks: Option<&[u8]>)
         secret: file("secret", secret),
         public_key: file("public_key", public_key),
         jwks: file("jwks", jwks),
+        jwks_url: None,
     };
     Tokens::load(files, TokenRules::default())
 }

@@ -44,6 +44,8 @@ certificate = "common-name"
 secret_file = "s"
 public_key_file = "p"
 jwks_file = "j"
+jwks_url = "https://id.example/jwks"
+jwks_refresh = "5m"
 issuer = "https://id.example"
 audience = "inboxd"
 leeway = "1m"
@@ -162,6 +164,7 @@ fn the_example_states_the_ranges_that_hold() {
         ("INBOXD_AUTH__REMEMBER", &["0s", "1h"], &["61m", "5"]),
         ("INBOXD_AUTH__HTTP__TIMEOUT", &["100ms", "1m"], &["99ms", "61s"]),
         ("INBOXD_AUTH__HTTP__CACHE", &["0s", "1h"], &["61m"]),
+        ("INBOXD_AUTH__JWT__JWKS_REFRESH", &["1m", "1d"], &["59s", "25h"]),
         ("INBOXD_AUTH__JWT__LEEWAY", &["0s", "10m"], &["601s", "500ms"]),
         ("INBOXD_AUTH__VERIFICATIONS_MAX", &["1", "256"], &["0", "257"]),
         (
@@ -263,6 +266,7 @@ fn every_key_reaches_its_place() {
         remember: Duration::ZERO,
         verifications_max: 3,
         anonymous_on_loopback: true,
+        jwks_refresh: Duration::from_secs(300),
         http_url: Some("http://127.0.0.1:8080/".to_owned()),
         http_timeout: Duration::from_secs(1),
         http_cache: Duration::ZERO,
@@ -271,6 +275,7 @@ fn every_key_reaches_its_place() {
             secret: Some("s".into()),
             public_key: Some("p".into()),
             jwks: Some("j".into()),
+            jwks_url: Some("https://id.example/jwks".to_owned()),
         },
         token_rules: access::TokenRules {
             issuer: Some("https://id.example".to_owned()),
