@@ -18,6 +18,7 @@ mod http;
 mod identity;
 mod origin;
 mod passwords;
+mod quota;
 mod remembered;
 mod tokens;
 
@@ -34,5 +35,6 @@ pub use passwords::{
     EditError, Edited, HashError, LineError, NoRoleName, NoUserName, PasswordFileError, Passwords, PasswordsError,
     WrongHash, edit_passwords,
 };
+pub use quota::{Held, OverQuota, Pace, QuotaLimits, Quotas, RoleQuota};
 pub use remembered::NoRandomness;
 pub use tokens::{KeysError, TokenFault, TokenKeyFiles, TokenRules, Tokens, WrongKey};
