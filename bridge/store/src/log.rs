@@ -300,11 +300,17 @@ fn segments(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogErr
 /// Whether all of these segments were begun and never used: one before them ends with the last append.
 fn is_unused(files: &dyn Files, segments: &[(u64, PathBuf)]) -> io::Result<bool> {
     for (_, path) in segments {
-        if !MAGIC.starts_with(&files.read(path)?) {
+        if !is_beginning(&files.read(path)?) {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether `bytes` are what a power cut may leave of a segment whose beginning was written and not synced: any part of it, and zeros
+/// where the file system knew how long the file is and not what is in it. Nothing else was written to it then.
+fn is_beginning(bytes: &[u8]) -> bool {
+    bytes.len() <= MAGIC.len() && bytes.iter().zip(MAGIC).all(|(is, meant)| [0, *meant].contains(is))
 }
 
 fn segment_name(first: u64) -> String {
@@ -344,7 +350,7 @@ fn read_segment(
     };
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         // The beginning of a segment is durable before anything else is written to it.
-        return match MAGIC.starts_with(&bytes) && is_newest()? {
+        return match is_beginning(&bytes) && is_newest()? {
             true => Ok(None),
             false => Err(damaged(SegmentDamage::Beginning)),
         };

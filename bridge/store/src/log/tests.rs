@@ -89,8 +89,11 @@ fn a_segment_that_was_only_begun_is_removed() {
     let dir = &dir.path().join("log");
     open(dir, 0).0.unwrap().append(&commit(1)).unwrap();
     for length in 0..=MAGIC.len() {
-        fs::write(segment(dir, 2), &MAGIC[..length]).unwrap();
-        assert_eq!(open(dir, 0).1, [10], "{length}");
+        let zeros = [0; 16];
+        for written in 0..=length {
+            fs::write(segment(dir, 2), [&MAGIC[..written], &zeros[written..length]].concat()).unwrap();
+            assert_eq!(open(dir, 0).1, [10], "{length} bytes, {written} of them written");
+        }
     }
 }
 

@@ -19,6 +19,8 @@ use super::chance::Chance;
 use super::lack::Lack;
 use crate::files::{Files, Opening, StoredFile};
 
+/// How often a lost write beyond the end of a file has made it longer all the same, full of zeros.
+const LONGER_PERCENT: u64 = 25;
 /// What is kept of a write, or not, as a whole.
 const SECTOR_BYTES: usize = 512;
 
@@ -189,6 +191,9 @@ impl File {
                         let (sector, others) = rest.split_at((SECTOR_BYTES - at % SECTOR_BYTES).min(rest.len()));
                         if chance.percent(kept) {
                             write(&mut durable, at, sector);
+                        } else if chance.percent(LONGER_PERCENT) && durable.len() < at + sector.len() {
+                            // The file system has written down how long the file is, and not what is in it.
+                            durable.resize(at + sector.len(), 0);
                         }
                         (at, rest) = (at + sector.len(), others);
                     }
