@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use access::Access;
+use access::{Access, Quotas};
 
 use crate::authentication::{self, AuthenticationError};
 use crate::config::Config;
@@ -228,6 +228,7 @@ async fn run(
         access: Access::new(authenticator),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
+        quotas: Quotas::new(config.quotas.clone()),
         retains: config.router.retains(),
     });
     let (close, closing) = watch::channel(false);

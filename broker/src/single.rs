@@ -88,6 +88,7 @@ impl Single {
             access: Access::new(Arc::new(Anonymous { is_everywhere: false })),
             mqtt,
             packet_bytes_max,
+            quotas: access::Quotas::default(),
             retains: true,
             metrics: Metrics::telling(&hub.node().events),
         });

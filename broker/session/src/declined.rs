@@ -1,6 +1,6 @@
 //! Why a client is not let in.
 
-use access::Denied;
+use access::{Denied, OverQuota};
 use inbox_types::ClientIdError;
 use mqtt_codec::reason;
 
@@ -47,6 +47,9 @@ pub enum Declined {
     Denied(#[from] Denied),
 
     // It passes.
+    /// There are too many connections like it.
+    #[error(transparent)]
+    Quota(#[from] OverQuota),
     /// The memory budget is used up.
     #[error("the broker's memory budget is used up; connect again later, or raise memory.budget")]
     MemoryFull,
@@ -72,7 +75,8 @@ impl Declined {
             Declined::Denied(Denied::TooManyFailures) => reason::CONNECTION_RATE_EXCEEDED,
             Declined::Denied(Denied::Undecided) => reason::SERVER_UNAVAILABLE,
             Declined::Denied(_) => reason::NOT_AUTHORIZED,
-            Declined::MemoryFull => reason::QUOTA_EXCEEDED,
+            Declined::Quota(OverQuota::AddressRate(_)) => reason::CONNECTION_RATE_EXCEEDED,
+            Declined::Quota(_) | Declined::MemoryFull => reason::QUOTA_EXCEEDED,
             Declined::MadeUpId(_) => reason::UNSPECIFIED_ERROR,
         }
     }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use access::CertificateName;
+use access::QuotaLimits;
 use inbox_bridge::WhenFull;
 use mqtt_session::V311Refusals;
 
@@ -14,6 +15,7 @@ use super::kind::{
     Truth,
 };
 use super::listeners::Listeners;
+use super::quotas::{self, OrNone, RoleQuotas};
 use super::text::{OptionalText, Text};
 use super::{AuthConfig, Config, ConfigError, Engine, LogFormat};
 
@@ -112,6 +114,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         Count(0..=10_000_000),
     )?;
     v.key("router.retained_bytes_max", &mut c.router.retained_bytes_max, memory(0))?;
+    visit_quota(&mut c.quotas, v)?;
     v.key(MEMORY_BUDGET, &mut c.memory.budget, Size(0..=1024 * TIB))?;
     v.key(LOG_LEVEL, &mut c.log.level, Directives)?;
     v.key(LOG_FORMAT, &mut c.log.format, Choice(LOG_FORMATS))
@@ -172,6 +175,30 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         memory(KIB),
     )?;
     v.key("mqtt.v311_refusals", &mut mqtt.v311_refusals, V311_REFUSALS)
+}
+
+fn visit_quota(quota: &mut QuotaLimits, v: &mut impl Visitor) -> Result<(), ConfigError> {
+    let addresses = &mut quota.connections_per_address;
+    v.key("quota.connections_per_address", addresses, OrNone(quotas::COUNT))?;
+    v.key(
+        "quota.connects_per_second",
+        &mut quota.connects_per_second,
+        OrNone(quotas::COUNT),
+    )?;
+    let everybody = &mut quota.everybody;
+    v.key(
+        "quota.connections_per_user",
+        &mut everybody.connections_per_user,
+        OrNone(quotas::COUNT),
+    )?;
+    v.key(
+        "quota.publishes_per_second",
+        &mut everybody.publishes_per_second,
+        OrNone(quotas::COUNT),
+    )?;
+    let bytes = &mut everybody.publish_bytes_per_second;
+    v.key("quota.publish_bytes_per_second", bytes, OrNone(quotas::BYTES))?;
+    v.key("quota.role", &mut quota.roles, RoleQuotas)
 }
 
 fn visit_auth(auth: &mut AuthConfig, v: &mut impl Visitor) -> Result<(), ConfigError> {

@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod print;
 mod quantity;
+mod quotas;
 mod service_variables;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use access::QuotaLimits;
 use inbox_bridge::{CheckpointOptions, Limits, Sizes, WhenFull};
 
 pub use auth::AuthConfig;
@@ -39,7 +41,7 @@ pub use listener::{NamedListener, Transport};
 pub use load::Overrides;
 pub use mqtt_session::MqttLimits;
 pub use service_variables::ignored_variables;
-pub use wrong_value::{ListenersError, PrefixError, WrongValue};
+pub use wrong_value::{ListenersError, PrefixError, RoleQuotasError, WrongValue};
 
 /// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Section `[router]`: ordinary topics.
     pub router: RouterConfig,
+    /// Section `[quota]`: what users, addresses and roles may take.
+    pub quotas: QuotaLimits,
     /// Section `[memory]`: what the process may take.
     pub memory: MemoryConfig,
     /// Section `[log]`: the log on standard error.
@@ -227,6 +231,7 @@ impl Default for Config {
                 retained_messages_max: 10_000,
                 retained_bytes_max: 64 * 1024 * 1024,
             },
+            quotas: QuotaLimits::default(),
             memory: MemoryConfig { budget: 0 },
             log: LogConfig {
                 level: "info".to_owned(),

@@ -110,11 +110,20 @@ pub enum WrongValue {
     /// It is no list of listeners.
     #[error(transparent)]
     Listeners(Box<ListenersError>),
+    /// It is no list of roles with quotas.
+    #[error(transparent)]
+    RoleQuotas(Box<RoleQuotasError>),
 }
 
 impl From<ListenersError> for WrongValue {
     fn from(why: ListenersError) -> Self {
         WrongValue::Listeners(Box::new(why))
+    }
+}
+
+impl From<RoleQuotasError> for WrongValue {
+    fn from(why: RoleQuotasError) -> Self {
+        WrongValue::RoleQuotas(Box::new(why))
     }
 }
 
@@ -141,6 +150,51 @@ pub enum PrefixError {
     TooLong {
         /// The most bytes that it may have.
         most: usize,
+    },
+}
+
+/// Why a value is no list of roles with quotas.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleQuotasError {
+    /// It is no list.
+    #[error("it is a list of tables: write [[quota.role]] in a file, with name and the limits of that role below it")]
+    NotAList,
+    /// The list is too long.
+    #[error("there are at most {most}")]
+    TooMany {
+        /// How many there may be.
+        most: usize,
+    },
+    /// Two tables are about one role.
+    #[error("two of them are about the role {name:?}; put them together")]
+    Twice {
+        /// The role.
+        name: String,
+    },
+    /// A table does not say which role it is about.
+    #[error("one of them has no name; name = \"…\" says which role it is about")]
+    Name,
+    /// A table has a key that means nothing.
+    #[error(
+        "there is no key {key:?} in the one of {name:?}: connections_per_user, publishes_per_second and publish_bytes_per_second are \
+         limits of a role"
+    )]
+    UnknownKey {
+        /// Of which role.
+        name: String,
+        /// The key, as it was written.
+        key: String,
+    },
+    /// A limit cannot be used.
+    #[error("{key} of {name:?}: {why}; 0 means none")]
+    Limit {
+        /// Of which role.
+        name: String,
+        /// Which limit.
+        key: String,
+        /// Why.
+        #[source]
+        why: Box<WrongValue>,
     },
 }
 

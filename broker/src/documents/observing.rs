@@ -31,6 +31,7 @@ pub(super) fn published() -> BTreeSet<String> {
         names: InboxNames::new(""),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
+        quotas: access::Quotas::default(),
         retains: true,
         metrics: Metrics::default(),
         access: access::Access::new(Arc::new(access::Anonymous { is_everywhere: false })),

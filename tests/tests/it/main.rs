@@ -19,6 +19,7 @@ mod file_modes;
 mod logging;
 mod mqtt;
 mod operating;
+mod quotas;
 mod refusals;
 mod restart;
 mod rule_01_inbox_topics;

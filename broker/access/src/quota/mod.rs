@@ -60,14 +60,15 @@ impl Quotas {
     ///
     /// # Errors
     /// The address has too many, or begins them too fast.
-    pub fn address(&self, address: std::net::IpAddr, now: Duration) -> Result<Option<Held>, OverQuota> {
+    pub fn address(&self, address: std::net::IpAddr, now: Duration) -> Result<Option<Box<Held>>, OverQuota> {
         let (most, rate) = (self.limits.connections_per_address, self.limits.connects_per_second);
         if most.is_none() && rate.is_none() {
             return Ok(None);
         }
-        self.connections
-            .enter(Source::address(address), None, most, rate, now)
-            .map(Some)
+        let held = self
+            .connections
+            .enter(Source::address(address), None, most, rate, now)?;
+        Ok(Some(Box::new(held)))
     }
 
     /// A client of a known user is let in. It counts until what is given is dropped; nothing is given when nothing is limited, or the
@@ -75,14 +76,15 @@ impl Quotas {
     ///
     /// # Errors
     /// The user has too many others.
-    pub fn user(&self, who: &Identity, now: Duration) -> Result<Option<Held>, OverQuota> {
+    pub fn user(&self, who: &Identity, now: Duration) -> Result<Option<Box<Held>>, OverQuota> {
         let (Some(user), Some(most)) = (who.user(), self.of(who).connections_per_user) else {
             return Ok(None);
         };
         let client = Some(who.client_id().clone());
-        self.connections
-            .enter(Source::User(user.into()), client, Some(most), None, now)
-            .map(Some)
+        let held = self
+            .connections
+            .enter(Source::User(user.into()), client, Some(most), None, now)?;
+        Ok(Some(Box::new(held)))
     }
 
     /// How fast `who` may publish over a connection; `None`: as fast as it can.
@@ -94,6 +96,7 @@ impl Quotas {
         Some(Box::new(Pace {
             publishes: quota.publishes_per_second.map(|rate| Bucket::new(u64::from(rate))),
             bytes: quota.publish_bytes_per_second.map(Bucket::new),
+            waits_until: None,
         }))
     }
 
@@ -110,6 +113,8 @@ impl Quotas {
 pub struct Pace {
     publishes: Option<Bucket>,
     bytes: Option<Bucket>,
+    /// It publishes faster, and is not read until then.
+    waits_until: Option<Duration>,
 }
 
 impl Pace {
@@ -121,12 +126,19 @@ impl Pace {
         if let Some(taken) = &mut self.bytes {
             taken.take(bytes as u64, now);
         }
+        let ready = |bucket: &Option<Bucket>| bucket.as_ref().map_or(Duration::ZERO, Bucket::ready_at);
+        self.waits_until = Some(ready(&self.publishes).max(ready(&self.bytes)));
+        self.time_passed(now);
     }
 
-    /// From when the next publish is wanted, on the monotonic clock.
-    pub fn ready_at(&self) -> Duration {
-        let ready = |bucket: &Option<Bucket>| bucket.as_ref().map_or(Duration::ZERO, Bucket::ready_at);
-        ready(&self.publishes).max(ready(&self.bytes))
+    /// It is `now`: who had to wait until then need not wait any more.
+    pub fn time_passed(&mut self, now: Duration) {
+        self.waits_until = self.waits_until.filter(|until| now < *until);
+    }
+
+    /// From when the next publish is wanted, on the monotonic clock; `None`: from now.
+    pub fn waits_until(&self) -> Option<Duration> {
+        self.waits_until
     }
 }
 

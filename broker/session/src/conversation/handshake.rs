@@ -43,6 +43,7 @@ impl Refused {
             Refused::Closed(Closed::Late) => Some(Cause::ConnectTimeout),
             Refused::Closed(Closed::NotConnect) => Some(Cause::NotConnect),
             Refused::Closed(Closed::Transport(_)) => Some(Cause::WebSocketFrame),
+            Refused::Closed(Closed::Declined(Declined::Quota(_))) => Some(Cause::ConnectQuota),
             Refused::Closed(closed) => Some(Cause::of_connect(closed.reason_code())),
         }
     }
@@ -56,10 +57,12 @@ pub(super) fn identified(
     out: &mut Vec<u8>,
 ) -> Result<Identity, Refused> {
     let may_connect = decided.and_then(|who| shared.access.decide(&who, Action::Connect).map(|()| who));
-    may_connect.map_err(|denied| {
-        let declined = Declined::from(denied);
-        answer(out, link.version, declined.into(), link.packet_bytes_max)
-    })
+    may_connect.map_err(|denied| decline(denied.into(), link, out))
+}
+
+/// Does not let in the client with `link`. The answer is appended to `out`.
+pub(super) fn decline(declined: Declined, link: &Link, out: &mut Vec<u8>) -> Refused {
+    answer(out, link.version, declined.into(), link.packet_bytes_max)
 }
 
 /// Looks for CONNECT at the start of `received`. Gives the client and the length of its packet; `None`: more must come. The answer to

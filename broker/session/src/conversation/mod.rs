@@ -12,6 +12,7 @@
 //! **Promise:** what a client sent before its connection ended counts, in order; then it is told why; then its session is put away, and
 //! with it its will is seen to. Every session that was opened comes back in a [`Step::Close`], unless the conversation is dropped.
 
+mod counted;
 mod ending;
 mod handshake;
 mod memory;
@@ -29,6 +30,7 @@ use inbox_types::{Now, Ticket};
 
 use crate::closed::Closed;
 use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
+use counted::Counted;
 use ending::ordered;
 use handshake::{Admitted, Refused};
 use memory::Memory;
@@ -65,6 +67,7 @@ pub struct Conversation {
     state: State,
     timers: Timers,
     memory: Memory,
+    counted: Counted,
 }
 
 enum State {
@@ -91,7 +94,8 @@ enum State {
 impl Conversation {
     /// A connection from `origin` was accepted.
     pub fn new(shared: Arc<Shared>, origin: Origin, now: Now) -> Self {
-        let timers = Timers::new(now.mono, shared.mqtt.connect_timeout);
+        let counted = Counted::of_address(&shared.quotas, origin.peer, now.mono);
+        let timers = Timers::new(now.mono, counted.patience(shared.mqtt.connect_timeout));
         let memory = Memory::new(&shared.node.budgets);
         Conversation {
             shared,
@@ -99,6 +103,7 @@ impl Conversation {
             state: State::Opening,
             timers,
             memory,
+            counted,
         }
     }
 
@@ -171,6 +176,7 @@ impl Conversation {
     /// [`Conversation::out`] written.
     pub fn turn(&mut self, now: Now) {
         if let State::Open(session) = &mut self.state {
+            session.time_passed(now.mono);
             let turned = match session.outbox().take_order() {
                 Some(order) => Err(ordered(order)),
                 None => session.drain(now),
@@ -313,7 +319,8 @@ impl Conversation {
             State::Opening => self.timers.handshake(),
             State::Open(session) => {
                 let deadline = self.timers.open_deadline(now.mono, self.is_held_up(session, now));
-                session.proof_deadline().map_or(deadline, |look| deadline.min(look))
+                let others = [session.proof_deadline(), session.waits_until()];
+                others.into_iter().flatten().fold(deadline, Duration::min)
             }
             _ => self.timers.goodbye(),
         }

@@ -3,7 +3,7 @@
 use access::{Denied, Identity};
 use inbox_types::{Event, EventKind, Now};
 
-use super::handshake::{Admitted, identified, read_connect};
+use super::handshake::{Admitted, decline, identified, read_connect};
 use super::{Conversation, State};
 use crate::session::{Ending, Session};
 
@@ -18,7 +18,12 @@ impl Conversation {
             }
         };
         let mut answer = Vec::new();
-        match identified(decided, &admitted.link, &self.shared, &mut answer) {
+        let identified = identified(decided, &admitted.link, &self.shared, &mut answer).and_then(|identity| {
+            let counted = self.counted.identified(&self.shared.quotas, &identity, now.mono);
+            counted.map_err(|over| decline(over.into(), &admitted.link, &mut answer))?;
+            Ok(identity)
+        });
+        match identified {
             Ok(identity) => {
                 admitted.identity = Some(identity);
                 self.state = State::Admitted(admitted);
@@ -61,6 +66,11 @@ impl Conversation {
         match read_connect(input, &mut self.origin, &self.shared, &mut answer) {
             Ok(None) => 0,
             Ok(Some((admitted, length))) => {
+                if let Some(over) = self.counted.is_over() {
+                    let refused = decline(over.into(), &admitted.link, &mut answer);
+                    self.refuse_with(answer, &refused, now);
+                    return input.len();
+                }
                 self.state = State::Admitted(admitted);
                 length
             }

@@ -1,5 +1,7 @@
 //! Conversations from the first byte to the last, whatever comes and whenever: with random bytes, whole packets, and time.
 
+mod quotas;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +39,10 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let shared = shared();
+        Talk::with(shared())
+    }
+
+    fn with(shared: Arc<Shared>) -> Self {
         let now = shared.node.clock.now();
         Talk {
             conversation: Conversation::new(shared.clone(), SocketAddr::from(([127, 0, 0, 1], 9)).into(), now),
@@ -53,10 +58,10 @@ impl Talk {
     fn receive(&mut self, bytes: &[u8], decided: Result<(), Denied>) {
         self.input.extend_from_slice(bytes);
         loop {
+            self.conversation.turn(self.now);
             let used = self.conversation.receive(&self.input, self.now);
             assert!(used <= self.input.len());
             self.input.drain(..used);
-            self.conversation.turn(self.now);
             if !self.carry_out(decided) && used == 0 {
                 break;
             }

@@ -84,6 +84,8 @@ causes! {
     /// The memory budget is used up.
     ConnectMemory = "connect_memory_full", CONNECTION,
         "look what fills it: readers that do not read, retained messages (docs/operations.md, \"Memory\")";
+    /// Its address or its user has too many connections, or begins them too fast.
+    ConnectQuota = "connect_quota", CONNECTION, "";
     /// CONNECT cannot be read, or breaks the protocol.
     ConnectMalformed = "connect_malformed", CONNECTION, "tell the author of the client";
     /// CONNECT, the will's payload or the answer is too large.

@@ -22,6 +22,9 @@ const HAND_IN_MAX: usize = 64;
 impl Session {
     pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         self.publishes = true;
+        if let Some(pace) = &mut self.pace {
+            pace.published(publish.payload.len(), now.mono);
+        }
         if publish.payload.len() > self.shared.mqtt.message_bytes_max {
             return self.too_large(publish);
         }

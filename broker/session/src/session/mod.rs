@@ -47,7 +47,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use access::Identity;
+use access::{Identity, Pace};
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
@@ -140,6 +140,8 @@ pub struct Session {
     /// Encoded, not written yet.
     out: Vec<u8>,
     calls: VecDeque<RouterCall>,
+    /// How fast the client may publish; `None`: as fast as it can.
+    pace: Option<Box<Pace>>,
     /// The client has published over the present connection.
     publishes: bool,
     /// A SUBSCRIBE is among `calls`. What the client sent after it waits: it may be about the same filters.
@@ -181,6 +183,7 @@ impl Session {
             link: Link::default(),
             out: Vec::new(),
             calls: VecDeque::new(),
+            pace: None,
             publishes: false,
             is_subscribing: false,
             settle_when_written: VecDeque::new(),
@@ -206,6 +209,7 @@ impl Session {
     /// It was found out who the client is that connects now.
     pub fn identified(&mut self, identity: Identity, now: Now) {
         self.proof = Proof::of(&identity, now);
+        self.pace = self.shared.quotas.pace(&identity);
         self.identity = identity;
     }
 

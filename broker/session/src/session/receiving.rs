@@ -1,5 +1,7 @@
 //! Packets of the client: cut off, decoded, and given to who acts on them.
 
+use std::time::Duration;
+
 use inbox_types::Now;
 
 use super::{Ending, OUT_BYTES_MAX, Session};
@@ -60,11 +62,24 @@ impl Session {
     }
 
     /// Whether bytes from the client are wanted: not while it does not read its answers, nor while too much of what it sent is
-    /// unanswered (MQTT 3.1.1 has no receive maximum).
+    /// unanswered (MQTT 3.1.1 has no receive maximum), nor while it publishes faster than it may.
     pub fn takes_packets(&self) -> bool {
         self.out.len() < OUT_BYTES_MAX
             && !self.is_subscribing
+            && self.waits_until().is_none()
             && !(self.link.version == Version::V311 && self.incoming.is_full(&self.shared.mqtt))
+    }
+
+    /// Until when the client is not read because it publishes faster than it may, on the monotonic clock.
+    pub fn waits_until(&self) -> Option<Duration> {
+        self.pace.as_ref().and_then(|pace| pace.waits_until())
+    }
+
+    /// It is `now`, on the monotonic clock.
+    pub(crate) fn time_passed(&mut self, now: Duration) {
+        if let Some(pace) = &mut self.pace {
+            pace.time_passed(now);
+        }
     }
 
     fn packet(&mut self, packet: &Packet<'_>, now: Now) -> Result<(), Ending> {

@@ -1,6 +1,6 @@
 //! What the sessions of a broker share.
 
-use access::Access;
+use access::{Access, Quotas};
 use inbox_types::{Node, Now};
 
 use super::limits::MqttLimits;
@@ -16,6 +16,8 @@ pub struct Shared {
     pub names: InboxNames,
     /// Who clients are, and what they may do.
     pub access: Access,
+    /// How much of it.
+    pub quotas: Quotas,
     /// What one client may take.
     pub mqtt: MqttLimits,
     /// Longest packet that is taken, in bytes.

@@ -81,6 +81,7 @@ impl World {
             names: InboxNames::new(""),
             access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
             packet_bytes_max: mqtt.message_bytes_max + 4096,
+            quotas: access::Quotas::default(),
             retains: true,
             mqtt,
             metrics: Metrics::telling(&hub.node().events),

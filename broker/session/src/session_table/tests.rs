@@ -35,6 +35,7 @@ pub(crate) fn shared() -> Arc<Shared> {
         names: InboxNames::new(""),
         access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
         packet_bytes_max: mqtt.message_bytes_max,
+        quotas: access::Quotas::default(),
         retains: true,
         mqtt,
         metrics: Metrics::default(),

@@ -75,6 +75,13 @@ disk_free_bytes_min = 0
 filters_max = 11
 retained_messages_max = 0
 retained_bytes_max = "1KiB"
+[quota]
+connections_per_address = 12
+connects_per_second = 13
+connections_per_user = 14
+publishes_per_second = 15
+publish_bytes_per_second = "2KiB"
+role = [{ name = "guest", publishes_per_second = 1 }]
 [memory]
 budget = "1GiB"
 [log]
@@ -149,6 +156,19 @@ fn the_example_states_the_ranges_that_hold() {
             &["0s", "4294967294s"],
             &["4294967295s", "500ms", "never"],
         ),
+        (
+            "INBOXD_QUOTA__CONNECTIONS_PER_ADDRESS",
+            &["0", "10000000"],
+            &["10000001"],
+        ),
+        ("INBOXD_QUOTA__CONNECTS_PER_SECOND", &["0", "10000000"], &["10000001"]),
+        ("INBOXD_QUOTA__CONNECTIONS_PER_USER", &["0", "10000000"], &["10000001"]),
+        (
+            "INBOXD_QUOTA__PUBLISHES_PER_SECOND",
+            &["0", "10000000"],
+            &["10000001", "-1"],
+        ),
+        ("INBOXD_QUOTA__PUBLISH_BYTES_PER_SECOND", &["0", "1TiB"], &["2TiB"]),
         ("INBOXD_MQTT__SESSIONS_MAX", &["0", "10000000"], &["10000001"]),
         (
             "INBOXD_MQTT__KEEP_ALIVE_MAX",
@@ -288,6 +308,22 @@ fn every_key_reaches_its_place() {
     };
     assert_eq!(config.auth, auth);
     assert_eq!(mqtt.filter_bytes_per_session_max, 3072);
+    let quotas = &config.quotas;
+    assert_eq!(
+        (quotas.connections_per_address, quotas.connects_per_second),
+        (Some(12), Some(13))
+    );
+    let everybody = quotas.everybody;
+    assert_eq!(
+        (everybody.connections_per_user, everybody.publishes_per_second),
+        (Some(14), Some(15))
+    );
+    assert_eq!(everybody.publish_bytes_per_second, Some(2048));
+    assert_eq!(quotas.roles.len(), 1);
+    assert_eq!(
+        (quotas.roles[0].0.as_str(), quotas.roles[0].1.publishes_per_second),
+        ("guest", Some(1))
+    );
     assert_eq!((mqtt.queue_bytes_max, config.memory.budget), (4096, 1 << 30));
     assert_eq!(
         (config.inbox.prefix.as_str(), config.store.cache_bytes),

@@ -243,6 +243,21 @@ fn a_wrong_value_names_key_value_source_and_what_is_allowed() {
             &["= \"drop\"", "\"refuse\" or \"drop-oldest\""],
         ),
         ("[store]\nengine = \"fjal\"\n", &["= \"fjal\"", "\"sled\" or \"fjall\""]),
+        ("[quota]\npublishes_per_second = -1\n", &["= -1", "from 0 to 10000000"]),
+        ("[quota]\nrole = 5\n", &["[[quota.role]]"]),
+        ("[[quota.role]]\npublishes_per_second = 5\n", &["no name"]),
+        (
+            "[[quota.role]]\nname = \"guest\"\npublish_per_second = 5\n",
+            &["no key \"publish_per_second\"", "\"guest\"", "publishes_per_second"],
+        ),
+        (
+            "[[quota.role]]\nname = \"guest\"\npublish_bytes_per_second = \"fast\"\n",
+            &["publish_bytes_per_second of \"guest\"", "it is a size"],
+        ),
+        (
+            "[[quota.role]]\nname = \"guest\"\n[[quota.role]]\nname = \"guest\"\n",
+            &["two of them", "\"guest\""],
+        ),
         ("[log]\nformat = \"xml\"\n", &["\"pretty\" or \"json\""]),
         (
             "[log]\nlevel = \"debgu\"\n",

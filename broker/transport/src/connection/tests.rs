@@ -44,6 +44,7 @@ fn broker_that_asks(
         access: Access::new(authenticator),
         packet_bytes_max: mqtt.packet_bytes_max(),
         mqtt,
+        quotas: access::Quotas::default(),
         retains: true,
         metrics: Metrics::telling(&node.events),
     });
