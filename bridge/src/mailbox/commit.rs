@@ -4,6 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
+use crate::notices::Replaced;
 use inbox_store::{Batch, InboxRecord};
 use inbox_types::{
     BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Left, Outcome, Proof, Refusal, Seq, Sizes, WhenFull,
@@ -61,7 +62,10 @@ impl Mailbox {
                 }
                 self.drop_oldest_waiting(cx, fx);
             }
-            self.take_waiting(inbox, batch, batch_bytes, cx.limits.sizes);
+            for earlier in self.take_waiting(inbox, batch, batch_bytes, cx.limits.sizes) {
+                // In one batch with the notice that takes its place: a crash leaves one of the two.
+                self.leave_replaced(earlier, cx, fx);
+            }
         }
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
         if !self.removals.is_empty() && (all || due.is_some() || has_settled || removals_by <= now) {
@@ -264,7 +268,16 @@ impl Mailbox {
         }
     }
 
-    fn take_waiting(&mut self, inbox: &ClientId, batch: &mut Batch, batch_bytes: &mut usize, sizes: Sizes) {
+    /// Gives the durable notices that leave with this batch, because later ones that take their place are in it. One that is not durable
+    /// itself leaves when it is: whoever waits for it may only be answered then.
+    fn take_waiting(
+        &mut self,
+        inbox: &ClientId,
+        batch: &mut Batch,
+        batch_bytes: &mut usize,
+        sizes: Sizes,
+    ) -> Vec<Replaced> {
+        let mut taken = Vec::new();
         for young in self
             .young
             .iter_mut()
@@ -277,6 +290,9 @@ impl Mailbox {
             }
             *batch_bytes += size;
             young.durability = Durability::Committing;
+            if self.replaced.contains_key(&young.seq) {
+                taken.push(young.seq);
+            }
             batch.puts.push((
                 inbox.clone(),
                 Entry {
@@ -285,6 +301,12 @@ impl Mailbox {
                 },
             ));
         }
+        let durable = |mailbox: &Mailbox, seq| {
+            let young = mailbox.young_at(seq);
+            young.is_none_or(|(_, durability)| durability == Durability::Durable)
+        };
+        taken.retain(|seq| self.replaced.get(seq).is_some_and(|earlier| durable(self, earlier.seq)));
+        taken.iter().filter_map(|seq| self.replaced.remove(seq)).collect()
     }
 
     /// Whether what waits is to wait for one more batch: with removals of unknown size under way the totals cannot be counted

@@ -159,6 +159,27 @@ fn rule_03_an_unread_notice_is_replaced_after_eviction() {
     assert_eq!(said["count"], 2);
 }
 
+// Goal: rule 3: a notice and the leaving of the one that it takes the place of are one commit. They were two, and a kill between them left
+// both: publishes were told of twice, and the inbox held more than inbox.messages_max.
+#[test]
+fn rule_03_a_crash_leaves_one_of_two_notices() {
+    let broker = Broker::new(small());
+    let port: Arc<dyn Port> = broker.port.clone();
+    for ticket in 1..=3_u8 {
+        broker
+            .hub
+            .notify(&id("bob"), &refused(ticket), &port, Ticket(ticket.into()));
+        broker.hub.commit_round(&broker.store, false).unwrap();
+        assert_eq!(broker.accepted(), BTreeSet::from([ticket.into()]));
+        let stored = broker.store.inbox(&id("bob")).unwrap().unwrap();
+        assert_eq!(
+            (stored.messages, broker.hub.totals(&id("bob"))),
+            (1, Some(stored)),
+            "{ticket}"
+        );
+    }
+}
+
 // Goal: an inbox that is merely written to leaves memory again; one with a reader does not.
 #[test]
 fn idle_inboxes_leave_memory() {
