@@ -30,7 +30,10 @@ pub enum ListenerError {
         why: Box<TlsError>,
     },
     /// Two listeners have one address.
-    #[error("the listeners {first:?} and {second:?} have one address, {address}; give each its own, or leave one out")]
+    #[error(
+        "the listeners {first:?} and {second:?} cannot both listen on {address}, which is one address or a part of the other; give each its \
+         own, or leave one out"
+    )]
     SameAddress {
         /// The name of one.
         first: String,
@@ -59,13 +62,12 @@ pub(crate) fn check(config: &Config) -> Result<Vec<Remark>, ListenerError> {
     Certificates::load(config).map(|certificates| certificates.remarks())
 }
 
-/// Port 0 is another one each time.
 fn check_distinct(config: &Config) -> Result<(), ListenerError> {
     let all = config.all_listeners();
     for (at, listener) in all.iter().enumerate() {
         let address = listener.listen;
         let mut before = all.iter().take(at);
-        if let Some(first) = before.find(|other| other.listen == address && address.port() != 0) {
+        if let Some(first) = before.find(|other| overlap(other.listen, address)) {
             return Err(ListenerError::SameAddress {
                 first: first.name.clone(),
                 second: listener.name.clone(),
@@ -74,6 +76,16 @@ fn check_distinct(config: &Config) -> Result<(), ListenerError> {
         }
     }
     Ok(())
+}
+
+/// Whether the system lets only one of two addresses be listened on: they are one, or one of them is all addresses of the machine. All
+/// of IPv6 are those of IPv4, too.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_all = |all: SocketAddr, of: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || of.is_ipv4());
+    // Port 0 is another one each time.
+    one.port() == other.port()
+        && one.port() != 0
+        && (one.ip() == other.ip() || is_all(one, other) || is_all(other, one))
 }
 
 /// The certificates of all listeners with TLS.
@@ -221,5 +233,37 @@ impl Accepting {
         let (broker, alive) = (self.broker.clone(), self.alive.clone());
         self.tasks
             .spawn(accept(name.into(), socket, Arc::new(entrance), broker, alive));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn addresses_that_cannot_both_be_listened_on_are_known() {
+        // Goal: one address twice, all addresses beside one of them, all of IPv6 beside those of IPv4; but not other ports, port 0, other
+        // addresses, or all of IPv4 beside one of IPv6.
+        let overlap = |one: &str, other: &str| {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            let both = [super::overlap(one, other), super::overlap(other, one)];
+            assert_eq!(both[0], both[1], "{one} {other}");
+            both[0]
+        };
+        for (one, other) in [
+            ("127.0.0.1:1883", "127.0.0.1:1883"),
+            ("0.0.0.0:1883", "127.0.0.1:1883"),
+            ("[::]:1883", "127.0.0.1:1883"),
+            ("[::]:1883", "0.0.0.0:1883"),
+            ("[::]:1883", "[::1]:1883"),
+        ] {
+            assert!(overlap(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("127.0.0.1:1883", "127.0.0.1:1884"),
+            ("127.0.0.1:1883", "127.0.0.2:1883"),
+            ("0.0.0.0:1883", "[::1]:1883"),
+            ("0.0.0.0:0", "127.0.0.1:0"),
+        ] {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
     }
 }

@@ -96,13 +96,17 @@ impl From<NotListening> for ServeError {
 /// What to do when the system does not let us listen.
 fn listen_advice(kind: io::ErrorKind) -> &'static str {
     match kind {
-        io::ErrorKind::AddrInUse => "is another broker running there? Choose another address with --listen",
-        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine: choose one that is, with --listen",
+        io::ErrorKind::AddrInUse => {
+            "is another broker running there? Choose another address, with --listen or in its [[listener]]"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "it is not an address of this machine: choose one that is, with --listen or in its [[listener]]"
+        }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need a permission: choose a higher one with --port, or give it with AmbientCapabilities=CAP_NET_BIND_SERVICE \
              in the systemd unit, or with `setcap cap_net_bind_service=+ep` on the binary"
         }
-        _ => "choose another address with --listen",
+        _ => "choose another address, with --listen or in its [[listener]]",
     }
 }
 
@@ -110,9 +114,17 @@ fn listen_advice(kind: io::ErrorKind) -> &'static str {
 pub fn open_exit(error: &OpenError) -> Exit {
     match error {
         OpenError::Locked { .. } => Exit::DataLocked,
+        // It may pass: a service manager is to try again.
+        OpenError::Unwritable { why, .. } | OpenError::Io { why, .. } if is_lack(why) => Exit::StoreFailed,
         OpenError::Unwritable { .. } | OpenError::Io { .. } | OpenError::NotADirectory { .. } => Exit::NotPermitted,
         _ => Exit::DataUnusable,
     }
+}
+
+/// Whether there is none of something for now, so that the same may work later.
+fn is_lack(why: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
+    matches!(why.kind(), FileTooLarge | OutOfMemory | QuotaExceeded | StorageFull)
 }
 
 /// How the store of `config` is opened.

@@ -24,6 +24,9 @@ impl Signals {
     /// # Errors
     /// The system takes no handlers.
     pub fn take() -> io::Result<Self> {
+        // A write beyond the limit on file sizes is then an error, which passes or is told, and no end without a word. The system's handler
+        // stays when nobody listens.
+        let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

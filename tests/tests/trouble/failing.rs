@@ -215,7 +215,7 @@ fn a_limit_of_the_file_size_is_fatal_and_loses_nothing() {
     // limit gone everything is there. (fjall reserves more than that for its journal before it is ready; a write of it that fails is tested
     // in the bridge.)
     for blocks in [3000, 5000, 9001] {
-        let shell = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let shell = format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
         let mut broker = Broker::start_with(inbox_tests::BrokerOptions {
             shell: Some(shell),
             ..Default::default()
