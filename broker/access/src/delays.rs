@@ -8,10 +8,11 @@
 //! **Promise:** the turn of a user at an address where it logged in before comes at once, whatever others guess. Its failures make answers slow there,
 //! and nothing else.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::generations::Generations;
+use crate::origin::network;
 
 /// So many failures of a user cost nothing: people mistype.
 const USER_FREE: u32 = 3;
@@ -135,14 +136,6 @@ impl Delays {
                 (false, vec![(Who::Address(address), ADDRESS_FREE), user])
             }
         }
-    }
-}
-
-/// A customer has a whole network of IPv6 addresses, of 64 bits at least.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 => v4,
     }
 }
 

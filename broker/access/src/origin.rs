@@ -1,7 +1,7 @@
 //! Where a client comes from, and what it showed before its first MQTT packet.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// What the transport knows of a client when its CONNECT comes.
@@ -22,6 +22,16 @@ pub struct Certificate {
     pub common_name: Option<Box<str>>,
     /// Its subject alternative names that are DNS names, e-mail addresses or URIs (RFC 5280, section 4.2.1.6).
     pub alternative_names: Vec<Box<str>>,
+}
+
+/// Who is behind an address, as far as that can be told: an IPv4 address however it is written, or an IPv6 network of 64 bits, of which a
+/// customer has one or more (RFC 6177).
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    const NETWORK: u128 = u128::MAX << 64;
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 impl Origin {

@@ -1,7 +1,7 @@
 //! Connections, by where they come from and whose they are.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,19 +34,9 @@ pub enum OverQuota {
 /// Who has connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Source {
+    /// Or its network.
     Address(IpAddr),
     User(Box<str>),
-}
-
-impl Source {
-    /// Who has one IPv6 address mostly has the 64 bits behind its prefix (RFC 6177).
-    pub(super) fn address(address: IpAddr) -> Self {
-        const NETWORK: u128 = u128::MAX << 64;
-        Source::Address(match address.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
-            v4 @ IpAddr::V4(_) => v4,
-        })
-    }
 }
 
 /// What is known of who has connections.

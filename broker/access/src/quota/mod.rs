@@ -14,6 +14,7 @@ use connections::{Connections, Source};
 pub use connections::{Held, OverQuota};
 
 use crate::identity::Identity;
+use crate::origin::network;
 
 /// What everybody may take, and what clients of some roles may. Nothing is limited by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,7 +68,7 @@ impl Quotas {
         }
         let held = self
             .connections
-            .enter(Source::address(address), None, most, rate, now)?;
+            .enter(Source::Address(network(address)), None, most, rate, now)?;
         Ok(Some(Box::new(held)))
     }
 
