@@ -208,9 +208,8 @@ impl Session {
 
     /// It was found out who the client is that connects now.
     pub fn identified(&mut self, identity: Identity, now: Now) {
-        self.proof = Proof::of(&identity, now);
         self.pace = self.shared.quotas.pace(&identity);
-        self.identity = identity;
+        self.proven(identity, now);
     }
 
     /// The name by which the router knows it.

@@ -43,6 +43,12 @@ impl Proof {
 }
 
 impl Session {
+    /// It is proven who the client is, for as long as that says.
+    pub(super) fn proven(&mut self, identity: Identity, now: Now) {
+        self.proof = Proof::of(&identity, now);
+        self.identity = identity;
+    }
+
     /// When it is to be looked whether what proves who the client is has ended.
     pub(crate) fn proof_deadline(&self) -> Option<Duration> {
         self.proof.as_ref().map(|proof| proof.look)
@@ -72,7 +78,8 @@ impl Session {
         let token = token.and_then(|token| str::from_utf8(token).ok());
         let token = token.ok_or(Closed::WrongAuth)?;
         let renewed = self.shared.access.renew(&self.identity, token);
-        self.identified(renewed.map_err(Closed::NotRenewed)?, now);
+        // It goes on at its pace: that is not begun anew by a client that shows one token after the other.
+        self.proven(renewed.map_err(Closed::NotRenewed)?, now);
         encode::auth(&mut self.out, reason::SUCCESS, TOKEN_METHOD);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Quotas, as a conversation keeps them.
 
-use access::{QuotaLimits, Quotas, RoleQuota};
+use access::{Access, Authenticating, Authenticator, QuotaLimits, Quotas, RoleQuota};
 use proptest::prelude::*;
 
 use super::*;
@@ -88,6 +88,47 @@ fn who_publishes_too_fast_is_read_later_and_loses_nothing() {
     talk.pass(Duration::from_millis(101), Ok(()));
     assert!(talk.conversation.wants_bytes(now));
     assert_eq!(talk.conversation.ending(), None);
+}
+
+/// Takes every token for one of the client that shows it.
+struct Trusting;
+
+impl Authenticator for Trusting {
+    fn authenticate(&self, credentials: Credentials) -> Authenticating<'_> {
+        Box::pin(std::future::ready(Ok(Identity::anonymous(credentials.client_id))))
+    }
+
+    fn takes_tokens(&self) -> bool {
+        true
+    }
+
+    fn renew(&self, who: &Identity, _: &str) -> Result<Identity, Denied> {
+        Ok(who.clone())
+    }
+}
+
+#[test]
+fn a_fresh_token_does_not_begin_a_pace_anew() {
+    // Goal: regression: a client that showed a token by AUTH after each burst was let through at many times its rate.
+    const TOKEN: &[u8] = b"\x0c\x15\0\x05token\x16\0\x01x";
+    let connect = [b"\x10\x1c\0\x04MQTT\x05\x02\0\0", TOKEN, b"\0\x03bob"].concat();
+    let auth = [b"\xF0\x0e\x19", TOKEN].concat();
+    let mut shared = paced(10);
+    Arc::get_mut(&mut shared).unwrap().access = Access::new(Arc::new(Trusting));
+    let mut talk = Talk::with(shared);
+    talk.receive(&connect, Ok(()));
+    let burst = [PUBLISH.repeat(11), auth].concat();
+    talk.receive(&burst.repeat(5), Ok(()));
+    let mut passed = Duration::ZERO;
+    while !talk.input.is_empty() {
+        let wait = talk.conversation.deadline(talk.now).saturating_sub(talk.now.mono);
+        talk.pass(wait, Ok(()));
+        passed += wait;
+        talk.said();
+    }
+    assert_eq!(talk.conversation.ending(), None);
+    // 55 publishes at 10 a second, of which the first second's come at once.
+    assert!(passed >= Duration::from_millis(4300), "{passed:?}");
 }
 
 proptest! {
