@@ -20,7 +20,7 @@ use super::lack::Lack;
 use crate::files::{Files, Opening, StoredFile};
 
 /// How often a lost write beyond the end of a file has made it longer all the same, full of zeros.
-const LONGER_PERCENT: u64 = 25;
+const LONGER_PERCENT: u64 = 20;
 /// What is kept of a write, or not, as a whole.
 const SECTOR_BYTES: usize = 512;
 
