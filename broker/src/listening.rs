@@ -135,9 +135,7 @@ impl Certificates {
 
     fn remarks(&self) -> Vec<Remark> {
         let now = SystemTime::now();
-        let remarks = self.0.iter().map(|(_, keys)| keys.files().remark(now));
-        // One that cannot be read was an error before.
-        remarks.filter_map(|remark| remark.ok().flatten()).collect()
+        self.0.iter().filter_map(|(_, keys)| keys.remark(now)).collect()
     }
 }
 

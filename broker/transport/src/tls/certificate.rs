@@ -9,6 +9,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
 /// The time within which a certificate is valid.
+#[derive(Debug, Clone)]
 pub(super) struct Validity {
     pub(super) begins: SystemTime,
     pub(super) begins_text: String,

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-use super::certificate;
+use super::certificate::{self, Validity};
 
 /// A certificate whose time is over so soon is told about.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -126,8 +126,9 @@ impl TlsFiles {
     ///
     /// # Errors
     /// See [`TlsError`].
-    pub(super) fn load(&self, provider: &Arc<CryptoProvider>, alpn: &[u8]) -> Result<ServerConfig, TlsError> {
+    pub(super) fn load(&self, provider: &Arc<CryptoProvider>, alpn: &[u8]) -> Result<Loaded, TlsError> {
         let chain = certificates(&self.certificate)?;
+        let validity = chain.first().and_then(|first| certificate::validity(first));
         let key =
             PrivateKeyDer::from_pem_file(&self.key).map_err(not_pem(&self.key, "private key without a passphrase"))?;
         let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -153,32 +154,36 @@ impl TlsFiles {
             why,
         })?;
         config.alpn_protocols = vec![alpn.to_vec()];
-        Ok(config)
+        Ok(Loaded {
+            config: Arc::new(config),
+            validity,
+        })
     }
+}
 
-    /// What an operator should know of the certificate at this time.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn remark(&self, now: SystemTime) -> Result<Option<Remark>, TlsError> {
-        let chain = certificates(&self.certificate)?;
-        let unreadable = || TlsError::Certificate {
-            path: self.certificate.clone(),
-            why: rustls::CertificateError::BadEncoding.into(),
-        };
-        let first = chain.first().ok_or_else(unreadable)?;
-        let validity = certificate::validity(first).ok_or_else(unreadable)?;
+/// What was read, and checked.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub(super) config: Arc<ServerConfig>,
+    /// When the certificate is valid; `None` when nobody can tell.
+    validity: Option<Validity>,
+}
+
+impl Loaded {
+    /// What an operator should know at this time of the certificate, which is in the file at `path`.
+    pub(super) fn remark(&self, path: &Path, now: SystemTime) -> Option<Remark> {
+        let validity = self.validity.as_ref()?;
         let (what, when) = if validity.ends < now {
-            ("was valid until", validity.ends_text)
+            ("was valid until", &validity.ends_text)
         } else if validity.begins > now {
-            ("is not valid before", validity.begins_text)
+            ("is not valid before", &validity.begins_text)
         } else if validity.ends < now + SOON {
-            ("is valid only until", validity.ends_text)
+            ("is valid only until", &validity.ends_text)
         } else {
-            return Ok(None);
+            return None;
         };
-        let path = self.certificate.clone();
-        Ok(Some(Remark { path, what, when }))
+        let (path, when) = (path.to_owned(), when.clone());
+        Some(Remark { path, what, when })
     }
 }
 

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::available_parallelism;
+use std::time::SystemTime;
 
 use access::Origin;
 use mqtt_session::Cause;
@@ -23,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::entrance::{Entrance, NotEntered};
 use crate::listener::Io;
+use files::Loaded;
 pub use files::{ClientCertificates, Remark, TlsError, TlsFiles};
 
 /// Why TLS was not agreed on.
@@ -63,7 +65,7 @@ impl Default for Handshakes {
 pub struct TlsKeys {
     files: TlsFiles,
     alpn: &'static [u8],
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Loaded>,
 }
 
 impl TlsKeys {
@@ -72,7 +74,7 @@ impl TlsKeys {
     /// # Errors
     /// See [`TlsError`].
     pub fn load(files: TlsFiles, alpn: &'static [u8]) -> Result<Self, TlsError> {
-        let current = RwLock::new(Arc::new(load(&files, alpn)?));
+        let current = RwLock::new(load(&files, alpn)?);
         Ok(TlsKeys { files, alpn, current })
     }
 
@@ -81,17 +83,17 @@ impl TlsKeys {
     /// # Errors
     /// See [`TlsError`].
     pub fn read_again(&self) -> Result<Fresh<'_>, TlsError> {
-        let config = Arc::new(load(&self.files, self.alpn)?);
-        Ok(Fresh { keys: self, config })
+        let loaded = load(&self.files, self.alpn)?;
+        Ok(Fresh { keys: self, loaded })
     }
 
-    /// The files.
-    pub fn files(&self) -> &TlsFiles {
-        &self.files
+    /// What an operator should know at this time of the certificate that is in force.
+    pub fn remark(&self, now: SystemTime) -> Option<Remark> {
+        self.current.read().remark(&self.files.certificate, now)
     }
 
     fn current(&self) -> Arc<ServerConfig> {
-        self.current.read().clone()
+        self.current.read().config.clone()
     }
 }
 
@@ -99,18 +101,18 @@ impl TlsKeys {
 #[derive(Debug)]
 pub struct Fresh<'k> {
     keys: &'k TlsKeys,
-    config: Arc<ServerConfig>,
+    loaded: Loaded,
 }
 
 impl Fresh<'_> {
     /// Clients that come from now on meet this. Those that are there go on with what they have. A client that comes back must not rest on
     /// what the old files said of it: sessions to resume belong to the old configuration, and end with it.
     pub fn enforce(self) {
-        *self.keys.current.write() = self.config;
+        *self.keys.current.write() = self.loaded;
     }
 }
 
-fn load(files: &TlsFiles, alpn: &[u8]) -> Result<ServerConfig, TlsError> {
+fn load(files: &TlsFiles, alpn: &[u8]) -> Result<Loaded, TlsError> {
     files.load(&Arc::new(rustls::crypto::ring::default_provider()), alpn)
 }
 

@@ -364,7 +364,7 @@ fn a_certificate_whose_time_is_over_is_told_about() {
     // Goal: expired, about to expire, not valid yet, and good.
     let files = Files::new();
     let remark = |now| {
-        let remark = files.of(ClientCertificates::No).remark(now).unwrap();
+        let remark = files.keys(ClientCertificates::No).remark(now);
         remark.map(|remark| remark.to_string()).unwrap_or_default()
     };
     let day = Duration::from_secs(24 * 3600);
