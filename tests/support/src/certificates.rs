@@ -1,11 +1,14 @@
 //! Certificates for tests: authorities, and what they sign.
 #![allow(clippy::expect_used, reason = "for tests only")]
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
 };
+use tempfile::TempDir;
 
 /// Who signs certificates.
 pub struct Authority {
@@ -75,5 +78,36 @@ impl Authority {
             certificate,
             key: key.serialize_pem(),
         }
+    }
+}
+
+/// The files of a listener with TLS, in a directory of their own: `cert.pem`, `key.pem`, and `ca.pem` of who signed them.
+pub struct Files {
+    directory: TempDir,
+    /// Who signed them.
+    pub authority: Authority,
+}
+
+impl Files {
+    /// Those of a broker on this machine.
+    pub fn of_a_broker() -> Self {
+        let files = Files {
+            directory: tempfile::tempdir().expect("a directory"),
+            authority: Authority::new("inboxd tests"),
+        };
+        files.write("", &files.authority.broker());
+        fs::write(files.path("ca.pem"), &files.authority.pem).expect("a file");
+        files
+    }
+
+    /// The path of the file with this name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a certificate and its key; `prefix` begins their names.
+    pub fn write(&self, prefix: &str, signed: &Signed) {
+        fs::write(self.path(&format!("{prefix}cert.pem")), &signed.certificate).expect("a file");
+        fs::write(self.path(&format!("{prefix}key.pem")), &signed.key).expect("a file");
     }
 }

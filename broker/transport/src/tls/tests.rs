@@ -2,58 +2,30 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use inbox_test_support::certificates::{Authority, Signed};
+use inbox_test_support::certificates::{Authority, Files, Signed};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
 use super::*;
 
-/// Files of a listener, and who signed them.
-struct Files {
-    directory: TempDir,
-    authority: Authority,
+/// The configuration of a listener with these files.
+fn of(files: &Files, client_certificates: ClientCertificates) -> TlsFiles {
+    TlsFiles {
+        certificate: files.path("cert.pem"),
+        key: files.path("key.pem"),
+        client_ca: (client_certificates != ClientCertificates::No).then(|| files.path("ca.pem")),
+        client_certificates,
+    }
 }
 
-impl Files {
-    fn new() -> Self {
-        let files = Files {
-            directory: tempfile::tempdir().unwrap(),
-            authority: Authority::new("ours"),
-        };
-        files.write(&files.authority.broker());
-        fs::write(files.path("ca.pem"), &files.authority.pem).unwrap();
-        files
-    }
-
-    fn write(&self, signed: &Signed) {
-        fs::write(self.path("cert.pem"), &signed.certificate).unwrap();
-        fs::write(self.path("key.pem"), &signed.key).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn of(&self, client_certificates: ClientCertificates) -> TlsFiles {
-        TlsFiles {
-            certificate: self.path("cert.pem"),
-            key: self.path("key.pem"),
-            client_ca: (client_certificates != ClientCertificates::No).then(|| self.path("ca.pem")),
-            client_certificates,
-        }
-    }
-
-    fn keys(&self, client_certificates: ClientCertificates) -> Arc<TlsKeys> {
-        Arc::new(TlsKeys::load(self.of(client_certificates), b"mqtt").unwrap())
-    }
+fn keys(files: &Files, client_certificates: ClientCertificates) -> Arc<TlsKeys> {
+    Arc::new(TlsKeys::load(of(files, client_certificates), b"mqtt").unwrap())
 }
 
 /// Takes a pipe as it is.
@@ -131,8 +103,8 @@ const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::v
 #[tokio::test]
 async fn both_versions_of_tls_carry_bytes() {
     // Goal: TLS 1.2 and 1.3, with the ALPN name of MQTT; a client that shows no certificate has none.
-    let files = Files::new();
-    let keys = files.keys(ClientCertificates::No);
+    let files = Files::of_a_broker();
+    let keys = keys(&files, ClientCertificates::No);
     for version in BOTH {
         let mut met = meet(&keys, &connector(&files.authority, None, &[version])).await;
         talk(&mut met).await;
@@ -146,14 +118,14 @@ async fn both_versions_of_tls_carry_bytes() {
 async fn the_names_of_a_client_certificate_are_known() {
     // Goal: client certificates: required or optional, the names of one that is right, and a refusal of one that is missing, expired or
     // signed by somebody else.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let alice = files.authority.client("alice");
     let forged = Authority::new("ours").client("alice");
     let expired = files.authority.expired_broker();
     for version in BOTH {
         let with = |own| connector(&files.authority, own, &[version]);
         for asked in [ClientCertificates::Optional, ClientCertificates::Required] {
-            let keys = files.keys(asked);
+            let keys = keys(&files, asked);
             let mut met = meet(&keys, &with(Some(&alice))).await;
             talk(&mut met).await;
             let names = met.origin.certificate.unwrap();
@@ -181,8 +153,8 @@ async fn the_names_of_a_client_certificate_are_known() {
 async fn new_files_are_for_new_clients_and_bad_ones_for_nobody() {
     // Goal: a certificate that is renewed is shown to whoever comes, while connections go on; files that do not go together, that hold nothing or
     // are gone change nothing. A client cannot resume a session that the old files let in.
-    let files = Files::new();
-    let keys = files.keys(ClientCertificates::No);
+    let files = Files::of_a_broker();
+    let keys = keys(&files, ClientCertificates::No);
     let ours = connector(&files.authority, None, BOTH);
     let mut old = meet(&keys, &ours).await;
     talk(&mut old).await;
@@ -219,11 +191,11 @@ async fn new_files_are_for_new_clients_and_bad_ones_for_nobody() {
             },
         ),
     ] {
-        files.write(&signed);
+        files.write("", &signed);
         assert!(keys.read_again().is_err(), "{what}");
         assert!(meet(&keys, &ours).await.client.is_ok(), "{what}");
     }
-    files.write(&fresh);
+    files.write("", &fresh);
     keys.read_again().unwrap().enforce();
     talk(&mut old).await;
     let met = meet(&keys, &ours).await;
@@ -241,8 +213,8 @@ async fn new_files_are_for_new_clients_and_bad_ones_for_nobody() {
 #[tokio::test]
 async fn what_is_no_tls_is_refused_and_who_goes_away_is_not() {
     // Goal: MQTT without TLS, TLS without our ALPN name, and a client that is gone at once: the first two are refusals with a reason.
-    let files = Files::new();
-    let keys = files.keys(ClientCertificates::No);
+    let files = Files::of_a_broker();
+    let keys = keys(&files, ClientCertificates::No);
     let entrance = OverTls {
         below: Below,
         keys: keys.clone(),
@@ -259,7 +231,7 @@ async fn what_is_no_tls_is_refused_and_who_goes_away_is_not() {
         let why = entrance.enter(server, &mut origin).await.unwrap_err();
         assert_eq!(why.cause(), cause, "{why}");
     }
-    let http = TlsKeys::load(files.of(ClientCertificates::No), b"http/1.1").unwrap();
+    let http = TlsKeys::load(of(&files, ClientCertificates::No), b"http/1.1").unwrap();
     let met = meet(&Arc::new(http), &connector(&files.authority, None, BOTH)).await;
     assert_eq!(met.stream.err().unwrap().cause(), Some(Cause::TlsHandshake));
 }
@@ -267,10 +239,10 @@ async fn what_is_no_tls_is_refused_and_who_goes_away_is_not() {
 #[tokio::test]
 async fn clients_that_say_nothing_keep_nobody_out() {
     // Goal: more slow clients than handshakes may compute, before and within their handshakes, and another one is let in all the same.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let entrance = Arc::new(OverTls {
         below: Below,
-        keys: files.keys(ClientCertificates::No),
+        keys: keys(&files, ClientCertificates::No),
         handshakes: Handshakes(Arc::new(Semaphore::new(1))),
     });
     let connector = connector(&files.authority, None, BOTH);
@@ -310,9 +282,9 @@ async fn clients_that_say_nothing_keep_nobody_out() {
 #[test]
 fn files_that_cannot_be_used_are_named() {
     // Goal: each mistake an operator can make gets a sentence with the file and what to do.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let load = |files: &TlsFiles| TlsKeys::load(files.clone(), b"mqtt").unwrap_err().to_string();
-    let good = files.of(ClientCertificates::Required);
+    let good = of(&files, ClientCertificates::Required);
     let at = |name: &str| files.path(name);
     fs::write(at("empty.pem"), "").unwrap();
     fs::write(at("other.pem"), Authority::new("x").broker().key).unwrap();
@@ -362,15 +334,15 @@ fn files_that_cannot_be_used_are_named() {
 #[test]
 fn a_certificate_whose_time_is_over_is_told_about() {
     // Goal: expired, about to expire, not valid yet, and good.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let remark = |now| {
-        let remark = files.keys(ClientCertificates::No).remark(now);
+        let remark = keys(&files, ClientCertificates::No).remark(now);
         remark.map(|remark| remark.to_string()).unwrap_or_default()
     };
     let day = Duration::from_secs(24 * 3600);
     assert_eq!(remark(SystemTime::now()), "");
     assert!(remark(SystemTime::UNIX_EPOCH + 365 * day).contains("is not valid before"));
-    files.write(&files.authority.expired_broker());
+    files.write("", &files.authority.expired_broker());
     assert!(remark(SystemTime::now()).contains("was valid until"));
     let end = SystemTime::UNIX_EPOCH + (365 * 50 + 12) * day;
     assert!(

@@ -6,20 +6,20 @@ use inbox_tests::tools::mosquitto_sub_output;
 use inbox_tests::{Broker, Connect, RawClient, Version};
 
 use super::websocket::{UPGRADE, frame, upgraded_by};
-use super::{CONNECT, Files, listener};
+use super::{CONNECT, Files, listener, text, tls_listener};
 use crate::authentication::{SECRET, token};
 
 #[test]
 fn a_client_certificate_says_who_a_client_is() {
     // Goal: with auth.certificate the common name of a verified certificate is the user: mosquitto reads that user's inbox, and no other.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let more = format!(
         "client_certificates = \"required\"\nclient_ca = {:?}\n[auth]\ncertificate = \"common-name\"\nanonymous_on_loopback = true\n",
-        files.text("ca.pem")
+        text(&files, "ca.pem")
     );
-    let broker = Broker::with_config(&files.listener("tls", &more));
+    let broker = Broker::with_config(&tls_listener(&files, "tls", &more));
     files.write("ann-", &files.authority.client("ann"));
-    let [ca, cert, key] = ["ca.pem", "ann-cert.pem", "ann-key.pem"].map(|name| files.text(name));
+    let [ca, cert, key] = ["ca.pem", "ann-cert.pem", "ann-key.pem"].map(|name| text(&files, name));
     let port = broker.port_of("tls").to_string();
     let read = |id: &str| {
         let tls = ["-p", &port, "--cafile", &ca, "--cert", &cert, "--key", &key];

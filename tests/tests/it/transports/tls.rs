@@ -8,7 +8,7 @@ use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_live, mosqu
 use inbox_tests::{Broker, RawClient, Version, run_inboxd};
 use rustix::process::Signal;
 
-use super::{CONNECT, Files, connect_to, told};
+use super::{CONNECT, Files, connect_to, text, tls_listener, told};
 
 /// Arguments for a client of the listener `tls`, with these before them.
 fn args<'a>(port: &'a str, ca: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -18,9 +18,9 @@ fn args<'a>(port: &'a str, ca: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn mosquitto_exchanges_mail_over_tls() {
     // Goal: mosquitto_pub and mosquitto_sub with --cafile, in TLS 1.2 and 1.3; a client that trusts somebody else goes away, and the log says so.
-    let files = Files::new();
-    let broker = Broker::with_config(&files.listener("tls", ""));
-    let (port, ca) = (broker.port_of("tls").to_string(), files.text("ca.pem"));
+    let files = Files::of_a_broker();
+    let broker = Broker::with_config(&tls_listener(&files, "tls", ""));
+    let (port, ca) = (broker.port_of("tls").to_string(), text(&files, "ca.pem"));
     for version in ["tlsv1.2", "tlsv1.3"] {
         mosquitto_pub(
             &broker,
@@ -47,7 +47,7 @@ fn mosquitto_exchanges_mail_over_tls() {
         assert_eq!(mosquitto_sub(&broker, &args(&port, &ca, &read)), [version]);
     }
     fs::write(files.path("other.pem"), Authority::new("other").pem).unwrap();
-    let other = files.text("other.pem");
+    let other = text(&files, "other.pem");
     let output = mosquitto_sub_output(&broker, &args(&port, &other, &["-t", "bob", "-C", "1", "-W", "5"]));
     assert!(!output.status.success());
     broker.wait_for_log("cause=connect_tls");
@@ -65,19 +65,19 @@ fn mosquitto_exchanges_mail_over_tls() {
 #[test]
 fn client_certificates_are_required_where_that_is_said() {
     // Goal: client_certificates = "required": with one that is signed by client_ca a client is let in; with none, or one of somebody else, it is not.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let more = format!(
         "client_certificates = \"required\"\nclient_ca = {:?}",
-        files.text("ca.pem")
+        text(&files, "ca.pem")
     );
-    let broker = Broker::with_config(&files.listener("tls", &more));
+    let broker = Broker::with_config(&tls_listener(&files, "tls", &more));
     files.write("ann-", &files.authority.client("ann"));
     files.write("eve-", &Authority::new("inboxd tests").client("ann"));
-    let (port, ca) = (broker.port_of("tls").to_string(), files.text("ca.pem"));
+    let (port, ca) = (broker.port_of("tls").to_string(), text(&files, "ca.pem"));
     let with = |who: &str| -> Output {
         let (cert, key) = (
-            files.text(&format!("{who}-cert.pem")),
-            files.text(&format!("{who}-key.pem")),
+            text(&files, &format!("{who}-cert.pem")),
+            text(&files, &format!("{who}-key.pem")),
         );
         let own = [
             "--cert", &cert, "--key", &key, "-i", "ann", "-t", "ann", "-q", "1", "-C", "1", "-W", "10",
@@ -99,9 +99,9 @@ fn client_certificates_are_required_where_that_is_said() {
 #[test]
 fn sighup_renews_certificates_and_ends_no_connection() {
     // Goal: new files are for new clients, and who is connected stays; files that were renewed badly change nothing, and the log says what is wrong.
-    let files = Files::new();
-    let broker = Broker::with_config(&files.listener("tls", ""));
-    let (port, ca) = (broker.port_of("tls").to_string(), files.text("ca.pem"));
+    let files = Files::of_a_broker();
+    let broker = Broker::with_config(&tls_listener(&files, "tls", ""));
+    let (port, ca) = (broker.port_of("tls").to_string(), text(&files, "ca.pem"));
     let bob = mosquitto_sub_live(&broker, &args(&port, &ca, &["-i", "bob", "-q", "1", "-t", "bob"]));
     let publish =
         |ca: &str, text: &str| mosquitto_pub(&broker, &args(&port, ca, &["-q", "1", "-t", "bob", "-m", text]));
@@ -124,7 +124,7 @@ fn sighup_renews_certificates_and_ends_no_connection() {
     files.write("", &fresh);
     broker.signal(Signal::HUP);
     broker.wait_for_log(" reloaded=certificates");
-    publish(&files.text("other.pem"), "the new one is in force");
+    publish(&text(&files, "other.pem"), "the new one is in force");
     bob.wait_for(|line| line == "the new one is in force");
     let old = mosquitto_sub_output(&broker, &args(&port, &ca, &["-t", "x", "-C", "1", "-W", "3"]));
     assert!(!old.status.success());
@@ -133,11 +133,11 @@ fn sighup_renews_certificates_and_ends_no_connection() {
 #[test]
 fn check_config_looks_into_the_files_of_tls() {
     // Goal: a certificate whose time is over is told about, and files that cannot be used are a mistake of the configuration that names the listener.
-    let files = Files::new();
+    let files = Files::of_a_broker();
     let config = files.path("inboxd.toml");
-    fs::write(&config, files.listener("tls", "")).unwrap();
+    fs::write(&config, tls_listener(&files, "tls", "")).unwrap();
     let check = || {
-        let data = files.text("data");
+        let data = text(&files, "data");
         let output = run_inboxd(&["check-config", "--config", config.to_str().unwrap(), "--data", &data]);
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
@@ -156,11 +156,14 @@ fn check_config_looks_into_the_files_of_tls() {
 #[test]
 fn a_slow_handshake_ends_with_the_time_for_connect() {
     // Goal: mqtt.connect_timeout covers the handshake: who says nothing, or half a ClientHello, is closed, and others are served meanwhile.
-    let files = Files::new();
-    let config = format!("{}[mqtt]\nconnect_timeout = \"500ms\"\n", files.listener("tls", ""));
+    let files = Files::of_a_broker();
+    let config = format!(
+        "{}[mqtt]\nconnect_timeout = \"500ms\"\n",
+        tls_listener(&files, "tls", "")
+    );
     let broker = Broker::with_config(&config);
     let slow: Vec<_> = (0..50).map(|_| connect_to(&broker, "tls")).collect();
-    let (port, ca) = (broker.port_of("tls").to_string(), files.text("ca.pem"));
+    let (port, ca) = (broker.port_of("tls").to_string(), text(&files, "ca.pem"));
     mosquitto_pub(&broker, &args(&port, &ca, &["-q", "1", "-t", "bob", "-m", "x"]));
     for socket in slow {
         assert_eq!(told(socket, b""), b"");

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use inbox_tests::tools::{mqttjs, paho};
 use inbox_tests::{Broker, RawClient, Version};
 
-use super::{CONNACK, CONNECT, Files, connect_to, listener, told};
+use super::{CONNACK, CONNECT, Files, connect_to, listener, text, tls_listener, told};
 
 pub(super) const UPGRADE: &str = "GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
@@ -174,9 +174,9 @@ setTimeout(() => { console.error("nothing came"); process.exit(1); }, 25000);
 #[test]
 fn mqttjs_reads_its_inbox_over_websocket() {
     // Goal: MQTT.js as its users write it, over ws and wss, at each default path, in both versions: an inbox is read and another one is written.
-    let files = Files::new();
-    let broker = Broker::with_config(&(listener("ws", "") + &files.listener("wss", "")));
-    let ca = files.text("ca.pem");
+    let files = Files::of_a_broker();
+    let broker = Broker::with_config(&(listener("ws", "") + &tls_listener(&files, "wss", "")));
+    let ca = text(&files, "ca.pem");
     for version in ["4", "5"] {
         for (name, path, more) in [("ws", "", None), ("ws", "/mqtt", None), ("wss", "/mqtt", Some(&ca))] {
             let url = format!("{name}://127.0.0.1:{}{path}", broker.port_of(name));
@@ -217,9 +217,9 @@ bob.loop_stop()
 #[test]
 fn paho_reads_its_inbox_over_websocket() {
     // Goal: Paho for Python over ws and wss, in both versions. It sends an Origin that names the broker itself.
-    let files = Files::new();
-    let broker = Broker::with_config(&(listener("ws", "") + &files.listener("wss", "")));
-    let ca = files.text("ca.pem");
+    let files = Files::of_a_broker();
+    let broker = Broker::with_config(&(listener("ws", "") + &tls_listener(&files, "wss", "")));
+    let ca = text(&files, "ca.pem");
     for version in ["4", "5"] {
         for (name, ca) in [("ws", ""), ("wss", &*ca)] {
             let port = broker.port_of(name).to_string();
