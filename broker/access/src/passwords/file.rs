@@ -105,14 +105,22 @@ pub(crate) struct Loaded {
 
 pub(crate) fn load(path: &Path) -> Result<Loaded, PasswordFileError> {
     let (text, mode) = read(path)?;
-    let users = text::parse(&text).map_err(|(line, why)| PasswordFileError::Line {
+    Ok(Loaded {
+        users: parse(path, &text)?,
+        is_open_to_others: mode & OTHERS != 0,
+    })
+}
+
+/// The same of a file whose content does not matter now.
+pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.mode() & OTHERS != 0)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Users, PasswordFileError> {
+    text::parse(text).map_err(|(line, why)| PasswordFileError::Line {
         path: path.to_owned(),
         line,
         why,
-    })?;
-    Ok(Loaded {
-        users,
-        is_open_to_others: mode & OTHERS != 0,
     })
 }
 
@@ -150,11 +158,7 @@ pub fn edit_passwords(
         Err(PasswordFileError::Unreadable { why, .. }) if why.kind() == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error.into()),
     };
-    let users = text::parse(&text).map_err(|(line, why)| PasswordFileError::Line {
-        path: path.to_owned(),
-        line,
-        why,
-    })?;
+    let users = parse(path, &text)?;
     let edit = match &hash {
         Some(hash) => Edit::Set { hash, roles },
         None => Edit::Delete,

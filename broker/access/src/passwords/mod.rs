@@ -8,6 +8,7 @@ mod file;
 mod hash;
 mod text;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,9 +78,9 @@ impl Passwords {
     /// Whether users of the system who have nothing to do with the file at `path` can read it, or change it.
     ///
     /// # Errors
-    /// The file cannot be used.
-    pub fn is_open_to_others(path: &Path) -> Result<bool, PasswordFileError> {
-        Ok(file::load(path)?.is_open_to_others)
+    /// The file cannot be looked at.
+    pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
+        file::is_open_to_others(path)
     }
 
     /// Whether there is such a user.
