@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Origin;
-use inbox_types::Now;
 use mqtt_session::Cause;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::connection::{Broker, serve};
+use crate::connection::{Broker, Connection};
 use crate::entrance::{Arrival, Entrance, NotEntered};
 use crate::listener::Listener;
 
@@ -48,16 +47,10 @@ pub async fn accept<L: Listener, E: Entrance<L::Io>>(
         tokio::spawn(async move {
             // Dropped at the end, and also when the task panics.
             let _held = (slot, alive);
-            let accepted = broker.shared.node.now();
-            let entered = let_in(raw, Origin::from(peer), &*entrance, &name, &broker, accepted).await;
+            let mut connection = let_in(raw, Origin::from(peer), &*entrance, &name, broker).await;
             drop((name, entrance));
-            if let Some((io, origin)) = entered {
-                let arrival = Arrival {
-                    origin,
-                    accepted,
-                    idle_bytes: E::IDLE_BYTES,
-                };
-                serve(io, arrival, broker).await;
+            if let Some(connection) = &mut connection {
+                connection.serve().await;
             }
         });
     }
@@ -69,16 +62,23 @@ async fn let_in<R, E: Entrance<R>>(
     mut origin: Origin,
     entrance: &E,
     name: &str,
-    broker: &Broker,
-    accepted: Now,
-) -> Option<(E::Io, Origin)> {
+    broker: Arc<Broker>,
+) -> Option<Connection<E::Io>> {
+    let accepted = broker.shared.node.now();
     let mut closing = broker.closing.clone();
     let entered = tokio::select! {
         entered = timeout(broker.shared.mqtt.connect_timeout, entrance.enter(raw, &mut origin)) => entered,
         _ = closing.wait_for(|closing| *closing) => return None,
     };
     let why = match entered.unwrap_or(Err(NotEntered::Late)) {
-        Ok(io) => return Some((io, origin)),
+        Ok(io) => {
+            let arrival = Arrival {
+                origin,
+                accepted,
+                idle_bytes: E::IDLE_BYTES,
+            };
+            return Some(Connection::new(io, arrival, broker));
+        }
         Err(why) => why,
     };
     let metrics = &broker.shared.metrics;

@@ -56,20 +56,8 @@ impl Broker {
     }
 }
 
-/// Serves the connection of a client until it ends.
-pub async fn serve<T: Io>(io: T, arrival: Arrival, broker: Arc<Broker>) {
-    let mut closing = broker.closing.clone();
-    let mut connection = Connection::new(io, arrival, broker);
-    tokio::select! {
-        () = connection.wait_for_connect() => {}
-        _ = closing.wait_for(|closing| *closing) => return,
-    }
-    drop(closing);
-    // From here on nothing is given up half-way: a session that was opened must be closed, or nobody else could open it.
-    connection.run().await;
-}
-
-struct Connection<T> {
+/// The connection of a client that came as far as its first MQTT packet.
+pub(crate) struct Connection<T> {
     io: T,
     broker: Arc<Broker>,
     conversation: Conversation,
@@ -95,7 +83,7 @@ impl<T> Drop for Connection<T> {
 }
 
 impl<T: Io> Connection<T> {
-    fn new(io: T, arrival: Arrival, broker: Arc<Broker>) -> Self {
+    pub(crate) fn new(io: T, arrival: Arrival, broker: Arc<Broker>) -> Self {
         let now = broker.shared.node.now();
         let mut conversation = Conversation::new(broker.shared.clone(), arrival.origin, arrival.accepted);
         conversation.carried_by(arrival.idle_bytes);
@@ -111,6 +99,18 @@ impl<T: Io> Connection<T> {
             timer: Box::pin(sleep_until(Instant::now() + timer_at.saturating_sub(now.mono))),
             timer_at,
         }
+    }
+
+    /// Serves it until it ends.
+    pub(crate) async fn serve(&mut self) {
+        let mut closing = self.broker.closing.clone();
+        tokio::select! {
+            () = self.wait_for_connect() => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        drop(closing);
+        // From here on nothing is given up half-way: a session that was opened must be closed, or nobody else could open it.
+        self.run().await;
     }
 
     fn now(&self) -> Now {

@@ -14,7 +14,7 @@ mod tls;
 mod websocket;
 
 pub use accept::accept;
-pub use connection::{Broker, serve};
+pub use connection::Broker;
 pub use entrance::{Arrival, Entrance, NotEntered};
 pub use ipnet::IpNet;
 pub use listener::{Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};

@@ -121,7 +121,7 @@ pub struct Session {
     /// Of the present connection, or of the last one.
     identity: Identity,
     /// Until when that is proven; `None`: as long as the connection lasts.
-    proof: Option<Proof>,
+    proof: Option<Box<Proof>>,
     key: SessionKey,
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,

@@ -95,7 +95,7 @@ async fn serve<T: Io>(io: T, peer: SocketAddr, broker: Arc<Broker>) {
         accepted: broker.shared.node.now(),
         idle_bytes: 0,
     };
-    super::serve(io, arrival, broker).await;
+    Connection::new(io, arrival, broker).serve().await;
 }
 
 fn peer() -> SocketAddr {
