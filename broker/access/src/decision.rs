@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
+use crate::acl::{Grounds, Rules};
 use crate::authenticator::{Authenticating, Authenticator, Credentials};
 use crate::denied::Denied;
 use crate::identity::Identity;
@@ -34,6 +37,7 @@ pub enum Action<'t> {
 /// See the crate's documentation. One for the whole broker.
 pub struct Access {
     authenticator: Arc<dyn Authenticator>,
+    rules: ArcSwap<Rules>,
 }
 
 impl fmt::Debug for Access {
@@ -43,9 +47,22 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// Clients are who `authenticator` says.
+    /// Clients are who `authenticator` says, and may do what they may where nobody's user is known.
     pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
-        Access { authenticator }
+        Access::ruled(authenticator, Rules::without_file(false))
+    }
+
+    /// Clients are who `authenticator` says, and may do what `rules` say.
+    pub fn ruled(authenticator: Arc<dyn Authenticator>, rules: Rules) -> Self {
+        Access {
+            authenticator,
+            rules: ArcSwap::from_pointee(rules),
+        }
+    }
+
+    /// From now on clients may do what these rules say. What they did before is for the sessions to look at again.
+    pub fn enforce(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// Who the client with these credentials is; [`Access::decide`] has still to be asked whether it may connect.
@@ -76,17 +93,34 @@ impl Access {
     /// It may not.
     #[inline]
     pub fn decide(&self, who: &Identity, action: Action<'_>) -> Result<(), Denied> {
+        self.rules.load().judge(who, action).map(drop)
+    }
+}
+
+impl Rules {
+    /// Whether `who` may do this, and what it is that says so.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn judge(&self, who: &Identity, action: Action<'_>) -> Result<Grounds, Denied> {
         match action {
             Action::Connect if who.is_broker() => Err(Denied::BrokersId),
-            Action::Connect if !who.may_use_its_id() => Err(Denied::ClientId),
-            Action::Publish(Target::Reserved(_)) if !who.is_broker() => Err(Denied::Reserved),
+            Action::Connect if who.may_use_its_id() => Ok(Grounds::BuiltIn),
+            Action::Connect => self.lets_use_id(who).ok_or(Denied::ClientId),
+            Action::Publish(Target::Reserved(_)) if who.is_broker() => Ok(Grounds::BuiltIn),
+            Action::Publish(Target::Reserved(_)) => Err(Denied::Reserved),
+            Action::Publish(Target::Inbox(owner) | Target::SharedInbox(owner)) => self.write_to(who, owner),
+            Action::Publish(Target::Ordinary(topic)) => self.publish(who, topic),
             Action::Subscribe(Target::SharedInbox(_)) => Err(Denied::SharedInbox),
-            Action::Subscribe(Target::Inbox(owner))
-                if owner != who.client_id().as_str() && !inbox_types::fault!(ReadAnothers) =>
-            {
-                Err(Denied::OthersInbox)
-            }
-            Action::Connect | Action::Publish(_) | Action::Subscribe(_) => Ok(()),
+            Action::Subscribe(Target::Inbox(owner)) => match owner == who.client_id().as_str() {
+                false if !inbox_types::fault!(ReadAnothers) => Err(Denied::OthersInbox),
+                _ => Ok(Grounds::BuiltIn),
+            },
+            Action::Subscribe(Target::Ordinary(filter)) => self.subscribe(who, filter),
+            Action::Subscribe(Target::Reserved(filter)) => match self.subscribe(who, filter) {
+                Err(Denied::NoRule) => Err(Denied::NotOps),
+                decided => decided,
+            },
         }
     }
 }

@@ -46,6 +46,18 @@ pub enum Denied {
     /// A shared subscription would be a way to read another's inbox (contract rule 2).
     #[error("an inbox is read by the client with that ID alone, and not by a shared subscription")]
     SharedInbox,
+    /// A line of the access rules says no, from 1 on.
+    #[error("the access rules do not allow it (line {0} of access.acl_file)")]
+    Rule(u32),
+    /// No access rule says yes.
+    #[error("no access rule allows it (access.acl_file)")]
+    NoRule,
+    /// An inbox is written to by users, unless the access rules say otherwise.
+    #[error("clients without a user may not write to this inbox, unless the access rules say so (access.acl_file)")]
+    NoUser,
+    /// What the broker tells of itself is for its operators.
+    #[error("$SYS is read by clients with the role \"ops\", unless the access rules say otherwise (access.acl_file)")]
+    NotOps,
     /// Nobody but the broker publishes there (MQTT-4.7.2-1).
     #[error("topics that begin with $ belong to the broker (MQTT-4.7.2-1)")]
     Reserved,

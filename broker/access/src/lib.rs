@@ -6,6 +6,7 @@
 //!
 //! No sockets and no MQTT packets here. `ARCHITECTURE.md` has the map.
 
+mod acl;
 mod authentication;
 mod authenticator;
 mod call_out;
@@ -22,6 +23,7 @@ mod quota;
 mod remembered;
 mod tokens;
 
+pub use acl::{BadPattern, BadPercent, BadSender, BadTopicRule, Grounds, RuleError, Rules, RulesError};
 pub use authentication::{Authentication, Authenticators, CertificateName};
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
 pub use call_out::{CallOut, CallOutError};

@@ -21,6 +21,7 @@ use crate::identity::Account;
 use crate::remembered::{NoRandomness, Remembered};
 pub(crate) use hash::PASSWORD_BYTES_MAX;
 use text::Users;
+pub(crate) use text::check_role;
 
 pub use file::{EditError, Edited, PasswordFileError, edit_passwords};
 pub use hash::{HashError, WrongHash};

@@ -1,0 +1,63 @@
+//! Which client IDs a rule is about: one of them, or those that begin alike.
+
+use super::text::{BadPercent, Filled};
+use crate::identity::Identity;
+
+/// Why a text is no pattern of client IDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// It is empty.
+    #[error("write a client ID, the beginning of client IDs and *, or * for all of them")]
+    Empty,
+    /// A `*` in the middle.
+    #[error("a * stands at the end, for anything")]
+    Star,
+    /// See [`BadPercent`].
+    #[error(transparent)]
+    Percent(#[from] BadPercent),
+}
+
+/// See the module's documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClientPattern {
+    beginning: Filled,
+    is_open: bool,
+}
+
+impl ClientPattern {
+    pub(super) fn parse(text: &str) -> Result<Self, BadPattern> {
+        if text.is_empty() {
+            return Err(BadPattern::Empty);
+        }
+        let (beginning, is_open) = match text.strip_suffix('*') {
+            Some(beginning) => (beginning, true),
+            None => (text, false),
+        };
+        if beginning.contains('*') {
+            return Err(BadPattern::Star);
+        }
+        let beginning = Filled::parse(beginning)?;
+        Ok(ClientPattern { beginning, is_open })
+    }
+
+    /// All client IDs.
+    pub(super) fn all() -> Self {
+        ClientPattern {
+            beginning: Filled::default(),
+            is_open: true,
+        }
+    }
+
+    /// Whether `client_id` is one of those, when it is asked about `who`.
+    pub(super) fn has(&self, client_id: &str, who: &Identity) -> bool {
+        match self.beginning.strip(client_id, who) {
+            Some(rest) => self.is_open || rest.is_empty(),
+            None => false,
+        }
+    }
+
+    /// The one client ID that it means, if that is the same for everybody.
+    pub(super) fn one(&self) -> Option<&str> {
+        self.beginning.fixed().filter(|_| !self.is_open)
+    }
+}

@@ -1,0 +1,218 @@
+//! The access rules: roles, who has them, and what clients that have them may do; and who may write to which inbox.
+//!
+//! | Action | Who may |
+//! |---|---|
+//! | publish to ordinary topics, subscribe to them | whom a role allows that it has, and none denies; without a file, everybody |
+//! | write to an inbox | whom the role or the inbox allows, and neither denies; by default, every client of a user |
+//! | read `$SYS` | the role `ops`, and whom a role's `subscribe` allows |
+//! | read an inbox | its owner, whatever the rules say (contract rule 2) |
+//!
+//! Where nobody is known, because no authentication is configured, and there is no file, everybody may do all of it.
+
+mod client_pattern;
+mod file;
+mod inbox_rule;
+mod roles;
+#[cfg(test)]
+mod tests;
+mod text;
+mod topic_rule;
+
+use std::collections::HashMap;
+
+pub use client_pattern::BadPattern;
+pub use file::{RuleError, RulesError};
+pub use inbox_rule::BadSender;
+pub use text::BadPercent;
+pub use topic_rule::BadTopicRule;
+
+use crate::denied::Denied;
+use crate::identity::Identity;
+use client_pattern::ClientPattern;
+use inbox_rule::{InboxRule, Said};
+use roles::{ANONYMOUS, AUTHENTICATED, EVERYONE, OPS, Role, Ruled, SERVICE};
+use topic_rule::TopicRule;
+
+/// Why somebody may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grounds {
+    /// This line of the file says so, from 1 on.
+    Line(u32),
+    /// It is so unless a file says otherwise.
+    BuiltIn,
+}
+
+impl Grounds {
+    fn of(line: u32) -> Self {
+        match line {
+            0 => Grounds::BuiltIn,
+            line => Grounds::Line(line),
+        }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    roles: Vec<Role>,
+    by_name: HashMap<Box<str>, usize>,
+    by_member: HashMap<Box<str>, Vec<usize>>,
+    /// The first that fits counts.
+    inboxes: Vec<InboxRule>,
+    /// Those of `inboxes` that are about one client ID.
+    by_owner: HashMap<Box<str>, usize>,
+    /// Places of the others in `inboxes`.
+    by_pattern: Vec<usize>,
+}
+
+impl Rules {
+    /// What holds without a file. Where users are known, clients without one write to no inbox and nobody but `ops` reads `$SYS`.
+    pub fn without_file(users_are_known: bool) -> Self {
+        let mut roles = built_in();
+        for role in roles.iter_mut().filter(|role| *role.name == *EVERYONE) {
+            role.publish.allow = topics(&["#"]);
+            role.subscribe.allow = topics(&["#"]);
+            if !users_are_known {
+                role.write_to.allow.push(Ruled::built_in(ClientPattern::all()));
+                role.subscribe.allow.extend(topics(&["$SYS/#"]));
+            }
+        }
+        Rules::new(roles, Vec::new())
+    }
+
+    fn new(roles: Vec<Role>, inboxes: Vec<InboxRule>) -> Self {
+        let mut rules = Rules {
+            by_name: roles
+                .iter()
+                .enumerate()
+                .map(|(at, role)| (role.name.clone(), at))
+                .collect(),
+            by_member: HashMap::new(),
+            by_owner: HashMap::new(),
+            by_pattern: Vec::new(),
+            roles,
+            inboxes,
+        };
+        for (at, role) in rules.roles.iter().enumerate() {
+            for member in &role.members {
+                rules.by_member.entry(member.clone()).or_default().push(at);
+            }
+        }
+        for (at, inbox) in rules.inboxes.iter().enumerate() {
+            match inbox.of.one() {
+                Some(owner) => {
+                    rules.by_owner.entry(owner.into()).or_insert(at);
+                }
+                None => rules.by_pattern.push(at),
+            }
+        }
+        rules
+    }
+
+    /// Whether `who` may publish to the ordinary topic `topic`.
+    pub(crate) fn publish(&self, who: &Identity, topic: &str) -> Result<Grounds, Denied> {
+        let denied = self.first(who, |role| role.publish.denying(topic, who));
+        decided(denied, || self.first(who, |role| role.publish.allowing(topic, who)))
+    }
+
+    /// Whether `who` may subscribe to `filter`, which is of ordinary topics or of `$SYS`.
+    pub(crate) fn subscribe(&self, who: &Identity, filter: &str) -> Result<Grounds, Denied> {
+        let denied = self.first(who, |role| role.subscribe.denying(filter, who));
+        decided(denied, || self.first(who, |role| role.subscribe.allowing(filter, who)))
+    }
+
+    /// Whether `who` may write to the inbox of `owner`.
+    pub(crate) fn write_to(&self, who: &Identity, owner: &str) -> Result<Grounds, Denied> {
+        if let Some(line) = self.first(who, |role| role.write_to.denying(owner, who)) {
+            return Err(Denied::Rule(line));
+        }
+        if !self.inboxes.is_empty() && !self.has(who, SERVICE) {
+            match self.inbox_says(who, owner) {
+                Said::Yes(line) => return Ok(Grounds::of(line)),
+                Said::No(line) => return Err(Denied::Rule(line)),
+                Said::Nothing => {}
+            }
+        }
+        match self.first(who, |role| role.write_to.allowing(owner, who)) {
+            Some(line) => Ok(Grounds::of(line)),
+            None if who.user().is_none() => Err(Denied::NoUser),
+            None => Err(Denied::NoRule),
+        }
+    }
+
+    /// Whether a role lets `who` use its client ID.
+    pub(crate) fn lets_use_id(&self, who: &Identity) -> Option<Grounds> {
+        let id = who.client_id().as_str();
+        // Which ones clients without a user have is for their authenticator to say.
+        who.user()?;
+        let line = self.first(who, |role| roles::line_of(&role.client_ids, |of| of.has(id, who)));
+        line.map(Grounds::of)
+    }
+
+    fn inbox_says(&self, who: &Identity, owner: &str) -> Said {
+        let exact = self.by_owner.get(owner).copied();
+        let mut patterns = self.by_pattern.iter().copied();
+        let by_pattern = patterns.find(|at| self.inboxes.get(*at).is_some_and(|rule| rule.of.has(owner, who)));
+        let first = exact.into_iter().chain(by_pattern).min();
+        match first.and_then(|at| self.inboxes.get(at)) {
+            Some(rule) => rule.says(who, &|role| self.has(who, role)),
+            None => Said::Nothing,
+        }
+    }
+
+    /// What the first of the client's roles says that says anything.
+    fn first(&self, who: &Identity, says: impl Fn(&Role) -> Option<u32>) -> Option<u32> {
+        self.roles_of(who).find_map(says)
+    }
+
+    /// The roles of a client: those that all of its kind have, those that its authenticator says, and those of which its user is a member.
+    fn roles_of(&self, who: &Identity) -> impl Iterator<Item = &Role> {
+        let kind = match who.user() {
+            Some(_) => AUTHENTICATED,
+            None => ANONYMOUS,
+        };
+        let said = who.roles().iter().map(|name| &**name);
+        let named = [EVERYONE, kind].into_iter().chain(said);
+        let named = named.filter_map(|name| self.by_name.get(name).copied());
+        let joined = who.user().and_then(|user| self.by_member.get(user));
+        let joined = joined.into_iter().flatten().copied();
+        named.chain(joined).filter_map(|at| self.roles.get(at))
+    }
+
+    fn has(&self, who: &Identity, role: &str) -> bool {
+        // A role that the file does not describe can be had nevertheless.
+        self.roles_of(who).any(|has| *has.name == *role) || who.roles().iter().any(|has| **has == *role)
+    }
+}
+
+fn decided(denied: Option<u32>, allowed: impl FnOnce() -> Option<u32>) -> Result<Grounds, Denied> {
+    match denied {
+        Some(line) => Err(Denied::Rule(line)),
+        None => allowed().map(Grounds::of).ok_or(Denied::NoRule),
+    }
+}
+
+/// The roles that are there before a file says more.
+fn built_in() -> Vec<Role> {
+    let mut roles: Vec<_> = [EVERYONE, AUTHENTICATED, ANONYMOUS, SERVICE, OPS]
+        .into_iter()
+        .map(|name| Role {
+            name: name.into(),
+            ..Role::default()
+        })
+        .collect();
+    for role in &mut roles {
+        match &*role.name {
+            AUTHENTICATED | SERVICE => role.write_to.allow.push(Ruled::built_in(ClientPattern::all())),
+            OPS => role.subscribe.allow = topics(&["$SYS/#"]),
+            _ => {}
+        }
+    }
+    roles
+}
+
+/// Rules that are built in.
+fn topics(filters: &[&str]) -> Vec<Ruled<TopicRule>> {
+    let parsed = filters.iter().filter_map(|filter| TopicRule::parse(filter, "/").ok());
+    parsed.map(Ruled::built_in).collect()
+}
