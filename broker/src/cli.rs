@@ -1,10 +1,14 @@
 //! The command line of `inboxd`.
 
+mod acl;
+
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use inbox_bridge::{ClientId, ClientIdError, Engine};
+
+pub use acl::{AclAction, AclArgs, AclQuestion, AclTestArgs};
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
 
@@ -49,6 +53,8 @@ pub enum Command {
     PrintConfig(ServeArgs),
     /// Add a user to a password file, change its password, or delete it
     Passwd(PasswdArgs),
+    /// Ask what the access rules say
+    Acl(AclArgs),
     /// Look into the inboxes of a stopped broker, or empty one
     Inbox(InboxArgs),
     /// Work on the whole store of a stopped broker
@@ -207,12 +213,16 @@ impl InboxArgs {
     /// # Errors
     /// As [`Config::load`].
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let overrides = Overrides {
-            data_dir: self.data.clone(),
-            ..Overrides::default()
-        };
-        Config::load(self.config.as_deref(), env::vars_os(), &overrides)
+        load(self.config.as_deref(), self.data.clone())
     }
+}
+
+fn load(file: Option<&Path>, data_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
+    let overrides = Overrides {
+        data_dir,
+        ..Overrides::default()
+    };
+    Config::load(file, env::vars_os(), &overrides)
 }
 
 /// The form of an address is checked here, so that a slip of the pen is told with the usage; what it stands for is the configuration's.

@@ -2,6 +2,8 @@
 //!
 //! The library is thin: what the binary needs, and what tests drive. `ARCHITECTURE.md` has the map.
 
+pub mod access_rules;
+pub mod acl_command;
 pub mod authentication;
 pub mod cli;
 pub mod config;

@@ -5,12 +5,12 @@ use std::{env, io};
 
 use clap::Parser;
 use inbox_bridge::open_existing_store;
-use inboxd::cli::{CheckArgs, Cli, Command, InboxArgs, PasswdArgs, ServeArgs, StoreAction};
+use inboxd::cli::{AclArgs, AclQuestion, CheckArgs, Cli, Command, InboxArgs, PasswdArgs, ServeArgs, StoreAction};
 use inboxd::config::{Config, ConfigError, LogFormat, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
-use inboxd::{authentication, config_command, logging, passwd_command, serve, store_command};
+use inboxd::{acl_command, authentication, config_command, logging, passwd_command, serve, store_command};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -18,25 +18,27 @@ fn main() -> ExitCode {
     // Whatever this process writes, and the libraries that keep its data, is for its owner alone.
     umask(Mode::RWXG | Mode::RWXO);
     let outcome = match Cli::parse().into_command() {
-        Command::Serve(args) => run_broker(&args),
-        Command::CheckConfig(args) => check_config(&args),
-        Command::PrintConfig(args) => print_config(&args),
-        Command::Passwd(args) => edit_passwords(&args),
-        Command::Inbox(args) => look_into_inboxes(&args),
-        Command::Store(args) => work_on_store(&args.action),
+        Command::Serve(args) => run_broker(&args).map(done),
+        Command::CheckConfig(args) => check_config(&args).map(done),
+        Command::PrintConfig(args) => print_config(&args).map(done),
+        Command::Passwd(args) => edit_passwords(&args).map(done),
+        Command::Acl(args) => ask_rules(&args),
+        Command::Inbox(args) => look_into_inboxes(&args).map(done),
+        Command::Store(args) => work_on_store(&args.action).map(done),
     };
-    let exit = match outcome {
-        Ok(()) => Exit::Ok,
-        Err((exit, error)) => {
-            logging::say(&error.to_string());
-            exit
-        }
-    };
+    let exit = outcome.unwrap_or_else(|(exit, error)| {
+        logging::say(&error.to_string());
+        exit
+    });
     logging::flush();
     exit.into()
 }
 
-type Outcome = Result<(), (Exit, anyhow::Error)>;
+fn done((): ()) -> Exit {
+    Exit::Ok
+}
+
+type Outcome<T = ()> = Result<T, (Exit, anyhow::Error)>;
 
 fn run_broker(args: &ServeArgs) -> Outcome {
     let config = configured(args.load())?;
@@ -72,6 +74,17 @@ fn print_config(args: &ServeArgs) -> Outcome {
 fn edit_passwords(args: &PasswdArgs) -> Outcome {
     let (mut input, mut out) = (io::stdin(), io::stdout());
     passwd_command::run(args, &mut input, &mut out).map_err(|error| (error.exit(), error.into()))
+}
+
+/// Ends with 1 when the answer is no, so that a script can ask.
+fn ask_rules(args: &AclArgs) -> Outcome<Exit> {
+    let AclQuestion::Test(question) = &args.question;
+    let config = configured(args.load())?;
+    match acl_command::test(question, &config, &mut io::stdout()) {
+        Ok(true) => Ok(Exit::Ok),
+        Ok(false) => Ok(Exit::Failed),
+        Err(error) => Err((error.exit(), error.into())),
+    }
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {

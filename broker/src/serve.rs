@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use access::{Access, Quotas};
+use access::{Access, Quotas, RulesError};
 
+use crate::access_rules;
 use crate::authentication::{self, AuthenticationError};
 use crate::config::Config;
 use crate::descriptors;
@@ -55,6 +56,9 @@ pub enum ServeError {
     /// It cannot be found out who clients are.
     #[error(transparent)]
     Authentication(#[from] AuthenticationError),
+    /// It is not known what clients may do.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The system gave no thread, no signal handler, or no standard output.
     #[error("the system does not let the broker start ({0})")]
     System(io::Error),
@@ -75,7 +79,9 @@ impl ServeError {
         match self {
             ServeError::Open(error) => open_exit(error),
             ServeError::Listen(_) | ServeError::Listener(ListenerError::SameAddress { .. }) => Exit::CannotListen,
-            ServeError::Listener(ListenerError::Tls { .. }) | ServeError::Authentication(_) => Exit::BadConfiguration,
+            ServeError::Listener(ListenerError::Tls { .. }) | ServeError::Authentication(_) | ServeError::Rules(_) => {
+                Exit::BadConfiguration
+            }
             ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
                 Exit::StoreFailed
             }
@@ -152,6 +158,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
 pub fn check(config: &Config) -> Result<Vec<Remark>, ServeError> {
     let remarks = listening::check(config)?;
     authentication::check(config)?;
+    access_rules::load(config)?;
     let is_there = check_data_directory(&config.data_dir, config.store.engine)?;
     if !is_there {
         check_can_be_made(&config.data_dir)?;
@@ -227,7 +234,10 @@ async fn run(
 ) -> Result<(), ServeError> {
     let (shutdown, hangups) = signals.split();
     let mut reloading = Reloading::default();
-    let authenticator = authentication::start(config, &mut reloading)?;
+    let access = Access::ruled(
+        authentication::start(config, &mut reloading)?,
+        access_rules::load(config)?,
+    );
     // All of them before anybody is let in.
     let listening = Listening::start(config)?;
     let addresses = listening.addresses.clone();
@@ -237,7 +247,7 @@ async fn run(
         metrics: Metrics::telling(&node.events),
         node,
         names: InboxNames::new(&config.inbox.prefix),
-        access: Access::new(authenticator),
+        access,
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
         quotas: Quotas::new(config.quotas.clone()),
@@ -245,6 +255,7 @@ async fn run(
     });
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
+    access_rules::reload_with(&mut reloading, config, &shared, &table);
     let broker = Arc::new(Broker {
         shared: shared.clone(),
         table,

@@ -60,7 +60,7 @@ impl Access {
         }
     }
 
-    /// From now on clients may do what these rules say. What they did before is for the sessions to look at again.
+    /// From now on clients may do what these rules say. Whether they may go on with what they have is for their sessions to look at again.
     pub fn enforce(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
     }
@@ -117,12 +117,18 @@ impl Rules {
                 _ => Ok(Grounds::BuiltIn),
             },
             Action::Subscribe(Target::Ordinary(filter)) => self.subscribe(who, filter),
+            // Nothing else is there, and whoever asks for it is told so.
+            Action::Subscribe(Target::Reserved(filter)) if !is_sys(filter) => Ok(Grounds::BuiltIn),
             Action::Subscribe(Target::Reserved(filter)) => match self.subscribe(who, filter) {
                 Err(Denied::NoRule) => Err(Denied::NotOps),
                 decided => decided,
             },
         }
     }
+}
+
+fn is_sys(filter: &str) -> bool {
+    filter.split('/').next() == Some("$SYS")
 }
 
 #[cfg(test)]

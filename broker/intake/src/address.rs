@@ -69,6 +69,22 @@ impl InboxNames {
         is_inbox.then_some(name)
     }
 
+    /// What the topic filter `filter` names. A broken shared subscription names nothing but itself.
+    pub fn named_by<'f>(&self, filter: &'f str) -> Target<'f> {
+        let unshared = filter
+            .strip_prefix("$share/")
+            .and_then(|shared| shared.split_once('/'))
+            .filter(|(share, _)| !share.is_empty() && !share.contains(['+', '#']))
+            .map(|(_, filter)| filter);
+        let topics = unshared.unwrap_or(filter);
+        match self.inbox_name(topics) {
+            Some(owner) if unshared.is_some() => Target::SharedInbox(owner),
+            Some(owner) => Target::Inbox(owner),
+            None if topics.starts_with('$') => Target::Reserved(topics),
+            None => Target::Ordinary(topics),
+        }
+    }
+
     /// Whether `topic` names the inbox of `id`, which has one.
     pub fn is_inbox_of(&self, topic: &str, id: &ClientId) -> bool {
         topic.strip_prefix(&*self.prefix) == Some(id.as_str())

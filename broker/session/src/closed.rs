@@ -81,6 +81,10 @@ pub enum Closed {
     #[error("the client could not be authenticated again: {0}")]
     NotRenewed(access::Denied),
 
+    /// The access rules have changed.
+    #[error("this client may not go on under its client ID: {0}")]
+    Withdrawn(access::Denied),
+
     // Nothing came: the network, or a client that sleeps.
     /// No CONNECT came in time.
     #[error("a connection sent no CONNECT within mqtt.connect_timeout")]
@@ -131,7 +135,7 @@ impl Closed {
             | Closed::Transport(_)
             | Closed::Late => reason::PROTOCOL_ERROR,
             Closed::Expired => reason::MAXIMUM_CONNECT_TIME,
-            Closed::NotRenewed(_) => reason::NOT_AUTHORIZED,
+            Closed::NotRenewed(_) | Closed::Withdrawn(_) => reason::NOT_AUTHORIZED,
             Closed::ReceiveMaximum => reason::RECEIVE_MAXIMUM_EXCEEDED,
             Closed::RetainUnavailable => reason::RETAIN_NOT_SUPPORTED,
             Closed::AliasTooHigh => reason::TOPIC_ALIAS_INVALID,

@@ -66,6 +66,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     v.key(LISTENERS, &mut c.listeners, Listeners)?;
     visit_mqtt(c, v)?;
     visit_auth(&mut c.auth, v)?;
+    v.key("access.acl_file", &mut c.access.acl_file, OptionalFile)?;
     v.key("inbox.prefix", &mut c.inbox.prefix, Prefix)?;
     v.key("inbox.messages_max", &mut c.inbox.messages_max, Count(1..=NUMBER_MAX))?;
     v.key(INBOX_BYTES, &mut c.inbox.bytes_max, Size(1..=1024 * TIB))?;

@@ -58,6 +58,8 @@ pub struct Config {
     pub mqtt: MqttLimits,
     /// Section `[auth]`: who clients are.
     pub auth: AuthConfig,
+    /// Section `[access]`: what clients may do.
+    pub access: AccessConfig,
     /// Section `[inbox]`: the durable inboxes.
     pub inbox: InboxConfig,
     /// Section `[store]`: the disk.
@@ -81,6 +83,13 @@ pub struct ListenerConfig {
     pub allow_anonymous: bool,
     /// Connections at a time.
     pub connections_max: usize,
+}
+
+/// Section `[access]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccessConfig {
+    /// The access rules.
+    pub acl_file: Option<PathBuf>,
 }
 
 /// Section `[inbox]`.
@@ -209,6 +218,7 @@ impl Default for Config {
             },
             mqtt: MqttLimits::default(),
             auth: AuthConfig::default(),
+            access: AccessConfig::default(),
             inbox: InboxConfig {
                 prefix: String::new(),
                 messages_max: limits.inbox_messages_max,

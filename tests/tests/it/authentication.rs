@@ -17,7 +17,7 @@ use rustix::process::Signal;
 const VERSIONS: [(Version, &str); 2] = [(Version::V311, "mqttv311"), (Version::V5, "mqttv5")];
 
 /// `inboxd passwd FILE USER …` with this on its standard input.
-fn passwd(file: &Path, args: &[&str], piped: &str) -> Output {
+pub(crate) fn passwd(file: &Path, args: &[&str], piped: &str) -> Output {
     let mut command = inboxd_command();
     command.arg("passwd").arg(file).args(args).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

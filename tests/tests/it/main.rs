@@ -9,6 +9,7 @@
     reason = "this crate is tests: a failed assumption is a failed test"
 )]
 
+mod access_rules;
 mod authentication;
 mod bad_input;
 mod client_crate;

@@ -84,6 +84,15 @@ impl Passwords {
         file::is_open_to_others(path)
     }
 
+    /// The roles of `user` in the file at `path`; `None` when it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn roles_in(path: &Path, user: &str) -> Result<Option<Vec<Box<str>>>, PasswordFileError> {
+        let users = file::load(path)?.users;
+        Ok(users.get(user).map(|user| user.account.roles.clone()))
+    }
+
     /// Whether there is such a user.
     pub(crate) fn knows(&self, user: &str) -> bool {
         self.users.read().contains_key(user)

@@ -84,6 +84,7 @@ impl Conversation {
                 let now = self.shared.node.now().mono;
                 let cause = match closed {
                     Closed::Transport(_) => Cause::WebSocketFrame,
+                    Closed::Withdrawn(_) => Cause::Withdrawn,
                     _ => Cause::of_ending(reason),
                 };
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);
@@ -96,10 +97,11 @@ impl Conversation {
     }
 }
 
-/// What the client is told of an order to end.
-pub(super) fn ordered(order: Order) -> Ending {
+/// Does what was ordered. An order to end gives what the client is told.
+pub(super) fn obey(session: &mut Session, order: Order) -> Result<(), Ending> {
     match order {
-        Order::TakenOver => Closed::TakenOver.into(),
-        Order::ShutDown => Closed::ShuttingDown.into(),
+        Order::TakenOver => Err(Closed::TakenOver.into()),
+        Order::ShutDown => Err(Closed::ShuttingDown.into()),
+        Order::Review => session.review(),
     }
 }

@@ -31,7 +31,7 @@ use inbox_types::{Now, Ticket};
 use crate::closed::Closed;
 use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
 use counted::Counted;
-use ending::ordered;
+use ending::obey;
 use handshake::{Admitted, Refused};
 use memory::Memory;
 use timers::Timers;
@@ -178,7 +178,7 @@ impl Conversation {
         if let State::Open(session) = &mut self.state {
             session.time_passed(now.mono);
             let turned = match session.outbox().take_order() {
-                Some(order) => Err(ordered(order)),
+                Some(order) => obey(session, order),
                 None => session.drain(now),
             };
             self.received(turned.map(|()| 0), now);

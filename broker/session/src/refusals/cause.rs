@@ -47,6 +47,7 @@ macro_rules! causes {
 
 const CONNECTION: &str = "a connection was refused";
 const SUBSCRIPTION: &str = "a subscription was refused";
+const WITHDRAWN: &str = "a subscription was ended";
 const PUBLISH: &str = "a publish was refused";
 const WILL: &str = "a will was not published";
 const ENDED: &str = "the broker ended a connection";
@@ -128,6 +129,8 @@ causes! {
         "or have clients subscribe with wildcards instead of topic by topic";
     /// Ordinary publish/subscribe has stopped.
     SubscribeStopped = "subscribe_stopped", SUBSCRIPTION, "start the broker again";
+    /// The access rules changed, and say no to a subscription that the client has.
+    SubscriptionWithdrawn = "subscription_withdrawn", WITHDRAWN, "";
     /// The access rules say no to the publish.
     PublishDenied = "publish_not_authorized", PUBLISH, "";
     /// Nobody may publish there.
@@ -166,6 +169,8 @@ causes! {
     Expired = "credentials_expired", ENDED, "";
     /// A fresh token was not accepted.
     NotRenewed = "credentials_not_renewed", ENDED, "";
+    /// The access rules changed, and the client may not have its client ID any more.
+    Withdrawn = "access_withdrawn", ENDED, "";
     /// A topic name that is not valid.
     PacketTopic = "packet_topic", ENDED, "correct the topic in that client";
     /// More unacknowledged publishes than the client was told.
@@ -186,6 +191,11 @@ causes! {
 impl Cause {
     pub(super) fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether an access rule is the cause, which is told once of each client and rule.
+    pub(super) fn is_by_rule(self) -> bool {
+        matches!(self, Cause::PublishDenied | Cause::NotAuthorized)
     }
 
     /// Of a connection that the broker ended with this MQTT 5 reason code.

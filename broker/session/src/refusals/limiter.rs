@@ -1,4 +1,5 @@
-//! How often refusals are told: a few of each client at once, then one a minute; and of each cause no more than one a second for long.
+//! How often refusals are told: a few of each client at once, then one a minute; of each client and access rule one an hour; and of each cause no
+//! more than one a second for long.
 //!
 //! The names of clients are the clients' choice, so only so many are remembered; where there are more, the limit of the cause is what
 //! counts.
@@ -14,7 +15,12 @@ const CLIENT: Rate = Rate {
     burst: 5,
     every: Duration::from_secs(60),
 };
-/// The same for all clients together.
+/// What one client is told for one access rule.
+const RULE: Rate = Rate {
+    burst: 1,
+    every: Duration::from_secs(3600),
+};
+/// The same as [`CLIENT`] for all clients together.
 const ALL: Rate = Rate {
     burst: 50,
     every: Duration::from_secs(1),
@@ -109,22 +115,29 @@ impl Limiter {
 
     fn client_admits(&mut self, cause: Cause, who: &str, now: Duration) -> bool {
         if let Some(bucket) = self.clients.get_mut(&(cause, Box::from(who))) {
-            bucket.fill(CLIENT, now);
+            bucket.fill(rate_of(cause), now);
             return bucket.take();
         }
         if self.clients.len() >= CLIENTS_MAX && now.saturating_sub(self.swept) >= SWEEP_EVERY {
             self.swept = now;
-            self.clients.retain(|_, bucket| {
-                bucket.fill(CLIENT, now);
-                bucket.left < CLIENT.burst
+            self.clients.retain(|(cause, _), bucket| {
+                bucket.fill(rate_of(*cause), now);
+                bucket.left < rate_of(*cause).burst
             });
         }
         if self.clients.len() < CLIENTS_MAX {
-            let mut bucket = Bucket::full(CLIENT, now);
+            let mut bucket = Bucket::full(rate_of(cause), now);
             bucket.take();
             self.clients.insert((cause, Box::from(who)), bucket);
         }
         true
+    }
+}
+
+fn rate_of(cause: Cause) -> Rate {
+    match cause.is_by_rule() {
+        true => RULE,
+        false => CLIENT,
     }
 }
 

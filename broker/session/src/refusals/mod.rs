@@ -53,7 +53,11 @@ impl Refusals {
             why: why.to_string().into(),
         });
         let who = who.to_string();
-        let Some(left_out) = self.limiter.lock().admits(cause, &who, now) else {
+        let about = match cause.is_by_rule() {
+            true => format!("{who} {why}"),
+            false => who.clone(),
+        };
+        let Some(left_out) = self.limiter.lock().admits(cause, &about, now) else {
             return;
         };
         let left_out = (left_out > 0).then_some(left_out);
@@ -103,6 +107,20 @@ impl fmt::Display for Sentence<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_is_told_once_for_each_client_and_rule() {
+        // Goal: neither the second message to the same topic nor the thousandth is told; another rule, or another client, is.
+        let refusals = Refusals::default();
+        let note = |who: &str, why: &str| refusals.note(Cause::PublishDenied, &who, "a/b", &why, Duration::ZERO);
+        for _ in 0..100 {
+            note("eve", "line 3");
+            note("eve", "line 4");
+            note("mallory", "line 3");
+        }
+        let left_out = refusals.limiter.lock().next_left_out(Duration::from_secs(60));
+        assert_eq!(left_out, Some((Cause::PublishDenied, 297)));
+    }
 
     #[test]
     fn every_refusal_counts_also_when_it_is_not_told() {

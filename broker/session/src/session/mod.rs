@@ -31,12 +31,14 @@ mod incoming;
 mod limits;
 mod link;
 mod not_granted;
+mod order;
 mod orphans;
 mod outbound;
 mod outbox;
 mod oversized;
 mod proof;
 mod receiving;
+mod review;
 mod shared;
 mod subject;
 mod subscribe;
@@ -54,7 +56,8 @@ pub use answers::RouteResult;
 pub use limits::{MqttLimits, V311Refusals};
 pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
-pub use outbox::{Order, Outbox};
+pub use order::Order;
+pub use outbox::Outbox;
 pub use shared::Shared;
 pub use subscribe::{SubscribeCall, Wanted};
 
@@ -255,6 +258,7 @@ impl Session {
             &self.shared,
         );
         self.outgoing.resume(self.inbox.is_some());
+        self.review_subscriptions();
         if self.inbox.is_some() {
             self.attach();
         }

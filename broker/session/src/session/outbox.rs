@@ -14,20 +14,12 @@ use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Q
 use parking_lot::Mutex;
 
 use super::MqttLimits;
+use super::order::Order;
 use pubsub::Sink;
 
 /// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
 /// overlapping filters get theirs whole, and there to stop a client that subscribes again and again without reading.
 const RETAINED_BEFORE_MAX: usize = 32 * 1024;
-
-/// Why a session's connection must end now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Another connection took the session over (MQTT-3.1.4-3).
-    TakenOver,
-    /// The broker shuts down.
-    ShutDown,
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -143,9 +135,10 @@ impl Outbox {
         has_room
     }
 
-    /// Ends the connection.
+    /// Has the connection do this.
     pub fn order(&self, order: Order) {
-        self.wake(|state| state.order = Some(order));
+        // Whoever is to end need not look at anything.
+        self.wake(|state| state.order = state.order.filter(|_| order == Order::Review).or(Some(order)));
     }
 
     /// Ready when anything waits that the session can use: messages only when it `can_send`.
@@ -162,9 +155,10 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// How the connection must end, if it must.
+    /// What the connection must do; to end it must as long as this is asked.
     pub fn take_order(&self) -> Option<Order> {
-        self.state.lock().order
+        let mut state = self.state.lock();
+        state.order.take_if(|order| *order == Order::Review).or(state.order)
     }
 
     /// The outcomes that came; `into` gives its room in exchange.

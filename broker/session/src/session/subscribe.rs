@@ -98,7 +98,7 @@ impl Session {
         };
         let subscription_id = subscribe.subscription_id.map(std::num::NonZeroU32::get);
         for (filter, options) in subscribe.filters.iter() {
-            let target = self.named_by(filter);
+            let target = self.shared.names.named_by(filter);
             let denied = match self.shared.access.decide(&self.identity, Action::Subscribe(target)) {
                 Err(denied) => Some(self.denied(denied, filter)),
                 Ok(()) => match target {
@@ -169,7 +169,7 @@ impl Session {
         self.link.check_codes(unsubscribe.filters.iter().count())?;
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
-            let existed = match self.named_by(filter) {
+            let existed = match self.shared.names.named_by(filter) {
                 Target::Inbox(owner) if owner == self.id.as_str() => self.unsubscribe_inbox(),
                 _ => match self.subscriptions.remove(filter) {
                     Some(subscription) => {
@@ -218,21 +218,6 @@ impl Session {
         seqs.sort_unstable();
         seqs.dedup();
         seqs
-    }
-
-    fn named_by<'f>(&self, filter: &'f str) -> Target<'f> {
-        // A broken shared subscription names nothing.
-        let unshared = filter
-            .strip_prefix("$share/")
-            .and_then(|shared| shared.split_once('/'))
-            .filter(|(share, _)| !share.is_empty() && !share.contains(['+', '#']))
-            .map(|(_, filter)| filter);
-        match self.shared.names.inbox_name(unshared.unwrap_or(filter)) {
-            None if filter.starts_with('$') && unshared.is_none() => Target::Reserved(filter),
-            None => Target::Ordinary(filter),
-            Some(owner) if unshared.is_some() => Target::SharedInbox(owner),
-            Some(owner) => Target::Inbox(owner),
-        }
     }
 
     /// The answer when the access rules say no, with a sentence that names what it is about.

@@ -61,6 +61,11 @@ impl Subscriptions {
         self.filter_bytes
     }
 
+    /// The filters, in no order.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|subscription| subscription.filter.as_str())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }

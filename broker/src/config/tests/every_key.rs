@@ -56,6 +56,8 @@ roles_claim = "groups"
 url = "http://127.0.0.1:8080/"
 timeout = "1s"
 cache = "0s"
+[access]
+acl_file = "/etc/inboxd/acl.toml"
 [inbox]
 prefix = "a/b/"
 messages_max = 8
@@ -281,6 +283,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
+    assert_eq!(config.access.acl_file, Some("/etc/inboxd/acl.toml".into()));
     let auth = AuthConfig {
         password_file: Some("/etc/inboxd/users".into()),
         remember: Duration::ZERO,

@@ -13,9 +13,13 @@ use crate::authentication::{SECRET, token};
 fn a_client_certificate_says_who_a_client_is() {
     // Goal: with auth.certificate the common name of a verified certificate is the user: mosquitto reads that user's inbox, and no other.
     let files = Files::of_a_broker();
+    // Clients without a user write to inboxes where the rules say so.
+    let rules = "[[role]]\nname = \"anonymous\"\nwrite_to = [\"*\"]\n";
+    std::fs::write(text(&files, "acl.toml"), rules).unwrap();
     let more = format!(
-        "client_certificates = \"required\"\nclient_ca = {:?}\n[auth]\ncertificate = \"common-name\"\nanonymous_on_loopback = true\n",
-        text(&files, "ca.pem")
+        "client_certificates = \"required\"\nclient_ca = {:?}\n[auth]\ncertificate = \"common-name\"\nanonymous_on_loopback = true\n[access]\nacl_file = {:?}\n",
+        text(&files, "ca.pem"),
+        text(&files, "acl.toml")
     );
     let broker = Broker::with_config(&tls_listener(&files, "tls", &more));
     files.write("ann-", &files.authority.client("ann"));
