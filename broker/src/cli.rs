@@ -183,6 +183,13 @@ pub enum StoreAction {
     },
 }
 
+impl InboxAction {
+    /// Whether it changes an inbox.
+    pub fn changes(&self) -> bool {
+        matches!(self, InboxAction::Purge { .. })
+    }
+}
+
 impl Cli {
     /// The command that was given; `serve` when none was.
     pub fn into_command(self) -> Command {

@@ -21,7 +21,7 @@ pub enum Exit {
     StoreFailed = 74,
     /// Another process uses the data directory.
     DataLocked = 75,
-    /// The data directory cannot be created, read or written.
+    /// The data directory, or the file of the audit log, cannot be created, read or written.
     NotPermitted = 77,
     /// The configuration, or `RUST_LOG`, is not valid.
     BadConfiguration = 78,

@@ -4,6 +4,7 @@
 
 pub mod access_rules;
 pub mod acl_command;
+mod audit;
 pub mod authentication;
 pub mod cli;
 pub mod config;

@@ -6,7 +6,7 @@ use std::{env, io};
 use clap::Parser;
 use inbox_bridge::open_existing_store;
 use inboxd::cli::{AclArgs, AclQuestion, CheckArgs, Cli, Command, InboxArgs, PasswdArgs, ServeArgs, StoreAction};
-use inboxd::config::{Config, ConfigError, LogFormat, ignored_variables};
+use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
@@ -31,6 +31,12 @@ fn main() -> ExitCode {
         exit
     });
     logging::flush();
+    if let lost @ 1.. = logging::audit_lost() {
+        logging::say(&format!(
+            "{lost} records of the audit log were lost: its file could not be written to"
+        ));
+        logging::flush();
+    }
     exit.into()
 }
 
@@ -42,7 +48,7 @@ type Outcome<T = ()> = Result<T, (Exit, anyhow::Error)>;
 
 fn run_broker(args: &ServeArgs) -> Outcome {
     let config = configured(args.load())?;
-    start_log(config.log.format, &config.log.level)?;
+    start_log(&config.log)?;
     if let Some(note) = note_on_variables() {
         tracing::info!("{note}");
     }
@@ -52,7 +58,7 @@ fn run_broker(args: &ServeArgs) -> Outcome {
 /// Looks at everything that the broker looks at before it serves.
 fn check_config(args: &CheckArgs) -> Outcome {
     let config = configured(args.serve.load())?;
-    logging::filter(&config.log.level).map_err(|error| (Exit::BadConfiguration, error.into()))?;
+    logging::check(&config.log).map_err(|error| (error.exit(), error.into()))?;
     let remarks = serve::check(&config).map_err(|error| (error.exit(), error.into()))?;
     let mut weaknesses: Vec<String> = remarks.iter().map(ToString::to_string).collect();
     weaknesses.extend(authentication::weaknesses(&config));
@@ -88,8 +94,10 @@ fn ask_rules(args: &AclArgs) -> Outcome<Exit> {
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {
-    let config = configured(args.load())?;
-    start_log(config.log.format, &config.log.level)?;
+    let mut config = configured(args.load())?;
+    // Whoever only looks makes no file that the broker could not write to.
+    config.log.audit_file.take_if(|_| !args.action.changes());
+    start_log(&config.log)?;
     let store = open_existing_store(&config.data_dir, &serve::store_options(&config))
         .map_err(|error| (serve::open_exit(&error), error.into()))?;
     let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr());
@@ -104,7 +112,10 @@ fn look_into_inboxes(args: &InboxArgs) -> Outcome {
 }
 
 fn work_on_store(action: &StoreAction) -> Outcome {
-    start_log(LogFormat::Pretty, "warn")?;
+    start_log(&LogConfig {
+        level: "warn".to_owned(),
+        ..Config::default().log
+    })?;
     let StoreAction::Convert { from, to, engine } = action;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     store_command::run(from, to, *engine, &mut out, &mut notes).map_err(|error| (error.exit(), error.into()))
@@ -114,8 +125,8 @@ fn configured(config: Result<Config, ConfigError>) -> Result<Config, (Exit, anyh
     config.map_err(|error| (Exit::BadConfiguration, error.into()))
 }
 
-fn start_log(format: LogFormat, level: &str) -> Outcome {
-    logging::init(format, level).map_err(|error| (Exit::BadConfiguration, error.into()))
+fn start_log(log: &LogConfig) -> Outcome {
+    logging::init(log.format, &log.level, log.audit_file.as_deref()).map_err(|error| (error.exit(), error.into()))
 }
 
 /// A remark on the variables that are passed over, if there are any.

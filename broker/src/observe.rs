@@ -164,6 +164,7 @@ pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
         ("router_lost", router.lost()),
         ("shared_subscription_lost", router.orphans_lost()),
         ("log_records_lost", crate::logging::lost()),
+        ("audit_records_lost", crate::logging::audit_lost()),
         ("store_is_troubled", u64::from(shared.node.inboxes.is_troubled())),
     ];
     let numbers = shared

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::audit;
 use crate::signals::Hangups;
 
 /// Why a part was not reloaded. The sentence says what to do.
@@ -57,6 +58,7 @@ impl Reloading {
             let reloaded = tokio::task::spawn_blocking(move || (part.reload)()).await;
             let failed: NotReloaded = match reloaded {
                 Ok(Ok(())) => {
+                    audit::reloaded(name, None);
                     outcome.reloaded.push(name);
                     continue;
                 }
@@ -64,6 +66,7 @@ impl Reloading {
                 Err(panicked) => panicked.into(),
             };
             tracing::error!(part = name, error = %failed, "a part of the configuration was not reloaded; what was loaded before stays in force");
+            audit::reloaded(name, Some(&*failed));
             outcome.kept.push(name);
         }
         outcome

@@ -20,11 +20,13 @@ use tokio::time::timeout;
 use access::{Access, Quotas, RulesError};
 
 use crate::access_rules;
+use crate::audit::{self, Auditor};
 use crate::authentication::{self, AuthenticationError};
 use crate::config::Config;
 use crate::descriptors;
 use crate::exit::Exit;
 use crate::listening::{self, Certificates, ListenerError, Listening, NotListening};
+use crate::logging;
 use crate::observe::{self, Watcher};
 use crate::reload::Reloading;
 use crate::signals::{Hangups, Signals};
@@ -223,6 +225,7 @@ pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> 
     });
     // A thread that hangs in the store must not keep the process.
     runtime.shutdown_background();
+    audit::stopped(served.as_ref().err());
     served
 }
 
@@ -234,6 +237,10 @@ async fn run(
 ) -> Result<(), ServeError> {
     let (shutdown, hangups) = signals.split();
     let mut reloading = Reloading::default();
+    if config.log.audit_file.is_some() {
+        // First, so that the file has what became of the other parts.
+        reloading.add("audit log", logging::open_audit_file_again);
+    }
     let access = Access::ruled(
         authentication::start(config, &mut reloading)?,
         access_rules::load(config)?,
@@ -265,7 +272,9 @@ async fn run(
         closing,
     });
     let events = observe::listen(&shared.node);
-    let reporter = tokio::spawn(observe::report(shared, router.clone(), events));
+    let reporter = tokio::spawn(observe::report(shared.clone(), router.clone(), events));
+    let auditor = Auditor::start(shared);
+    audit::started(addresses.trim_start(), &config.data_dir);
     let reloader = reload_at(reloading, hangups, listening.certificates());
     let reaper = tokio::spawn({
         let broker = broker.clone();
@@ -319,6 +328,7 @@ async fn run(
         broker.table.reap_due().await;
         reporter.abort();
         router.shutdown().await;
+        auditor.finish().await;
     });
     match (ended.await, failed) {
         (_, true) => Err(ServeError::StoreFailed),

@@ -22,6 +22,40 @@ pub enum Event {
         client: ClientId,
         /// The other end of its network connection.
         peer: SocketAddr,
+        /// The name of the listener that it came through, where there is one.
+        listener: Option<Arc<str>>,
+        /// Whose client it is; `None`: anybody's.
+        user: Option<Box<str>>,
+        /// The roles of the user.
+        roles: Vec<Box<str>>,
+        /// What showed who it is, in one word.
+        how: &'static str,
+    },
+    /// A client was not let in.
+    TurnedAway {
+        /// The other end of its network connection.
+        peer: SocketAddr,
+        /// The name of the listener that it came through, where there is one.
+        listener: Option<Arc<str>>,
+        /// The client ID that it asked for, if it came so far. It may be cut.
+        client: Option<Box<str>>,
+        /// The user name that it gave. It may be cut, and is not proven to be its own.
+        user: Option<Box<str>>,
+        /// The cause, as counters and log records name it.
+        cause: &'static str,
+        /// A sentence.
+        why: Box<str>,
+    },
+    /// A client showed anew who it is, on the connection that it has.
+    Renewed {
+        /// Its ID.
+        client: ClientId,
+        /// Whose client it is.
+        user: Option<Box<str>>,
+        /// The roles of the user from now on.
+        roles: Vec<Box<str>>,
+        /// What showed it, in one word.
+        how: &'static str,
     },
     /// The connection of a client that was let in has ended.
     Disconnected {
@@ -29,6 +63,8 @@ pub enum Event {
         client: ClientId,
         /// The other end of its network connection.
         peer: SocketAddr,
+        /// Whose client it is; `None`: anybody's.
+        user: Option<Box<str>>,
         /// The reason code, if the broker ended it.
         reason: Option<u8>,
         /// A sentence.
@@ -91,6 +127,10 @@ pub enum Event {
 pub enum EventKind {
     /// [`Event::Connected`].
     Connected,
+    /// [`Event::TurnedAway`].
+    TurnedAway,
+    /// [`Event::Renewed`].
+    Renewed,
     /// [`Event::Disconnected`].
     Disconnected,
     /// [`Event::Refused`].
@@ -107,8 +147,10 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 7] = [
+    pub const ALL: [EventKind; 9] = [
         EventKind::Connected,
+        EventKind::TurnedAway,
+        EventKind::Renewed,
         EventKind::Disconnected,
         EventKind::Refused,
         EventKind::Accepted,
@@ -137,10 +179,16 @@ impl Events {
     /// Tells an event of this kind, which is made only if somebody listens. Does not wait.
     #[inline]
     pub fn tell(&self, kind: EventKind, make: impl FnOnce() -> Event) {
-        let wanted = self.wanted.get(kind as usize);
-        if wanted.is_some_and(|wanted| wanted.load(Relaxed) > 0) {
+        if self.is_wanted(kind) {
             self.pass_on(kind, &make());
         }
+    }
+
+    /// Whether somebody listens to this kind: for what has to be kept until such an event is made.
+    #[inline]
+    pub fn is_wanted(&self, kind: EventKind) -> bool {
+        let wanted = self.wanted.get(kind as usize);
+        wanted.is_some_and(|wanted| wanted.load(Relaxed) > 0)
     }
 
     #[cold]

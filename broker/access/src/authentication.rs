@@ -14,7 +14,7 @@ use crate::call_out::CallOut;
 use crate::client_ids::{NOBODY, is_own, is_user_name};
 use crate::delays::Delays;
 use crate::denied::Denied;
-use crate::identity::{Account, Identity};
+use crate::identity::{Account, Identity, Shown};
 use crate::origin::Certificate;
 use crate::passwords::Passwords;
 use crate::tokens::{Tokens, looks_like_token};
@@ -119,6 +119,7 @@ impl Authentication {
             (Some(name), Some(user)) if name != user => Err(Denied::Credentials),
             (Some(name), _) => Ok(Account {
                 user: name.into(),
+                shown: Shown::Certificate,
                 ..Account::default()
             }),
         })

@@ -14,7 +14,7 @@ use crate::authenticator::Credentials;
 use crate::client_ids::{ClientIds, is_user_name};
 use crate::denied::Denied;
 use crate::http::{Endpoint, UrlError};
-use crate::identity::Account;
+use crate::identity::{Account, Shown};
 use crate::remembered::{NoRandomness, Remembered, Tag};
 
 /// Largest answer, in bytes.
@@ -153,6 +153,7 @@ fn read_answer(answer: &[u8], credentials: &Credentials, wall: u64) -> Result<Op
         user: user.into(),
         roles: list("roles")?.unwrap_or_default(),
         client_ids: list("client_ids")?.map_or(ClientIds::Own, ClientIds::Listed),
+        shown: Shown::Asked,
         expires_at: expires_in.map(|seconds| wall.saturating_add(seconds)),
         ..Account::default()
     }))

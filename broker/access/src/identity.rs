@@ -17,6 +17,31 @@ pub struct Identity {
     account: Option<Arc<Account>>,
 }
 
+/// What a client of a user showed to prove who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shown {
+    /// A password of the password file.
+    #[default]
+    Password,
+    /// A token.
+    Token,
+    /// A TLS client certificate.
+    Certificate,
+    /// What a service of the operator's own was asked about.
+    Asked,
+}
+
+impl Shown {
+    fn name(self) -> &'static str {
+        match self {
+            Shown::Password => "password",
+            Shown::Token => "token",
+            Shown::Certificate => "certificate",
+            Shown::Asked => "http",
+        }
+    }
+}
+
 /// What an authenticator knows of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
@@ -26,6 +51,8 @@ pub struct Account {
     pub roles: Vec<Box<str>>,
     /// Which client IDs it may use.
     pub client_ids: ClientIds,
+    /// What proves this.
+    pub shown: Shown,
     /// When what proves this ends, in seconds since 1970 (UTC).
     pub expires_at: Option<u64>,
     /// What else is known: names and values.
@@ -93,6 +120,13 @@ impl Identity {
         self.account.as_ref().map_or(&[], |account| &account.roles)
     }
 
+    /// What showed who it is, in one word: `anonymous` where that was nothing.
+    pub fn how(&self) -> &'static str {
+        self.account
+            .as_ref()
+            .map_or("anonymous", |account| account.shown.name())
+    }
+
     /// Whether its user may use its client ID. Which ones clients without a user have is for their authenticator to say.
     pub fn may_use_its_id(&self) -> bool {
         let account = self.account.as_ref();
@@ -127,16 +161,17 @@ mod tests {
         let phone = ClientId::new("phone").unwrap();
         let anonymous = Identity::anonymous(phone.clone());
         assert_eq!((anonymous.user(), anonymous.roles().len()), (None, 0));
-        assert_eq!(anonymous.attribute("city"), None);
+        assert_eq!((anonymous.attribute("city"), anonymous.how()), (None, "anonymous"));
         let account = Arc::new(Account {
             user: "alice".into(),
             roles: vec!["admin".into()],
+            shown: Shown::Token,
             attributes: vec![("city".into(), "Bern".into())],
             ..Account::default()
         });
         let known = Identity::of(phone.clone(), account);
         assert_eq!((known.client_id(), known.user()), (&phone, Some("alice")));
-        assert_eq!(known.roles(), [Box::from("admin")]);
+        assert_eq!((known.roles(), known.how()), (&[Box::from("admin")][..], "token"));
         assert_eq!((known.attribute("city"), known.attribute("town")), (Some("Bern"), None));
         assert!(Identity::broker().is_broker() && !known.is_broker());
     }

@@ -31,7 +31,7 @@ pub use client_ids::ClientIds;
 pub use decision::{Access, Action, Target};
 pub use denied::Denied;
 pub use http::UrlError;
-pub use identity::{Account, Identity};
+pub use identity::{Account, Identity, Shown};
 pub use origin::{Certificate, Origin};
 pub use passwords::{
     EditError, Edited, HashError, LineError, NoRoleName, NoUserName, PasswordFileError, Passwords, PasswordsError,

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Origin {
     /// The other end of the network connection; behind a load balancer that says so, the client's own address.
     pub peer: SocketAddr,
+    /// The name of the listener that it came through, where there is one.
+    pub listener: Option<Arc<str>>,
     /// The client certificate that TLS verified.
     pub certificate: Option<Arc<Certificate>>,
     /// The token that came with the WebSocket upgrade. A secret.
@@ -35,10 +37,11 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Origin {
-    /// Gives away what the client showed, which is needed once; the address stays.
+    /// Gives away what the client showed, which is needed once; the address and the listener stay.
     pub fn hand_over(&mut self) -> Origin {
         Origin {
             peer: self.peer,
+            listener: self.listener.clone(),
             certificate: self.certificate.take(),
             token: self.token.take(),
         }
@@ -50,6 +53,7 @@ impl From<SocketAddr> for Origin {
     fn from(peer: SocketAddr) -> Self {
         Origin {
             peer,
+            listener: None,
             certificate: None,
             token: None,
         }
@@ -61,6 +65,7 @@ impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin")
             .field("peer", &self.peer)
+            .field("listener", &self.listener)
             .field("certificate", &self.certificate)
             .field("has_token", &self.token.is_some())
             .finish()

@@ -42,7 +42,9 @@ pub enum DirectivesError {
 /// Reads directives such as `info` or `warn,inboxd=debug`.
 ///
 /// Stricter than [`EnvFilter`], for which a misspelt level is the name of a target, so that `debgu` would silence the log.
-pub(crate) fn parse_directives(text: &str) -> Result<EnvFilter, DirectivesError> {
+///
+/// Nothing is logged of the target `silent`, unless a directive names it.
+pub(crate) fn parse_directives(text: &str, silent: Option<&str>) -> Result<EnvFilter, DirectivesError> {
     let directives: Vec<&str> = text
         .split(',')
         .map(str::trim)
@@ -70,6 +72,7 @@ pub(crate) fn parse_directives(text: &str) -> Result<EnvFilter, DirectivesError>
     let own = own.flat_map(|level| OWN.iter().map(move |name| format!("{name}={level}")));
     let all: Vec<String> = [general.to_string(), format!("{SILENT}=off")]
         .into_iter()
+        .chain(silent.map(|name| format!("{name}=off")))
         .chain(quiet)
         .chain(own)
         .chain(directives.iter().map(|directive| (*directive).to_owned()))
@@ -95,7 +98,7 @@ mod tests {
             "info, inboxd::session=trace",
             "info,",
         ] {
-            assert!(parse_directives(good).is_ok(), "{good:?}");
+            assert!(parse_directives(good, None).is_ok(), "{good:?}");
         }
         for bad in [
             "debgu",
@@ -107,13 +110,13 @@ mod tests {
             "info;debug",
         ] {
             assert!(
-                matches!(parse_directives(bad), Err(DirectivesError::Directive(_))),
+                matches!(parse_directives(bad, None), Err(DirectivesError::Directive(_))),
                 "{bad:?}"
             );
         }
         for empty in ["", " ", ","] {
             assert!(
-                matches!(parse_directives(empty), Err(DirectivesError::Empty)),
+                matches!(parse_directives(empty, None), Err(DirectivesError::Empty)),
                 "{empty:?}"
             );
         }
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn the_embedded_router_is_silent_unless_asked_for() {
         // Goal: a level for everything leaves rumqttd off; a directive that names it wins.
-        let filter = |text| parse_directives(text).unwrap().to_string();
+        let filter = |text| parse_directives(text, None).unwrap().to_string();
         assert!(filter("trace").contains("rumqttd=off"), "{}", filter("trace"));
         assert!(!filter("info,rumqttd=debug").contains("rumqttd=off"));
         assert!(filter("info,rumqttd=debug").contains("rumqttd=debug"));
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn a_level_for_everything_is_a_level_for_inboxd() {
         // Goal: `debug` does not drown inboxd in what its engines say about themselves, and `error` and `off` silence them, too.
-        let filter = |text| parse_directives(text).unwrap().to_string();
+        let filter = |text| parse_directives(text, None).unwrap().to_string();
         assert!(filter("debug").contains("sled=warn"), "{}", filter("debug"));
         assert!(filter("off").contains("sled=off"), "{}", filter("off"));
         assert!(filter("error").contains("fjall=error"), "{}", filter("error"));
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn a_level_for_inboxd_is_one_for_all_its_parts_and_takes_nothing_from_the_rest() {
         // Goal: who turns one part up, or misspells its name, still sees starts and refusals; `inboxd` is the whole broker.
-        let filter = |text| parse_directives(text).unwrap().to_string();
+        let filter = |text| parse_directives(text, None).unwrap().to_string();
         let debug = filter("inboxd=debug");
         assert!(
             debug.contains("mqtt_session=debug") && debug.contains("sled=warn"),

@@ -118,7 +118,8 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     visit_quota(&mut c.quotas, v)?;
     v.key(MEMORY_BUDGET, &mut c.memory.budget, Size(0..=1024 * TIB))?;
     v.key(LOG_LEVEL, &mut c.log.level, Directives)?;
-    v.key(LOG_FORMAT, &mut c.log.format, Choice(LOG_FORMATS))
+    v.key(LOG_FORMAT, &mut c.log.format, Choice(LOG_FORMATS))?;
+    v.key("log.audit_file", &mut c.log.audit_file, OptionalFile)
 }
 
 fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {

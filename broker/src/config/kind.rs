@@ -269,7 +269,7 @@ impl Kind<String> for Prefix {
 impl Kind<String> for Directives {
     fn read(&self, raw: &Raw) -> Result<String, WrongValue> {
         let text = raw.text().ok_or(WrongValue::NotDirectives)?;
-        super::directives::parse_directives(text)?;
+        super::directives::parse_directives(text, None)?;
         Ok(text.to_owned())
     }
 

@@ -160,6 +160,8 @@ pub struct LogConfig {
     pub level: String,
     /// How it is written.
     pub format: LogFormat,
+    /// The file that has the audit log for itself; without one it is part of the log.
+    pub audit_file: Option<PathBuf>,
 }
 
 /// How log records are written.
@@ -246,6 +248,7 @@ impl Default for Config {
             log: LogConfig {
                 level: "info".to_owned(),
                 format: LogFormat::Pretty,
+                audit_file: None,
             },
         }
     }

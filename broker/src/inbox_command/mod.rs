@@ -14,6 +14,7 @@ use inbox_bridge::{
     Batch, ClientId, InboxRecord, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Page, PageLimit, Seq, Store, StoreError,
 };
 
+use crate::audit;
 use crate::cli::InboxAction;
 use crate::exit::Exit;
 
@@ -168,7 +169,7 @@ fn purge(store: &dyn Store, client: &ClientId, out: &mut dyn Write) -> Result<()
     let messages = before.messages.saturating_sub(left.messages);
     let bytes = before.bytes.saturating_sub(left.bytes);
     // Contract rule 5: a removal that the recipient did not ask for leaves a trace, also when it did not get to the end.
-    tracing::warn!(inbox = %client, messages, bytes, complete = done.is_ok(), "purged by the operator");
+    audit::purged(client, messages, bytes, done.is_ok());
     done?;
     writeln!(out, "removed {messages} messages ({bytes} bytes) of inbox {client:?}")?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Where records go: to standard error, through a bounded buffer and a thread of its own.
+//! Where records go: to standard error, or to a file of their own, through a bounded buffer and a thread of its own.
 //!
 //! **Promise:** logging ends and blocks nothing. A record is put into memory, and a thread writes it. Where that thread cannot write (a
 //! pipe whose reader is gone or stuck, a full disk), or the buffer is full, records are lost, counted, and the loss is told when
@@ -23,7 +23,7 @@ const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// How soon a file that does not block, and is full, is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The way of records to standard error.
+/// The way of records to an output.
 #[derive(Clone)]
 pub(super) struct Sink(Arc<Spool>);
 
@@ -32,6 +32,8 @@ struct Spool {
     /// Records came, or all of them are written.
     changed: Condvar,
     line: Line,
+    /// What it writes to, for people.
+    output: &'static str,
 }
 
 #[derive(Default)]
@@ -47,12 +49,13 @@ struct Waiting {
 }
 
 impl Sink {
-    /// Begins to write to `out`.
-    pub(super) fn start(line: Line, out: impl Write + Send + 'static) -> io::Result<Self> {
+    /// Begins to write to `out`, which people know by the name `output`.
+    pub(super) fn start(line: Line, output: &'static str, out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Spool {
             waiting: Mutex::default(),
             changed: Condvar::new(),
             line,
+            output,
         });
         let writer = shared.clone();
         thread::Builder::new()
@@ -124,8 +127,8 @@ impl Spool {
                 text.push(b'\n');
             }
             if lost > 0 {
-                let told =
-                    format!("{lost} log records were lost: standard error was not written to in time, or not at all");
+                let output = self.output;
+                let told = format!("{lost} log records were lost: {output} was not written to in time, or not at all");
                 text.extend_from_slice(self.line.own(Level::WARN, &told).as_bytes());
             }
             let told_until = text.len();
@@ -246,6 +249,7 @@ mod tests {
         let seen = Arc::<Mutex<String>>::default();
         let sink = Sink::start(
             LINE,
+            "the test",
             Told {
                 orders,
                 seen: seen.clone(),

@@ -1,11 +1,10 @@
 //! Accepting connections.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::Origin;
-use mqtt_session::Cause;
+use mqtt_session::{Cause, Stranger};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -37,9 +36,13 @@ pub async fn accept<L: Listener, E: Entrance<L::Io>>(
                 continue;
             }
         };
+        let origin = Origin {
+            listener: Some(name.clone()),
+            ..Origin::from(peer)
+        };
         let Some(slot) = broker.shared.metrics.connections.enter(broker.most() as u64) else {
             broker.shared.metrics.connects_refused.add(1);
-            refuse(&broker, &name, peer);
+            refuse(&broker, &name, &origin);
             continue;
         };
         tracing::debug!(%peer, listener = %name, "accepted");
@@ -47,7 +50,7 @@ pub async fn accept<L: Listener, E: Entrance<L::Io>>(
         tokio::spawn(async move {
             // Dropped at the end, and also when the task panics.
             let _held = (slot, alive);
-            let mut connection = let_in(raw, Origin::from(peer), &*entrance, &name, broker).await;
+            let mut connection = let_in(raw, origin, &*entrance, &name, broker).await;
             drop((name, entrance));
             if let Some(connection) = &mut connection {
                 connection.serve().await;
@@ -86,22 +89,22 @@ async fn let_in<R, E: Entrance<R>>(
     match why.cause() {
         Some(cause) => metrics
             .refusals
-            .note(cause, &origin.peer.ip(), name, &why, accepted.mono),
+            .turn_away(cause, Stranger::from(&origin), name, &why, accepted.mono),
         None => tracing::debug!(peer = %origin.peer, listener = name, %why, "a connection was gone before its CONNECT"),
     }
     None
 }
 
 /// Tells which limit it was that a connection was closed for.
-fn refuse(broker: &Broker, name: &str, peer: SocketAddr) {
+fn refuse(broker: &Broker, name: &str, origin: &Origin) {
     let now = broker.shared.node.now().mono;
     let refusals = &broker.shared.metrics.refusals;
-    let most = broker.most();
+    let (most, stranger) = (broker.most(), Stranger::from(origin));
     if most == broker.connections_max {
         let why = format_args!("{most} connections are open (mqtt.connections_max)");
-        refusals.note(Cause::ConnectionLimit, &peer.ip(), name, &why, now);
+        refusals.turn_away(Cause::ConnectionLimit, stranger, name, &why, now);
     } else {
         let why = format_args!("{most} connections are open, and the other file descriptors are the store's");
-        refusals.note(Cause::NoDescriptor, &peer.ip(), name, &why, now);
+        refusals.turn_away(Cause::NoDescriptor, stranger, name, &why, now);
     }
 }

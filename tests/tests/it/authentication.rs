@@ -35,7 +35,7 @@ fn broker(directory: &Path) -> Broker {
 }
 
 /// The code in CONNACK.
-fn answer(broker: &Broker, connect: &Connect) -> u8 {
+pub(crate) fn answer(broker: &Broker, connect: &Connect) -> u8 {
     let mut client = RawClient::open(broker, connect.version);
     client.send(&connect.encode());
     client.connack().code
@@ -260,7 +260,7 @@ fn a_token_in_the_password_field_says_who_a_client_is() {
 }
 
 /// CONNECT with the authentication method "token".
-fn connect_by_token(id: &str, token: &str) -> Connect {
+pub(crate) fn connect_by_token(id: &str, token: &str) -> Connect {
     let props = Props::new().bytes(AUTHENTICATION_METHOD, "token");
     Connect::new(Version::V5, id).props(props.bytes(AUTHENTICATION_DATA, token))
 }
@@ -269,7 +269,7 @@ const AUTHENTICATION_METHOD: u8 = 0x15;
 const AUTHENTICATION_DATA: u8 = 0x16;
 
 /// AUTH with this reason code, method and token.
-fn auth(reason: u8, method: &str, token: &str) -> Vec<u8> {
+pub(crate) fn auth(reason: u8, method: &str, token: &str) -> Vec<u8> {
     let props = Props::new().bytes(AUTHENTICATION_METHOD, method);
     let mut bytes = vec![reason];
     bytes.extend(props.bytes(AUTHENTICATION_DATA, token).encode());

@@ -10,6 +10,7 @@
 )]
 
 mod access_rules;
+mod audit;
 mod authentication;
 mod bad_input;
 mod client_crate;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fault::TokenFault;
 use crate::client_ids::{ClientIds, is_user_name};
-use crate::identity::Account;
+use crate::identity::{Account, Shown};
 
 pub(crate) type Claims = Map<String, Value>;
 
@@ -78,6 +78,7 @@ impl TokenRules {
             user: user.into(),
             roles: roles.unwrap_or_default(),
             client_ids,
+            shown: Shown::Token,
             expires_at: Some(expires_at),
             ..Account::default()
         })

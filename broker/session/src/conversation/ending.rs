@@ -2,11 +2,11 @@
 
 use inbox_types::{Event, EventKind, Now};
 
-use super::handshake::Refused;
+use super::handshake::{Claim, Refused};
 use super::{Conversation, State};
 use crate::closed::Closed;
 use crate::not_published::NotPublished;
-use crate::refusals::Cause;
+use crate::refusals::{Cause, Stranger};
 use crate::session::{Ending, Order, Session};
 
 impl Conversation {
@@ -22,17 +22,21 @@ impl Conversation {
 
     /// Does not let the client in, and has nothing to tell it.
     pub(super) fn refuse(&mut self, refused: &Refused, now: Now) {
-        self.refuse_with(Vec::new(), refused, now);
+        self.refuse_with(Vec::new(), refused, Claim::default(), now);
     }
 
-    /// Does not let the client in. It is told `last`.
-    pub(super) fn refuse_with(&mut self, last: Vec<u8>, refused: &Refused, now: Now) {
+    /// Does not let the client in that says it is `claim`. It is told `last`.
+    pub(super) fn refuse_with(&mut self, last: Vec<u8>, refused: &Refused, claim: Claim, now: Now) {
         self.shared.metrics.connects_refused.add(1);
         match refused.cause() {
-            // A connection without a client ID is told about by its address; its port says nothing.
             Some(cause) => {
+                let stranger = Stranger {
+                    client: claim.client,
+                    user: claim.user,
+                    ..Stranger::from(&self.origin)
+                };
                 let refusals = &self.shared.metrics.refusals;
-                refusals.note(cause, &self.origin.peer.ip(), "", refused, now.mono);
+                refusals.turn_away(cause, stranger, "", refused, now.mono);
             }
             None => {
                 tracing::debug!(peer = %self.origin.peer, why = %refused, "a connection was gone before its CONNECT")
@@ -72,6 +76,7 @@ impl Conversation {
             .tell(EventKind::Disconnected, || Event::Disconnected {
                 client: client.clone(),
                 peer,
+                user: session.identity().user().map(Box::from),
                 reason: ending.reason_code(),
                 why: ending.to_string().into(),
             });

@@ -2,7 +2,7 @@
 
 use access::{Action, Credentials, Denied, Identity, Origin};
 use bytes::Bytes;
-use inbox_types::ClientId;
+use inbox_types::{ClientId, EventKind};
 use rand::RngCore;
 
 use crate::closed::Closed;
@@ -15,6 +15,9 @@ use mqtt_codec::{Connect, DecodeError, Version, encode};
 /// Set in the protocol level by a client that is another broker.
 const BRIDGE: u8 = 0x80;
 
+/// So much is kept of what a client says it is.
+const CLAIM_CHARS_MAX: usize = 256;
+
 /// A client whose CONNECT can be accepted, and that does not have its session yet.
 pub(super) struct Admitted {
     /// Taken when it is to be found out who it is.
@@ -24,6 +27,26 @@ pub(super) struct Admitted {
     pub(super) id_is_assigned: bool,
     pub(super) clean_start: bool,
     pub(super) link: Link,
+    /// What it says about itself, for whoever is told if it is not let in after all.
+    pub(super) claim: Claim,
+}
+
+/// Who a client says it is: empty where nobody is told.
+#[derive(Debug, Default)]
+pub(super) struct Claim {
+    pub(super) client: Option<Box<str>>,
+    pub(super) user: Option<Box<str>>,
+}
+
+impl Claim {
+    fn of(connect: &Connect<'_>) -> Self {
+        // Others keep it for a while: no client is to make them keep much.
+        let cut = |text: &str| text.chars().take(CLAIM_CHARS_MAX).collect::<Box<str>>();
+        Claim {
+            client: Some(cut(connect.client_id)).filter(|id| !id.is_empty()),
+            user: connect.username.map(cut),
+        }
+    }
 }
 
 /// Why a client was not let in.
@@ -66,12 +89,13 @@ pub(super) fn decline(declined: Declined, link: &Link, out: &mut Vec<u8>) -> Ref
 }
 
 /// Looks for CONNECT at the start of `received`. Gives the client and the length of its packet; `None`: more must come. The answer to
-/// a client that is refused is appended to `out`, where MQTT has one.
+/// a client that is refused is appended to `out`, where MQTT has one, and `claim` is then who it says it is.
 pub(super) fn read_connect(
     received: &[u8],
     origin: &mut Origin,
     shared: &Shared,
     out: &mut Vec<u8>,
+    claim: &mut Claim,
 ) -> Result<Option<(Box<Admitted>, usize)>, Refused> {
     if received.first().is_some_and(|first| first >> 4 != 1) {
         return Err(Refused::Closed(Closed::NotConnect));
@@ -82,6 +106,9 @@ pub(super) fn read_connect(
     };
     let bytes = received.get(..length).unwrap_or_default();
     let connect = mqtt_codec::decode_connect(bytes).map_err(|error| refuse_malformed(out, bytes, error))?;
+    if shared.node.events.is_wanted(EventKind::TurnedAway) {
+        *claim = Claim::of(&connect);
+    }
     let admitted = match shared.node.budgets.are_used_up() {
         true => {
             shared.metrics.connects_refused_memory.add(1);
@@ -97,6 +124,7 @@ pub(super) fn read_connect(
                 id_is_assigned,
                 clean_start: connect.clean_start,
                 link: Link::new(&connect, &shared.mqtt),
+                claim: std::mem::take(claim),
             };
             Ok(Some((Box::new(admitted), length)))
         }

@@ -3,7 +3,7 @@
 use access::{Denied, Identity};
 use inbox_types::{Event, EventKind, Now};
 
-use super::handshake::{Admitted, decline, identified, read_connect};
+use super::handshake::{Admitted, Claim, decline, identified, read_connect};
 use super::{Conversation, State};
 use crate::session::{Ending, Session};
 
@@ -28,7 +28,7 @@ impl Conversation {
                 admitted.identity = Some(identity);
                 self.state = State::Admitted(admitted);
             }
-            Err(refused) => self.refuse_with(answer, &refused, now),
+            Err(refused) => self.refuse_with(answer, &refused, admitted.claim, now),
         }
     }
 
@@ -49,10 +49,7 @@ impl Conversation {
                 session.connected(link, present, id_is_assigned);
                 self.shared.metrics.connects_accepted.add(1);
                 tracing::debug!(peer = %self.origin.peer, client = %session.id(), "connected");
-                self.shared.node.events.tell(EventKind::Connected, || Event::Connected {
-                    client: session.id().clone(),
-                    peer: self.origin.peer,
-                });
+                self.tell_connected(&session);
                 State::Open(session)
             }
             // Nobody asked for it: it goes back unused.
@@ -60,22 +57,34 @@ impl Conversation {
         };
     }
 
+    fn tell_connected(&self, session: &Session) {
+        let (who, origin) = (session.identity(), &self.origin);
+        self.shared.node.events.tell(EventKind::Connected, || Event::Connected {
+            client: session.id().clone(),
+            peer: origin.peer,
+            listener: origin.listener.clone(),
+            user: who.user().map(Box::from),
+            roles: who.roles().to_vec(),
+            how: who.how(),
+        });
+    }
+
     /// Looks for CONNECT. Gives the bytes that were used.
     pub(super) fn look_for_connect(&mut self, input: &[u8], now: Now) -> usize {
-        let mut answer = Vec::new();
-        match read_connect(input, &mut self.origin, &self.shared, &mut answer) {
+        let (mut answer, mut claim) = (Vec::new(), Claim::default());
+        match read_connect(input, &mut self.origin, &self.shared, &mut answer, &mut claim) {
             Ok(None) => 0,
             Ok(Some((admitted, length))) => {
                 if let Some(over) = self.counted.is_over() {
                     let refused = decline(over.into(), &admitted.link, &mut answer);
-                    self.refuse_with(answer, &refused, now);
+                    self.refuse_with(answer, &refused, admitted.claim, now);
                     return input.len();
                 }
                 self.state = State::Admitted(admitted);
                 length
             }
             Err(refused) => {
-                self.refuse_with(answer, &refused, now);
+                self.refuse_with(answer, &refused, claim, now);
                 input.len()
             }
         }

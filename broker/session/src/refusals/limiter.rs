@@ -1,9 +1,10 @@
-//! How often refusals are told: a few of each client at once, then one a minute; of each client and access rule one an hour; and of each cause no
-//! more than one a second for long.
+//! How often something is told that clients can make happen: a few times of each client at once, then one a minute; of each client and access
+//! rule one an hour; and of each cause no more than one a second for long, unless other rates are given.
 //!
 //! The names of clients are the clients' choice, so only so many are remembered; where there are more, the limit of the cause is what
 //! counts.
 
+use std::hash::Hash;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -20,11 +21,6 @@ const RULE: Rate = Rate {
     burst: 1,
     every: Duration::from_secs(3600),
 };
-/// The same as [`CLIENT`] for all clients together.
-const ALL: Rate = Rate {
-    burst: 50,
-    every: Duration::from_secs(1),
-};
 /// Clients that are remembered, each for one cause.
 const CLIENTS_MAX: usize = 1024;
 /// How often a full table is searched for names whose time is over.
@@ -32,10 +28,21 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Records that were left out are told after so long without a later one.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
+/// How often something is told.
 #[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u32,
-    every: Duration,
+pub struct Rate {
+    /// So many at once.
+    pub burst: u32,
+    /// And one more after each of these.
+    pub every: Duration,
+}
+
+impl Rate {
+    /// Of refusals for one cause, for all clients together.
+    pub const REFUSALS: Rate = Rate {
+        burst: 50,
+        every: Duration::from_secs(1),
+    };
 }
 
 /// What may still be told: a bucket that fills with time.
@@ -69,11 +76,15 @@ impl Bucket {
     }
 }
 
-/// See the module's documentation. Times are those of a monotonic clock.
-#[derive(Debug, Default)]
-pub(super) struct Limiter {
-    causes: HashMap<Cause, Told>,
-    clients: HashMap<(Cause, Box<str>), Bucket>,
+/// See the module's documentation. Times are those of a monotonic clock. `C` is a cause, of which there are few.
+#[derive(Debug)]
+pub struct Limiter<C> {
+    /// Of each cause, for one client.
+    of_client: fn(C) -> Rate,
+    /// Of each cause, for all clients together.
+    all: Rate,
+    causes: HashMap<C, Told>,
+    clients: HashMap<(C, Box<str>), Bucket>,
     /// When names whose time is over were last looked for: with a name for each refusal, not each of them may cost a search.
     swept: Duration,
 }
@@ -85,16 +96,46 @@ struct Told {
     last: Duration,
 }
 
-impl Limiter {
+impl Default for Limiter<Cause> {
+    fn default() -> Self {
+        Limiter {
+            of_client: rate_of,
+            ..Limiter::of(Rate::REFUSALS)
+        }
+    }
+}
+
+impl<C: Copy + Eq + Hash> Limiter<C> {
+    /// Nothing was told yet, and of each cause `all` may be.
+    pub fn of(all: Rate) -> Self {
+        Limiter {
+            of_client: |_| CLIENT,
+            all,
+            causes: HashMap::new(),
+            clients: HashMap::new(),
+            swept: Duration::ZERO,
+        }
+    }
+
     /// Whether this one is told; if so, how many of its cause were left out before.
-    pub(super) fn admits(&mut self, cause: Cause, who: &str, now: Duration) -> Option<u64> {
+    pub fn admits(&mut self, cause: C, who: &str, now: Duration) -> Option<u64> {
         let of_client = self.client_admits(cause, who, now);
+        self.admits_one(cause, of_client, now)
+    }
+
+    /// The same, whoever it is about.
+    pub fn admits_any(&mut self, cause: C, now: Duration) -> Option<u64> {
+        self.admits_one(cause, true, now)
+    }
+
+    fn admits_one(&mut self, cause: C, of_client: bool, now: Duration) -> Option<u64> {
+        let all = self.all;
         let told = self.causes.entry(cause).or_insert_with(|| Told {
-            bucket: Bucket::full(ALL, now),
+            bucket: Bucket::full(all, now),
             left_out: 0,
             last: now,
         });
-        told.bucket.fill(ALL, now);
+        told.bucket.fill(all, now);
         if !of_client || !told.bucket.take() {
             told.left_out += 1;
             return None;
@@ -104,7 +145,7 @@ impl Limiter {
     }
 
     /// A cause of which records were left out, and for some time none was told.
-    pub(super) fn next_left_out(&mut self, now: Duration) -> Option<(Cause, u64)> {
+    pub fn next_left_out(&mut self, now: Duration) -> Option<(C, u64)> {
         let (cause, told) = self
             .causes
             .iter_mut()
@@ -113,7 +154,8 @@ impl Limiter {
         Some((*cause, std::mem::take(&mut told.left_out)))
     }
 
-    fn client_admits(&mut self, cause: Cause, who: &str, now: Duration) -> bool {
+    fn client_admits(&mut self, cause: C, who: &str, now: Duration) -> bool {
+        let rate_of = self.of_client;
         if let Some(bucket) = self.clients.get_mut(&(cause, Box::from(who))) {
             bucket.fill(rate_of(cause), now);
             return bucket.take();

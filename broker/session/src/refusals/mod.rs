@@ -6,6 +6,7 @@
 
 mod cause;
 mod limiter;
+mod stranger;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +16,14 @@ use inbox_types::{Counter, Event, EventKind, Events};
 use parking_lot::Mutex;
 
 pub use cause::Cause;
-use limiter::Limiter;
+pub use limiter::{Limiter, Rate};
+pub use stranger::Stranger;
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Refusals {
     counters: [Counter; Cause::COUNT],
-    limiter: Mutex<Limiter>,
+    limiter: Mutex<Limiter<Cause>>,
     events: Arc<Events>,
 }
 
@@ -64,6 +66,15 @@ impl Refusals {
         let what = (!what.is_empty()).then_some(what);
         let cause = Sentence { cause, why };
         tracing::info!(client = who, what, cause = cause.cause.name(), left_out, "{cause}");
+    }
+
+    /// A client was not let in: `note`, and an event of its own. It is told about by its address, because anybody can say any client ID.
+    pub fn turn_away(&self, cause: Cause, who: Stranger, what: &str, why: &dyn fmt::Display, now: Duration) {
+        // The port of a client says nothing.
+        let address = who.peer.ip();
+        self.events
+            .tell(EventKind::TurnedAway, || who.turned_away(cause, why.to_string().into()));
+        self.note(cause, &address, what, why, now);
     }
 
     /// Tells how many records were left out where no later record did. To be called now and then.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use access::Identity;
-use inbox_types::Now;
+use inbox_types::{Event, EventKind, Now};
 
 use super::link::TOKEN_METHOD;
 use super::{Ending, Session};
@@ -81,6 +81,13 @@ impl Session {
         let renewed = self.shared.access.renew(&self.identity, token);
         // It goes on at its pace: that is not begun anew by a client that shows one token after the other.
         self.proven(renewed.map_err(Closed::NotRenewed)?, now);
+        let who = &self.identity;
+        self.shared.node.events.tell(EventKind::Renewed, || Event::Renewed {
+            client: who.client_id().clone(),
+            user: who.user().map(Box::from),
+            roles: who.roles().to_vec(),
+            how: who.how(),
+        });
         encode::auth(&mut self.out, reason::SUCCESS, TOKEN_METHOD);
         Ok(())
     }

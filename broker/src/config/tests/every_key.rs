@@ -89,6 +89,7 @@ budget = "1GiB"
 [log]
 level = "warn,inboxd=debug"
 format = "json"
+audit_file = "/var/log/inboxd/audit.log"
 "#;
 
 /// Every key that a TOML text sets, with dots between levels, in its order of appearance.

@@ -141,7 +141,7 @@ async fn connections_and_refusals_are_events() {
 
     let bob = ClientId::new("bob").unwrap();
     let heard: Vec<_> = std::iter::from_fn(|| listener.try_next()).collect();
-    let Heard::Event(Event::Connected { client, peer: from }) = &heard[0] else {
+    let Heard::Event(Event::Connected { client, peer: from, .. }) = &heard[0] else {
         panic!("{heard:?}")
     };
     assert_eq!((client, *from), (&bob, peer()));
