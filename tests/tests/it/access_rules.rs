@@ -211,10 +211,10 @@ fn a_denial_is_logged_once_for_each_client_and_rule() {
 fn a_file_with_a_mistake_is_refused_at_the_start_and_by_check_config() {
     // Goal: 78, and the line; and `inboxd acl test` answers from the same file, with its exit code.
     let directory = tempfile::tempdir().unwrap();
-    let (config, acl) = (directory.path().join("inboxd.toml"), directory.path().join("acl.toml"));
+    let [config, acl, data] = ["inboxd.toml", "acl.toml", "data"].map(|name| directory.path().join(name));
     fs::write(
         &config,
-        format!("[mqtt]\nlisten = \"127.0.0.1:0\"\n[access]\nacl_file = {acl:?}\n"),
+        format!("data_dir = {data:?}\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[access]\nacl_file = {acl:?}\n"),
     )
     .unwrap();
     let config = config.to_str().unwrap();
