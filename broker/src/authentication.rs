@@ -71,22 +71,6 @@ pub fn check(config: &Config) -> Result<(), AuthenticationError> {
     Ok(())
 }
 
-/// What works and is not safe, each as a sentence that says what to do.
-pub fn weaknesses(config: &Config) -> Vec<String> {
-    let open = config
-        .auth
-        .password_file
-        .as_deref()
-        .filter(|path| Passwords::is_open_to_others(path).unwrap_or(false));
-    let open = open.map(|path| {
-        format!(
-            "every user of this machine can read or change the password file {}; make it the broker's alone (chmod 600)",
-            path.display()
-        )
-    });
-    open.into_iter().collect()
-}
-
 fn load_passwords(config: &Config) -> Result<Option<Arc<Passwords>>, AuthenticationError> {
     let auth = &config.auth;
     let Some(path) = &auth.password_file else {

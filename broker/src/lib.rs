@@ -13,6 +13,7 @@ mod descriptors;
 #[cfg(test)]
 mod documents;
 pub mod exit;
+pub mod hardening;
 pub mod inbox_command;
 mod listening;
 pub mod logging;

@@ -10,7 +10,7 @@ use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
-use inboxd::{acl_command, authentication, config_command, logging, passwd_command, serve, store_command};
+use inboxd::{acl_command, config_command, hardening, logging, passwd_command, serve, store_command};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -60,15 +60,18 @@ fn check_config(args: &CheckArgs) -> Outcome {
     let config = configured(args.serve.load())?;
     logging::check(&config.log).map_err(|error| (error.exit(), error.into()))?;
     let remarks = serve::check(&config).map_err(|error| (error.exit(), error.into()))?;
-    let mut weaknesses: Vec<String> = remarks.iter().map(ToString::to_string).collect();
-    weaknesses.extend(authentication::weaknesses(&config));
+    let weaknesses = hardening::weaknesses(&config, args.serve.config.as_deref(), remarks);
     if let Some(note) = note_on_variables() {
         logging::say(&note);
     }
+    weaknesses
+        .iter()
+        .for_each(|weakness| logging::say(&weakness.to_string()));
     if args.strict && !weaknesses.is_empty() {
-        return Err((Exit::BadConfiguration, anyhow::anyhow!(weaknesses.join("; "))));
+        let unsafe_yet =
+            anyhow::anyhow!("this configuration works and is not safe (docs/security.md, \"Hardening checklist\")");
+        return Err((Exit::BadConfiguration, unsafe_yet));
     }
-    weaknesses.iter().for_each(|weakness| logging::say(weakness));
     config_command::check(&config, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
 }
 

@@ -1,8 +1,9 @@
 //! Certificates for tests: authorities, and what they sign.
 #![allow(clippy::expect_used, reason = "for tests only")]
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use rcgen::{
@@ -105,9 +106,11 @@ impl Files {
         self.directory.path().join(name)
     }
 
-    /// Writes a certificate and its key; `prefix` begins their names.
+    /// Writes a certificate and its key, which is for its owner alone; `prefix` begins their names.
     pub fn write(&self, prefix: &str, signed: &Signed) {
         fs::write(self.path(&format!("{prefix}cert.pem")), &signed.certificate).expect("a file");
-        fs::write(self.path(&format!("{prefix}key.pem")), &signed.key).expect("a file");
+        let key = self.path(&format!("{prefix}key.pem"));
+        fs::write(&key, &signed.key).expect("a file");
+        fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("it is ours");
     }
 }

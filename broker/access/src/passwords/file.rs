@@ -111,11 +111,6 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, PasswordFileError> {
     })
 }
 
-/// The same of a file whose content does not matter now.
-pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
-    Ok(fs::metadata(path)?.mode() & OTHERS != 0)
-}
-
 fn parse(path: &Path, text: &str) -> Result<Users, PasswordFileError> {
     text::parse(text).map_err(|(line, why)| PasswordFileError::Line {
         path: path.to_owned(),

@@ -8,7 +8,6 @@ mod file;
 mod hash;
 mod text;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,14 +73,6 @@ impl Passwords {
         *self.users.write() = Arc::new(users);
         self.remembered.forget();
         Ok(())
-    }
-
-    /// Whether users of the system who have nothing to do with the file at `path` can read it, or change it.
-    ///
-    /// # Errors
-    /// The file cannot be looked at.
-    pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
-        file::is_open_to_others(path)
     }
 
     /// The roles of `user` in the file at `path`; `None` when it is not there.

@@ -36,6 +36,12 @@ fn text<'n>(name: &'n GeneralName<'_>) -> Option<&'n str> {
     }
 }
 
+/// Whether who signed a certificate is whom it is for.
+pub(super) fn is_self_signed(der: &[u8]) -> bool {
+    let read = X509Certificate::from_der(der);
+    read.is_ok_and(|(_, certificate)| certificate.issuer().as_raw() == certificate.subject().as_raw())
+}
+
 /// When a certificate is valid; `None` when it cannot be read.
 pub(super) fn validity(der: &[u8]) -> Option<Validity> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;

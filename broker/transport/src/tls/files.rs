@@ -122,6 +122,12 @@ impl fmt::Display for Remark {
 }
 
 impl TlsFiles {
+    /// Whether nobody but the broker itself says that the certificate is the broker's. One that cannot be read is not.
+    pub fn is_self_signed(&self) -> bool {
+        let chain = certificates(&self.certificate);
+        chain.is_ok_and(|chain| chain.first().is_some_and(|first| certificate::is_self_signed(first)))
+    }
+
     /// Reads and checks all of it. `alpn` is the name by which clients ask for what is spoken over TLS.
     ///
     /// # Errors
