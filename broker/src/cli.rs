@@ -47,6 +47,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the broker (what inboxd does when no command is given)
     Serve(ServeArgs),
+    /// Write a first configuration for trials: certificate, users, access rules, settings
+    Init(InitArgs),
     /// Check the configuration that `serve` would run with, and say "ok" or what is wrong
     CheckConfig(CheckArgs),
     /// Print the configuration that `serve` would run with, as TOML
@@ -82,6 +84,14 @@ pub struct ServeArgs {
     /// Write the log, on standard error, in this form [default: pretty]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+}
+
+/// `inboxd init`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct InitArgs {
+    /// The directory to write to; it is made if there is none
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// `inboxd check-config`.

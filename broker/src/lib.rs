@@ -15,6 +15,7 @@ mod documents;
 pub mod exit;
 pub mod hardening;
 pub mod inbox_command;
+pub mod init_command;
 mod listening;
 pub mod logging;
 mod observe;

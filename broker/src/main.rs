@@ -5,12 +5,14 @@ use std::{env, io};
 
 use clap::Parser;
 use inbox_bridge::open_existing_store;
-use inboxd::cli::{AclArgs, AclQuestion, CheckArgs, Cli, Command, InboxArgs, PasswdArgs, ServeArgs, StoreAction};
+use inboxd::cli::{
+    AclArgs, AclQuestion, CheckArgs, Cli, Command, InboxArgs, InitArgs, PasswdArgs, ServeArgs, StoreAction,
+};
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
-use inboxd::{acl_command, config_command, hardening, logging, passwd_command, serve, store_command};
+use inboxd::{acl_command, config_command, hardening, init_command, logging, passwd_command, serve, store_command};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     umask(Mode::RWXG | Mode::RWXO);
     let outcome = match Cli::parse().into_command() {
         Command::Serve(args) => run_broker(&args).map(done),
+        Command::Init(args) => init(&args).map(done),
         Command::CheckConfig(args) => check_config(&args).map(done),
         Command::PrintConfig(args) => print_config(&args).map(done),
         Command::Passwd(args) => edit_passwords(&args).map(done),
@@ -53,6 +56,10 @@ fn run_broker(args: &ServeArgs) -> Outcome {
         tracing::info!("{note}");
     }
     serve::serve(&config, Signals::take).map_err(|error| (error.exit(), error.into()))
+}
+
+fn init(args: &InitArgs) -> Outcome {
+    init_command::run(&args.dir, &mut io::stdout()).map_err(|error| (error.exit(), error.into()))
 }
 
 /// Looks at everything that the broker looks at before it serves.

@@ -18,6 +18,7 @@ mod command_line;
 mod conformance;
 mod engines;
 mod file_modes;
+mod first_configuration;
 mod logging;
 mod mqtt;
 mod operating;

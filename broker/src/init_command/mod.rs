@@ -1,0 +1,177 @@
+//! `inboxd init`: a first configuration, for trials.
+//!
+//! **Promise:** nothing that is there is changed. When it fails, what it wrote is removed; when the machine stops meanwhile, there is no
+//! `inboxd.toml`, which is written last and as a whole, so no half configuration starts.
+
+mod certificate;
+mod texts;
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use access::{EditError, edit_passwords};
+use rand::distr::{Alphanumeric, SampleString};
+use zeroize::Zeroizing;
+
+use crate::exit::Exit;
+use texts::Told;
+
+/// The users of a first configuration, each with its role, if it has one.
+const USERS: [(&str, Option<&str>); 2] = [("operator", Some("ops")), ("alice", None)];
+/// About 119 random bits.
+const PASSWORD_CHARS: usize = 20;
+
+const KEY: &str = "key.pem";
+const CERTIFICATE: &str = "certificate.pem";
+const PASSWORDS: &str = "users";
+const RULES: &str = "acl.toml";
+/// Not written: the broker makes them.
+const AUDIT: &str = "audit.log";
+const DATA: &str = "data";
+/// The last one.
+const CONFIG: &str = "inboxd.toml";
+/// Everything that is written, in this order.
+const FILES: [&str; 5] = [KEY, CERTIFICATE, PASSWORDS, RULES, CONFIG];
+
+/// Why there is no first configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// There is something already.
+    #[error("{} is there already, and nothing was written; name another directory, as in `inboxd init NEW`, or move it away", .0.display())]
+    Exists(PathBuf),
+    /// Paths in a configuration are text.
+    #[error("the path {} is not UTF-8, as paths in a configuration must be; name another directory", .0.display())]
+    NotText(PathBuf),
+    /// A file or the directory cannot be made.
+    #[error("cannot make {} ({why}); nothing is left of what was written", path.display())]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        why: io::Error,
+    },
+    /// The users were not written.
+    #[error(transparent)]
+    Passwords(#[from] EditError),
+    /// The certificate cannot be made.
+    #[error("a certificate for trials cannot be made ({0}); nothing is left of what was written")]
+    Certificate(#[from] rcgen::Error),
+    /// It was done, and the passwords cannot be told.
+    #[error(
+        "it was done, and standard output cannot be written to ({0}): give the users new passwords with `inboxd passwd`"
+    )]
+    Unsaid(#[source] io::Error),
+}
+
+impl InitError {
+    /// How the process ends after this.
+    pub fn exit(&self) -> Exit {
+        match self {
+            InitError::Unwritable { .. } | InitError::Passwords(EditError::Unwritable { .. }) => Exit::NotPermitted,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// Writes a first configuration into `dir`, which is made if there is none, and says on `out` what to do with it.
+///
+/// # Errors
+/// See [`InitError`].
+pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), InitError> {
+    let made = std::path::absolute(dir).map_err(unwritable(dir))?;
+    let text = made.to_str().ok_or_else(|| InitError::NotText(made.clone()))?;
+    if let Some(there) = FILES
+        .map(|name| made.join(name))
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_ok())
+    {
+        return Err(InitError::Exists(there));
+    }
+    let mut builder = DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(&made)
+        .map_err(unwritable(&made))?;
+    let passwords = USERS.map(|_| Zeroizing::new(Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARS)));
+    let mut written = Written {
+        dir: &made,
+        is_complete: false,
+    };
+    written.write_all(text, &passwords)?;
+    written.is_complete = true;
+    let told = Told {
+        dir: text,
+        operator: passwords.first().map_or("", |password| password),
+        alice: passwords.last().map_or("", |password| password),
+    };
+    write!(out, "{told}")
+        .and_then(|()| out.flush())
+        .map_err(InitError::Unsaid)
+}
+
+/// What was written. It is removed again unless it is complete: none of it was there before.
+struct Written<'d> {
+    dir: &'d Path,
+    is_complete: bool,
+}
+
+impl Written<'_> {
+    fn write_all(&self, dir: &str, passwords: &[Zeroizing<String>; USERS.len()]) -> Result<(), InitError> {
+        let trial = certificate::for_trials()?;
+        self.write(KEY, &trial.key)?;
+        self.write(CERTIFICATE, &trial.certificate)?;
+        for ((user, role), password) in USERS.iter().zip(passwords) {
+            let roles: Vec<Box<str>> = role.iter().map(|role| Box::from(*role)).collect();
+            edit_passwords(&self.dir.join(PASSWORDS), user, Some(password.as_bytes()), &roles)?;
+        }
+        self.write(RULES, texts::RULES)?;
+        // As a whole or not at all: a part of it could be a configuration that lets strangers in.
+        let fresh = format!("{CONFIG}.new");
+        self.write(&fresh, &texts::configuration(dir))?;
+        let path = self.dir.join(CONFIG);
+        fs::rename(self.dir.join(fresh), &path).map_err(unwritable(&path))?;
+        let synced = File::open(self.dir).and_then(|dir| dir.sync_all());
+        synced.map_err(unwritable(self.dir))
+    }
+
+    /// Writes a new file, for its owner alone.
+    fn write(&self, name: &str, text: &str) -> Result<(), InitError> {
+        let path = self.dir.join(name);
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(|why| match why.kind() {
+            ErrorKind::AlreadyExists => InitError::Exists(path),
+            _ => InitError::Unwritable { path, why },
+        })
+    }
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        if self.is_complete {
+            return;
+        }
+        let fresh = format!("{CONFIG}.new");
+        for name in FILES.iter().rev().copied().chain([fresh.as_str()]) {
+            // Those that were not written are not there.
+            let _gone = fs::remove_file(self.dir.join(name));
+        }
+    }
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> InitError {
+    move |why| {
+        let path = path.to_owned();
+        InitError::Unwritable { path, why }
+    }
+}
+
+#[cfg(test)]
+mod tests;
