@@ -14,6 +14,7 @@
 mod broker;
 pub mod crash;
 pub mod fuzz;
+mod http_service;
 mod parse;
 pub mod power;
 mod raw_client;
@@ -23,6 +24,7 @@ pub mod tools;
 use std::time::Duration;
 
 pub use broker::{Broker, BrokerOptions, Exit, inboxd_command, run_inboxd};
+pub use http_service::{Answer, Asked, HttpService};
 pub(crate) use inbox_test_support::packets as build;
 pub use inbox_test_support::packets::{
     Connect, Props, PublishPacket, Version, Will, ack, disconnect, packet, ping, property, pubrel, remaining_length,

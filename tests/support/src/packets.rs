@@ -184,7 +184,7 @@ pub struct Connect {
     /// The will.
     pub will: Option<Will>,
     /// User name and password.
-    pub login: Option<(String, String)>,
+    pub login: Option<(String, Vec<u8>)>,
 }
 
 impl Connect {
@@ -222,8 +222,8 @@ impl Connect {
     }
 
     /// Adds a user name and a password.
-    pub fn login(mut self, user: &str, password: &str) -> Self {
-        self.login = Some((user.into(), password.into()));
+    pub fn login(mut self, user: &str, password: impl AsRef<[u8]>) -> Self {
+        self.login = Some((user.into(), password.as_ref().into()));
         self
     }
 

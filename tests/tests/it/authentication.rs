@@ -1,5 +1,8 @@
 //! Who clients are, from outside: the password file, its command, and what is answered (docs/security.md).
 
+mod call_out;
+mod key_url;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -283,14 +286,14 @@ fn a_connection_ends_when_its_token_does() {
     let broker = broker_with_tokens(directory.path());
     let mut bob = RawClient::connect(
         &broker,
-        &Connect::new(Version::V5, "bob").login("any", &token(SECRET, "bob", 60)),
+        &Connect::new(Version::V5, "bob").login("any", token(SECRET, "bob", 60)),
     )
     .0;
     assert_eq!(bob.subscribe("last/words", 0).codes, [0]);
     for (version, _) in VERSIONS {
         let will = Will::new("last/words", "gone");
         let connect = Connect::new(version, "alice")
-            .login("any", &token(SECRET, "alice", 2))
+            .login("any", token(SECRET, "alice", 2))
             .will(will);
         let mut alice = RawClient::connect(&broker, &connect).0;
         match (version, alice.next_or_close()) {
