@@ -1,7 +1,7 @@
 //! Third-party clients as processes. A tool that is missing fails the test with a sentence that names it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -51,17 +51,39 @@ pub fn paho(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
 
 /// Runs a script with Node and MQTT.js, the broker's port as its first argument.
 pub fn mqttjs(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
-    let modules =
-        std::env::var_os("INBOX_TEST_MQTTJS").map_or_else(|| target().join("mqttjs/node_modules"), PathBuf::from);
-    let shown = modules.display();
-    assert!(
-        modules.join("mqtt").is_dir(),
-        "{shown}/mqtt is missing: run `cargo xtask tools`, which installs MQTT.js there"
-    );
     let mut node = Command::new("node");
-    node.env("NODE_PATH", modules).args(["-e", script]);
+    node.env("NODE_PATH", mqttjs_modules()).args(["-e", script]);
     node.arg(broker.port().to_string()).args(args);
     lines("the MQTT.js script", run_with_deadline(&mut node))
+}
+
+/// MQTT.js as one file for browsers.
+pub fn mqttjs_for_browsers() -> Vec<u8> {
+    std::fs::read(mqttjs_modules().join("mqtt/dist/mqtt.min.js")).unwrap()
+}
+
+/// Opens a page in Chromium, and waits until it is loaded; answers the page as HTML, as it is then, and leaves a picture of it.
+/// A certificate that no authority signed is good enough, if its key has this hash (SHA-256 of the key in DER, in Base64).
+pub fn chromium(url: &str, trusted: &str, picture: &Path) -> String {
+    assert!(
+        is_in_path("chromium"),
+        "chromium is missing: install the Debian package chromium, or run `cargo xtask tools`"
+    );
+    let profile = tempfile::tempdir().unwrap();
+    let mut command = Command::new("chromium");
+    // In containers there are neither users for its sandbox nor much shared memory; the page is our own.
+    command.args(["--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]);
+    command.args([
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]);
+    command.arg(format!("--user-data-dir={}", profile.path().display()));
+    command.arg(format!("--ignore-certificate-errors-spki-list={trusted}"));
+    command.args(["--window-size=800,480", "--dump-dom"]);
+    command.arg(format!("--screenshot={}", picture.display())).arg(url);
+    let output = succeeded("chromium", run_with_deadline(&mut command));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn succeeded(tool: &str, output: Output) -> Output {
@@ -128,15 +150,30 @@ impl Drop for LiveTool {
 }
 
 fn mosquitto(name: &str, broker: &Broker) -> Command {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
     assert!(
-        found,
+        is_in_path(name),
         "{name} is missing: install the Debian package mosquitto-clients, or run `cargo xtask tools`"
     );
     let mut command = Command::new(name);
     command.args(["-h", "127.0.0.1", "-p"]).arg(broker.port().to_string());
     command
+}
+
+fn is_in_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
+}
+
+/// Where MQTT.js is: `INBOX_TEST_MQTTJS`, or target/mqttjs/node_modules.
+fn mqttjs_modules() -> PathBuf {
+    let modules =
+        std::env::var_os("INBOX_TEST_MQTTJS").map_or_else(|| target().join("mqttjs/node_modules"), PathBuf::from);
+    let shown = modules.display();
+    assert!(
+        modules.join("mqtt").is_dir(),
+        "{shown}/mqtt is missing: run `cargo xtask tools`, which installs MQTT.js there"
+    );
+    modules
 }
 
 /// Python of the virtual environment that `cargo xtask tools` makes: `INBOX_TEST_PYTHON`, or target/python.

@@ -11,7 +11,7 @@ use crate::Workspace;
 use crate::steps::run;
 
 /// A program and the Debian package that holds it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
     ("python3", "python3"),
@@ -19,6 +19,8 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("valgrind", "valgrind"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    // 124 MB to fetch with what it needs: a real browser is the only one that behaves like one.
+    ("chromium", "chromium"),
 ];
 
 /// One of cargo's tools.

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PublicKeyData,
+    SanType, date_time_ymd,
 };
 use tempfile::TempDir;
 
@@ -25,6 +26,8 @@ pub struct Signed {
     pub certificate: String,
     /// The key.
     pub key: String,
+    /// Its public part, as a browser pins it: SubjectPublicKeyInfo in DER.
+    pub public_key: Vec<u8>,
 }
 
 impl Authority {
@@ -78,6 +81,7 @@ impl Authority {
         Signed {
             certificate,
             key: key.serialize_pem(),
+            public_key: key.subject_public_key_info(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What carries MQTT: TLS, WebSocket and the PROXY protocol, with stock clients and byte by byte.
 
+mod browser;
 mod identity;
 mod proxy;
 mod tls;
