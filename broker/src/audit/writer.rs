@@ -74,6 +74,8 @@ impl Writer {
                 heard = self.refusals.next() => self.write(heard),
                 _ = &mut finished => return self.write_rest(),
             }
+            // A storm of logins must not keep the connections on this thread from theirs.
+            tokio::task::consume_budget().await;
         }
     }
 
