@@ -6,6 +6,7 @@
 
 mod commit;
 mod door;
+mod keeping;
 mod memory;
 mod notify;
 mod reading;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use commit::{PendingCommit, Round};
+pub use keeping::kept_senders;
 pub use reading::ReadRequest;
 use table::{Shard, ShardHasher};
 
@@ -63,6 +65,8 @@ pub struct Hub {
     disk_is_scarce: AtomicBool,
     /// Taken with an inbox locked, and for a moment.
     notices: Mutex<Notices>,
+    /// Taken for a moment, and with no inbox locked.
+    kept: Mutex<keeping::Kept>,
     poison: Poison,
     store_is_troubled: AtomicBool,
     /// The shard that the next batch begins with.
@@ -102,6 +106,7 @@ impl Hub {
             disk_is_full: AtomicBool::new(false),
             disk_is_scarce: AtomicBool::new(false),
             notices: Mutex::default(),
+            kept: Mutex::default(),
             poison: Poison::default(),
             store_is_troubled: AtomicBool::new(false),
             gather_from: AtomicUsize::new(0),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use access::{Rules, RulesError};
+use bytes::Bytes;
+use inbox_bridge::ClientId;
 use mqtt_session::{Order, SessionTable, Shared};
 
 use crate::config::Config;
@@ -16,6 +18,16 @@ pub fn load(config: &Config) -> Result<Rules, RulesError> {
     match &config.access.acl_file {
         Some(path) => Rules::load(path, &config.inbox.prefix),
         None => Ok(Rules::without_file(config.auth.knows_users())),
+    }
+}
+
+/// Brings back what clients said in earlier runs of whom they take messages from.
+pub(crate) fn restore(shared: &Shared, kept: Vec<(ClientId, Bytes)>) {
+    for (owner, said) in kept {
+        let recipients = shared.access.recipients();
+        if let Err(error) = recipients.restore(owner.clone(), &said, &shared.node.budgets.all) {
+            tracing::error!(client = %owner, "{error}");
+        }
     }
 }
 

@@ -260,6 +260,7 @@ async fn run(
         quotas: Quotas::new(config.quotas.clone()),
         retains: config.router.retains(),
     });
+    access_rules::restore(&shared, bridge.kept_senders().map_err(StartError::Store)?);
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
     access_rules::reload_with(&mut reloading, config, &shared, &table);

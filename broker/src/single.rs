@@ -13,9 +13,11 @@ use std::time::Duration;
 use access::{Access, Anonymous, Credentials, Denied, Identity};
 use inbox_bridge::{
     Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
+    kept_senders,
 };
 use tokio::sync::oneshot;
 
+use crate::access_rules;
 use intake::InboxNames;
 use mqtt_session::{
     Conversation, Ending, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
@@ -92,6 +94,7 @@ impl Single {
             retains: true,
             metrics: Metrics::telling(&hub.node().events),
         });
+        access_rules::restore(&shared, kept_senders(store)?);
         Ok(Single {
             hub,
             shared,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Hub, Shard};
-use crate::mailbox::Gathered;
+use crate::mailbox::{Gathered, Origin};
 use inbox_store::{Batch, Failure, PageLimit, Store, StoreError};
 use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Refusal, Seq, Sizes, TimeMark};
 
@@ -43,6 +43,8 @@ struct Gathering {
     /// Per shard: the inboxes that have something in the batch.
     touched: Vec<(usize, Vec<ClientId>)>,
     next: Option<Duration>,
+    /// Who waits for what clients have the store keep.
+    kept: Vec<Origin>,
     /// The age that goes with it.
     mark: Option<TimeMark>,
     /// The first shard with an inbox that is due and found the batch full.
@@ -93,6 +95,11 @@ impl Hub {
             if let Some(at) = gathering.no_room_at {
                 self.gather_from.store(at, Relaxed);
             }
+            let (kept, is_more) = self.gather_kept(&mut gathering.batch);
+            gathering.kept = kept;
+            if is_more {
+                gathering.next_by(now.mono);
+            }
             gathering.batch.reserve = self.seqs.renewal(now.wall);
             // With everything that is left, so that an orderly shutdown forgets no time.
             let marks = gathering.batch.reserve.is_some() || self.age.is_due(now) || (all && gathering.size() > 0);
@@ -110,6 +117,7 @@ impl Hub {
             Ok(()) => {}
             Err(error) => {
                 self.fail(&error);
+                self.refuse_kept(gathering.kept);
                 return Err(error);
             }
         }
@@ -263,6 +271,7 @@ impl Hub {
         if let Some(mark) = gathering.mark {
             self.age.saved(mark);
         }
+        Hub::settle_kept(mem::take(&mut gathering.kept));
         let now = self.clock.now();
         let mut left = Vec::new();
         for (at, inboxes) in mem::take(&mut gathering.touched) {
@@ -296,6 +305,7 @@ impl Hub {
         if !self.poison.set(why) {
             return;
         }
+        self.refuse_kept(Vec::new());
         for shard in &self.shards {
             for mailbox in shard.lock().values_mut() {
                 mailbox.fail(&self.counters);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use inbox_types::{Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, RefusedPublishes, Seq, Ticket};
 
 use super::Hub;
@@ -59,6 +60,10 @@ impl Inboxes for Hub {
 
     fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes) {
         Hub::forget_notice(self, sender, refused);
+    }
+
+    fn keep_senders(&self, owner: &ClientId, said: Option<Bytes>, port: &Arc<dyn Port>, ticket: Ticket) {
+        Hub::keep_senders(self, owner, said, port, ticket);
     }
 
     fn age(&self, now: Now) -> Age {

@@ -52,7 +52,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    fn settle(self, outcome: Outcome) {
+    pub(crate) fn settle(self, outcome: Outcome) {
         self.port.settle(self.ticket, outcome);
     }
 }

@@ -32,6 +32,9 @@ impl Table {
     /// What the clocks said when the age of the store was noted (contract rule 5).
     pub const CLOCKS: Table = Table(7);
 
+    /// Whom a client takes messages from, as it said itself.
+    pub const SENDERS: Table = Table(8);
+
     /// The table that a store on disk calls so; a newer build may know what it is for. There is no table 0.
     pub fn from_id(id: u8) -> Option<Self> {
         (id != 0).then_some(Table(id))

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::age::Age;
 use crate::budget::Budgets;
 use crate::client_id::ClientId;
@@ -44,6 +46,10 @@ pub trait Inboxes: Send + Sync {
     fn notify(&self, sender: &ClientId, refused: &RefusedPublishes, port: &Arc<dyn Port>, ticket: Ticket);
     /// A notice was refused in its turn: later ones are not joined to it.
     fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes);
+
+    /// Keeps what the client of `owner` says of who may write to it, until it says something else; `None`: nothing any more. `port` is told
+    /// under `ticket` when that is durable.
+    fn keep_senders(&self, owner: &ClientId, said: Option<Bytes>, port: &Arc<dyn Port>, ticket: Ticket);
 
     /// How old their store is at `now`: the measure of how long messages wait (contract rule 5).
     fn age(&self, now: Now) -> Age;

@@ -9,6 +9,7 @@ use crate::acl::{Grounds, Rules};
 use crate::authenticator::{Authenticating, Authenticator, Credentials};
 use crate::denied::Denied;
 use crate::identity::Identity;
+use crate::recipients::Recipients;
 
 /// What a topic or a topic filter names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub enum Action<'t> {
 pub struct Access {
     authenticator: Arc<dyn Authenticator>,
     rules: ArcSwap<Rules>,
+    recipients: Recipients,
 }
 
 impl fmt::Debug for Access {
@@ -57,12 +59,18 @@ impl Access {
         Access {
             authenticator,
             rules: ArcSwap::from_pointee(rules),
+            recipients: Recipients::default(),
         }
     }
 
     /// From now on clients may do what these rules say. Whether they may go on with what they have is for their sessions to look at again.
     pub fn enforce(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// Whom each client takes messages from, as it says itself.
+    pub fn recipients(&self) -> &Recipients {
+        &self.recipients
     }
 
     /// Who the client with these credentials is; [`Access::decide`] has still to be asked whether it may connect.
@@ -93,7 +101,14 @@ impl Access {
     /// It may not.
     #[inline]
     pub fn decide(&self, who: &Identity, action: Action<'_>) -> Result<(), Denied> {
-        self.rules.load().judge(who, action).map(drop)
+        let rules = self.rules.load();
+        rules.judge(who, action)?;
+        match action {
+            Action::Publish(Target::Inbox(owner)) if !self.recipients.are_none() && !rules.passes_lists(who) => {
+                self.recipients.judge(who, owner)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -58,6 +58,9 @@ pub enum Denied {
     /// What the broker tells of itself is for its operators.
     #[error("$SYS is read by clients with the role \"ops\", unless the access rules say otherwise (access.acl_file)")]
     NotOps,
+    /// The owner of the inbox does not take messages from it.
+    #[error("the owner of this inbox takes no messages from this client")]
+    Unwanted,
     /// Nobody but the broker publishes there (MQTT-4.7.2-1).
     #[error("topics that begin with $ belong to the broker (MQTT-4.7.2-1)")]
     Reserved,

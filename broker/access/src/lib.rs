@@ -20,6 +20,7 @@ mod identity;
 mod origin;
 mod passwords;
 mod quota;
+mod recipients;
 mod remembered;
 mod tokens;
 
@@ -38,5 +39,6 @@ pub use passwords::{
     WrongHash, edit_passwords,
 };
 pub use quota::{Held, OverQuota, Pace, QuotaLimits, Quotas, RoleQuota};
+pub use recipients::{ListKind, ListRefused, Recipients, Unreadable};
 pub use remembered::NoRandomness;
 pub use tokens::{KeysError, TokenFault, TokenKeyFiles, TokenRules, Tokens, WrongKey};

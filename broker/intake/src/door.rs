@@ -13,7 +13,9 @@ use crate::address::{Destination, InboxNames};
 
 /// The user properties of a message from an inbox that the broker sets itself (contract rule 7).
 const ID: &str = "id";
-const OWN_NAMES: [&str; 4] = [ID, "seq", "from", "at"];
+/// The user of the sender, where that is not its client ID.
+const USER: &str = "user";
+const OWN_NAMES: [&str; 5] = [ID, "seq", "from", USER, "at"];
 
 /// What somebody wants published, but for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +104,7 @@ impl Intake<'_> {
 
     #[inline]
     fn mail(&self, who: &Identity, said: Publication) -> Message {
-        let (id, properties) = as_mail(said.properties);
+        let (id, properties) = as_mail(said.properties, other_user(who));
         Message {
             from: who.client_id().clone(),
             id,
@@ -127,10 +129,17 @@ impl Intake<'_> {
     }
 }
 
-/// The sender's `id`, and its other properties without those names that the broker sets itself (contract rule 7).
-fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>, Option<Box<Properties>>) {
-    let Some(mut properties) = properties else {
-        return (None, None);
+/// The user, where the client ID does not say it (contract rule 7).
+fn other_user(who: &Identity) -> Option<&str> {
+    who.user().filter(|user| *user != who.client_id().as_str())
+}
+
+/// The sender's `id`, and its other properties without those names that the broker sets itself, and with its user (contract rule 7).
+fn as_mail(properties: Option<Box<Properties>>, user: Option<&str>) -> (Option<Box<str>>, Option<Box<Properties>>) {
+    let mut properties = match (properties, user) {
+        (Some(properties), _) => properties,
+        (None, Some(_)) => Box::default(),
+        (None, None) => return (None, None),
     };
     let id = properties
         .user
@@ -140,6 +149,9 @@ fn as_mail(properties: Option<Box<Properties>>) -> (Option<Box<str>>, Option<Box
     properties
         .user
         .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_types::fault!(ForgedFrom));
+    if let Some(user) = user {
+        properties.user.insert(0, (USER.into(), user.into()));
+    }
     (id, Some(properties).filter(|rest| !rest.is_empty()))
 }
 
@@ -195,6 +207,7 @@ mod tests {
             ("from", "the-president"),
             ("id", "w1"),
             ("colour", "red"),
+            ("user", "root"),
             ("seq", "1"),
             ("at", "0"),
             ("id", "w2"),
@@ -212,6 +225,33 @@ mod tests {
             };
             assert_eq!((&message.id, &message.properties), (&None, &None));
         }
+    }
+
+    #[test]
+    fn rule_07_the_user_is_told_where_it_is_not_the_client_id() {
+        // Goal: contract rule 7: `user` is what the authenticator said, for clients whose ID differs, also beside other properties.
+        let of = |id: &str| {
+            let account = access::Account {
+                user: "alice".into(),
+                ..access::Account::default()
+            };
+            Identity::of(ClientId::new(id).unwrap(), Arc::new(account))
+        };
+        let user = |id: &str, said: &[(&str, &str)]| {
+            let Ok(Taken::Inbox(_, message)) = take(&of(id), "bob", said) else {
+                panic!("it goes to an inbox");
+            };
+            message.properties.as_ref().map(|properties| properties.user.clone())
+        };
+        let alice = (Box::from("user"), Box::from("alice"));
+        assert_eq!(user("alice~phone", &[]), Some(vec![alice.clone()]));
+        let red = (Box::from("colour"), Box::from("red"));
+        assert_eq!(
+            user("alice~phone", &[("user", "bob"), ("colour", "red")]),
+            Some(vec![alice, red.clone()])
+        );
+        assert_eq!(user("alice", &[("user", "bob"), ("colour", "red")]), Some(vec![red]));
+        assert_eq!(user("alice", &[]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Why a publish is refused.
 
-use access::Denied;
+use access::{Denied, ListRefused};
 use inbox_types::Refusal;
 use mqtt_codec::reason;
 use pubsub::PublishError;
@@ -27,6 +27,9 @@ pub enum NotPublished {
     /// The inbox does not take it: mostly this passes.
     #[error(transparent)]
     Inbox(#[from] Refusal),
+    /// It is a request that asks for too much, or is none: its sender must act.
+    #[error(transparent)]
+    Request(#[from] ListRefused),
     /// The router does not: the operator must act.
     #[error(transparent)]
     Router(#[from] PublishError),
@@ -45,6 +48,9 @@ impl NotPublished {
                 Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled,
             )
             | NotPublished::Router(PublishError::RetainedFull) => reason::QUOTA_EXCEEDED,
+            NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender) => reason::PAYLOAD_FORMAT_INVALID,
+            NotPublished::Request(ListRefused::NoInbox) => reason::TOPIC_NAME_INVALID,
+            NotPublished::Request(_) => reason::QUOTA_EXCEEDED,
             NotPublished::Inbox(Refusal::StoreFailed) | NotPublished::Router(PublishError::Stopped) => {
                 reason::IMPLEMENTATION_SPECIFIC_ERROR
             }

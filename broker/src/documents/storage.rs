@@ -66,6 +66,7 @@ fn the_page_lists_the_tables_that_have_a_purpose() {
         Table::SESSIONS,
         Table::RETAINED,
         Table::CLOCKS,
+        Table::SENDERS,
     ];
     assert_eq!(listed, known.map(|table| table.id().to_string()));
     assert!(tables.contains(&format!(

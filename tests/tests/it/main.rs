@@ -23,6 +23,7 @@ mod logging;
 mod mqtt;
 mod operating;
 mod quotas;
+mod recipients;
 mod refusals;
 mod restart;
 mod rule_01_inbox_topics;

@@ -1,6 +1,7 @@
 //! Tests of all inboxes together: single steps of the hub, and whole random lives against a plain model.
 
 mod events;
+mod keeping;
 pub(crate) mod kit;
 mod life;
 mod model;

@@ -135,6 +135,8 @@ causes! {
     PublishDenied = "publish_not_authorized", PUBLISH, "";
     /// Nobody may publish there.
     TopicInvalid = "publish_topic", PUBLISH, "publish to another topic";
+    /// A request to the broker is none, or asks for too much.
+    RequestRefused = "publish_request", PUBLISH, "";
     /// An inbox is full.
     InboxFull = "publish_full", PUBLISH,
         "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max";
@@ -220,6 +222,7 @@ impl Cause {
         match why {
             NotPublished::TooLarge { .. } => Cause::PayloadTooLarge,
             NotPublished::RetainOff => Cause::RetainOff,
+            NotPublished::Request(_) => Cause::RequestRefused,
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
             NotPublished::Shut(Shut::Denied(_)) => Cause::PublishDenied,
             NotPublished::Inbox(refusal) | NotPublished::Shut(Shut::Full(refusal)) => Cause::of_refusal(*refusal),

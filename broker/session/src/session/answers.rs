@@ -86,7 +86,9 @@ impl Session {
         self.outbox.take_outcomes(&mut outcomes);
         for (ticket, outcome) in &outcomes {
             if !self.settle_notice(*ticket, outcome) {
-                self.answer(*ticket, &Answer::from(outcome));
+                let answer = Answer::from(outcome);
+                self.answer(*ticket, &answer);
+                self.reply_to(*ticket, &answer);
             }
         }
         self.send_notices();

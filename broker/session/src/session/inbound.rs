@@ -9,7 +9,7 @@ use inbox_types::{ClientId, Message, Now, Port, Qos, Refusal, Ticket};
 use super::incoming::Answer;
 use super::link::own_properties;
 use super::subject::Subject;
-use super::{Ending, RouterCall, Session};
+use super::{Ending, RouterCall, Session, request};
 use crate::closed::Closed;
 use crate::refusals::Cause;
 use intake::Destination;
@@ -51,6 +51,9 @@ impl Session {
         let kind = if exactly_once { AckKind::PubRec } else { AckKind::PubAck };
         let (destination, topic) = self.topic(publish)?;
         let ticket = self.incoming.begin(packet_id, kind);
+        if let Some(list) = request::list_of(&destination, &topic) {
+            return self.edit_list(list, publish, &topic, Some(ticket), now);
+        }
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
                 self.incoming
@@ -104,6 +107,9 @@ impl Session {
 
     fn publish_qos0(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         let (destination, topic) = self.topic(publish)?;
+        if let Some(list) = request::list_of(&destination, &topic) {
+            return self.edit_list(list, publish, &topic, None, now);
+        }
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
                 self.hand_in(now);

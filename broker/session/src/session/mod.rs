@@ -38,6 +38,7 @@ mod outbox;
 mod oversized;
 mod proof;
 mod receiving;
+mod request;
 mod review;
 mod shared;
 mod subject;
@@ -59,7 +60,7 @@ pub use link::{Link, Will};
 pub use order::Order;
 pub use outbox::Outbox;
 pub use shared::Shared;
-pub use subscribe::{SubscribeCall, Wanted};
+pub use subscribe::{RouterCall, SubscribeCall, Wanted};
 
 use crate::closed::Closed;
 use bounce::Bounces;
@@ -68,7 +69,8 @@ use incoming::Incoming;
 use mqtt_codec::encode;
 use oversized::Oversized;
 use proof::Proof;
-use pubsub::{OrdinaryMessage, Orphan, SessionKey};
+use pubsub::SessionKey;
+use request::Reply;
 use subscribe::InboxSubscription;
 use subscriptions::Subscriptions;
 
@@ -106,16 +108,6 @@ impl<C: Into<Closed>> From<C> for Ending {
     fn from(closed: C) -> Self {
         Ending::Closed(closed.into())
     }
-}
-
-/// What the session asks of the router. Its task carries these out in order, before anything else.
-pub enum RouterCall {
-    /// Publish; the result goes to [`Session::routed`], unless nobody waits for it (QoS 0).
-    Publish(OrdinaryMessage, Option<Ticket>),
-    /// Subscribe; then call [`Session::subscribed`].
-    Subscribe(Box<SubscribeCall>),
-    /// Unsubscribe; then give what waited for a shared subscription to other members.
-    Unsubscribe(u32, Vec<Orphan>),
 }
 
 /// See the module's documentation.
@@ -156,6 +148,8 @@ pub struct Session {
     /// Mail that the client acknowledged, for the inbox to be told at once.
     acknowledged: Vec<Seq>,
     outcomes: Vec<(Ticket, Outcome)>,
+    /// Requests that are to be answered when they have their outcome.
+    replies: Vec<(Ticket, Reply)>,
     /// Publishes of the packets that are being received, for one inbox. [`Session::receive`] leaves none behind.
     to_hand_in: Vec<(Arc<Message>, Ticket)>,
     for_inbox: Option<ClientId>,
@@ -193,6 +187,7 @@ impl Session {
             bytes_written: 0,
             acknowledged: Vec::new(),
             outcomes: Vec::new(),
+            replies: Vec::new(),
             to_hand_in: Vec::new(),
             for_inbox: None,
             last_inbox: None,
@@ -269,6 +264,7 @@ impl Session {
     pub fn disconnected(&mut self) {
         self.leave();
         self.incoming.disconnected();
+        self.replies = Vec::new();
         self.oversized = None;
         self.out = Vec::new();
         self.settle_when_written = VecDeque::new();

@@ -2,15 +2,15 @@
 
 use access::{Action, Target};
 use hashbrown::HashMap;
-use inbox_types::{AttachmentId, Port, Qos, Seq};
+use inbox_types::{AttachmentId, Port, Qos, Seq, Ticket};
 
 use super::not_granted::{NotGranted, quoted};
 use super::subscriptions::Subscription;
-use super::{Ending, RouterCall, Session};
+use super::{Ending, Session};
 use crate::closed::Closed;
 use mqtt_codec::TopicFilter;
 use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
-use pubsub::SubscribeError;
+use pubsub::{OrdinaryMessage, Orphan, SubscribeError};
 
 /// A session reads its inbox.
 #[derive(Debug)]
@@ -20,6 +20,16 @@ pub(super) struct InboxSubscription {
     pub(super) subscription_id: Option<u32>,
     /// There while the client is connected.
     pub(super) attachment: Option<AttachmentId>,
+}
+
+/// What the session asks of the router. Its task carries these out in order, before anything else.
+pub enum RouterCall {
+    /// Publish; the result goes to [`Session::routed`], unless nobody waits for it (QoS 0).
+    Publish(OrdinaryMessage, Option<Ticket>),
+    /// Subscribe; then call [`Session::subscribed`].
+    Subscribe(Box<SubscribeCall>),
+    /// Unsubscribe; then give what waited for a shared subscription to other members.
+    Unsubscribe(u32, Vec<Orphan>),
 }
 
 /// A SUBSCRIBE that awaits the router. Its task makes the subscriptions, notes errors in `codes`, and hands it back.

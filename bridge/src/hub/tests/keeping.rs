@@ -1,0 +1,76 @@
+//! What clients have the store keep beside messages.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::kit::{TestClock, TestObserver, TestPort, id};
+use crate::hub::{Hub, kept_senders};
+use inbox_store::{Failure, MemoryStore, StoreError};
+use inbox_types::{Limits, Outcome, Port, Refusal, Ticket};
+
+fn open(store: &MemoryStore) -> (Arc<Hub>, Arc<TestPort>) {
+    let observer = Arc::new(TestObserver::default());
+    let opened = Hub::open(store, Limits::default(), Arc::new(TestClock::default()), observer);
+    (Arc::new(opened.unwrap().0), Arc::default())
+}
+
+#[test]
+fn rule_02_whoever_is_told_yes_finds_its_lists_after_any_crash() {
+    // Goal: nobody is told before the batch is durable; then what is kept is the last that was said, or nothing where that was said last, also when
+    // more was said at a time than a batch takes.
+    let store = MemoryStore::new();
+    let (hub, settled) = open(&store);
+    let port: Arc<dyn Port> = settled.clone();
+    let keep = |owner: &str, said: &str, ticket| {
+        let said = (!said.is_empty()).then(|| Bytes::copy_from_slice(said.as_bytes()));
+        hub.keep_senders(&id(owner), said, &port, Ticket(ticket));
+    };
+    keep("bob", "1", 1);
+    let pending = hub.begin_commit(&store, false);
+    assert!(settled.take_settled().is_empty() && kept_senders(&store).unwrap().is_empty());
+    let written = inbox_store::Store::commit(&store, pending.batch());
+    hub.finish_commit(pending, written).unwrap();
+    assert_eq!(settled.take_settled().len(), 1);
+    for ticket in 0..1000 {
+        keep(&format!("c{}", ticket % 300), &ticket.to_string(), ticket);
+    }
+    keep("c7", "", 1000);
+    let mut told = Vec::new();
+    while told.len() < 1001 {
+        assert!(hub.commit_round(&store, false).unwrap().wrote);
+        told.extend(settled.take_settled());
+    }
+    let in_order = told
+        .iter()
+        .enumerate()
+        .all(|(at, (ticket, outcome))| ticket.0 == at as u64 && matches!(outcome, Outcome::Accepted(_)));
+    assert!(in_order);
+    keep("bob", "", 1001);
+    assert!(hub.commit_round(&store, false).unwrap().wrote);
+    let kept = kept_senders(&store).unwrap();
+    assert_eq!(kept.len(), 299);
+    for (owner, said) in kept {
+        let number: u64 = owner.as_str()[1..].parse().unwrap();
+        let last = if number < 100 { 900 + number } else { 600 + number };
+        assert_eq!(said, last.to_string(), "{owner}");
+    }
+}
+
+#[test]
+fn a_store_that_fails_says_no() {
+    // Goal: what is in the batch, what waits for the next one, and what comes later: each is refused, once.
+    let store = MemoryStore::new();
+    let (hub, settled) = open(&store);
+    let port: Arc<dyn Port> = settled.clone();
+    hub.keep_senders(&id("bob"), None, &port, Ticket(1));
+    let pending = hub.begin_commit(&store, false);
+    hub.keep_senders(&id("bob"), None, &port, Ticket(2));
+    let failed = StoreError::from(Failure::InboxesPanicked);
+    assert!(hub.finish_commit(pending, Err(failed)).is_err());
+    hub.keep_senders(&id("bob"), None, &port, Ticket(3));
+    let mut told = settled.take_settled();
+    told.sort_by_key(|(ticket, _)| *ticket);
+    let refused = Outcome::Refused(Refusal::StoreFailed);
+    assert_eq!(told, [1, 2, 3].map(|ticket| (Ticket(ticket), refused.clone())));
+}

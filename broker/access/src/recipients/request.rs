@@ -1,0 +1,77 @@
+//! What a client asks for its lists: JSON with `set`, `add` and `remove`, each a list of senders.
+
+use serde::Deserialize;
+
+use super::senders::{NoSender, Senders};
+
+/// Larger requests are not looked at, in bytes.
+const REQUEST_BYTES_MAX: usize = 128 * 1024;
+
+/// Which list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListKind {
+    /// Whom the client does not take messages from.
+    Block,
+    /// Whom alone it takes messages from, unless it is empty.
+    Allow,
+}
+
+/// Why a list is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ListRefused {
+    /// It is no request.
+    #[error("a request is JSON: {{\"add\": […], \"remove\": […]}} or {{\"set\": […]}}, or empty to be told the lists")]
+    NotJson,
+    /// An entry names nobody.
+    #[error(
+        "a sender is \"user:NAME\", \"client:ID\" (with * at its end for all that begin so), or \"*\" for everybody"
+    )]
+    NotASender,
+    /// Too many entries.
+    #[error("the two lists of a client have at most 1000 entries; remove some, or use client:BEGINNING*")]
+    TooMany,
+    /// Too many bytes.
+    #[error("the two lists of a client, or a request, are too large; remove some entries, or use client:BEGINNING*")]
+    TooLarge,
+    /// There is no inbox that they could be for.
+    #[error("this client has no inbox: its client ID holds / + or #, or begins with $")]
+    NoInbox,
+    /// Nothing more is kept for clients.
+    #[error("the broker's memory budget is used up; ask again later")]
+    MemoryFull,
+}
+
+/// See the module's documentation. `set` comes first.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Request {
+    set: Option<Vec<String>>,
+    add: Vec<String>,
+    remove: Vec<String>,
+}
+
+impl Request {
+    /// An empty one changes nothing.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, ListRefused> {
+        match bytes.len() {
+            0 => Ok(Request::default()),
+            1..=REQUEST_BYTES_MAX => serde_json::from_slice(bytes).map_err(|_| ListRefused::NotJson),
+            _ => Err(ListRefused::TooLarge),
+        }
+    }
+
+    pub(super) fn change(&self, list: &mut Senders) -> Result<(), ListRefused> {
+        if self.set.is_some() {
+            *list = Senders::default();
+        }
+        let added = self.set.iter().flatten().chain(&self.add);
+        let mut added = added.map(|text| list.add(text));
+        added
+            .try_for_each(|added| added)
+            .map_err(|NoSender| ListRefused::NotASender)?;
+        let mut removed = self.remove.iter().map(|text| list.remove(text));
+        removed
+            .try_for_each(|removed| removed)
+            .map_err(|NoSender| ListRefused::NotASender)
+    }
+}

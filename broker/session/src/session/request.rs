@@ -1,0 +1,149 @@
+//! What a client asks of the broker about its own inbox, by publishing to `$inbox/…`: whom it takes messages from.
+//!
+//! A request with QoS 1 or 2 is acknowledged when what it changes is durable; then it is answered, if it names a response topic to which
+//! the client may publish.
+
+use std::sync::Arc;
+
+use access::{ListKind, ListRefused};
+use bytes::Bytes;
+use inbox_types::{AttachmentId, Delivery, Now, Outcome, Port, Properties, Qos, Room, Ticket};
+use intake::{Destination, Publication, Taken};
+
+use super::incoming::Answer;
+use super::subject::Subject;
+use super::{Ending, RouterCall, Session, Shared};
+use mqtt_codec::Publish;
+
+/// The topics of requests.
+const BLOCK: &str = "$inbox/block";
+const ALLOW: &str = "$inbox/allow";
+
+/// Where a request is to be answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    topic: Box<str>,
+    correlation_data: Option<Bytes>,
+}
+
+impl Reply {
+    fn wanted(publish: &Publish<'_>) -> Option<Self> {
+        Some(Reply {
+            topic: publish.properties.response_topic?.into(),
+            correlation_data: publish.properties.correlation_data.map(Bytes::copy_from_slice),
+        })
+    }
+}
+
+/// Which list a publish to `topic` is about, if it is a request.
+#[inline]
+pub(super) fn list_of(destination: &Destination, topic: &str) -> Option<ListKind> {
+    match (destination, topic) {
+        (Destination::Reserved, BLOCK) => Some(ListKind::Block),
+        (Destination::Reserved, ALLOW) => Some(ListKind::Allow),
+        _ => None,
+    }
+}
+
+impl Session {
+    /// The client asks for a change of a list, or what is in it. `ticket` is that of its publish; with QoS 0 there is none.
+    pub(super) fn edit_list(
+        &mut self,
+        kind: ListKind,
+        publish: &Publish<'_>,
+        topic: &str,
+        ticket: Option<Ticket>,
+        now: Now,
+    ) -> Result<(), Ending> {
+        let kept = match self.change_list(kind, publish.payload) {
+            Ok(kept) => kept,
+            Err(why) => {
+                match ticket {
+                    Some(ticket) => {
+                        self.incoming
+                            .note_subject(ticket, Subject::hashed(topic, publish.payload));
+                        self.refuse(topic, ticket, why.into());
+                        self.send_notices();
+                    }
+                    None => self.refused(topic, &why.into()),
+                }
+                return self.flush_answers();
+            }
+        };
+        let reply = Reply::wanted(publish);
+        let inboxes = self.shared.node.inboxes.clone();
+        match ticket {
+            Some(ticket) => {
+                self.replies.extend(reply.map(|reply| (ticket, reply)));
+                let port: Arc<dyn Port> = self.outbox.clone();
+                inboxes.keep_senders(&self.id, kept, &port, ticket);
+            }
+            None => {
+                let port: Arc<dyn Port> = Arc::new(Nobody);
+                inboxes.keep_senders(&self.id, kept, &port, Ticket(0));
+                if let Some(reply) = reply {
+                    self.reply(reply, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn change_list(&self, kind: ListKind, request: &[u8]) -> Result<Option<Bytes>, ListRefused> {
+        let Shared { access, node, .. } = &*self.shared;
+        if self.inbox_topic.is_none() {
+            return Err(ListRefused::NoInbox);
+        }
+        if node.budgets.are_used_up() {
+            return Err(ListRefused::MemoryFull);
+        }
+        access.recipients().edit(&self.id, kind, request, &node.budgets.all)
+    }
+
+    /// A publish has its outcome: if it was a request, it is answered.
+    pub(super) fn reply_to(&mut self, ticket: Ticket, answer: &Answer) {
+        let Some(at) = self.replies.iter().position(|(of, _)| *of == ticket) else {
+            return;
+        };
+        let (_, reply) = self.replies.remove(at);
+        if !answer.is_refusal() {
+            self.reply(reply, self.shared.node.now());
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, now: Now) {
+        let lists = self.shared.access.recipients().show(&self.id);
+        let properties = Properties {
+            content_type: Some("application/json".into()),
+            correlation_data: reply.correlation_data,
+            ..Properties::default()
+        };
+        let said = || Publication {
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            message_expiry: None,
+            payload: lists,
+            properties: Some(Box::new(properties)),
+        };
+        match self.shared.intake(now).take(&self.identity, &reply.topic, said) {
+            Ok(Taken::Inbox(inbox, message)) => {
+                let port: Arc<dyn Port> = Arc::new(Nobody);
+                let inboxes = &self.shared.node.inboxes;
+                inboxes.publish(&inbox, &port, &mut vec![(message, Ticket(0))], now);
+            }
+            Ok(Taken::Ordinary(message)) => self.calls.push_back(RouterCall::Publish(message, None)),
+            Err(shut) => self.refused(&reply.topic, &shut.into()),
+        }
+    }
+}
+
+/// Waits for no outcome.
+struct Nobody;
+
+impl Port for Nobody {
+    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
+        Room::Left
+    }
+
+    fn settle(&self, _: Ticket, _: Outcome) {}
+}
