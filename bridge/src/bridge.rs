@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use crate::hub::{Hub, ReadRequest, kept_senders};
+use crate::hub::{Hub, ReadRequest};
 use crate::observer::Observer;
 use inbox_store::{Batch, Failure, PageLimit, Pauses, Store, StoreError};
 use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
@@ -101,12 +100,9 @@ impl Bridge {
         &self.hub
     }
 
-    /// What every client said of who may write to it.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn kept_senders(&self) -> Result<Vec<(ClientId, Bytes)>, StoreError> {
-        kept_senders(&*self.store)
+    /// Where the inboxes are kept.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// Writes everything that waits, ends the threads and closes the store. Readers must have been detached and publishers stopped.

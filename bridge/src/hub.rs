@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use commit::{PendingCommit, Round};
-pub use keeping::kept_senders;
+pub use keeping::kept;
 pub use reading::ReadRequest;
 use table::{Shard, ShardHasher};
 

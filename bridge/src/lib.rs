@@ -16,7 +16,7 @@ mod observer;
 mod seq_clock;
 
 pub use bridge::{Bridge, StartError};
-pub use hub::{Hub, PendingCommit, ReadRequest, Round, kept_senders};
+pub use hub::{Hub, PendingCommit, ReadRequest, Round, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;

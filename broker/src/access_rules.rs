@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use access::{Rules, RulesError};
-use bytes::Bytes;
-use inbox_bridge::ClientId;
+use inbox_bridge::{ClientId, Store, StoreError, Table, kept};
 use mqtt_session::{Order, SessionTable, Shared};
 
 use crate::config::Config;
@@ -21,14 +20,28 @@ pub fn load(config: &Config) -> Result<Rules, RulesError> {
     }
 }
 
-/// Brings back what clients said in earlier runs of whom they take messages from.
-pub(crate) fn restore(shared: &Shared, kept: Vec<(ClientId, Bytes)>) {
-    for (owner, said) in kept {
+/// Brings back from `store` whom clients take messages from, and who wrote to whom.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn restore(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+    for (owner, said) in kept(store, Table::SENDERS)? {
+        let owner = str::from_utf8(owner.as_bytes()).ok();
+        // Only client IDs were ever put there.
+        let Some(owner) = owner.and_then(|owner| ClientId::new(owner).ok()) else {
+            continue;
+        };
         let recipients = shared.access.recipients();
         if let Err(error) = recipients.restore(owner.clone(), &said, &shared.node.budgets.all) {
             tracing::error!(client = %owner, "{error}");
         }
     }
+    if let Some(strangers) = shared.access.strangers() {
+        for (key, value) in kept(store, Table::ACQUAINTANCES)? {
+            strangers.restore(key.as_bytes(), &value);
+        }
+    }
+    Ok(())
 }
 
 /// Has the file read again at SIGHUP. Clients that are connected are looked at then, too.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use access::{Access, Quotas, RulesError};
+use access::{Access, Quotas, RulesError, Strangers};
 
 use crate::access_rules;
 use crate::audit::{self, Auditor};
@@ -250,17 +250,19 @@ async fn run(
     let addresses = listening.addresses.clone();
     let node = bridge.hub().node();
     let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
+    let strangers = config.inbox.strangers_max;
+    let strangers = strangers.map(|most| Strangers::new(most, node.budgets.all.clone()));
     let shared = Arc::new(Shared {
         metrics: Metrics::telling(&node.events),
         node,
         names: InboxNames::new(&config.inbox.prefix),
-        access,
+        access: access.limiting(strangers),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),
         quotas: Quotas::new(config.quotas.clone()),
         retains: config.router.retains(),
     });
-    access_rules::restore(&shared, bridge.kept_senders().map_err(StartError::Store)?);
+    access_rules::restore(&shared, bridge.store()).map_err(StartError::Store)?;
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
     access_rules::reload_with(&mut reloading, config, &shared, &table);

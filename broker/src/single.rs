@@ -13,7 +13,6 @@ use std::time::Duration;
 use access::{Access, Anonymous, Credentials, Denied, Identity};
 use inbox_bridge::{
     Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
-    kept_senders,
 };
 use tokio::sync::oneshot;
 
@@ -94,7 +93,7 @@ impl Single {
             retains: true,
             metrics: Metrics::telling(&hub.node().events),
         });
-        access_rules::restore(&shared, kept_senders(store)?);
+        access_rules::restore(&shared, store)?;
         Ok(Single {
             hub,
             shared,

@@ -66,6 +66,10 @@ impl Inboxes for Hub {
         Hub::keep_senders(self, owner, said, port, ticket);
     }
 
+    fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>) {
+        Hub::keep_acquaintances(self, changes);
+    }
+
     fn age(&self, now: Now) -> Age {
         Hub::age(self, now)
     }

@@ -1,4 +1,4 @@
-//! What clients have the store keep beside messages: whom they take messages from.
+//! What the store keeps beside messages: whom clients take messages from, and who wrote to whom.
 //!
 //! **Promise:** whoever is told yes finds it again after any crash. It goes with the next batch, in the order in which it came.
 
@@ -22,7 +22,7 @@ const PAGE_ENTRIES: usize = 1024;
 const BATCH_CHANGES_MAX: usize = 256;
 
 /// What waits for the next batch, in order.
-pub(super) type Kept = Vec<(TableChange, Origin)>;
+pub(super) type Kept = Vec<(TableChange, Option<Origin>)>;
 
 impl Hub {
     /// Keeps what the client of `owner` says of who may write to it. `port` is told under `ticket` when that is durable.
@@ -31,34 +31,45 @@ impl Hub {
             port: port.clone(),
             ticket,
         };
-        let Ok(key) = TableKey::new(Bytes::copy_from_slice(owner.as_str().as_bytes())) else {
-            unreachable!("a client ID has 1 to 1,024 bytes, and a key may have more");
-        };
-        let change = TableChange {
-            table: Table::SENDERS,
-            key,
-            value: said,
-        };
-        let mut kept = self.kept.lock();
-        // Looked at with the lock held: a failing hub passes by here once.
-        if self.has_failed() {
-            drop(kept);
-            return self.refuse(
+        let key = Bytes::copy_from_slice(owner.as_str().as_bytes());
+        if let Some(Some(origin)) = self.keep(Table::SENDERS, key, said, Some(origin)) {
+            self.refuse(
                 [Some(origin)],
                 &self.counters.refused_store_failed,
                 Refusal::StoreFailed,
             );
         }
-        kept.push((change, origin));
+    }
+
+    /// Keeps who wrote to whom. A batch that is gathered later than this has it.
+    pub fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>) {
+        for (key, value) in changes {
+            // A store that failed keeps nothing any more, and nobody waits.
+            let _failed = self.keep(Table::ACQUAINTANCES, key, value, None);
+        }
+    }
+
+    /// Gives `origin` back when nothing is kept any more, because the store failed.
+    fn keep(&self, table: Table, key: Bytes, value: Option<Bytes>, origin: Option<Origin>) -> Option<Option<Origin>> {
+        let Ok(key) = TableKey::new(key) else {
+            unreachable!("a client ID has 1 to 1,024 bytes, and a key may have 256 more");
+        };
+        let mut kept = self.kept.lock();
+        // Looked at with the lock held: a failing hub passes by here once.
+        if self.has_failed() {
+            return Some(origin);
+        }
+        kept.push((TableChange { table, key, value }, origin));
         drop(kept);
         self.alarm.want(self.clock.now().mono);
+        None
     }
 
     /// Puts what waits into a batch. Gives who is to be told when that is durable, and whether more waits.
     pub(super) fn gather_kept(&self, batch: &mut Batch) -> (Vec<Origin>, bool) {
         let mut kept = self.kept.lock();
         let now = kept.len().min(BATCH_CHANGES_MAX);
-        let origins = kept.drain(..now).map(|(change, origin)| {
+        let origins = kept.drain(..now).filter_map(|(change, origin)| {
             batch.tables.push(change);
             origin
         });
@@ -76,7 +87,9 @@ impl Hub {
     /// Nothing will be durable any more.
     pub(super) fn refuse_kept(&self, origins: Vec<Origin>) {
         let waiting = std::mem::take(&mut *self.kept.lock());
-        let origins = origins.into_iter().chain(waiting.into_iter().map(|(_, origin)| origin));
+        let origins = origins
+            .into_iter()
+            .chain(waiting.into_iter().filter_map(|(_, origin)| origin));
         self.refuse(
             origins.map(Some),
             &self.counters.refused_store_failed,
@@ -85,28 +98,22 @@ impl Hub {
     }
 }
 
-/// What every client said of who may write to it.
+/// Everything that is kept in a table: keys and values.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn kept_senders(store: &dyn Store) -> Result<Vec<(ClientId, Bytes)>, StoreError> {
+pub fn kept(store: &dyn Store, table: Table) -> Result<Vec<(TableKey, Bytes)>, StoreError> {
     let limit = PageLimit {
         messages: PAGE_ENTRIES,
         bytes: PAGE_BYTES_MAX,
     };
     let mut all = Vec::new();
-    let mut after = None;
     loop {
-        let page = store.scan(Table::SENDERS, b"", after.as_ref(), limit)?;
-        after = page.entries.last().map(|(key, _)| key.clone());
-        for (key, value) in page.entries {
-            let owner = str::from_utf8(key.as_bytes()).ok();
-            // Only client IDs were ever put there.
-            if let Some(owner) = owner.and_then(|owner| ClientId::new(owner).ok()) {
-                all.push((owner, value));
-            }
-        }
-        if !page.more || after.is_none() {
+        let after = all.last().map(|(key, _): &(TableKey, Bytes)| key.clone());
+        let page = store.scan(table, b"", after.as_ref(), limit)?;
+        let is_end = !page.more || page.entries.is_empty();
+        all.extend(page.entries);
+        if is_end {
             return Ok(all);
         }
     }

@@ -34,6 +34,8 @@ impl Table {
 
     /// Whom a client takes messages from, as it said itself.
     pub const SENDERS: Table = Table(8);
+    /// Who wrote to whom, where strangers are limited.
+    pub const ACQUAINTANCES: Table = Table(9);
 
     /// The table that a store on disk calls so; a newer build may know what it is for. There is no table 0.
     pub fn from_id(id: u8) -> Option<Self> {

@@ -51,6 +51,10 @@ pub trait Inboxes: Send + Sync {
     /// under `ticket` when that is durable.
     fn keep_senders(&self, owner: &ClientId, said: Option<Bytes>, port: &Arc<dyn Port>, ticket: Ticket);
 
+    /// Keeps who wrote to whom: keys, and their values from now on, if they have any. Nobody waits for it: it is durable soon, and what is
+    /// published after this is not durable much before it.
+    fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>);
+
     /// How old their store is at `now`: the measure of how long messages wait (contract rule 5).
     fn age(&self, now: Now) -> Age;
     /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.

@@ -43,6 +43,11 @@ pub(crate) fn is_own(user: &str, client_id: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(DEVICE))
 }
 
+/// Whose client this is, by its ID: the user that [`ClientIds::Own`] gives it.
+pub(crate) fn party(client_id: &str) -> &str {
+    client_id.split(DEVICE).next().unwrap_or(client_id)
+}
+
 /// Whether somebody can have this name. It has neither what separates names nor what topic filters and patterns are made of, so that no
 /// name means another's client IDs.
 pub(crate) fn is_user_name(name: &str) -> bool {

@@ -9,7 +9,7 @@ use crate::acl::{Grounds, Rules};
 use crate::authenticator::{Authenticating, Authenticator, Credentials};
 use crate::denied::Denied;
 use crate::identity::Identity;
-use crate::recipients::Recipients;
+use crate::recipients::{Recipients, Strangers};
 
 /// What a topic or a topic filter names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Access {
     authenticator: Arc<dyn Authenticator>,
     rules: ArcSwap<Rules>,
     recipients: Recipients,
+    strangers: Option<Strangers>,
 }
 
 impl fmt::Debug for Access {
@@ -60,7 +61,14 @@ impl Access {
             authenticator,
             rules: ArcSwap::from_pointee(rules),
             recipients: Recipients::default(),
+            strangers: None,
         }
+    }
+
+    /// Strangers may write no more than that until they are answered.
+    #[must_use]
+    pub fn limiting(self, strangers: Option<Strangers>) -> Self {
+        Access { strangers, ..self }
     }
 
     /// From now on clients may do what these rules say. Whether they may go on with what they have is for their sessions to look at again.
@@ -71,6 +79,15 @@ impl Access {
     /// Whom each client takes messages from, as it says itself.
     pub fn recipients(&self) -> &Recipients {
         &self.recipients
+    }
+
+    /// Who is a stranger to whom, if that matters.
+    pub fn strangers(&self) -> Option<&Strangers> {
+        self.strangers.as_ref()
+    }
+
+    fn recipients_decide(&self) -> bool {
+        self.strangers.is_some() || !self.recipients.are_none()
     }
 
     /// Who the client with these credentials is; [`Access::decide`] has still to be asked whether it may connect.
@@ -104,8 +121,11 @@ impl Access {
         let rules = self.rules.load();
         rules.judge(who, action)?;
         match action {
-            Action::Publish(Target::Inbox(owner)) if !self.recipients.are_none() && !rules.passes_lists(who) => {
-                self.recipients.judge(who, owner)
+            Action::Publish(Target::Inbox(owner)) if self.recipients_decide() && !rules.passes_lists(who) => {
+                self.recipients.judge(who, owner)?;
+                self.strangers
+                    .as_ref()
+                    .map_or(Ok(()), |strangers| strangers.judge(who, owner))
             }
             _ => Ok(()),
         }

@@ -61,6 +61,11 @@ pub enum Denied {
     /// The owner of the inbox does not take messages from it.
     #[error("the owner of this inbox takes no messages from this client")]
     Unwanted,
+    /// It has written to the owner before, and was not answered.
+    #[error(
+        "the owner of this inbox has not answered what this client wrote before; it may write again then (inbox.strangers_max)"
+    )]
+    Stranger,
     /// Nobody but the broker publishes there (MQTT-4.7.2-1).
     #[error("topics that begin with $ belong to the broker (MQTT-4.7.2-1)")]
     Reserved,

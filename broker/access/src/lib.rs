@@ -39,6 +39,6 @@ pub use passwords::{
     WrongHash, edit_passwords,
 };
 pub use quota::{Held, OverQuota, Pace, QuotaLimits, Quotas, RoleQuota};
-pub use recipients::{ListKind, ListRefused, Recipients, Unreadable};
+pub use recipients::{Acquaintance, ListKind, ListRefused, Recipients, Strangers, Unreadable};
 pub use remembered::NoRandomness;
 pub use tokens::{KeysError, TokenFault, TokenKeyFiles, TokenRules, Tokens, WrongKey};

@@ -40,6 +40,9 @@ pub fn deliver(shared: &Arc<Shared>, who: &Identity, will: Will) -> Option<Ordin
         properties,
     };
     let taken = shared.intake(shared.node.now()).take(who, &topic, said);
+    if let Ok(Taken::Inbox(inbox, _)) = &taken {
+        shared.wrote(who, inbox);
+    }
     match taken {
         Ok(Taken::Inbox(inbox, message)) if qos == Qos::AtMostOnce => {
             shared.metrics.wills_published.add(1);

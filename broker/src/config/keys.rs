@@ -76,6 +76,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.inbox.time_to_live,
         Span(seconds(1)..=TIME_TO_LIVE_MAX),
     )?;
+    v.key("inbox.strangers_max", &mut c.inbox.strangers_max, OrNone(quotas::COUNT))?;
     v.key(
         "inbox.qos0_settle",
         &mut c.inbox.qos0_settle,

@@ -105,6 +105,8 @@ pub struct InboxConfig {
     pub when_full: WhenFull,
     /// How long a message waits at most.
     pub time_to_live: Duration,
+    /// Messages that a stranger may write until it is answered.
+    pub strangers_max: Option<u32>,
     /// How long a connection stays open after a message was written to it with QoS 0, until that leaves the inbox (contract rule 5).
     pub qos0_settle: Duration,
 }
@@ -227,6 +229,7 @@ impl Default for Config {
                 bytes_max: limits.inbox_bytes_max,
                 when_full: limits.when_full,
                 time_to_live: limits.time_to_live,
+                strangers_max: None,
                 qos0_settle: limits.qos0_settle,
             },
             store: StoreConfig {

@@ -67,6 +67,7 @@ fn the_page_lists_the_tables_that_have_a_purpose() {
         Table::RETAINED,
         Table::CLOCKS,
         Table::SENDERS,
+        Table::ACQUAINTANCES,
     ];
     assert_eq!(listed, known.map(|table| table.id().to_string()));
     assert!(tables.contains(&format!(

@@ -125,3 +125,23 @@ fn stock_tools_of_mqtt_311_can_ask_and_are_told_of_mistakes() {
         (Some(ALLOW), Some(0x99))
     );
 }
+
+#[test]
+fn rule_02_strangers_wait_for_an_answer() {
+    // Goal: with inbox.strangers_max a stranger writes so many messages and is told 0x97 then, also after kill -9; an answer opens the way for good;
+    // who was written to first is no stranger.
+    let mut broker = Broker::with_config("[inbox]\nstrangers_max = 2\n");
+    let mut eve = RawClient::clean(&broker, Version::V5, "eve");
+    assert_eq!([(); 3].map(|()| published(&mut eve, "bob")), [0, 0, 0x97]);
+    assert_eq!(published(&mut eve, "carol"), 0);
+    let mut bob = RawClient::clean(&broker, Version::V5, "bob");
+    assert_eq!([(); 3].map(|()| published(&mut bob, "eve")), [0; 3], "she wrote to him");
+    assert_eq!([(); 3].map(|()| published(&mut eve, "bob")), [0; 3], "he answered");
+    let mut mallory = RawClient::clean(&broker, Version::V5, "mallory");
+    assert_eq!([(); 3].map(|()| published(&mut mallory, "bob")), [0, 0, 0x97]);
+    broker.crash_and_restart();
+    let mut mallory = RawClient::clean(&broker, Version::V5, "mallory");
+    assert_eq!(published(&mut mallory, "bob"), 0x97);
+    let mut eve = RawClient::clean(&broker, Version::V5, "eve");
+    assert_eq!([(); 3].map(|()| published(&mut eve, "bob")), [0; 3]);
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::kit::{TestClock, TestObserver, TestPort, id};
-use crate::hub::{Hub, kept_senders};
-use inbox_store::{Failure, MemoryStore, StoreError};
+use crate::hub::{Hub, kept};
+use inbox_store::{Failure, MemoryStore, StoreError, Table};
 use inbox_types::{Limits, Outcome, Port, Refusal, Ticket};
 
 fn open(store: &MemoryStore) -> (Arc<Hub>, Arc<TestPort>) {
@@ -28,7 +28,7 @@ fn rule_02_whoever_is_told_yes_finds_its_lists_after_any_crash() {
     };
     keep("bob", "1", 1);
     let pending = hub.begin_commit(&store, false);
-    assert!(settled.take_settled().is_empty() && kept_senders(&store).unwrap().is_empty());
+    assert!(settled.take_settled().is_empty() && kept(&store, Table::SENDERS).unwrap().is_empty());
     let written = inbox_store::Store::commit(&store, pending.batch());
     hub.finish_commit(pending, written).unwrap();
     assert_eq!(settled.take_settled().len(), 1);
@@ -48,13 +48,33 @@ fn rule_02_whoever_is_told_yes_finds_its_lists_after_any_crash() {
     assert!(in_order);
     keep("bob", "", 1001);
     assert!(hub.commit_round(&store, false).unwrap().wrote);
-    let kept = kept_senders(&store).unwrap();
+    let kept = kept(&store, Table::SENDERS).unwrap();
     assert_eq!(kept.len(), 299);
     for (owner, said) in kept {
-        let number: u64 = owner.as_str()[1..].parse().unwrap();
+        let owner = str::from_utf8(owner.as_bytes()).unwrap();
+        let number: u64 = owner[1..].parse().unwrap();
         let last = if number < 100 { 900 + number } else { 600 + number };
         assert_eq!(said, last.to_string(), "{owner}");
     }
+}
+
+#[test]
+fn who_wrote_to_whom_is_in_the_next_batch() {
+    // Goal: changes without anybody who waits go with the next batch, in their order, and a value that is taken away is gone.
+    let store = MemoryStore::new();
+    let (hub, _) = open(&store);
+    let change = |key: &'static str, value: Option<&'static str>| {
+        (
+            Bytes::from_static(key.as_bytes()),
+            value.map(|value| Bytes::from_static(value.as_bytes())),
+        )
+    };
+    hub.keep_acquaintances(vec![change("a", Some("1")), change("b", Some("1"))]);
+    hub.keep_acquaintances(vec![change("a", Some("2")), change("b", None)]);
+    assert!(hub.commit_round(&store, false).unwrap().wrote);
+    let kept = kept(&store, Table::ACQUAINTANCES).unwrap();
+    let kept: Vec<_> = kept.iter().map(|(key, value)| (key.as_bytes(), &value[..])).collect();
+    assert_eq!(kept, [(&b"a"[..], &b"2"[..])]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod request;
 mod senders;
+mod strangers;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 pub use request::{ListKind, ListRefused};
+pub use strangers::{Acquaintance, Strangers};
 
 use crate::denied::Denied;
 use crate::identity::Identity;

@@ -135,6 +135,8 @@ causes! {
     PublishDenied = "publish_not_authorized", PUBLISH, "";
     /// Nobody may publish there.
     TopicInvalid = "publish_topic", PUBLISH, "publish to another topic";
+    /// Its owner has not answered what the sender wrote before.
+    Stranger = "publish_stranger", PUBLISH, "";
     /// A request to the broker is none, or asks for too much.
     RequestRefused = "publish_request", PUBLISH, "";
     /// An inbox is full.
@@ -224,6 +226,7 @@ impl Cause {
             NotPublished::RetainOff => Cause::RetainOff,
             NotPublished::Request(_) => Cause::RequestRefused,
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
+            NotPublished::Shut(Shut::Denied(Denied::Stranger)) => Cause::Stranger,
             NotPublished::Shut(Shut::Denied(_)) => Cause::PublishDenied,
             NotPublished::Inbox(refusal) | NotPublished::Shut(Shut::Full(refusal)) => Cause::of_refusal(*refusal),
             NotPublished::Router(PublishError::RetainedFull) => Cause::RetainedFull,

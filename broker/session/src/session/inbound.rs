@@ -56,6 +56,7 @@ impl Session {
         }
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
+                self.shared.wrote(&self.identity, &inbox);
                 self.incoming
                     .note_subject(ticket, Subject::Mail(inbox.clone(), message.clone()));
                 self.hand_in_later(inbox, message, ticket, now);
@@ -112,6 +113,7 @@ impl Session {
         }
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
+                self.shared.wrote(&self.identity, &inbox);
                 self.hand_in(now);
                 self.shared.node.inboxes.publish_qos0(&inbox, message);
             }

@@ -1,7 +1,7 @@
 //! What the sessions of a broker share.
 
-use access::{Access, Quotas};
-use inbox_types::{Node, Now};
+use access::{Access, Identity, Quotas};
+use inbox_types::{ClientId, Node, Now};
 
 use super::limits::MqttLimits;
 use crate::metrics::Metrics;
@@ -29,6 +29,16 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// `who` wrote to the inbox of `owner`: it is no stranger to it any more, or one that wrote before.
+    pub(crate) fn wrote(&self, who: &Identity, owner: &ClientId) {
+        if let Some(strangers) = self.access.strangers() {
+            let changes = strangers.wrote(who, owner);
+            if !changes.is_empty() {
+                self.node.inboxes.keep_acquaintances(changes);
+            }
+        }
+    }
+
     /// The door for what is published now.
     pub fn intake(&self, now: Now) -> Intake<'_> {
         Intake {

@@ -64,6 +64,7 @@ messages_max = 8
 bytes_max = "1KiB"
 when_full = "drop-oldest"
 time_to_live = "1d"
+strangers_max = 3
 qos0_settle = "250ms"
 [store]
 engine = "fjall"
@@ -284,6 +285,7 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
+    assert_eq!(config.inbox.strangers_max, Some(3));
     assert_eq!(config.access.acl_file, Some("/etc/inboxd/acl.toml".into()));
     let auth = AuthConfig {
         password_file: Some("/etc/inboxd/users".into()),
