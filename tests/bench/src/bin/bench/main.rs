@@ -18,6 +18,7 @@ mod results;
 mod rounds;
 mod statistics;
 mod targets;
+mod ways;
 mod workloads;
 
 use std::io::Write;
@@ -59,8 +60,11 @@ struct Arguments {
     /// Only the growth of inboxd's costs. (Without it, growth comes after the comparison if it has never been measured here.)
     #[arg(long)]
     growth: bool,
+    /// Only TLS, WebSocket and users, and their section of docs/benchmarks.md
+    #[arg(long, conflicts_with_all = ["growth", "only", "peers", "peer"])]
+    ways: bool,
     /// Measure nothing: write docs/benchmarks.md again from what was measured last
-    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "peer", "growth"])]
+    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "peer", "growth", "ways"])]
     report: bool,
 }
 
@@ -134,6 +138,9 @@ fn run(places: &Places, arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let results = Results::load(&file)?;
+    if let Some(part) = results.ways.as_ref().filter(|_| arguments.ways) {
+        return report::save_ways(part, &places.root.join("docs"));
+    }
     if results.comparison.is_none() {
         eprintln!("\ndocs/benchmarks.md stays as it is until the comparison is measured, too: `cargo xtask bench`");
         return Ok(());
@@ -150,6 +157,21 @@ fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) 
     } else {
         Results::default()
     };
+    if arguments.ways {
+        let rounds = if arguments.quick { 1 } else { arguments.rounds };
+        let mut trouble = Ok(());
+        let part = part(&bench, rounds, || {
+            ways::run(&bench, rounds).unwrap_or_else(|error| {
+                trouble = Err(error);
+                Vec::new()
+            })
+        });
+        trouble?;
+        print(&report::ways_tables(&part))?;
+        results.ways = Some(part);
+        results.save(file)?;
+        return bench.scratch.clear();
+    }
     if !arguments.growth {
         let rounds = if arguments.quick { 1 } else { arguments.rounds };
         let part = part(&bench, rounds, || comparison(&bench, arguments, rounds));

@@ -3,6 +3,7 @@
 //! Sentences about results are made from the numbers, or say nothing about them, so that measuring again cannot make them untrue.
 
 mod sections;
+mod ways;
 
 use std::fs;
 use std::path::Path;
@@ -45,6 +46,7 @@ const AGAIN: &str = "\
 ```
 cargo xtask bench                    # the comparison, and this page again
 cargo xtask bench --growth           # the growth of inboxd's costs, and this page again
+cargo xtask bench --ways             # TLS, WebSocket and users, and their section of this page again
 cargo xtask bench --quick            # a short try; this page stays
 cargo xtask bench --report           # this page again, from what was measured last
 cargo xtask bench --peers mosquitto  # with these peers only
@@ -79,6 +81,9 @@ pub(crate) fn write(results: &Results) -> anyhow::Result<Report> {
     report.add(&sections::configurations(part));
     report.add("\n");
     report.add(AGAIN);
+    if let Some(part) = &results.ways {
+        report.page = ways::put_into(&report.page, &ways::section(part));
+    }
     Ok(report)
 }
 
@@ -93,6 +98,19 @@ pub(crate) fn tables(part: &Part, has_targets: bool) -> String {
     }
     report.million(part);
     report.without_charts()
+}
+
+/// The section about ways in, for the terminal.
+pub(crate) fn ways_tables(part: &Part) -> String {
+    ways::section(part)
+}
+
+/// Writes that section into the page that is there.
+pub(crate) fn save_ways(part: &Part, docs: &Path) -> anyhow::Result<()> {
+    let file = docs.join("benchmarks.md");
+    let page = fs::read_to_string(&file)?;
+    fs::write(&file, ways::put_into(&page, &ways::section(part)))?;
+    Ok(())
 }
 
 /// The tables of growth, for the terminal.

@@ -18,6 +18,8 @@ pub(crate) struct Results {
     pub(crate) comparison: Option<Part>,
     /// inboxd alone, as one quantity grows.
     pub(crate) growth: Option<Part>,
+    /// inboxd alone, in all ways that clients can come.
+    pub(crate) ways: Option<Part>,
 }
 
 /// One run of the benchmark. Figures are compared within a part only.

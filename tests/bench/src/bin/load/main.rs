@@ -1,9 +1,10 @@
 //! `load`: drives an MQTT broker on this machine and measures it. `load --help` says how.
 //!
-//! It is no part of inboxd: it speaks MQTT 3.1.1 over TCP and works with any broker, so that figures can be compared.
+//! It is no part of inboxd: it speaks MQTT 3.1.1 over TCP, TLS or WebSocket and works with any broker, so that figures can be compared.
 //! One thread drives all connections ([`reactor`]), a workload is a [`run::Worker`] on top of it, and a [`ledger`]
 //! keeps account of every message: a fast broker that loses messages is not fast.
 
+mod ended;
 mod gather;
 mod idle;
 mod ledger;
@@ -13,10 +14,13 @@ mod options;
 mod packet;
 mod publisher;
 mod reactor;
+mod reconnect;
 mod report;
 mod run;
 mod subscribe;
 mod system;
+mod websocket;
+mod wire;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -34,6 +38,7 @@ use report::Report;
 use run::{Run, RunError};
 use subscribe::LEAVE_TOGETHER_MAX;
 use system::Process;
+use wire::Wiring;
 
 /// Something was lost, out of order, foreign or not delivered.
 const EXIT_NOT_CLEAN: u8 = 1;
@@ -64,6 +69,8 @@ fn drive(common: &Common, workload: Workload) -> Result<Report, RunError> {
     let run = Run {
         names: Names::new(&common.prefix.clone().unwrap_or_else(fresh_prefix)),
         address: SocketAddr::new(common.host, common.port),
+        wiring: Wiring::new(&common.way, common.host)?,
+        password: common.password.clone(),
         threads: common.threads,
         gather_us: common.gather_us,
         broker: common.pid.map(Process::new).transpose()?,
@@ -121,6 +128,7 @@ fn drive(common: &Common, workload: Workload) -> Result<Report, RunError> {
             mail::drive(&run, &mail_plan("storm", mail, true, true), options)
         }
         Workload::Idle(it) => idle::drive(&run, it.connections, value(&it)),
+        Workload::Reconnect(it) => reconnect::drive(&run, it.clients, value(&it)),
     }
 }
 
@@ -160,6 +168,7 @@ fn connections(workload: &Workload) -> usize {
         Workload::Replay(it) => it.post.publishers,
         Workload::Storm(it) => it.clients.max(it.post.publishers),
         Workload::Idle(it) => it.connections,
+        Workload::Reconnect(it) => it.clients,
     }
 }
 

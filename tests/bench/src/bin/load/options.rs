@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::publisher::STAMP_BYTES;
+use crate::wire::Way;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
@@ -33,6 +34,11 @@ pub(crate) struct Common {
     /// Port of the broker
     #[arg(long, global = true, default_value_t = 1883)]
     pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) way: Way,
+    /// Every client connects with this password, and its client ID as user name
+    #[arg(long, global = true)]
+    pub(crate) password: Option<String>,
     /// Process id of the broker, to report its processor time and memory
     #[arg(long, global = true)]
     pub(crate) pid: Option<u32>,
@@ -72,6 +78,8 @@ pub(crate) enum Workload {
     Storm(Storm),
     /// Open connections with one subscription each and measure the memory of a freshly started broker
     Idle(Idle),
+    /// Connect clients, let all of them go, and let all of them come back at once
+    Reconnect(Reconnect),
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -200,6 +208,13 @@ pub(crate) struct Idle {
     /// Connections
     #[arg(long, default_value_t = 10_000, value_parser = count(1..=1_000_000))]
     pub(crate) connections: usize,
+}
+
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct Reconnect {
+    /// Clients
+    #[arg(long, default_value_t = 5000, value_parser = count(1..=50_000))]
+    pub(crate) clients: usize,
 }
 
 fn loopback(text: &str) -> Result<IpAddr, &'static str> {

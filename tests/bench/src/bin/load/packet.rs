@@ -1,7 +1,7 @@
 //! The few MQTT 3.1.1 packets that a benchmark needs, written and read by hand.
 //!
 //! A client library costs several microseconds per message, which on a small machine would measure the library. Only
-//! what the workloads use is here: QoS 1, no will, no user name, no PINGREQ in time.
+//! what the workloads use is here: QoS 1, no will, no PINGREQ in time.
 
 /// Largest packet that is accepted, in bytes: more than that is a broken broker, not a benchmark.
 pub(crate) const PACKET_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -70,13 +70,20 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, Fram
     Ok(Some((packet, header + remaining)))
 }
 
-/// Appends CONNECT with the longest keep alive, 18 hours, because some brokers refuse 0 (section 3.1).
-pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, clean_session: bool) {
+/// Appends CONNECT with the longest keep alive, 18 hours, because some brokers refuse 0 (section 3.1). With a password, the client ID is the
+/// user name, too.
+pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, clean_session: bool, password: Option<&str>) {
+    let login_bytes = password.map_or(0, |password| 2 + client_id.len() + 2 + password.len());
     out.push(0x10);
-    remaining_length(out, 10 + 2 + client_id.len());
+    remaining_length(out, 10 + 2 + client_id.len() + login_bytes);
     string(out, "MQTT");
-    out.extend_from_slice(&[4, if clean_session { 2 } else { 0 }, 0xFF, 0xFF]);
+    let flags = u8::from(clean_session) << 1 | if password.is_some() { 0xC0 } else { 0 };
+    out.extend_from_slice(&[4, flags, 0xFF, 0xFF]);
     string(out, client_id);
+    if let Some(password) = password {
+        string(out, client_id);
+        string(out, password);
+    }
 }
 
 /// Appends SUBSCRIBE at QoS 1 (section 3.8). One per connection, so its packet id is always 1.
@@ -226,14 +233,18 @@ mod tests {
     #[test]
     fn requests_are_written_as_specified() {
         let mut out = Vec::new();
-        connect(&mut out, "a", true);
+        connect(&mut out, "a", true, None);
         assert_eq!(
             out,
             [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0xFF, 0xFF, 0, 1, b'a']
         );
         out.clear();
-        connect(&mut out, "a", false);
+        connect(&mut out, "a", false, None);
         assert_eq!(out[9], 0);
+        out.clear();
+        connect(&mut out, "a", true, Some("pw"));
+        assert_eq!((out[1], out[9]), (20, 0xC2));
+        assert!(out.ends_with(&[0, 1, b'a', 0, 1, b'a', 0, 2, b'p', b'w']));
         out.clear();
         subscribe(&mut out, "bob");
         assert_eq!(out, [0x82, 8, 0, 1, 0, 3, b'b', b'o', b'b', 1]);

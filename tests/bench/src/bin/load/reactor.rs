@@ -4,7 +4,7 @@
 //! a busy run costs few system calls per message. Edge-triggered: a short read or write means that the socket is empty
 //! or full, and the kernel will say when that changes. An idle connection holds no buffers.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -16,7 +16,9 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
+use crate::ended::LinkError;
 use crate::packet::{self, FrameError, Incoming};
+use crate::wire::{Wire, Wiring};
 
 /// One read takes at most this many bytes; larger packets make the buffer grow.
 const READ_BYTES: usize = 256 * 1024;
@@ -34,20 +36,6 @@ pub(crate) struct LinkId(pub(crate) usize);
 /// The clock of a run: nanoseconds since it began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
-
-/// Why a connection ended that this program did not end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LinkError {
-    /// The broker closed it.
-    #[error("the broker closed the connection")]
-    Closed,
-    /// The operating system ended it.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The broker did not send MQTT.
-    #[error("{0}")]
-    Frame(#[from] FrameError),
-}
 
 /// What a workload does with what happens on its connections.
 pub(crate) trait Handler {
@@ -74,6 +62,7 @@ pub(crate) struct Reactor {
 pub(crate) struct Links {
     registry: Registry,
     address: SocketAddr,
+    wiring: Wiring,
     slots: Vec<Option<Link>>,
     free: Vec<usize>,
     /// Connections with something new to write.
@@ -83,12 +72,10 @@ pub(crate) struct Links {
 }
 
 struct Link {
-    stream: TcpStream,
+    wire: Wire,
     /// The beginning of a packet whose end has not arrived.
     tail: Vec<u8>,
     out: Vec<u8>,
-    /// How much of `out` is written.
-    written: usize,
     is_dirty: bool,
     is_closing: bool,
 }
@@ -107,7 +94,7 @@ impl Clock {
 
 impl Reactor {
     /// A reactor for connections to `address`.
-    pub(crate) fn new(address: SocketAddr, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn new(address: SocketAddr, wiring: Wiring, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
@@ -119,6 +106,7 @@ impl Reactor {
         let links = Links {
             registry,
             address,
+            wiring,
             slots: vec![],
             free: vec![],
             dirty: vec![],
@@ -210,16 +198,15 @@ impl Links {
         let id = self.free.pop().unwrap_or(self.slots.len());
         self.registry
             .register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
+        // An error here would only cost speed: the connection may not be established yet.
+        stream.set_nodelay(true).unwrap_or_default();
         let link = Link {
-            stream,
+            wire: self.wiring.wire(stream)?,
             tail: vec![],
             out: vec![],
-            written: 0,
             is_dirty: false,
             is_closing: false,
         };
-        // An error here would only cost speed: the connection may not be established yet.
-        link.stream.set_nodelay(true).unwrap_or_default();
         match self.slots.get_mut(id) {
             Some(slot) => *slot = Some(link),
             None => self.slots.push(Some(link)),
@@ -279,20 +266,16 @@ impl Links {
             scratch.resize(scratch.len() * 2, 0);
         }
         let (front, room) = scratch.split_at_mut(kept);
-        let read = loop {
-            match link.stream.read(room) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => {
-                    return Ok(None);
-                }
-                Err(e) => return Err(e.into()),
-                Ok(0) => return Err(LinkError::Closed),
-                Ok(read) => break read,
-            }
-        };
-        front.copy_from_slice(&link.tail);
-        link.tail.clear();
-        Ok(Some((kept + read, read < room.len())))
+        let read = link.wire.read(room)?;
+        let result = read.map(|(bytes, is_short)| {
+            front.copy_from_slice(&link.tail);
+            link.tail.clear();
+            (kept + bytes, is_short)
+        });
+        if link.wire.wants_write(!link.out.is_empty()) {
+            self.mark_dirty(id.0);
+        }
+        Ok(result)
     }
 
     /// Hands every whole packet in `bytes` to `handler`, and keeps the rest.
@@ -355,19 +338,9 @@ impl Links {
 impl Link {
     /// Writes until everything is written or the socket is full.
     fn write(&mut self) -> io::Result<()> {
-        while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match self.stream.write(rest) {
-                Ok(written) => self.written += written,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => return Ok(()),
-                Err(e) => return Err(e),
-            }
-        }
-        self.written = 0;
-        if self.out.capacity() > KEPT_BYTES {
+        self.wire.write(&mut self.out)?;
+        if self.out.is_empty() && self.out.capacity() > KEPT_BYTES {
             self.out = Vec::new();
-        } else {
-            self.out.clear();
         }
         Ok(())
     }

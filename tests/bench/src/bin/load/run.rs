@@ -10,9 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ended::LinkError;
+use crate::packet;
 use crate::publisher::Names;
-use crate::reactor::{Clock, Handler, LinkError, Links, Reactor};
+use crate::reactor::{Clock, Handler, Links, Reactor};
 use crate::system::{Process, SystemError, Usage};
+use crate::wire::{WireError, Wiring};
 
 /// How often the main thread looks at the counters.
 const WATCH_INTERVAL: Duration = Duration::from_millis(2);
@@ -27,6 +30,9 @@ pub(crate) const OPENING_MAX: usize = 64;
 pub(crate) struct Run {
     pub(crate) names: Names,
     pub(crate) address: SocketAddr,
+    pub(crate) wiring: Wiring,
+    /// The password of every client, whose user name is its client ID.
+    pub(crate) password: Option<String>,
     pub(crate) threads: usize,
     /// See [`crate::gather::Gather::new`].
     pub(crate) gather_us: Option<u64>,
@@ -44,7 +50,7 @@ pub(crate) enum RunError {
     NoBroker { address: SocketAddr, error: io::Error },
     /// The broker said no to CONNECT.
     #[error(
-        "the broker refused client {client} with CONNACK return code {code}: it must admit anonymous MQTT 3.1.1 clients"
+        "the broker refused client {client} with CONNACK return code {code}: it must admit anonymous MQTT 3.1.1 clients, or those with --password"
     )]
     Refused { client: String, code: u8 },
     /// The broker said no to SUBSCRIBE.
@@ -65,6 +71,9 @@ pub(crate) enum RunError {
     /// A connection could not be opened, or the event queue failed.
     #[error("the operating system failed a connection or its events: {0}")]
     Io(#[from] io::Error),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Wire(#[from] WireError),
     /// Limits and processes.
     #[error(transparent)]
     System(#[from] SystemError),
@@ -146,6 +155,11 @@ impl Run {
         TcpStream::connect_timeout(&address, self.timeout)
             .map(drop)
             .map_err(|error| RunError::NoBroker { address, error })
+    }
+
+    /// Appends the CONNECT of a client.
+    pub(crate) fn connect(&self, out: &mut Vec<u8>, client_id: &str, clean_session: bool) {
+        packet::connect(out, client_id, clean_session, self.password.as_deref());
     }
 
     /// Runs one worker per thread while `watch` watches; they end when it does. Gives back what `watch` found, and the
@@ -242,7 +256,7 @@ impl Run {
     }
 
     fn drive_until_stopped(&self, shared: &Shared, worker: &mut impl Worker) -> Result<(), RunError> {
-        let mut reactor = Reactor::new(self.address, self.clock)?;
+        let mut reactor = Reactor::new(self.address, self.wiring.clone(), self.clock)?;
         while !shared.stop.load(Relaxed) {
             let wait = worker.step(reactor.links(), self.clock.now_ns())?;
             let pause = worker.pause();

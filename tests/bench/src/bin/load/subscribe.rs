@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::ended::LinkError;
 use crate::packet::{self, Incoming};
-use crate::reactor::{Handler, LinkError, LinkId, Links};
+use crate::reactor::{Handler, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
 
@@ -31,6 +32,8 @@ pub(crate) struct Subscriber<'a> {
     counts: Counts,
     to_open: Vec<usize>,
     opening: usize,
+    /// Connections that are being opened at a time.
+    opening_max: usize,
     /// Client and the beginning of its connection, by link id.
     clients: Vec<(usize, u64)>,
     /// From the beginning of the connection to SUBACK.
@@ -48,9 +51,15 @@ impl<'a> Subscriber<'a> {
             counts: Counts::default(),
             to_open: (index..clients).step_by(run.threads).collect(),
             opening: 0,
+            opening_max: OPENING_MAX,
             clients: Vec::new(),
             online: Latencies::new(),
         }
+    }
+
+    /// The same, with so many connections of this thread being opened at a time.
+    pub(crate) fn opening_at_a_time(self, opening_max: usize) -> Self {
+        Subscriber { opening_max, ..self }
     }
 
     fn name(&self, link: LinkId) -> String {
@@ -75,13 +84,14 @@ impl<'a> Subscriber<'a> {
 
 impl Worker for Subscriber<'_> {
     fn step(&mut self, links: &mut Links, now_ns: u64) -> Result<Duration, RunError> {
-        while self.opening < OPENING_MAX
+        while self.opening < self.opening_max
             && let Some(client) = self.to_open.pop()
         {
             let link = links.open()?;
             self.opening += 1;
             if let Some(out) = links.out(link) {
-                packet::connect(out, &self.run.names.reader(client), self.stay == Stay::Stays);
+                self.run
+                    .connect(out, &self.run.names.reader(client), self.stay == Stay::Stays);
             }
             match self.clients.get_mut(link.0) {
                 Some(slot) => *slot = (client, now_ns),

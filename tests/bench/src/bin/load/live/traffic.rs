@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::ended::LinkError;
 use crate::gather::Gather;
 use crate::ledger::Ledger;
 use crate::packet::{self, Incoming};
 use crate::publisher::{Publisher, Stamp};
-use crate::reactor::{Handler, LinkError, LinkId, Links};
+use crate::reactor::{Handler, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
 
@@ -125,7 +126,7 @@ impl<'a> Traffic<'a> {
             }
             if let Some(out) = links.out(link) {
                 let is_clean = !(self.plan.pace.keep_session && matches!(client, Client::Reader(_)));
-                packet::connect(out, &self.name(client), is_clean);
+                self.run.connect(out, &self.name(client), is_clean);
             }
         }
         Ok(())

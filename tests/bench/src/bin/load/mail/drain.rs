@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::ended::LinkError;
 use crate::ledger::Ledger;
 use crate::packet::{self, Incoming};
 use crate::publisher::Stamp;
-use crate::reactor::{Handler, LinkError, LinkId, Links};
+use crate::reactor::{Handler, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, Run, RunError, Shared, Worker};
 
@@ -78,7 +79,8 @@ impl<'a> Drainer<'a> {
             let link = links.open()?;
             if let Some(out) = links.out(link) {
                 // A clean session would discard what brokers without inboxes queued for the session.
-                packet::connect(out, &self.run.names.reader(inbox), !self.plan.post.presubscribe);
+                self.run
+                    .connect(out, &self.run.names.reader(inbox), !self.plan.post.presubscribe);
             }
             let missing = self.plan.messages_for(inbox);
             let reader = Reader {

@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::ended::LinkError;
 use crate::gather::Gather;
 use crate::ledger::Ledger;
-use crate::packet::{self, Incoming};
+use crate::packet::Incoming;
 use crate::publisher::{Publisher, Stamp};
-use crate::reactor::{Handler, LinkError, LinkId, Links};
+use crate::reactor::{Handler, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
 
@@ -77,7 +78,7 @@ impl<'a> Storer<'a> {
             let link = links.open()?;
             self.opening += 1;
             if let Some(out) = links.out(link) {
-                packet::connect(out, &self.run.names.publisher(index), true);
+                self.run.connect(out, &self.run.names.publisher(index), true);
             }
             // Connections of this workload never end before the run does, so link ids count up from 0.
             let publisher = Publisher::new(&self.run.names, self.plan.post.bytes, self.plan.post.window);

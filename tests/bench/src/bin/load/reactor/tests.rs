@@ -1,3 +1,4 @@
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as StdStream};
 
 use super::*;
@@ -37,7 +38,7 @@ impl Handler for Recorder {
 /// A reactor with one connection, the other end of it, and `packets` publishes to send there.
 fn connected(packets: u16, payload_bytes: usize) -> (Reactor, LinkId, StdStream, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut reactor = Reactor::new(listener.local_addr().unwrap(), Clock::start()).unwrap();
+    let mut reactor = Reactor::new(listener.local_addr().unwrap(), Wiring::default(), Clock::start()).unwrap();
     let link = reactor.links().open().unwrap();
     let (broker, _) = listener.accept().unwrap();
     broker.set_read_timeout(Some(DEADLINE)).unwrap();
