@@ -20,6 +20,7 @@ pub mod power;
 mod raw_client;
 pub mod sim;
 pub mod tools;
+mod tunnel;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use inbox_test_support::packets::{
 };
 pub use parse::{Ack, AckKind, ConnAck, Packet, Properties, Publish, SubAck, Value};
 pub use raw_client::RawClient;
+pub use tunnel::Tunnel;
 
 /// How long a test waits for something that must happen. Long, because machines that test are busy.
 pub const DEADLINE: Duration = Duration::from_secs(30);

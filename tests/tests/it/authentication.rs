@@ -211,10 +211,16 @@ fn anonymous_clients_and_users_are_kept_apart() {
 
 /// A token of the test's own issuer, as `secret` signs it.
 pub(crate) fn token(secret: &[u8], user: &str, lasts_seconds: i64) -> String {
-    let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let exp = now + lasts_seconds;
+    signed_token(secret, &format!(r#"{{"sub":"{user}","aud":"inboxd","exp":{exp}}}"#))
+}
+
+/// A token with these claims, in JSON.
+pub(crate) fn signed_token(secret: &[u8], claims: &str) -> String {
+    let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let header = base64(br#"{"alg":"HS256","typ":"JWT"}"#);
-    let claims = base64(format!(r#"{{"sub":"{user}","aud":"inboxd","exp":{}}}"#, now + lasts_seconds).as_bytes());
+    let claims = base64(claims.as_bytes());
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signature = hmac::sign(&key, format!("{header}.{claims}").as_bytes());
     format!("{header}.{claims}.{}", base64(signature.as_ref()))

@@ -9,6 +9,7 @@
     reason = "this crate is tests: a failed assumption is a failed test"
 )]
 
+mod access_matrix;
 mod access_rules;
 mod audit;
 mod authentication;
@@ -35,5 +36,6 @@ mod rule_06_order;
 mod rule_07_duplicates;
 mod rule_09_qos_0;
 mod rule_10_qos_2;
+mod security_example;
 mod third_party;
 mod transports;
