@@ -128,6 +128,11 @@ async fn read_header<T: AsyncRead + Unpin>(io: &mut T) -> Result<Option<SocketAd
 pub(crate) fn missing(read: &[u8]) -> Result<usize, ProxyError> {
     let begins = |with: &[u8]| read.iter().zip(with).all(|(one, other)| one == other);
     if begins(V1) {
+        // The shortest header is read at once, so a line may end before that: it is none, and what follows it is not looked at.
+        let before = read.get(..read.len().saturating_sub(2)).unwrap_or_default();
+        if before.windows(2).any(|pair| pair == b"\r\n") {
+            return Err(ProxyError::Malformed);
+        }
         return match read {
             [.., b'\r', b'\n'] => Ok(0),
             _ if read.len() >= V1_BYTES_MAX => Err(ProxyError::TooLong),
@@ -190,6 +195,19 @@ mod tests {
     }
 
     const IPV4: &[u8] = &[192, 0, 2, 9, 10, 0, 0, 1, 0x12, 0x34, 7, 0x5B];
+
+    #[test]
+    fn a_line_that_ends_before_a_header_can_is_none() {
+        // Goal: a line shorter than any header is refused, and not taken together with what follows it.
+        for line in [
+            "PROXY TCP2 \r\n\r\n",
+            "PROXY \r\nUNKNOWN\r\n",
+            "PROXY TCP4\r\n\x10\x10\0",
+        ] {
+            assert_eq!(missing(line.as_bytes()), Err(ProxyError::Malformed), "{line:?}");
+        }
+        assert_eq!(missing(b"PROXY UNKNOWN\r\n"), Ok(0));
+    }
 
     #[tokio::test]
     async fn a_header_says_who_the_client_is_and_nothing_behind_it_is_read() {
