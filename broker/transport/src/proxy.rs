@@ -161,7 +161,9 @@ pub(crate) fn missing(read: &[u8]) -> Result<usize, ProxyError> {
 /// It cannot be read.
 pub(crate) fn client(header: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     if header.starts_with(V1) {
-        let text = std::str::from_utf8(header).map_err(|_| ProxyError::Malformed)?;
+        // Of other letters behind a CR, ppp 2.3 makes a panic. The line is US-ASCII (section 2.1).
+        let text = std::str::from_utf8(header).ok().filter(|text| text.is_ascii());
+        let text = text.ok_or(ProxyError::Malformed)?;
         let header = v1::Header::try_from(text).map_err(|_| ProxyError::Malformed)?;
         return Ok(match header.addresses {
             v1::Addresses::Unknown => None,
@@ -207,6 +209,14 @@ mod tests {
             assert_eq!(missing(line.as_bytes()), Err(ProxyError::Malformed), "{line:?}");
         }
         assert_eq!(missing(b"PROXY UNKNOWN\r\n"), Ok(0));
+    }
+
+    #[test]
+    fn a_line_that_is_not_ascii_is_refused() {
+        // Goal: section 2.1: the line is US-ASCII; a letter of several bytes behind a CR is refused as any other mistake is.
+        let line = "PROXY TCP4 192.0.2.9 10.0.0.1 1\r\u{6AD} 1883\r\n";
+        assert_eq!(missing(line.as_bytes()), Ok(0));
+        assert_eq!(client(line.as_bytes()), Err(ProxyError::Malformed));
     }
 
     #[tokio::test]
