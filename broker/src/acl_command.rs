@@ -8,6 +8,7 @@ use access::{Account, Action, Denied, Grounds, Identity, PasswordFileError, Pass
 use inbox_bridge::ClientIdError;
 use intake::InboxNames;
 use mqtt_codec::{FilterError, TopicFilter, topic_name_fault};
+use mqtt_session::is_request;
 
 use crate::access_rules;
 use crate::cli::{AclAction, AclTestArgs};
@@ -29,6 +30,9 @@ pub enum AclError {
     /// There is no topic, and the action is about one.
     #[error("which topic? `inboxd acl test USER CLIENT {0} TOPIC`")]
     NoTopic(&'static str),
+    /// There is a topic, and the action is about none.
+    #[error("to connect is about no topic; leave it out")]
+    Topicless,
     /// The client ID cannot be one.
     #[error(transparent)]
     ClientId(#[from] ClientIdError),
@@ -63,17 +67,21 @@ pub fn test(args: &AclTestArgs, config: &Config, out: &mut dyn Write) -> Result<
     let who = identity(args, config)?;
     let judged = judge(args, &rules, &names, &who)?;
     let mut text = match &judged {
+        Ok(Grounds::BuiltIn) if config.access.acl_file.is_none() => {
+            "allowed: there are no access rules (access.acl_file is not set)\n".to_owned()
+        }
         Ok(Grounds::BuiltIn) => "allowed, as it is without any rule\n".to_owned(),
         Ok(Grounds::Line(line)) => format!("allowed: {}\n", quoted(config, *line)),
         Err(Denied::Rule(line)) => format!("denied: {}\n", quoted(config, *line)),
         Err(why) => format!("denied: {why}\n"),
     };
-    if let (true, Err(why)) = (args.action != AclAction::Connect, rules.judge(&who, Action::Connect)) {
+    let connects = rules.judge(&who, Action::Connect);
+    if let (true, Err(why)) = (args.action != AclAction::Connect, &connects) {
         text.push_str(&format!("but it cannot connect in the first place: {why}\n"));
     }
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(AclError::Unsaid(error)),
-        _ => Ok(judged.is_ok()),
+        _ => Ok(judged.is_ok() && connects.is_ok()),
     }
 }
 
@@ -105,9 +113,14 @@ fn judge(
 ) -> Result<Result<Grounds, Denied>, AclError> {
     let topic = || args.topic.as_deref();
     match args.action {
+        AclAction::Connect if args.topic.is_some() => Err(AclError::Topicless),
         AclAction::Connect => Ok(rules.judge(who, Action::Connect)),
         AclAction::Publish => {
             let topic = topic().ok_or(AclError::NoTopic("publish"))?;
+            if is_request(topic) {
+                // About the inbox of whoever asks.
+                return Ok(Ok(Grounds::BuiltIn));
+            }
             if let Some(fault) = topic_name_fault(topic) {
                 return Err(AclError::Topic(fault));
             }
@@ -205,7 +218,8 @@ mod tests {
                 "without any rule",
             ),
             ("alice", "bob", AclAction::Connect, "", &[], false, "client ID"),
-            ("alice", "bob", publish, "carol", &[], true, "cannot connect"),
+            ("alice", "bob", publish, "carol", &[], false, "cannot connect"),
+            ("alice", "alice", publish, "$inbox/block", &[], true, "without any rule"),
         ] {
             let (said_may, said) = ask(user, client, action, topic, roles);
             assert!(

@@ -67,6 +67,8 @@ pub enum Event {
         user: Option<Box<str>>,
         /// The reason code, if the broker ended it.
         reason: Option<u8>,
+        /// Why it did, in the words of its counters.
+        cause: Option<&'static str>,
         /// A sentence.
         why: Box<str>,
     },

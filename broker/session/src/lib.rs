@@ -20,7 +20,7 @@ pub use not_published::NotPublished;
 pub use refusals::{Cause, Limiter, Rate, Refusals, Stranger};
 pub use session::{
     Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,
-    Wanted, Will,
+    Wanted, Will, is_request,
 };
 pub use session_table::{Parted, Place, Remains, SessionTable, Sessions};
 pub use will::deliver;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{ClientId, Event, EventKind, Heard, Listener};
-use mqtt_codec::reason;
 use mqtt_session::{Cause, Limiter, Rate, Shared, Stranger};
 use tokio::sync::oneshot;
 
@@ -22,6 +21,14 @@ const LOGINS: Rate = Rate {
 };
 /// A text that somebody else chose is cut after so many characters: whole records must fit into the log.
 const TEXT_CHARS_MAX: usize = 512;
+/// Ends of connections that are about who the client is, or what it may do.
+const ENDINGS: [Cause; 5] = [
+    Cause::TakenOver,
+    Cause::Expired,
+    Cause::NotRenewed,
+    Cause::Withdrawn,
+    Cause::PublishDenied,
+];
 /// Requests of connected clients that were refused because of who they are.
 const DENIALS: [Cause; 4] = [
     Cause::OthersInbox,
@@ -142,9 +149,10 @@ impl Writer {
                 client,
                 peer,
                 user,
-                reason: Some(reason),
+                cause: Some(cause),
                 why,
-            } => self.write_ended(&Who::of(&client, user.as_deref(), &[]), peer, reason, &why),
+                ..
+            } => self.write_ended(&Who::of(&client, user.as_deref(), &[]), peer, cause, &why),
             Event::TurnedAway {
                 peer,
                 listener,
@@ -191,17 +199,17 @@ impl Writer {
     }
 
     /// The broker ended a connection: it is written where that is about who the client is.
-    fn write_ended(&mut self, who: &Who<'_>, address: SocketAddr, reason: u8, why: &str) {
-        let event = match reason {
-            reason::SESSION_TAKEN_OVER => "taken_over",
-            reason::MAXIMUM_CONNECT_TIME | reason::NOT_AUTHORIZED => "ended",
-            _ => return,
+    fn write_ended(&mut self, who: &Who<'_>, address: SocketAddr, cause: &'static str, why: &str) {
+        let event = match ENDINGS.iter().find(|ending| ending.name() == cause) {
+            Some(Cause::TakenOver) => "taken_over",
+            Some(_) => "ended",
+            None => return,
         };
         let Some(left_out) = self.of_clients.admits_any(event, self.now()).map(told) else {
             return;
         };
         let Who { client, user, .. } = who;
-        let (cause, why) = (Cause::of_ending(reason).name(), cut(why));
+        let why = cut(why);
         tracing::info!(
             target: TARGET, event, client, user, %address, cause, why, left_out, "the broker ended a connection"
         );

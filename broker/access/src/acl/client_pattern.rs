@@ -12,6 +12,9 @@ pub enum BadPattern {
     /// A `*` in the middle.
     #[error("a * stands at the end, for anything")]
     Star,
+    /// No inbox is called so.
+    #[error("no client ID with / + or #, or with $ at its beginning, has an inbox")]
+    NoInbox,
     /// See [`BadPercent`].
     #[error(transparent)]
     Percent(#[from] BadPercent),
@@ -38,6 +41,14 @@ impl ClientPattern {
         }
         let beginning = Filled::parse(beginning)?;
         Ok(ClientPattern { beginning, is_open })
+    }
+
+    /// Of client IDs that have inboxes (contract rule 1).
+    pub(super) fn of_inboxes(text: &str) -> Result<Self, BadPattern> {
+        match text.contains(['/', '+', '#']) || text.starts_with('$') {
+            true => Err(BadPattern::NoInbox),
+            false => ClientPattern::parse(text),
+        }
     }
 
     /// All client IDs.

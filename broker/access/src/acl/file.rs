@@ -109,7 +109,12 @@ pub enum RuleError {
         /// Why.
         why: BadSender,
     },
-    /// A sender has a role that no line describes and nobody can have.
+    /// Nobody publishes there.
+    #[error(
+        "topics that begin with $ are the broker's to publish to (MQTT-4.7.2-1), and requests under $inbox/ need no rule; leave it out"
+    )]
+    Reserved,
+    /// It is about nobody.
     #[error("this [[inbox]] says nothing: give it allow or deny")]
     Nothing,
 }
@@ -246,6 +251,7 @@ impl Reading<'_> {
             role.client_ids = self.patterns(ids)?;
         }
         let Topics { allow, deny } = &mut role.publish;
+        self.no_reserved(&table.publish)?;
         self.topics(&table.publish, allow)?;
         self.topics(&table.deny_publish, deny)?;
         let Topics { allow, deny } = &mut role.subscribe;
@@ -253,10 +259,10 @@ impl Reading<'_> {
         self.topics(&table.deny_subscribe, deny)?;
         let Inboxes { allow, deny } = &mut role.write_to;
         if let Some(texts) = &table.write_to {
-            *allow = self.patterns(texts)?;
+            *allow = self.inboxes(texts)?;
         }
         if let Some(texts) = &table.deny_write_to {
-            *deny = self.patterns(texts)?;
+            *deny = self.inboxes(texts)?;
         }
         Ok(())
     }
@@ -282,9 +288,24 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// Nobody but the broker publishes to topics that begin with `$`, and requests there are about the own inbox.
+    fn no_reserved(&self, texts: &Option<Texts>) -> Result<(), (u32, RuleError)> {
+        let mut texts = texts.iter().flatten();
+        match texts.find(|text| text.get_ref().starts_with('$')) {
+            Some(text) => Err((self.line(text), RuleError::Reserved)),
+            None => Ok(()),
+        }
+    }
+
     fn patterns(&self, texts: &Texts) -> Result<Vec<Ruled<ClientPattern>>, (u32, RuleError)> {
         self.each(texts, |text| {
             ClientPattern::parse(text).map_err(|why| RuleError::Client { text: text.into(), why })
+        })
+    }
+
+    fn inboxes(&self, texts: &Texts) -> Result<Vec<Ruled<ClientPattern>>, (u32, RuleError)> {
+        self.each(texts, |text| {
+            ClientPattern::of_inboxes(text).map_err(|why| RuleError::Client { text: text.into(), why })
         })
     }
 
@@ -297,7 +318,7 @@ impl Reading<'_> {
     fn inbox(&self, table: &InboxTable) -> Result<InboxRule, (u32, RuleError)> {
         let line = self.line(&table.of);
         let text = table.of.get_ref();
-        let of = ClientPattern::parse(text).map_err(|why| {
+        let of = ClientPattern::of_inboxes(text).map_err(|why| {
             (
                 line,
                 RuleError::Client {

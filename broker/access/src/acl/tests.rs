@@ -271,6 +271,13 @@ fn mistakes_are_told_with_their_line() {
             "given by the broker",
         ),
         ("[[role]]\nname = \"anonymous\"\nclient_ids = [\"*\"]", 2, "anonymous~"),
+        ("[[role]]\nname = \"a\"\nwrite_to = [\"chat/x\"]", 3, "has an inbox"),
+        (
+            "[[role]]\nname = \"a\"\npublish = [\"$inbox/block\"]",
+            3,
+            "leave it out",
+        ),
+        ("[[inbox]]\nof = \"help/desk\"\ndeny = [\"*\"]", 2, "has an inbox"),
         ("[[inbox]]\nof = \"bob\"", 2, "allow or deny"),
         ("[[inbox]]\nof = \"bob\"\nallow = [\"alice\"]", 3, "user:NAME"),
         ("[[inbox]]\nof = \"bob\"\nallow = [\"user:\"]", 3, "user:NAME"),

@@ -51,7 +51,9 @@ pub struct NoUserName;
 
 /// No role can have this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is 1 to 64 of a-z, A-Z, 0-9, - and _; several are separated by commas")]
+#[error(
+    "a role is 1 to 64 of a-z, A-Z, 0-9, - and _; for several, the file has commas between them, and `inboxd passwd` takes --role for each"
+)]
 pub struct NoRoleName;
 
 /// What `inboxd passwd` does to a file.

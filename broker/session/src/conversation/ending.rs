@@ -70,6 +70,10 @@ impl Conversation {
     /// Tells the operator.
     pub(super) fn tell_ending(&self, session: &Session, ending: &Ending) {
         let (peer, client) = (self.origin.peer, session.id());
+        let cause = match ending {
+            Ending::Closed(closed) => Some(Cause::of_ending(closed)),
+            Ending::Left { .. } | Ending::Lost => None,
+        };
         self.shared
             .node
             .events
@@ -77,6 +81,7 @@ impl Conversation {
                 client: client.clone(),
                 peer,
                 user: session.identity().user().map(Box::from),
+                cause: cause.map(Cause::name),
                 reason: ending.reason_code(),
                 why: ending.to_string().into(),
             });
@@ -87,11 +92,7 @@ impl Conversation {
             let is_told = matches!(closed, Closed::NotPublished(why) if !matches!(why, NotPublished::TooLarge { .. }));
             if *closed != Closed::ShuttingDown && !is_told {
                 let now = self.shared.node.now().mono;
-                let cause = match closed {
-                    Closed::Transport(_) => Cause::WebSocketFrame,
-                    Closed::Withdrawn(_) => Cause::Withdrawn,
-                    _ => Cause::of_ending(reason),
-                };
+                let cause = Cause::of_ending(closed);
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);
             }
             let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown);

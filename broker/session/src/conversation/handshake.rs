@@ -67,6 +67,7 @@ impl Refused {
             Refused::Closed(Closed::NotConnect) => Some(Cause::NotConnect),
             Refused::Closed(Closed::Transport(_)) => Some(Cause::WebSocketFrame),
             Refused::Closed(Closed::Declined(Declined::Quota(_))) => Some(Cause::ConnectQuota),
+            Refused::Closed(Closed::Declined(Declined::Denied(Denied::Token(_)))) => Some(Cause::ConnectToken),
             Refused::Closed(closed) => Some(Cause::of_connect(closed.reason_code())),
         }
     }

@@ -6,6 +6,7 @@ use intake::Shut;
 use mqtt_codec::reason;
 use pubsub::PublishError;
 
+use crate::closed::Closed;
 use crate::not_published::NotPublished;
 
 /// Makes [`Cause`], and what is known about each of them, from one table: the name in counters and log records, what was refused, and what to
@@ -99,6 +100,8 @@ causes! {
     ConnectDenied = "connect_not_authorized", CONNECTION, "";
     /// The user name or the password is wrong.
     ConnectCredentials = "connect_credentials", CONNECTION, "correct it in the client, or set it anew with `inboxd passwd`";
+    /// The token is not accepted.
+    ConnectToken = "connect_token", CONNECTION, "";
     /// Too many wrong passwords came before.
     ConnectGuessing = "connect_too_many_failures", CONNECTION,
         "somebody guesses, or a client has a wrong password and does not stop trying";
@@ -202,8 +205,17 @@ impl Cause {
         matches!(self, Cause::PublishDenied | Cause::NotAuthorized)
     }
 
-    /// Of a connection that the broker ended with this MQTT 5 reason code.
-    pub fn of_ending(code: u8) -> Self {
+    /// Of a connection that the broker ended, after its client was let in.
+    pub fn of_ending(closed: &Closed) -> Self {
+        match closed {
+            Closed::Transport(_) => Cause::WebSocketFrame,
+            Closed::Withdrawn(_) => Cause::Withdrawn,
+            Closed::NotPublished(why @ NotPublished::Shut(_)) => Cause::of_publish(why),
+            closed => Cause::of_reason(closed.reason_code()),
+        }
+    }
+
+    fn of_reason(code: u8) -> Self {
         match code {
             reason::MALFORMED_PACKET => Cause::Malformed,
             reason::PROTOCOL_ERROR => Cause::ProtocolError,

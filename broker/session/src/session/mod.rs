@@ -59,6 +59,7 @@ pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
 pub use order::Order;
 pub use outbox::Outbox;
+pub use request::is_request;
 pub use shared::Shared;
 pub use subscribe::{RouterCall, SubscribeCall, Wanted};
 

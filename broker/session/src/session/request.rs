@@ -35,6 +35,11 @@ impl Reply {
     }
 }
 
+/// Whether what is published to `topic` asks for something about the own inbox.
+pub fn is_request(topic: &str) -> bool {
+    topic == BLOCK || topic == ALLOW
+}
+
 /// Which list a publish to `topic` is about, if it is a request.
 #[inline]
 pub(super) fn list_of(destination: &Destination, topic: &str) -> Option<ListKind> {
