@@ -111,29 +111,32 @@ impl Rules {
 
     /// Whether `who` may publish to the ordinary topic `topic`.
     pub(crate) fn publish(&self, who: &Identity, topic: &str) -> Result<Grounds, Denied> {
-        let denied = self.first(who, |role| role.publish.denying(topic, who));
-        decided(denied, || self.first(who, |role| role.publish.allowing(topic, who)))
+        let roles = self.roles_of(who);
+        let denied = roles.first(|role| role.publish.denying(topic, who));
+        decided(denied, || roles.first(|role| role.publish.allowing(topic, who)))
     }
 
     /// Whether `who` may subscribe to `filter`, which is of ordinary topics or of `$SYS`.
     pub(crate) fn subscribe(&self, who: &Identity, filter: &str) -> Result<Grounds, Denied> {
-        let denied = self.first(who, |role| role.subscribe.denying(filter, who));
-        decided(denied, || self.first(who, |role| role.subscribe.allowing(filter, who)))
+        let roles = self.roles_of(who);
+        let denied = roles.first(|role| role.subscribe.denying(filter, who));
+        decided(denied, || roles.first(|role| role.subscribe.allowing(filter, who)))
     }
 
     /// Whether `who` may write to the inbox of `owner`.
     pub(crate) fn write_to(&self, who: &Identity, owner: &str) -> Result<Grounds, Denied> {
-        if let Some(line) = self.first(who, |role| role.write_to.denying(owner, who)) {
+        let roles = self.roles_of(who);
+        if let Some(line) = roles.first(|role| role.write_to.denying(owner, who)) {
             return Err(Denied::Rule(line));
         }
-        if !self.inboxes.is_empty() && !self.passes_lists(who) {
-            match self.inbox_says(who, owner) {
+        if !self.inboxes.is_empty() && !roles.has(SERVICE) {
+            match self.inbox_says(&roles, who, owner) {
                 Said::Yes(line) => return Ok(Grounds::of(line)),
                 Said::No(line) => return Err(Denied::Rule(line)),
                 Said::Nothing => {}
             }
         }
-        match self.first(who, |role| role.write_to.allowing(owner, who)) {
+        match roles.first(|role| role.write_to.allowing(owner, who)) {
             Some(line) => Ok(Grounds::of(line)),
             None if who.user().is_none() => Err(Denied::NoUser),
             None => Err(Denied::NoRule),
@@ -145,48 +148,69 @@ impl Rules {
         let id = who.client_id().as_str();
         // Which ones clients without a user have is for their authenticator to say.
         who.user()?;
-        let line = self.first(who, |role| roles::line_of(&role.client_ids, |of| of.has(id, who)));
+        let roles = self.roles_of(who);
+        let line = roles.first(|role| roles::line_of(&role.client_ids, |of| of.has(id, who)));
         line.map(Grounds::of)
     }
 
     /// Whether lists of inboxes are not about `who`.
     pub(crate) fn passes_lists(&self, who: &Identity) -> bool {
-        self.has(who, SERVICE)
+        self.roles_of(who).has(SERVICE)
     }
 
-    fn inbox_says(&self, who: &Identity, owner: &str) -> Said {
+    fn inbox_says(&self, roles: &Held<'_>, who: &Identity, owner: &str) -> Said {
         let exact = self.by_owner.get(owner).copied();
         let mut patterns = self.by_pattern.iter().copied();
         let by_pattern = patterns.find(|at| self.inboxes.get(*at).is_some_and(|rule| rule.of.has(owner, who)));
         let first = exact.into_iter().chain(by_pattern).min();
         match first.and_then(|at| self.inboxes.get(at)) {
-            Some(rule) => rule.says(who, &|role| self.has(who, role)),
+            Some(rule) => rule.says(who, &|role| roles.has(role)),
             None => Said::Nothing,
         }
     }
 
-    /// What the first of the client's roles says that says anything.
-    fn first(&self, who: &Identity, says: impl Fn(&Role) -> Option<u32>) -> Option<u32> {
-        self.roles_of(who).find_map(says)
-    }
-
     /// The roles of a client: those that all of its kind have, those that its authenticator says, and those of which its user is a member.
-    fn roles_of(&self, who: &Identity) -> impl Iterator<Item = &Role> {
+    fn roles_of<'r>(&'r self, who: &'r Identity) -> Held<'r> {
         let kind = match who.user() {
-            Some(_) => AUTHENTICATED,
-            None => ANONYMOUS,
+            Some(_) => AUTHENTICATED_AT,
+            None => ANONYMOUS_AT,
         };
-        let said = who.roles().iter().map(|name| &**name);
-        let named = [EVERYONE, kind].into_iter().chain(said);
-        let named = named.filter_map(|name| self.by_name.get(name).copied());
-        let joined = who.user().and_then(|user| self.by_member.get(user));
-        let joined = joined.into_iter().flatten().copied();
-        named.chain(joined).filter_map(|at| self.roles.get(at))
+        let joined = match self.by_member.is_empty() {
+            true => None,
+            false => who.user().and_then(|user| self.by_member.get(user)),
+        };
+        Held {
+            rules: self,
+            given: [EVERYONE_AT, kind],
+            said: who.roles(),
+            joined: joined.map_or(&[], |joined| joined),
+        }
+    }
+}
+
+/// The roles of one client, which are looked at several times for each of its messages.
+struct Held<'r> {
+    rules: &'r Rules,
+    /// Places in the rules.
+    given: [usize; 2],
+    /// Names.
+    said: &'r [Box<str>],
+    joined: &'r [usize],
+}
+
+impl Held<'_> {
+    /// What the first of these roles says that says anything.
+    fn first(&self, says: impl Fn(&Role) -> Option<u32>) -> Option<u32> {
+        let said = self.said.iter().filter_map(|name| self.rules.by_name.get(name));
+        let places = self.given.iter().chain(said).chain(self.joined);
+        places.filter_map(|at| self.rules.roles.get(*at)).find_map(says)
     }
 
-    fn has(&self, who: &Identity, role: &str) -> bool {
-        // A role that the file does not describe can be had nevertheless.
-        self.roles_of(who).any(|has| *has.name == *role) || who.roles().iter().any(|has| **has == *role)
+    /// Whether the role of this name is among them. One that the file does not describe can be had nevertheless.
+    fn has(&self, role: &str) -> bool {
+        let mut places = self.given.iter().chain(self.joined);
+        self.said.iter().any(|said| **said == *role)
+            || places.any(|at| self.rules.roles.get(*at).is_some_and(|held| *held.name == *role))
     }
 }
 
@@ -197,9 +221,15 @@ fn decided(denied: Option<u32>, allowed: impl FnOnce() -> Option<u32>) -> Result
     }
 }
 
-/// The roles that are there before a file says more.
+/// Where the roles that the broker gives are among all: none has to be looked for by its name.
+const BUILT_IN: [&str; 5] = [EVERYONE, AUTHENTICATED, ANONYMOUS, SERVICE, OPS];
+const EVERYONE_AT: usize = 0;
+const AUTHENTICATED_AT: usize = 1;
+const ANONYMOUS_AT: usize = 2;
+
+/// The roles that are there before a file says more; the file adds its own behind them.
 fn built_in() -> Vec<Role> {
-    let mut roles: Vec<_> = [EVERYONE, AUTHENTICATED, ANONYMOUS, SERVICE, OPS]
+    let mut roles: Vec<_> = BUILT_IN
         .into_iter()
         .map(|name| Role {
             name: name.into(),
