@@ -251,7 +251,7 @@ async fn run(
     let node = bridge.hub().node();
     let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
     let strangers = config.inbox.strangers_max;
-    let strangers = strangers.map(|most| Strangers::new(most, node.budgets.all.clone()));
+    let strangers = strangers.map(|most| Strangers::new(most, &node.budgets.all));
     let shared = Arc::new(Shared {
         metrics: Metrics::telling(&node.events),
         node,

@@ -221,7 +221,10 @@ impl Writer {
         let Some(left_out) = self.of_refusals.admits(cause, &address, now).map(told) else {
             return;
         };
-        let (client, user) = (who.client.as_deref().map(cut), who.user.as_deref().map(cut));
+        let (client, user) = (
+            who.client.as_deref().map(cut),
+            who.user.as_deref().map(no_token).map(cut),
+        );
         let (address, listener, why) = (who.peer, who.listener.as_deref(), cut(why));
         tracing::info!(
             target: TARGET, event = "refused", client, user, %address, listener, cause, why, left_out, "a client was not let in"
@@ -264,6 +267,14 @@ impl<'e> Who<'e> {
 /// How many records of a kind were left out before one, if there were any.
 fn told(left_out: u64) -> Option<u64> {
     (left_out > 0).then_some(left_out)
+}
+
+/// A user name, but for a token that somebody put there by mistake.
+fn no_token(user: &str) -> &str {
+    match user.starts_with("eyJ") && user.matches('.').count() >= 2 {
+        true => "(a token)",
+        false => user,
+    }
 }
 
 fn cut(text: &str) -> &str {

@@ -63,6 +63,16 @@ pub struct Rules {
     by_owner: HashMap<Box<str>, usize>,
     /// Places of the others in `inboxes`.
     by_pattern: Vec<usize>,
+    /// Who writes to every inbox, without anything that could say otherwise: mostly nobody need be asked.
+    free: Free,
+}
+
+/// Who writes to every inbox; and the line that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Free {
+    Nobody,
+    Users(u32),
+    Everybody(u32),
 }
 
 impl Rules {
@@ -90,6 +100,7 @@ impl Rules {
             by_member: HashMap::new(),
             by_owner: HashMap::new(),
             by_pattern: Vec::new(),
+            free: free(&roles, &inboxes),
             roles,
             inboxes,
         };
@@ -125,6 +136,11 @@ impl Rules {
 
     /// Whether `who` may write to the inbox of `owner`.
     pub(crate) fn write_to(&self, who: &Identity, owner: &str) -> Result<Grounds, Denied> {
+        match self.free {
+            Free::Everybody(line) => return Ok(Grounds::of(line)),
+            Free::Users(line) if who.user().is_some() => return Ok(Grounds::of(line)),
+            Free::Users(_) | Free::Nobody => {}
+        }
         let roles = self.roles_of(who);
         if let Some(line) = roles.first(|role| role.write_to.denying(owner, who)) {
             return Err(Denied::Rule(line));
@@ -211,6 +227,22 @@ impl Held<'_> {
         let mut places = self.given.iter().chain(self.joined);
         self.said.iter().any(|said| **said == *role)
             || places.any(|at| self.rules.roles.get(*at).is_some_and(|held| *held.name == *role))
+    }
+}
+
+/// Who writes to every inbox by a role of all of its kind, when no rule denies anything.
+fn free(roles: &[Role], inboxes: &[InboxRule]) -> Free {
+    if !inboxes.is_empty() || roles.iter().any(|role| !role.write_to.deny.is_empty()) {
+        return Free::Nobody;
+    }
+    let all = |at: usize| {
+        let first = roles.get(at)?.write_to.allow.first()?;
+        (first.rule == ClientPattern::all()).then_some(first.line)
+    };
+    match (all(EVERYONE_AT), all(AUTHENTICATED_AT)) {
+        (Some(line), _) => Free::Everybody(line),
+        (None, Some(line)) => Free::Users(line),
+        (None, None) => Free::Nobody,
     }
 }
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use request::{ListKind, ListRefused};
 pub use strangers::{Acquaintance, Strangers};
 
+use crate::client_ids::party;
 use crate::denied::Denied;
 use crate::identity::Identity;
 use request::Request;
@@ -30,23 +31,37 @@ use senders::{NoSender, Senders};
 const ENTRIES_MAX: usize = 1000;
 /// The same in bytes, as they are kept.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// What the lists of one party, a user with all of its clients, take in memory at most, in bytes.
+const PARTY_BYTES_MAX: usize = 256 * 1024;
+/// What all lists take together: this part of the memory budget. So they never keep anybody out, nor does what a restart brings back.
+const BUDGET_PART: usize = 16;
 /// An entry takes so many bytes of memory, beside its text.
 const ENTRY_BYTES: usize = 64;
 
 /// The lists of all clients. In memory as a whole: a sender is judged without waiting.
 #[derive(Debug, Default)]
 pub struct Recipients {
-    lists: RwLock<HashMap<ClientId, Arc<Lists>>>,
+    all: RwLock<All>,
     /// How many there are: where nobody keeps lists, nobody waits for a lock.
     owners: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    lists: HashMap<ClientId, Arc<Lists>>,
+    /// What they take by party, and together.
+    bytes_by_party: HashMap<Box<str>, usize>,
+    bytes: usize,
+    /// The same, of the memory budget.
+    charge: Option<Charge>,
 }
 
 #[derive(Debug)]
 struct Lists {
     block: Senders,
     allow: Senders,
-    /// What they take of the memory budget.
-    _charge: Charge,
+    /// What they take in memory.
+    bytes: usize,
 }
 
 /// The lists as they are kept and shown.
@@ -92,7 +107,7 @@ impl Recipients {
     pub fn restore(&self, owner: ClientId, kept: &[u8], budget: &Arc<MemoryBudget>) -> Result<(), Unreadable> {
         let shown: Shown = serde_json::from_slice(kept).map_err(|_| Unreadable)?;
         let (block, allow) = shown.into_senders().map_err(|NoSender| Unreadable)?;
-        self.set(owner, block, allow, kept.len(), budget);
+        self.set(owner, block, allow, kept.len(), budget, usize::MAX);
         Ok(())
     }
 
@@ -127,8 +142,11 @@ impl Recipients {
         if kept.len() > KEPT_BYTES_MAX {
             return Err(ListRefused::TooLarge);
         }
-        self.set(owner.clone(), block, allow, kept.len(), budget);
-        Ok(Some(kept))
+        let most = budget.limit() / BUDGET_PART;
+        match self.set(owner.clone(), block, allow, kept.len(), budget, most) {
+            true => Ok(Some(kept)),
+            false => Err(ListRefused::MemoryFull),
+        }
     }
 
     /// The lists of `owner`, as JSON.
@@ -147,8 +165,8 @@ impl Recipients {
 
     /// Whether `owner` takes messages from `who`. Nobody is kept from its own inbox.
     pub(crate) fn judge(&self, who: &Identity, owner: &str) -> Result<(), Denied> {
-        let lists = self.lists.read();
-        let Some(lists) = lists.get(owner).filter(|_| who.client_id().as_str() != owner) else {
+        let all = self.all.read();
+        let Some(lists) = all.lists.get(owner).filter(|_| who.client_id().as_str() != owner) else {
             return Ok(());
         };
         match lists.block.has(who) || (lists.allow.len() > 0 && !lists.allow.has(who)) {
@@ -158,25 +176,64 @@ impl Recipients {
     }
 
     fn of(&self, owner: &ClientId) -> Option<Arc<Lists>> {
-        self.lists.read().get(owner).cloned()
+        self.all.read().lists.get(owner).cloned()
     }
 
-    fn set(&self, owner: ClientId, block: Senders, allow: Senders, bytes: usize, budget: &Arc<MemoryBudget>) {
-        let mut charge = Charge::new(budget);
-        charge.cover(bytes + ENTRY_BYTES * (block.len() + allow.len() + 2));
-        let lists = Lists {
-            block,
-            allow,
-            _charge: charge,
-        };
-        let mut all = self.lists.write();
-        all.insert(owner, Arc::new(lists));
-        self.owners.store(all.len(), Ordering::Relaxed);
+    /// Tells whether there is room for it: what shrinks always has room.
+    fn set(
+        &self,
+        owner: ClientId,
+        block: Senders,
+        allow: Senders,
+        kept_bytes: usize,
+        budget: &Arc<MemoryBudget>,
+        most: usize,
+    ) -> bool {
+        let bytes = kept_bytes + ENTRY_BYTES * (block.len() + allow.len() + 2);
+        let mut all = self.all.write();
+        let before = all.lists.get(&owner).map_or(0, |lists| lists.bytes);
+        let of_party = all
+            .bytes_by_party
+            .get(party(owner.as_str()))
+            .copied()
+            .unwrap_or_default();
+        let is_too_much = all.bytes - before + bytes > most || of_party - before + bytes > PARTY_BYTES_MAX;
+        if bytes > before && is_too_much && most < usize::MAX {
+            return false;
+        }
+        all.take_out(&owner);
+        all.bytes += bytes;
+        let together = all.bytes;
+        all.charge.get_or_insert_with(|| Charge::new(budget)).cover(together);
+        *all.bytes_by_party.entry(party(owner.as_str()).into()).or_default() += bytes;
+        let lists = Lists { block, allow, bytes };
+        all.lists.insert(owner, Arc::new(lists));
+        self.owners.store(all.lists.len(), Ordering::Relaxed);
+        true
     }
 
     fn remove(&self, owner: &ClientId) {
-        let mut all = self.lists.write();
-        all.remove(owner);
-        self.owners.store(all.len(), Ordering::Relaxed);
+        let mut all = self.all.write();
+        all.take_out(owner);
+        let together = all.bytes;
+        all.charge = all.charge.take().filter(|_| together > 0);
+        if let Some(charge) = &mut all.charge {
+            charge.cover(together);
+        }
+        self.owners.store(all.lists.len(), Ordering::Relaxed);
+    }
+}
+
+impl All {
+    fn take_out(&mut self, owner: &ClientId) {
+        let Some(lists) = self.lists.remove(owner) else { return };
+        self.bytes -= lists.bytes;
+        let party = party(owner.as_str());
+        if let Some(bytes) = self.bytes_by_party.get_mut(party) {
+            *bytes -= lists.bytes;
+            if *bytes == 0 {
+                self.bytes_by_party.remove(party);
+            }
+        }
     }
 }

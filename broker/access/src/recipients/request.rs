@@ -37,7 +37,9 @@ pub enum ListRefused {
     #[error("this client has no inbox: its client ID holds / + or #, or begins with $")]
     NoInbox,
     /// Nothing more is kept for clients.
-    #[error("the broker's memory budget is used up; ask again later")]
+    #[error(
+        "all lists together take as much memory as they may, or those of this user do; remove some entries, or ask the operator for more (memory.budget)"
+    )]
     MemoryFull,
 }
 
@@ -55,6 +57,8 @@ impl Request {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ListRefused> {
         match bytes.len() {
             0 => Ok(Request::default()),
+            // serde would take a list for an object, too.
+            1..=REQUEST_BYTES_MAX if bytes.trim_ascii_start().first() != Some(&b'{') => Err(ListRefused::NotJson),
             1..=REQUEST_BYTES_MAX => serde_json::from_slice(bytes).map_err(|_| ListRefused::NotJson),
             _ => Err(ListRefused::TooLarge),
         }

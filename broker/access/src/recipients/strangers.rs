@@ -20,6 +20,10 @@ use crate::identity::Identity;
 const OTHERS_MAX: usize = 10_000;
 /// One of them takes so many bytes of memory.
 const OTHER_BYTES: usize = 24;
+/// A party takes so many bytes beside its name and its others.
+const PARTY_BYTES: usize = 160;
+/// What all parties take together: this part of the memory budget.
+const BUDGET_PART: usize = 8;
 /// An other in a key, in bytes.
 const NAME_BYTES: usize = 8;
 /// Between a party and an other in a key: no client ID holds it (MQTT-1.5.4-2).
@@ -32,14 +36,24 @@ type Name = [u8; NAME_BYTES];
 #[derive(Debug)]
 pub struct Strangers {
     messages_max: u32,
-    parties: RwLock<HashMap<Box<str>, Others>>,
-    budget: Arc<MemoryBudget>,
+    parties: RwLock<Parties>,
+    /// What all parties take at most, in bytes.
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Parties {
+    others: HashMap<Box<str>, Others>,
+    /// What they take together.
+    bytes: usize,
+    charge: Charge,
 }
 
 #[derive(Debug)]
 struct Others {
     known: HashMap<Name, Known>,
-    charge: Charge,
+    /// What they take.
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +85,15 @@ impl Known {
 
 impl Strangers {
     /// A stranger may write `messages_max` messages to a party until it is answered. What is remembered counts against `budget`.
-    pub fn new(messages_max: u32, budget: Arc<MemoryBudget>) -> Self {
+    pub fn new(messages_max: u32, budget: &Arc<MemoryBudget>) -> Self {
         Strangers {
             messages_max,
-            parties: RwLock::default(),
-            budget,
+            parties: RwLock::new(Parties {
+                others: HashMap::new(),
+                bytes: 0,
+                charge: Charge::new(budget),
+            }),
+            bytes_max: budget.limit() / BUDGET_PART,
         }
     }
 
@@ -85,10 +103,9 @@ impl Strangers {
         if from == to {
             return Ok(());
         }
-        let parties = self.parties.read();
-        let known = parties.get(to).and_then(|others| others.known.get(&name(from)));
+        let known = self.known(to, who);
         match known {
-            Some(Known::Stranger(messages)) if *messages >= self.messages_max => Err(Denied::Stranger),
+            Some(Known::Stranger(messages)) if messages >= self.messages_max => Err(Denied::Stranger),
             _ => Ok(()),
         }
     }
@@ -99,16 +116,19 @@ impl Strangers {
         if from == to {
             return Vec::new();
         }
+        // What is written under a client ID is answered there.
+        let own = party(who.client_id().as_str());
         let (from_name, to_name) = (name(from), name(to));
-        let known = |of: &str, other| {
+        let is_met = {
             let parties = self.parties.read();
-            parties.get(of).and_then(|others| others.known.get(&other).copied())
+            let others = parties.others.get(own);
+            others.and_then(|others| others.known.get(&to_name)) == Some(&Known::Met)
         };
         let mut changes = Vec::new();
-        if known(from, to_name) != Some(Known::Met) {
-            changes.extend(self.set(from, to_name, Known::Met));
+        if !is_met {
+            changes.extend(self.set(own, to_name, Known::Met));
         }
-        match known(to, from_name) {
+        match self.known(to, who) {
             Some(Known::Met) => {}
             Some(Known::Stranger(messages)) => {
                 changes.extend(self.set(to, from_name, Known::Stranger(messages.saturating_add(1))));
@@ -116,6 +136,15 @@ impl Strangers {
             None => changes.extend(self.set(to, from_name, Known::Stranger(1))),
         }
         changes
+    }
+
+    /// What the party `of` knows of a sender: by its client ID, under which it was answered, or else by its user.
+    fn known(&self, of: &str, who: &Identity) -> Option<Known> {
+        let parties = self.parties.read();
+        let others = parties.others.get(of)?;
+        let find = |party: &str| others.known.get(&name(party)).copied();
+        let by_id = find(party(who.client_id().as_str())).filter(|known| *known == Known::Met);
+        by_id.or_else(|| find(sender(who)))
     }
 
     /// What was kept in an earlier run. What cannot be read is passed over: whom it was about is a stranger again.
@@ -129,12 +158,21 @@ impl Strangers {
         }
     }
 
-    /// Notes what `of` knows of another. One that is forgotten for it is to be forgotten where it is kept, too.
+    /// Notes what `of` knows of another. One that is forgotten for it is to be forgotten where it is kept, too. Where all parties together
+    /// take as much memory as they may, new ones are not remembered: strangers of theirs are not limited then.
     fn set(&self, of: &str, other: Name, known: Known) -> Vec<Acquaintance> {
         let mut parties = self.parties.write();
-        let others = parties.entry(of.into()).or_insert_with(|| Others {
+        let Parties {
+            others: all,
+            bytes: taken,
+            charge,
+        } = &mut *parties;
+        if !all.contains_key(of) && *taken >= self.bytes_max {
+            return Vec::new();
+        }
+        let others = all.entry(of.into()).or_insert_with(|| Others {
             known: HashMap::new(),
-            charge: Charge::new(&self.budget),
+            bytes: 0,
         });
         let mut changes = vec![(key(of, other), Some(known.to_bytes()))];
         if others.known.len() >= OTHERS_MAX
@@ -145,7 +183,10 @@ impl Strangers {
             changes.push((key(of, forgotten), None));
         }
         others.known.insert(other, known);
-        others.charge.cover(of.len() + OTHER_BYTES * (others.known.len() + 2));
+        let bytes = PARTY_BYTES + of.len() + OTHER_BYTES * (others.known.len() + 2);
+        *taken = *taken + bytes - others.bytes;
+        others.bytes = bytes;
+        charge.cover(*taken);
         changes
     }
 }
@@ -192,7 +233,7 @@ mod tests {
     }
 
     fn strangers() -> Strangers {
-        Strangers::new(2, MemoryBudget::new(usize::MAX))
+        Strangers::new(2, &MemoryBudget::new(usize::MAX))
     }
 
     /// Writes if it may.
@@ -230,6 +271,31 @@ mod tests {
     }
 
     #[test]
+    fn a_client_id_of_its_own_is_answered_too() {
+        // Goal: a gateway whose client ID does not say its user wrote first: whoever answers that client ID is no stranger to it.
+        let strangers = strangers();
+        let (gateway, alice) = (who("sensor-1", "gw"), who("alice", "alice"));
+        assert!(write(&strangers, &gateway, "alice").0);
+        assert_eq!([(); 4].map(|()| write(&strangers, &alice, "sensor-1").0), [true; 4]);
+        assert_eq!([(); 4].map(|()| write(&strangers, &gateway, "alice").0), [true; 4]);
+    }
+
+    #[test]
+    fn names_that_nobody_has_fill_no_memory() {
+        // Goal: writing to ever new names takes a part of the budget, and no more.
+        let budget = MemoryBudget::new(4 * 1024 * 1024);
+        let strangers = Strangers::new(2, &budget);
+        for n in 0..5_000 {
+            write(&strangers, &who("eve", "eve"), &format!("{n:0500}"));
+        }
+        let (used, limit) = (budget.used(), budget.limit());
+        assert!(
+            used > 100_000 && used <= limit / BUDGET_PART + 128 * 1024,
+            "{used} of {limit}"
+        );
+    }
+
+    #[test]
     fn what_is_kept_is_known_again() {
         // Goal: with what was given to be kept, another run judges the same; what is damaged is passed over.
         let (before, after) = (strangers(), strangers());
@@ -261,9 +327,9 @@ mod tests {
             write(&strangers, &who(&format!("s{n}"), ""), "bob");
         }
         let parties = strangers.parties.read();
-        let others = &parties["bob"];
+        let others = &parties.others["bob"];
         assert_eq!(others.known.len(), OTHERS_MAX);
         assert_eq!(others.known.get(&name("friend")), Some(&Known::Met));
-        assert!(strangers.budget.used() >= OTHERS_MAX * OTHER_BYTES);
+        assert!(parties.bytes >= OTHERS_MAX * OTHER_BYTES);
     }
 }

@@ -91,6 +91,7 @@ fn what_is_no_request_changes_nothing() {
     for (request, why) in [
         ("block eve", ListRefused::NotJson),
         (r#"["client:eve"]"#, ListRefused::NotJson),
+        (r#"[["user:eve"], [], []]"#, ListRefused::NotJson),
         (r#"{"ad": []}"#, ListRefused::NotJson),
         (r#"{"add": ["eve"]}"#, ListRefused::NotASender),
         (r#"{"add": ["client:"]}"#, ListRefused::NotASender),
@@ -120,6 +121,31 @@ fn what_is_kept_is_there_again() {
         assert_eq!(after.restore(id("carol"), damaged, &budget), Err(Unreadable));
     }
     assert_eq!(&after.show(&id("carol"))[..], br#"{"block":[],"allow":[]}"#);
+}
+
+#[test]
+fn lists_leave_memory_for_others() {
+    // Goal: neither one user with many clients nor many users fill the budget; what shrinks is always taken, and makes room.
+    let recipients = Recipients::default();
+    let budget = MemoryBudget::new(16 * 1024 * 1024);
+    let large: Vec<_> = (0..500).map(|n| format!("\"client:{n:0100}\"")).collect();
+    let large = format!(r#"{{"set": [{}]}}"#, large.join(","));
+    let set = |owner: &str| recipients.edit(&id(owner), ListKind::Block, large.as_bytes(), &budget);
+    let of_eve = (0..100).filter(|n| set(&format!("eve~{n}")).is_ok()).count();
+    assert!((1..10).contains(&of_eve), "{of_eve}");
+    let of_many = (0..1000).filter(|n| set(&format!("m{n}")).is_ok()).count();
+    assert!((1..100).contains(&of_many), "{of_many}");
+    assert!(
+        budget.used() <= budget.limit() / BUDGET_PART + 64 * 1024,
+        "{}",
+        budget.used()
+    );
+    assert_eq!(set("late").unwrap_err(), ListRefused::MemoryFull);
+    for n in 0..of_eve {
+        let gone = recipients.edit(&id(&format!("eve~{n}")), ListKind::Block, br#"{"set": []}"#, &budget);
+        assert_eq!(gone.unwrap(), None);
+    }
+    assert!(set("late").is_ok());
 }
 
 proptest! {

@@ -99,9 +99,6 @@ impl Session {
         if self.inbox_topic.is_none() {
             return Err(ListRefused::NoInbox);
         }
-        if node.budgets.are_used_up() {
-            return Err(ListRefused::MemoryFull);
-        }
         access.recipients().edit(&self.id, kind, request, &node.budgets.all)
     }
 
@@ -118,6 +115,10 @@ impl Session {
 
     fn reply(&mut self, reply: Reply, now: Now) {
         let lists = self.shared.access.recipients().show(&self.id);
+        // It is the client that has it published.
+        if let Some(pace) = &mut self.pace {
+            pace.published(lists.len(), now.mono);
+        }
         let properties = Properties {
             content_type: Some("application/json".into()),
             correlation_data: reply.correlation_data,
@@ -132,6 +133,7 @@ impl Session {
         };
         match self.shared.intake(now).take(&self.identity, &reply.topic, said) {
             Ok(Taken::Inbox(inbox, message)) => {
+                self.shared.wrote(&self.identity, &inbox);
                 let port: Arc<dyn Port> = Arc::new(Nobody);
                 let inboxes = &self.shared.node.inboxes;
                 inboxes.publish(&inbox, &port, &mut vec![(message, Ticket(0))], now);
