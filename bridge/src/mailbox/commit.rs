@@ -107,7 +107,8 @@ impl Mailbox {
             let size = young.message.size();
             let fits =
                 room.messages < cx.limits.inbox_messages_max && room.bytes + size as u64 <= cx.limits.inbox_bytes_max;
-            let is_exempt = self.has_passed(young.seq) || self.replaced.contains_key(&young.seq);
+            let is_sent = self.has_passed(young.seq) || self.is_with_reader(young.seq);
+            let is_exempt = is_sent || self.replaced.contains_key(&young.seq);
             if young.durability == Durability::Waiting && !fits && !is_exempt {
                 shrink(&mut self.unstored, size);
                 cx.counters.refused_inbox_full.add(1);

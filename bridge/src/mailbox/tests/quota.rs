@@ -173,3 +173,20 @@ fn a_late_acknowledgement_makes_room() {
         );
     }
 }
+
+// Goal: regression: what the connection of a reader has is not refused any more when it subscribes again and is still being replayed to. It
+// was, and when its client had acknowledged it, it was taken off the totals, though it had never come to the store.
+#[test]
+fn what_a_connection_has_is_not_refused_when_it_subscribes_again() {
+    let mut desk = desk(WhenFull::Refuse, 2);
+    desk.store(2);
+    desk.mailbox = crate::mailbox::Mailbox::new(inbox_types::Seq::ZERO);
+    desk.attach(5);
+    desk.turn_pages();
+    desk.accepted();
+    let third = desk.publish();
+    desk.attach_again(5, &[1, 2, third]);
+    desk.commit();
+    assert_eq!((desk.accepted(), desk.stored()), (vec![third], vec![1, 2, third]));
+    desk.audit();
+}
