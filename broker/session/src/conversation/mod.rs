@@ -178,7 +178,7 @@ impl Conversation {
         if let State::Open(session) = &mut self.state {
             session.time_passed(now.mono);
             let turned = match session.outbox().take_order() {
-                Some(order) => obey(session, order),
+                Some(order) => obey(session, order).and_then(|()| session.drain(now)),
                 None => session.drain(now),
             };
             self.received(turned.map(|()| 0), now);
