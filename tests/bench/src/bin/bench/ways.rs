@@ -34,7 +34,7 @@ pub(crate) struct Trial {
 }
 
 const TCP: &str = "tcp";
-const USERS: &str = "users and quotas";
+const USERS: &str = "users, rules and quotas";
 const PASSWORD: &str = "a password of the benchmark";
 const TLS: &[&str] = &["--transport", "tls", "--ca", "{dir}/ca.pem"];
 const CERTIFICATE: &str = "certificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n";
@@ -84,7 +84,8 @@ const WAYS: &[Way] = &[
         name: USERS,
         listener: "",
         more: "[auth]\npassword_file = \"{dir}/users\"\n[quota]\nconnections_per_address = 1000000\nconnects_per_second = 1000000\n\
-               connections_per_user = 10\npublishes_per_second = 1000000\npublish_bytes_per_second = \"1GiB\"\n",
+               connections_per_user = 10\npublishes_per_second = 1000000\npublish_bytes_per_second = \"1GiB\"\n\
+               [access]\nacl_file = \"{dir}/acl.toml\"\n",
         arguments: &["--prefix", PREFIX, "--password", PASSWORD],
     },
 ];
@@ -233,9 +234,23 @@ fn files(inboxd: &str) -> anyhow::Result<Vec<(String, String)>> {
         ("client-cert.pem", client.certificate),
         ("client-key.pem", client.key),
         ("users", users),
+        ("acl.toml", rules()),
     ]
     .map(|(name, text)| (name.to_owned(), text))
     .into())
+}
+
+/// Rules as a company may have them: 20 roles with lists of their own, and 50 inboxes with lists of senders. The clients here have no role but those that
+/// the broker gives, and write to inboxes without lists.
+fn rules() -> String {
+    let role = |n: usize| {
+        format!(
+            "[[role]]\nname = \"team-{n}\"\nmembers = [\"lead-{n}\"]\npublish = [\"teams/{n}/#\", \"by/%u/+\"]\n\
+             subscribe = [\"teams/{n}/#\"]\ndeny_subscribe = [\"teams/{n}/private/#\"]\n"
+        )
+    };
+    let inbox = |n: usize| format!("[[inbox]]\nof = \"chief-{n}*\"\nallow = [\"role:team-{}\"]\n", n % 20);
+    (0..20).map(role).chain((0..50).map(inbox)).collect()
 }
 
 /// The hash of [`PASSWORD`], as `inboxd passwd` makes it.
