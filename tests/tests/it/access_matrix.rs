@@ -21,9 +21,9 @@ use crate::authentication::{SECRET, passwd, signed_token};
 const RULES: &str = r#"[[role]]
 name = "staff"
 members = ["cora"]
-publish = ["work/%u/#", "seen/%c"]
-subscribe = ["work/#"]
-deny_subscribe = ["work/private/#"]
+publish = ["task/%u/#", "seen/%c"]
+subscribe = ["task/#"]
+deny_subscribe = ["task/private/#"]
 [[role]]
 name = "everyone"
 subscribe = ["news/+"]
@@ -79,9 +79,9 @@ const CLIENT_IDS: [(&str, &[Who]); 5] = [
 
 /// A topic, and who may publish to it.
 const PUBLISHES: [(&str, &[Who]); 10] = [
-    ("work/%u/1", &[Who::Staff]),
-    ("work/%u", &[Who::Staff]),
-    ("work/somebody/1", &[]),
+    ("task/%u/1", &[Who::Staff]),
+    ("task/%u", &[Who::Staff]),
+    ("task/somebody/1", &[]),
     ("seen/%u~1", &[Who::Staff]),
     ("seen/%u", &[]),
     ("news/1", &[]),
@@ -97,10 +97,10 @@ const SUBSCRIPTIONS: [(&str, &[Who]); 12] = [
     ("%u", &[]),
     ("desk", &[]),
     ("$share/g/%u~1", &[]),
-    ("work/open/#", &[Who::Staff]),
-    ("work/#", &[]),
-    ("work/private/x", &[]),
-    ("$share/g/work/open/x", &[Who::Staff]),
+    ("task/open/#", &[Who::Staff]),
+    ("task/#", &[]),
+    ("task/private/x", &[]),
+    ("$share/g/task/open/x", &[Who::Staff]),
     ("news/x", &[Who::Staff, Who::User, Who::Nobody]),
     ("news/#", &[]),
     ("#", &[]),
@@ -259,7 +259,7 @@ fn every_cell_is_as_the_table_says() {
                     assert_eq!(code, expected, "{cell}: subscribe to {filter}");
                     cells += 1;
                 }
-                client.unsubscribe("work/open/#");
+                client.unsubscribe("task/open/#");
                 for (topic, may) in PUBLISHES {
                     let code = published(&mut client, &topic.replace("%u", user), !may.contains(&who));
                     // An ordinary topic to which nobody is subscribed is allowed, too.

@@ -13,9 +13,9 @@ name = "everyone"
 subscribe = ["news/#"]
 [[role]]
 name = "staff"
-publish = ["news/#", "work/%u/#"]
-subscribe = ["work/#"]
-deny_subscribe = ["work/private/#"]
+publish = ["news/#", "task/%u/#"]
+subscribe = ["task/#"]
+deny_subscribe = ["task/private/#"]
 [[inbox]]
 of = "ceo"
 allow = ["role:staff"]
@@ -73,22 +73,22 @@ fn each_action_has_its_answer_in_both_versions() {
         };
         for (user, filter, granted) in [
             ("alice", "news/#", true),
-            ("alice", "work/bob/x", true),
-            ("alice", "work/#", false),
-            ("alice", "work/private/1", false),
+            ("alice", "task/bob/x", true),
+            ("alice", "task/#", false),
+            ("alice", "task/private/1", false),
             ("alice", "other/x", false),
             ("alice", "alice", true),
             ("alice", "bob", false),
-            ("alice", "$share/g/work/a", true),
+            ("alice", "$share/g/task/a", true),
             ("alice", "$share/g/other/a", false),
             ("alice", "$SYS/#", false),
-            ("bob", "work/a", false),
+            ("bob", "task/a", false),
             ("bob", "news/+", true),
             ("bob", "#", false),
             ("olga", "$SYS/#", true),
             ("olga", "alice", false),
             ("", "news/x", true),
-            ("", "work/x", false),
+            ("", "task/x", false),
         ] {
             let id = if user.is_empty() { "anonymous~1" } else { user };
             let code = client(&broker, version, id, user).subscribe(filter, 1).codes[0];
@@ -97,8 +97,8 @@ fn each_action_has_its_answer_in_both_versions() {
     }
     for (user, topic, code) in [
         ("alice", "news/x", 0),
-        ("alice", "work/alice/x", 0),
-        ("alice", "work/bob/x", 0x87),
+        ("alice", "task/alice/x", 0),
+        ("alice", "task/bob/x", 0x87),
         ("alice", "ceo", 0),
         ("alice", "bob", 0),
         ("bob", "ceo", 0x87),
@@ -157,21 +157,21 @@ fn a_reload_takes_away_what_clients_have() {
     let (mut bob, _) = RawClient::connect(&broker, &kept);
     assert_eq!(bob.subscribe("news/#", 1).codes, [1]);
     bob.disconnect();
-    assert_eq!(alice.subscribe("work/alice/#", 1).codes, [1]);
-    assert_eq!(published(&mut alice, "work/alice/1"), 0);
-    assert_eq!(alice.receive_and_ack().topic, "work/alice/1");
+    assert_eq!(alice.subscribe("task/alice/#", 1).codes, [1]);
+    assert_eq!(published(&mut alice, "task/alice/1"), 0);
+    assert_eq!(alice.receive_and_ack().topic, "task/alice/1");
 
     reload("[[role]]\nname = \"staff\"\npublsh = []\n", "line 3");
-    assert_eq!(published(&mut alice, "work/alice/2"), 0);
-    assert_eq!(alice.receive_and_ack().topic, "work/alice/2");
+    assert_eq!(published(&mut alice, "task/alice/2"), 0);
+    assert_eq!(alice.receive_and_ack().topic, "task/alice/2");
 
     reload(
-        "[[role]]\nname = \"staff\"\npublish = [\"news/#\", \"work/%u/#\"]\n[[inbox]]\nof = \"ceo\"\ndeny = [\"*\"]\n",
+        "[[role]]\nname = \"staff\"\npublish = [\"news/#\", \"task/%u/#\"]\n[[inbox]]\nof = \"ceo\"\ndeny = [\"*\"]\n",
         "subscription_withdrawn",
     );
     sensor.expect_disconnect(&[0x87]);
     assert_eq!(
-        published(&mut alice, "work/alice/3"),
+        published(&mut alice, "task/alice/3"),
         0x10,
         "nobody is subscribed to it any more"
     );
