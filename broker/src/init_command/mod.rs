@@ -32,6 +32,8 @@ const AUDIT: &str = "audit.log";
 const DATA: &str = "data";
 /// The last one.
 const CONFIG: &str = "inboxd.toml";
+/// What is written, before it is called so.
+const FRESH_CONFIG: &str = "inboxd.toml.new";
 /// Everything that is written, in this order.
 const FILES: [&str; 5] = [KEY, CERTIFICATE, PASSWORDS, RULES, CONFIG];
 
@@ -99,10 +101,10 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), InitError> {
     let passwords = USERS.map(|_| Zeroizing::new(Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARS)));
     let mut written = Written {
         dir: &made,
-        is_complete: false,
+        files: Vec::new(),
     };
     written.write_all(text, &passwords)?;
-    written.is_complete = true;
+    written.files.clear();
     let told = Told {
         dir: text,
         operator: passwords.first().map_or("", |password| password),
@@ -113,36 +115,38 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), InitError> {
         .map_err(InitError::Unsaid)
 }
 
-/// What was written. It is removed again unless it is complete: none of it was there before.
+/// What was written. It is removed again unless it is complete, and what others wrote meanwhile is not.
 struct Written<'d> {
     dir: &'d Path,
-    is_complete: bool,
+    files: Vec<&'static str>,
 }
 
 impl Written<'_> {
-    fn write_all(&self, dir: &str, passwords: &[Zeroizing<String>; USERS.len()]) -> Result<(), InitError> {
+    fn write_all(&mut self, dir: &str, passwords: &[Zeroizing<String>; USERS.len()]) -> Result<(), InitError> {
         let trial = certificate::for_trials()?;
         self.write(KEY, &trial.key)?;
         self.write(CERTIFICATE, &trial.certificate)?;
         for ((user, role), password) in USERS.iter().zip(passwords) {
             let roles: Vec<Box<str>> = role.iter().map(|role| Box::from(*role)).collect();
             edit_passwords(&self.dir.join(PASSWORDS), user, Some(password.as_bytes()), &roles)?;
+            self.files.push(PASSWORDS);
         }
         self.write(RULES, texts::RULES)?;
         // As a whole or not at all: a part of it could be a configuration that lets strangers in.
-        let fresh = format!("{CONFIG}.new");
-        self.write(&fresh, &texts::configuration(dir))?;
+        self.write(FRESH_CONFIG, &texts::configuration(dir))?;
         let path = self.dir.join(CONFIG);
-        fs::rename(self.dir.join(fresh), &path).map_err(unwritable(&path))?;
+        fs::rename(self.dir.join(FRESH_CONFIG), &path).map_err(unwritable(&path))?;
+        self.files.push(CONFIG);
         let synced = File::open(self.dir).and_then(|dir| dir.sync_all());
         synced.map_err(unwritable(self.dir))
     }
 
     /// Writes a new file, for its owner alone.
-    fn write(&self, name: &str, text: &str) -> Result<(), InitError> {
+    fn write(&mut self, name: &'static str, text: &str) -> Result<(), InitError> {
         let path = self.dir.join(name);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let written = file.and_then(|mut file| {
+            self.files.push(name);
             file.write_all(text.as_bytes())?;
             file.sync_all()
         });
@@ -155,12 +159,8 @@ impl Written<'_> {
 
 impl Drop for Written<'_> {
     fn drop(&mut self) {
-        if self.is_complete {
-            return;
-        }
-        let fresh = format!("{CONFIG}.new");
-        for name in FILES.iter().rev().copied().chain([fresh.as_str()]) {
-            // Those that were not written are not there.
+        for name in self.files.iter().rev() {
+            // One that has another name by now is not there.
             let _gone = fs::remove_file(self.dir.join(name));
         }
     }

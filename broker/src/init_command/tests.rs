@@ -50,6 +50,27 @@ fn what_is_there_is_not_changed() {
 }
 
 #[test]
+fn what_others_wrote_is_not_removed() {
+    // Goal: regression: a file that was there under the name of one that is written on the way was removed with what failed.
+    let dir = tempfile::tempdir().unwrap();
+    let there = dir.path().join(FRESH_CONFIG);
+    fs::write(&there, "mine").unwrap();
+    assert!(run(dir.path(), &mut Vec::new()).is_err());
+    assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_path_says_nothing_else() {
+    // Goal: regression: a line end in a path ended the comment that named it, and what followed was a setting.
+    let above = tempfile::tempdir().unwrap();
+    let dir = above.path().join("x\nallow_anonymous = true\n#\r");
+    run(&dir, &mut Vec::new()).unwrap();
+    let config = load(&dir);
+    assert!(!config.listener.allow_anonymous && config.data_dir == dir.join(DATA));
+}
+
+#[test]
 fn what_fails_leaves_nothing() {
     // Goal: where one file cannot be written, those before it are removed.
     let dir = tempfile::tempdir().unwrap();

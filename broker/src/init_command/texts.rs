@@ -36,7 +36,7 @@ origins = []
 [mqtt]
 listen = "127.0.0.1:1883"
 
-# Who clients are. `inboxd passwd {dir}/{PASSWORDS} NAME` adds a user or changes a password.
+# Who clients are. `inboxd passwd FILE NAME` adds a user to this file, or changes a password.
 [auth]
 password_file = {passwords}
 
