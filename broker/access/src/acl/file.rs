@@ -171,9 +171,12 @@ impl Rules {
     pub(super) fn parse(text: &str, inbox_prefix: &str) -> Result<Self, (u32, RuleError)> {
         let file: File = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            (line_at(text, at), RuleError::Toml(error.message().into()))
+            (Lines::of(text).line_at(at), RuleError::Toml(error.message().into()))
         })?;
-        let reading = Reading { text, inbox_prefix };
+        let reading = Reading {
+            lines: Lines::of(text),
+            inbox_prefix,
+        };
         let mut roles = built_in();
         let mut lines = HashMap::<Box<str>, u32>::new();
         for table in file.role {
@@ -214,22 +217,31 @@ fn read(path: &Path) -> Result<String, RulesError> {
     }
 }
 
-/// The line, from 1 on, in which the byte at this place is.
-fn line_at(text: &str, at: usize) -> u32 {
-    let before = text.as_bytes().get(..at).unwrap_or_default();
-    let lines = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    u32::try_from(lines).unwrap_or(u32::MAX)
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Lines(ends.map(|(at, _)| at).collect())
+    }
+
+    /// The line, from 1 on, in which the byte at this place is.
+    fn line_at(&self, at: usize) -> u32 {
+        let before = self.0.partition_point(|end| *end < at);
+        u32::try_from(1 + before).unwrap_or(u32::MAX)
+    }
 }
 
 /// From the tables of a file to rules.
 struct Reading<'f> {
-    text: &'f str,
+    lines: Lines,
     inbox_prefix: &'f str,
 }
 
 impl Reading<'_> {
     fn line<T>(&self, spanned: &Spanned<T>) -> u32 {
-        line_at(self.text, spanned.span().start)
+        self.lines.line_at(spanned.span().start)
     }
 
     fn role_name(&self, name: &Spanned<Box<str>>) -> Result<(Box<str>, u32), (u32, RuleError)> {

@@ -64,43 +64,35 @@ impl TopicRule {
 
     /// Whether every topic that `filter` matches is one of this rule. A topic name is a filter that matches itself.
     pub(super) fn covers(&self, filter: &str, who: &Identity) -> bool {
-        let mut names = filter.split('/');
-        let mut rules = self.0.iter();
-        let mut is_first = true;
-        loop {
-            let (rule, name) = (rules.next(), names.next());
-            let hides = is_first && name.is_some_and(|name| name.starts_with('$'));
-            is_first = false;
-            match (rule, name) {
-                // Wildcards do not match the first level of a topic that begins with $ (MQTT-4.7.2-1).
-                (Some(Level::Rest | Level::Any), _) if hides => return false,
-                (Some(Level::Rest), _) | (None, None) => return true,
-                (Some(Level::Any), Some(name)) if name != "#" => {}
-                (Some(Level::Named(rule)), Some(name)) if is_name(name) && rule.is(name, who) => {}
-                _ => return false,
-            }
-        }
+        self.compare(filter, |levels| match levels {
+            (Some(Level::Rest), _) | (None, None) => Some(true),
+            (Some(Level::Any), Some(name)) if name != "#" => None,
+            (Some(Level::Named(rule)), Some(name)) if is_name(name) && rule.is(name, who) => None,
+            _ => Some(false),
+        })
     }
 
     /// Whether some topic that `filter` matches is one of this rule.
     pub(super) fn meets(&self, filter: &str, who: &Identity) -> bool {
-        let mut names = filter.split('/');
-        let mut rules = self.0.iter();
-        let mut is_first = true;
-        loop {
-            let (rule, name) = (rules.next(), names.next());
-            let hides = is_first && name.is_some_and(|name| name.starts_with('$'));
-            let is_hidden = is_first && matches!(rule, Some(Level::Named(rule)) if rule.begins_with_dollar());
-            is_first = false;
-            match (rule, name) {
-                (Some(Level::Rest | Level::Any), Some(_)) if hides => return false,
-                (Some(_), Some("#" | "+")) if is_hidden => return false,
-                (Some(Level::Rest), _) | (_, Some("#")) | (None, None) => return true,
-                (Some(_), Some("+")) | (Some(Level::Any), Some(_)) => {}
-                (Some(Level::Named(rule)), Some(name)) if rule.is(name, who) => {}
-                _ => return false,
-            }
-        }
+        self.compare(filter, |levels| match levels {
+            (Some(Level::Rest), _) | (_, Some("#")) | (None, None) => Some(true),
+            (Some(_), Some("+")) | (Some(Level::Any), Some(_)) => None,
+            (Some(Level::Named(rule)), Some(name)) if rule.is(name, who) => None,
+            _ => Some(false),
+        })
+    }
+
+    /// Goes through the levels of both until `decides` does.
+    fn compare(&self, filter: &str, decides: impl Fn((Option<&Level>, Option<&str>)) -> Option<bool>) -> bool {
+        let (mut rules, mut names) = (self.0.iter(), filter.split('/'));
+        let mut levels = std::iter::from_fn(|| Some((rules.next(), names.next()))).peekable();
+        // Wildcards do not match the first level of a topic that begins with $ (MQTT-4.7.2-1).
+        let hides = match levels.peek() {
+            Some((Some(Level::Any | Level::Rest), Some(name))) => name.starts_with('$'),
+            Some((Some(Level::Named(rule)), Some("+" | "#"))) => rule.begins_with_dollar(),
+            _ => false,
+        };
+        !hides && levels.find_map(decides).unwrap_or_default()
     }
 }
 
