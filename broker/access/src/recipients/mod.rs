@@ -56,12 +56,18 @@ struct All {
     charge: Option<Charge>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 struct Lists {
     block: Senders,
     allow: Senders,
-    /// What they take in memory.
+    /// What they take in memory, once they are [`All::put`] there.
     bytes: usize,
+}
+
+impl Lists {
+    fn len(&self) -> usize {
+        self.block.len() + self.allow.len()
+    }
 }
 
 /// The lists as they are kept and shown.
@@ -73,10 +79,10 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(block: &Senders, allow: &Senders) -> Self {
+    fn of(lists: &Lists) -> Self {
         Shown {
-            block: block.texts(),
-            allow: allow.texts(),
+            block: lists.block.texts(),
+            allow: lists.allow.texts(),
         }
     }
 
@@ -85,12 +91,16 @@ impl Shown {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 
-    fn into_senders(self) -> Result<(Senders, Senders), NoSender> {
+    fn into_lists(self) -> Result<Lists, NoSender> {
         let read = |texts: Vec<String>| {
             let mut senders = Senders::default();
             texts.iter().try_for_each(|text| senders.add(text)).map(|()| senders)
         };
-        Ok((read(self.block)?, read(self.allow)?))
+        Ok(Lists {
+            block: read(self.block)?,
+            allow: read(self.allow)?,
+            bytes: 0,
+        })
     }
 }
 
@@ -106,8 +116,9 @@ impl Recipients {
     /// It cannot be read. The client has no lists then.
     pub fn restore(&self, owner: ClientId, kept: &[u8], budget: &Arc<MemoryBudget>) -> Result<(), Unreadable> {
         let shown: Shown = serde_json::from_slice(kept).map_err(|_| Unreadable)?;
-        let (block, allow) = shown.into_senders().map_err(|NoSender| Unreadable)?;
-        self.set(owner, block, allow, kept.len(), budget, usize::MAX);
+        let lists = shown.into_lists().map_err(|NoSender| Unreadable)?;
+        let bytes = bytes_of(&lists, kept.len());
+        self.put(&mut self.all.write(), owner, Some(Lists { bytes, ..lists }), budget);
         Ok(())
     }
 
@@ -124,37 +135,38 @@ impl Recipients {
         budget: &Arc<MemoryBudget>,
     ) -> Result<Option<Bytes>, ListRefused> {
         let request = Request::parse(request)?;
-        let (mut block, mut allow) = self
-            .of(owner)
-            .map_or_else(Default::default, |lists| (lists.block.clone(), lists.allow.clone()));
+        // Nobody else edits them: a client ID has one connection. So senders need not wait meanwhile.
+        let before = self.of(owner).unwrap_or_default();
+        let mut lists = Lists::clone(&before);
         request.change(match kind {
-            ListKind::Block => &mut block,
-            ListKind::Allow => &mut allow,
+            ListKind::Block => &mut lists.block,
+            ListKind::Allow => &mut lists.allow,
         })?;
-        if block.len() + allow.len() > ENTRIES_MAX {
+        if lists.len() > ENTRIES_MAX {
             return Err(ListRefused::TooMany);
         }
-        if block.len() + allow.len() == 0 {
-            self.remove(owner);
+        if lists.len() == 0 {
+            self.put(&mut self.all.write(), owner.clone(), None, budget);
             return Ok(None);
         }
-        let kept = Shown::of(&block, &allow).to_bytes();
+        let kept = Shown::of(&lists).to_bytes();
         if kept.len() > KEPT_BYTES_MAX {
             return Err(ListRefused::TooLarge);
         }
-        let most = budget.limit() / BUDGET_PART;
-        match self.set(owner.clone(), block, allow, kept.len(), budget, most) {
-            true => Ok(Some(kept)),
-            false => Err(ListRefused::MemoryFull),
+        lists.bytes = bytes_of(&lists, kept.len());
+        // What shrinks always has room.
+        let more = lists.bytes.saturating_sub(before.bytes);
+        let mut all = self.all.write();
+        if more > 0 && !all.have_room(owner, more, budget) {
+            return Err(ListRefused::MemoryFull);
         }
+        self.put(&mut all, owner.clone(), Some(lists), budget);
+        Ok(Some(kept))
     }
 
     /// The lists of `owner`, as JSON.
     pub fn show(&self, owner: &ClientId) -> Bytes {
-        match self.of(owner) {
-            Some(lists) => Shown::of(&lists.block, &lists.allow).to_bytes(),
-            None => Shown::default().to_bytes(),
-        }
+        Shown::of(&self.of(owner).unwrap_or_default()).to_bytes()
     }
 
     /// Whether no client keeps lists.
@@ -179,61 +191,39 @@ impl Recipients {
         self.all.read().lists.get(owner).cloned()
     }
 
-    /// Tells whether there is room for it: what shrinks always has room.
-    fn set(
-        &self,
-        owner: ClientId,
-        block: Senders,
-        allow: Senders,
-        kept_bytes: usize,
-        budget: &Arc<MemoryBudget>,
-        most: usize,
-    ) -> bool {
-        let bytes = kept_bytes + ENTRY_BYTES * (block.len() + allow.len() + 2);
-        let mut all = self.all.write();
-        let before = all.lists.get(&owner).map_or(0, |lists| lists.bytes);
-        let of_party = all
-            .bytes_by_party
-            .get(party(owner.as_str()))
-            .copied()
-            .unwrap_or_default();
-        let is_too_much = all.bytes - before + bytes > most || of_party - before + bytes > PARTY_BYTES_MAX;
-        if bytes > before && is_too_much && most < usize::MAX {
-            return false;
-        }
-        all.take_out(&owner);
-        all.bytes += bytes;
-        let together = all.bytes;
-        all.charge.get_or_insert_with(|| Charge::new(budget)).cover(together);
-        *all.bytes_by_party.entry(party(owner.as_str()).into()).or_default() += bytes;
-        let lists = Lists { block, allow, bytes };
-        all.lists.insert(owner, Arc::new(lists));
-        self.owners.store(all.lists.len(), Ordering::Relaxed);
-        true
-    }
-
-    fn remove(&self, owner: &ClientId) {
-        let mut all = self.all.write();
-        all.take_out(owner);
-        let together = all.bytes;
-        all.charge = all.charge.take().filter(|_| together > 0);
-        if let Some(charge) = &mut all.charge {
-            charge.cover(together);
-        }
+    /// From now on `owner` has these lists, or none.
+    fn put(&self, all: &mut All, owner: ClientId, lists: Option<Lists>, budget: &Arc<MemoryBudget>) {
+        all.put(owner, lists, budget);
         self.owners.store(all.lists.len(), Ordering::Relaxed);
     }
 }
 
 impl All {
-    fn take_out(&mut self, owner: &ClientId) {
-        let Some(lists) = self.lists.remove(owner) else { return };
-        self.bytes -= lists.bytes;
+    /// Whether the lists of `owner` may take so many bytes more.
+    fn have_room(&self, owner: &ClientId, more: usize, budget: &MemoryBudget) -> bool {
+        let of_party = self.bytes_by_party.get(party(owner.as_str())).copied();
+        self.bytes + more <= budget.limit() / BUDGET_PART && of_party.unwrap_or_default() + more <= PARTY_BYTES_MAX
+    }
+
+    fn put(&mut self, owner: ClientId, lists: Option<Lists>, budget: &Arc<MemoryBudget>) {
         let party = party(owner.as_str());
-        if let Some(bytes) = self.bytes_by_party.get_mut(party) {
-            *bytes -= lists.bytes;
-            if *bytes == 0 {
-                self.bytes_by_party.remove(party);
-            }
+        let before = self.lists.remove(&owner).map_or(0, |lists| lists.bytes);
+        let after = lists.as_ref().map_or(0, |lists| lists.bytes);
+        let of_party = self.bytes_by_party.entry(party.into()).or_default();
+        *of_party = *of_party - before + after;
+        if *of_party == 0 {
+            self.bytes_by_party.remove(party);
+        }
+        self.bytes = self.bytes - before + after;
+        self.lists.extend(lists.map(|lists| (owner, Arc::new(lists))));
+        match self.bytes {
+            0 => self.charge = None,
+            bytes => self.charge.get_or_insert_with(|| Charge::new(budget)).cover(bytes),
         }
     }
+}
+
+/// What lists take in memory that are kept as so many bytes.
+fn bytes_of(lists: &Lists, kept_bytes: usize) -> usize {
+    kept_bytes + ENTRY_BYTES * (lists.len() + 2)
 }

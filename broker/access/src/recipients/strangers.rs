@@ -103,8 +103,7 @@ impl Strangers {
         if from == to {
             return Ok(());
         }
-        let known = self.known(to, who);
-        match known {
+        match self.known(to, &Names::of(who)) {
             Some(Known::Stranger(messages)) if messages >= self.messages_max => Err(Denied::Stranger),
             _ => Ok(()),
         }
@@ -118,7 +117,7 @@ impl Strangers {
         }
         // What is written under a client ID is answered there.
         let own = party(who.client_id().as_str());
-        let (from_name, to_name) = (name(from), name(to));
+        let (names, to_name) = (Names::of(who), name(to));
         let is_met = {
             let parties = self.parties.read();
             let others = parties.others.get(own);
@@ -128,23 +127,23 @@ impl Strangers {
         if !is_met {
             changes.extend(self.set(own, to_name, Known::Met));
         }
-        match self.known(to, who) {
+        match self.known(to, &names) {
             Some(Known::Met) => {}
             Some(Known::Stranger(messages)) => {
-                changes.extend(self.set(to, from_name, Known::Stranger(messages.saturating_add(1))));
+                changes.extend(self.set(to, names.by_user, Known::Stranger(messages.saturating_add(1))));
             }
-            None => changes.extend(self.set(to, from_name, Known::Stranger(1))),
+            None => changes.extend(self.set(to, names.by_user, Known::Stranger(1))),
         }
         changes
     }
 
     /// What the party `of` knows of a sender: by its client ID, under which it was answered, or else by its user.
-    fn known(&self, of: &str, who: &Identity) -> Option<Known> {
+    fn known(&self, of: &str, sender: &Names) -> Option<Known> {
         let parties = self.parties.read();
         let others = parties.others.get(of)?;
-        let find = |party: &str| others.known.get(&name(party)).copied();
-        let by_id = find(party(who.client_id().as_str())).filter(|known| *known == Known::Met);
-        by_id.or_else(|| find(sender(who)))
+        let find = |name| others.known.get(name).copied();
+        let by_id = find(&sender.by_id).filter(|known| *known == Known::Met);
+        by_id.or_else(|| find(&sender.by_user))
     }
 
     /// What was kept in an earlier run. What cannot be read is passed over: whom it was about is a stranger again.
@@ -196,6 +195,23 @@ impl Others {
     fn least_wanted(&self) -> Option<Name> {
         let stranger = self.known.iter().find(|(_, known)| **known != Known::Met);
         stranger.or_else(|| self.known.iter().next()).map(|(name, _)| *name)
+    }
+}
+
+/// The names of a sender: that of the party that its client ID says, and that of its user, which mostly is the same.
+struct Names {
+    by_id: Name,
+    by_user: Name,
+}
+
+impl Names {
+    fn of(who: &Identity) -> Self {
+        let by_id = name(party(who.client_id().as_str()));
+        let other = who.user().filter(|user| *user != party(who.client_id().as_str()));
+        Names {
+            by_id,
+            by_user: other.map_or(by_id, name),
+        }
     }
 }
 
