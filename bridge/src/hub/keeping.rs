@@ -32,37 +32,29 @@ impl Hub {
             ticket,
         };
         let key = Bytes::copy_from_slice(owner.as_str().as_bytes());
-        if let Some(Some(origin)) = self.keep(Table::SENDERS, key, said, Some(origin)) {
-            self.refuse(
-                [Some(origin)],
-                &self.counters.refused_store_failed,
-                Refusal::StoreFailed,
-            );
-        }
+        self.keep(Table::SENDERS, key, said, Some(origin));
     }
 
     /// Keeps who wrote to whom. A batch that is gathered later than this has it.
     pub fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>) {
         for (key, value) in changes {
-            // A store that failed keeps nothing any more, and nobody waits.
-            let _failed = self.keep(Table::ACQUAINTANCES, key, value, None);
+            self.keep(Table::ACQUAINTANCES, key, value, None);
         }
     }
 
-    /// Gives `origin` back when nothing is kept any more, because the store failed.
-    fn keep(&self, table: Table, key: Bytes, value: Option<Bytes>, origin: Option<Origin>) -> Option<Option<Origin>> {
+    fn keep(&self, table: Table, key: Bytes, value: Option<Bytes>, origin: Option<Origin>) {
         let Ok(key) = TableKey::new(key) else {
             unreachable!("a client ID has 1 to 1,024 bytes, and a key may have 256 more");
         };
         let mut kept = self.kept.lock();
         // Looked at with the lock held: a failing hub passes by here once.
         if self.has_failed() {
-            return Some(origin);
+            drop(kept);
+            return self.refuse_all(origin);
         }
         kept.push((TableChange { table, key, value }, origin));
         drop(kept);
         self.alarm.want(self.clock.now().mono);
-        None
     }
 
     /// Puts what waits into a batch. Gives who is to be told when that is durable, and whether more waits.
@@ -87,14 +79,13 @@ impl Hub {
     /// Nothing will be durable any more.
     pub(super) fn refuse_kept(&self, origins: Vec<Origin>) {
         let waiting = std::mem::take(&mut *self.kept.lock());
-        let origins = origins
-            .into_iter()
-            .chain(waiting.into_iter().filter_map(|(_, origin)| origin));
-        self.refuse(
-            origins.map(Some),
-            &self.counters.refused_store_failed,
-            Refusal::StoreFailed,
-        );
+        self.refuse_all(origins);
+        self.refuse_all(waiting.into_iter().filter_map(|(_, origin)| origin));
+    }
+
+    fn refuse_all(&self, origins: impl IntoIterator<Item = Origin>) {
+        let origins = origins.into_iter().map(Some);
+        self.refuse(origins, &self.counters.refused_store_failed, Refusal::StoreFailed);
     }
 }
 
