@@ -1,22 +1,17 @@
 //! A way into the broker over TLS and WebSocket for clients that speak TCP alone: what they send to a port of this process goes on over
 //! another transport.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use inbox_test_support::websocket::{Frames, REQUEST};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
-
-const UPGRADE: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
-/// Frames of clients are masked (RFC 6455, section 5.3).
-const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
-const BINARY: u8 = 0x82;
-const CLOSE: u8 = 0x88;
 
 /// See the module's documentation. It ends when it is dropped.
 pub struct Tunnel {
@@ -51,7 +46,7 @@ impl Tunnel {
     }
 }
 
-async fn carry(client: TcpStream, to: u16, tls: Option<Arc<ClientConfig>>, websocket: bool) -> std::io::Result<()> {
+async fn carry(client: TcpStream, to: u16, tls: Option<Arc<ClientConfig>>, websocket: bool) -> io::Result<()> {
     let broker = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await?;
     broker.set_nodelay(true)?;
     client.set_nodelay(true)?;
@@ -69,62 +64,49 @@ async fn carry_over(
     mut client: TcpStream,
     mut broker: impl AsyncRead + AsyncWrite + Unpin,
     websocket: bool,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     if !websocket {
         copy_bidirectional(&mut client, &mut broker).await?;
         return Ok(());
     }
-    broker.write_all(UPGRADE).await?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(broker.read_u8().await?);
+    broker.write_all(REQUEST.as_bytes()).await?;
+    let mut frames = Frames::default();
+    while !frames.is_open() {
+        pass_on(&mut broker, &mut frames, &mut client).await?;
     }
     let (mut from_client, mut to_client) = split(client);
     let (mut from_broker, mut to_broker) = split(broker);
     tokio::select! {
-        sent = frame(&mut from_client, &mut to_broker) => sent,
-        received = unframe(&mut from_broker, &mut to_client) => received,
+        sent = seal(&mut from_client, &mut to_broker) => sent,
+        received = async { loop { pass_on(&mut from_broker, &mut frames, &mut to_client).await?; } } => received,
     }
 }
 
 /// What the client sends, in frames.
-async fn frame(client: &mut (impl AsyncRead + Unpin), broker: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    let mut bytes = vec![0; 16 * 1024];
-    loop {
-        let length = client.read(&mut bytes).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        let mut frame = vec![BINARY];
-        match u8::try_from(length).ok().filter(|length| *length < 126) {
-            Some(length) => frame.push(0x80 | length),
-            None => {
-                frame.push(0x80 | 126);
-                frame.extend((length as u16).to_be_bytes());
-            }
-        }
-        frame.extend(MASK);
-        let masked = bytes.iter().take(length).zip(MASK.iter().cycle());
-        frame.extend(masked.map(|(byte, mask)| byte ^ mask));
-        broker.write_all(&frame).await?;
+async fn seal(client: &mut (impl AsyncRead + Unpin), broker: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    let (mut bytes, mut framed) = (Vec::with_capacity(16 * 1024), Vec::new());
+    while client.read_buf(&mut bytes).await? > 0 {
+        framed.clear();
+        Frames::default().seal(&mut bytes, &mut framed);
+        broker.write_all(&framed).await?;
         broker.flush().await?;
     }
+    Ok(())
 }
 
-/// What is in the frames of the broker, to the one that says that it was the last.
-async fn unframe(broker: &mut (impl AsyncRead + Unpin), client: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    loop {
-        let kind = broker.read_u8().await?;
-        let length = match broker.read_u8().await? {
-            126 => u64::from(broker.read_u16().await?),
-            127 => broker.read_u64().await?,
-            length => u64::from(length),
-        };
-        let mut payload = vec![0; length as usize];
-        broker.read_exact(&mut payload).await?;
-        if kind == CLOSE {
-            return client.shutdown().await;
-        }
-        client.write_all(&payload).await?;
+/// What is in the next frames of the broker, for the client. The last one is an error.
+async fn pass_on(
+    broker: &mut (impl AsyncRead + Unpin),
+    frames: &mut Frames,
+    client: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut bytes = [0; 4096];
+    let read = broker.read(&mut bytes).await?;
+    if read == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    let is_mqtt = frames
+        .open(&mut bytes[..read])
+        .map_err(|why| io::Error::other(format!("{why:?}")))?;
+    client.write_all(&bytes[..is_mqtt]).await
 }

@@ -5,6 +5,13 @@ use std::fs;
 use inbox_tests::tools::{mosquitto_pub, mosquitto_sub};
 use inbox_tests::{Broker, run_inboxd};
 
+/// A configuration that `inboxd init` made, with free ports in the place of those that it names.
+pub(crate) fn on_free_ports(config: &str) -> String {
+    ["1883", "8883", "8084"].iter().fold(config.to_owned(), |config, port| {
+        config.replace(&format!("listen = \"127.0.0.1:{port}\""), "listen = \"127.0.0.1:0\"")
+    })
+}
+
 #[test]
 fn init_makes_a_configuration_that_serves_mail_over_tls() {
     // Goal: the configuration starts, the commands that are printed work with the printed passwords, strangers are refused, --strict
@@ -17,10 +24,7 @@ fn init_makes_a_configuration_that_serves_mail_over_tls() {
     let said = String::from_utf8(init.stdout).unwrap();
 
     let config = fs::read_to_string(format!("{dir}/inboxd.toml")).unwrap();
-    let free_ports = ["1883", "8883", "8084"].iter().fold(config, |config, port| {
-        config.replace(&format!("listen = \"127.0.0.1:{port}\""), "listen = \"127.0.0.1:0\"")
-    });
-    let mut broker = Broker::with_config(&free_ports);
+    let mut broker = Broker::with_config(&on_free_ports(&config));
     let (tls, _wss) = (broker.port_of("mqtts").to_string(), broker.port_of("wss"));
     let printed = |command: &str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(command)).unwrap();

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use inbox_tests::{Broker, inboxd_command};
 
+use crate::first_configuration::on_free_ports;
+
 const PAGE: &str = include_str!("../../../docs/security.md");
 
 /// The blocks of the section in this language.
@@ -64,10 +66,7 @@ fn the_complete_example_works_as_printed() {
     assert_eq!(said, expected);
     assert_eq!(start, "$ inboxd --config example/inboxd.toml\n");
     let config = fs::read_to_string(in_example("inboxd.toml")).unwrap();
-    let free_ports = ["1883", "8883", "8084"].iter().fold(config, |config, port| {
-        config.replace(&format!("listen = \"127.0.0.1:{port}\""), "listen = \"127.0.0.1:0\"")
-    });
-    let broker = Broker::with_config(&free_ports);
+    let broker = Broker::with_config(&on_free_ports(&config));
     let (said, expected) = typed(&[mail], directory.path(), &broker.port_of("mqtts").to_string());
     assert_eq!(said, expected);
 }

@@ -3,13 +3,11 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+pub(super) use inbox_test_support::websocket::REQUEST as UPGRADE;
 use inbox_tests::tools::{mqttjs, paho};
 use inbox_tests::{Broker, RawClient, Version};
 
 use super::{CONNACK, CONNECT, Files, connect_to, listener, text, tls_listener, told};
-
-pub(super) const UPGRADE: &str = "GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 /// A connection whose upgrade was granted.
 fn upgraded(broker: &Broker) -> TcpStream {

@@ -19,7 +19,6 @@ mod report;
 mod run;
 mod subscribe;
 mod system;
-mod websocket;
 mod wire;
 
 use std::io::Write;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use inbox_test_support::websocket::{self, Frames};
 use mio::net::TcpStream;
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
@@ -13,7 +14,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::ended::LinkError;
-use crate::websocket::{self, Frames};
 
 /// Encrypted bytes of one read.
 const RAW_BYTES: usize = 64 * 1024;

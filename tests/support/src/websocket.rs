@@ -1,21 +1,25 @@
-//! The client's side of WebSocket (RFC 6455), as far as a benchmark needs it: binary frames both ways, one for each write.
-
-use std::io;
-
-use crate::ended::LinkError;
+//! The client's side of WebSocket (RFC 6455), as far as tests and benchmarks need it: binary frames both ways, one for each write.
 
 /// The request that begins a connection. Its key is a constant, because nobody is to be kept from replaying it.
-pub(crate) const REQUEST: &[u8] =
-    b"GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 /// Masks are there to protect proxies (section 10.3), of which there are none here. One that is not 0 makes both sides work as they have to.
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 const ANSWER_BYTES_MAX: usize = 4096;
 
+/// Why no more MQTT comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoMore {
+    /// The broker closed the WebSocket.
+    Closed,
+    /// The broker did not agree to WebSocket.
+    Refused,
+}
+
 /// What was read up to now.
 #[derive(Debug)]
-pub(crate) enum Frames {
+pub enum Frames {
     /// This much of the answer to the request.
     Answer(Vec<u8>),
     /// This much of the head of a frame.
@@ -32,12 +36,15 @@ impl Default for Frames {
 
 impl Frames {
     /// Whether the broker has agreed.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         !matches!(self, Frames::Answer(_))
     }
 
     /// Moves what is MQTT in `bytes` to their front, and says how much that is.
-    pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<usize, LinkError> {
+    ///
+    /// # Errors
+    /// No more comes.
+    pub fn open(&mut self, bytes: &mut [u8]) -> Result<usize, NoMore> {
         let (mut from, mut to) = (0, 0);
         while from < bytes.len() {
             match self {
@@ -58,11 +65,11 @@ impl Frames {
                     from += 1;
                     if answer.ends_with(b"\r\n\r\n") {
                         if !answer.starts_with(b"HTTP/1.1 101 ") {
-                            return Err(refused());
+                            return Err(NoMore::Refused);
                         }
                         *self = Frames::Head(Vec::new());
                     } else if answer.len() > ANSWER_BYTES_MAX {
-                        return Err(refused());
+                        return Err(NoMore::Refused);
                     }
                 }
                 Frames::Head(head) => {
@@ -71,7 +78,7 @@ impl Frames {
                     if let Some((opcode, length)) = parse(head) {
                         const CLOSE: u8 = 8;
                         if opcode == CLOSE {
-                            return Err(LinkError::Closed);
+                            return Err(NoMore::Closed);
                         }
                         *self = match length {
                             0 => Frames::Head(Vec::new()),
@@ -85,7 +92,7 @@ impl Frames {
     }
 
     /// Appends one frame with all of `out` to `framed`, and empties `out`.
-    pub(crate) fn seal(&self, out: &mut Vec<u8>, framed: &mut Vec<u8>) {
+    pub fn seal(&self, out: &mut Vec<u8>, framed: &mut Vec<u8>) {
         if out.is_empty() {
             return;
         }
@@ -117,10 +124,6 @@ fn parse(head: &[u8]) -> Option<(u8, u64)> {
         short => short.into(),
     };
     Some((first & 0x0F, length))
-}
-
-fn refused() -> LinkError {
-    io::Error::other("the broker did not agree to WebSocket; look at its log").into()
 }
 
 #[cfg(test)]
@@ -158,7 +161,7 @@ mod tests {
         let mut closing = [0x88, 0];
         assert!(matches!(
             Frames::Head(Vec::new()).open(&mut closing),
-            Err(LinkError::Closed)
+            Err(NoMore::Closed)
         ));
         assert!(
             Frames::default()
