@@ -17,7 +17,7 @@ pub use conversation::{Conversation, Step};
 pub use declined::Declined;
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
-pub use refusals::{Cause, Limiter, Rate, Refusals, Stranger};
+pub use refusals::{Caller, Cause, Limiter, Rate, Refusals};
 pub use session::{
     Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,
     Wanted, Will, is_request,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{ClientId, Event, EventKind, Heard, Listener};
-use mqtt_session::{Cause, Limiter, Rate, Shared, Stranger};
+use mqtt_session::{Caller, Cause, Limiter, Rate, Shared};
 use tokio::sync::oneshot;
 
 use crate::logging::{self, AUDIT_TARGET as TARGET};
@@ -161,13 +161,13 @@ impl Writer {
                 cause,
                 why,
             } => {
-                let stranger = Stranger {
+                let caller = Caller {
                     peer,
                     listener,
                     client,
                     user,
                 };
-                self.write_refused(&stranger, cause, &why);
+                self.write_refused(&caller, cause, &why);
             }
             Event::Refused { who, what, cause, why } => self.write_denied(&who, &what, cause, &why),
             _ => {}
@@ -215,7 +215,7 @@ impl Writer {
         );
     }
 
-    fn write_refused(&mut self, who: &Stranger, cause: &'static str, why: &str) {
+    fn write_refused(&mut self, who: &Caller, cause: &'static str, why: &str) {
         let now = self.now();
         let address = who.peer.ip().to_string();
         let Some(left_out) = self.of_refusals.admits(cause, &address, now).map(told) else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Origin;
-use mqtt_session::{Cause, Stranger};
+use mqtt_session::{Caller, Cause};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -89,7 +89,7 @@ async fn let_in<R, E: Entrance<R>>(
     match why.cause() {
         Some(cause) => metrics
             .refusals
-            .turn_away(cause, Stranger::from(&origin), name, &why, accepted.mono),
+            .turn_away(cause, Caller::from(&origin), name, &why, accepted.mono),
         None => tracing::debug!(peer = %origin.peer, listener = name, %why, "a connection was gone before its CONNECT"),
     }
     None
@@ -99,12 +99,12 @@ async fn let_in<R, E: Entrance<R>>(
 fn refuse(broker: &Broker, name: &str, origin: &Origin) {
     let now = broker.shared.node.now().mono;
     let refusals = &broker.shared.metrics.refusals;
-    let (most, stranger) = (broker.most(), Stranger::from(origin));
+    let (most, caller) = (broker.most(), Caller::from(origin));
     if most == broker.connections_max {
         let why = format_args!("{most} connections are open (mqtt.connections_max)");
-        refusals.turn_away(Cause::ConnectionLimit, stranger, name, &why, now);
+        refusals.turn_away(Cause::ConnectionLimit, caller, name, &why, now);
     } else {
         let why = format_args!("{most} connections are open, and the other file descriptors are the store's");
-        refusals.turn_away(Cause::NoDescriptor, stranger, name, &why, now);
+        refusals.turn_away(Cause::NoDescriptor, caller, name, &why, now);
     }
 }

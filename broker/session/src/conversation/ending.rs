@@ -6,7 +6,7 @@ use super::handshake::{Claim, Refused};
 use super::{Conversation, State};
 use crate::closed::Closed;
 use crate::not_published::NotPublished;
-use crate::refusals::{Cause, Stranger};
+use crate::refusals::{Caller, Cause};
 use crate::session::{Ending, Order, Session};
 
 impl Conversation {
@@ -30,13 +30,13 @@ impl Conversation {
         self.shared.metrics.connects_refused.add(1);
         match refused.cause() {
             Some(cause) => {
-                let stranger = Stranger {
+                let caller = Caller {
                     client: claim.client,
                     user: claim.user,
-                    ..Stranger::from(&self.origin)
+                    ..Caller::from(&self.origin)
                 };
                 let refusals = &self.shared.metrics.refusals;
-                refusals.turn_away(cause, stranger, "", refused, now.mono);
+                refusals.turn_away(cause, caller, "", refused, now.mono);
             }
             None => {
                 tracing::debug!(peer = %self.origin.peer, why = %refused, "a connection was gone before its CONNECT")
@@ -85,14 +85,13 @@ impl Conversation {
                 reason: ending.reason_code(),
                 why: ending.to_string().into(),
             });
-        if let Ending::Closed(closed) = ending {
+        if let (Ending::Closed(closed), Some(cause)) = (ending, cause) {
             let reason = closed.reason_code();
             tracing::debug!(%peer, %client, reason = format_args!("{reason:#04x}"), why = %closed, "the broker ends a connection");
             // A publish that was refused is told of already, unless nobody looked at it.
             let is_told = matches!(closed, Closed::NotPublished(why) if !matches!(why, NotPublished::TooLarge { .. }));
             if *closed != Closed::ShuttingDown && !is_told {
                 let now = self.shared.node.now().mono;
-                let cause = Cause::of_ending(closed);
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);
             }
             let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown);

@@ -63,12 +63,7 @@ impl Refused {
     pub(super) fn cause(&self) -> Option<Cause> {
         match self {
             Refused::Lost => None,
-            Refused::Closed(Closed::Late) => Some(Cause::ConnectTimeout),
-            Refused::Closed(Closed::NotConnect) => Some(Cause::NotConnect),
-            Refused::Closed(Closed::Transport(_)) => Some(Cause::WebSocketFrame),
-            Refused::Closed(Closed::Declined(Declined::Quota(_))) => Some(Cause::ConnectQuota),
-            Refused::Closed(Closed::Declined(Declined::Denied(Denied::Token(_)))) => Some(Cause::ConnectToken),
-            Refused::Closed(closed) => Some(Cause::of_connect(closed.reason_code())),
+            Refused::Closed(closed) => Some(Cause::of_connect(closed)),
         }
     }
 }

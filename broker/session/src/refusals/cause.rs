@@ -3,10 +3,11 @@
 use access::Denied;
 use inbox_types::Refusal;
 use intake::Shut;
-use mqtt_codec::reason;
+use mqtt_codec::DecodeError;
 use pubsub::PublishError;
 
 use crate::closed::Closed;
+use crate::declined::Declined;
 use crate::not_published::NotPublished;
 
 /// Makes [`Cause`], and what is known about each of them, from one table: the name in counters and log records, what was refused, and what to
@@ -208,26 +209,76 @@ impl Cause {
     /// Of a connection that the broker ended, after its client was let in.
     pub fn of_ending(closed: &Closed) -> Self {
         match closed {
+            Closed::Undecodable(error) => match error {
+                DecodeError::Malformed(_) => Cause::Malformed,
+                DecodeError::Protocol(_) => Cause::ProtocolError,
+                DecodeError::TooLarge { .. } => Cause::PacketTooLarge,
+                DecodeError::UnsupportedVersion(_) => Cause::EndedOther,
+                DecodeError::TopicNameInvalid(_) => Cause::PacketTopic,
+                DecodeError::TopicAliasInvalid => Cause::TopicAlias,
+            },
+            Closed::NotConnect
+            | Closed::Unexpected(_)
+            | Closed::UnaskedAuth
+            | Closed::WrongAuth
+            | Closed::EarlyPubRel
+            | Closed::WrongPubAck
+            | Closed::WrongPubRec
+            | Closed::WrongPubComp
+            | Closed::LateSessionExpiry
+            | Closed::NoLocalOfShared
+            | Closed::UnknownAlias
+            | Closed::Late => Cause::ProtocolError,
+            Closed::ReceiveMaximum => Cause::ReceiveMaximum,
+            Closed::AliasTooHigh => Cause::TopicAlias,
+            Closed::AnswerTooLarge | Closed::NotPublished(NotPublished::TooLarge { .. }) => Cause::PacketTooLarge,
             Closed::Transport(_) => Cause::WebSocketFrame,
+            Closed::Declined(declined) => Cause::of_declined(declined),
+            Closed::NotPublished(why) => Cause::of_publish(why),
+            Closed::Expired => Cause::Expired,
+            Closed::NotRenewed(_) => Cause::NotRenewed,
             Closed::Withdrawn(_) => Cause::Withdrawn,
-            Closed::NotPublished(why @ NotPublished::Shut(_)) => Cause::of_publish(why),
-            closed => Cause::of_reason(closed.reason_code()),
+            Closed::Silent | Closed::SilentForLess => Cause::KeepAlive,
+            Closed::TakenOver => Cause::TakenOver,
+            Closed::RetainUnavailable | Closed::PartialsFull | Closed::ShuttingDown => Cause::EndedOther,
         }
     }
 
-    fn of_reason(code: u8) -> Self {
-        match code {
-            reason::MALFORMED_PACKET => Cause::Malformed,
-            reason::PROTOCOL_ERROR => Cause::ProtocolError,
-            reason::KEEP_ALIVE_TIMEOUT => Cause::KeepAlive,
-            reason::MAXIMUM_CONNECT_TIME => Cause::Expired,
-            reason::NOT_AUTHORIZED => Cause::NotRenewed,
-            reason::TOPIC_NAME_INVALID => Cause::PacketTopic,
-            reason::RECEIVE_MAXIMUM_EXCEEDED => Cause::ReceiveMaximum,
-            reason::TOPIC_ALIAS_INVALID => Cause::TopicAlias,
-            reason::PACKET_TOO_LARGE => Cause::PacketTooLarge,
-            reason::SESSION_TAKEN_OVER => Cause::TakenOver,
-            _ => Cause::EndedOther,
+    /// Of a connection whose client was not let in.
+    pub fn of_connect(closed: &Closed) -> Self {
+        match closed {
+            Closed::Late => Cause::ConnectTimeout,
+            Closed::NotConnect => Cause::NotConnect,
+            Closed::PartialsFull => Cause::ConnectMemory,
+            Closed::Undecodable(error) => match error {
+                DecodeError::Malformed(_) | DecodeError::Protocol(_) | DecodeError::TopicAliasInvalid => {
+                    Cause::ConnectMalformed
+                }
+                DecodeError::TooLarge { .. } => Cause::ConnectTooLarge,
+                DecodeError::UnsupportedVersion(_) => Cause::ProtocolVersion,
+                DecodeError::TopicNameInvalid(_) => Cause::WillInvalid,
+            },
+            other => Cause::of_ending(other),
+        }
+    }
+
+    fn of_declined(declined: &Declined) -> Self {
+        match declined {
+            Declined::ClientId(_)
+            | Declined::NamelessSession
+            | Declined::NamelessV31
+            | Declined::Denied(Denied::BrokersId) => Cause::ClientIdInvalid,
+            Declined::AuthenticationMethod => Cause::AuthenticationMethod,
+            Declined::WillTopic(_) | Declined::WillRetained => Cause::WillInvalid,
+            Declined::WillTooLarge { .. } | Declined::AnswerTooLarge => Cause::ConnectTooLarge,
+            Declined::Denied(Denied::Credentials) => Cause::ConnectCredentials,
+            Declined::Denied(Denied::Token(_)) => Cause::ConnectToken,
+            Declined::Denied(Denied::TooManyFailures) => Cause::ConnectGuessing,
+            Declined::Denied(Denied::Undecided) => Cause::AuthenticationTimeout,
+            Declined::Denied(_) => Cause::ConnectDenied,
+            Declined::Quota(_) => Cause::ConnectQuota,
+            Declined::MemoryFull => Cause::ConnectMemory,
+            Declined::MadeUpId(_) => Cause::ConnectMalformed,
         }
     }
 
@@ -253,23 +304,6 @@ impl Cause {
             Refusal::MemoryFull => Cause::MemoryFull,
             Refusal::StoreTroubled => Cause::StoreTroubled,
             Refusal::StoreFailed => Cause::Failed,
-        }
-    }
-
-    /// Of a CONNECT that was declined with this MQTT 5 reason code.
-    pub fn of_connect(code: u8) -> Self {
-        match code {
-            reason::CLIENT_IDENTIFIER_NOT_VALID => Cause::ClientIdInvalid,
-            reason::NOT_AUTHORIZED => Cause::ConnectDenied,
-            reason::BAD_USER_NAME_OR_PASSWORD => Cause::ConnectCredentials,
-            reason::CONNECTION_RATE_EXCEEDED => Cause::ConnectGuessing,
-            reason::SERVER_UNAVAILABLE => Cause::AuthenticationTimeout,
-            reason::BAD_AUTHENTICATION_METHOD => Cause::AuthenticationMethod,
-            reason::TOPIC_NAME_INVALID | reason::RETAIN_NOT_SUPPORTED => Cause::WillInvalid,
-            reason::PACKET_TOO_LARGE => Cause::ConnectTooLarge,
-            reason::QUOTA_EXCEEDED => Cause::ConnectMemory,
-            reason::UNSUPPORTED_PROTOCOL_VERSION => Cause::ProtocolVersion,
-            _ => Cause::ConnectMalformed,
         }
     }
 }

@@ -4,10 +4,11 @@
 //! [`limiter`] lets it, and how many were left out is told, too. Clients can make refusals as fast as they can send, so the log must
 //! not follow them.
 
+mod caller;
 mod cause;
 mod limiter;
-mod stranger;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,9 @@ use std::time::Duration;
 use inbox_types::{Counter, Event, EventKind, Events};
 use parking_lot::Mutex;
 
+pub use caller::Caller;
 pub use cause::Cause;
 pub use limiter::{Limiter, Rate};
-pub use stranger::Stranger;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -56,8 +57,8 @@ impl Refusals {
         });
         let who = who.to_string();
         let about = match cause.is_by_rule() {
-            true => format!("{who} {why}"),
-            false => who.clone(),
+            true => Cow::Owned(format!("{who} {why}")),
+            false => Cow::Borrowed(&*who),
         };
         let Some(left_out) = self.limiter.lock().admits(cause, &about, now) else {
             return;
@@ -69,7 +70,7 @@ impl Refusals {
     }
 
     /// A client was not let in: `note`, and an event of its own. It is told about by its address, because anybody can say any client ID.
-    pub fn turn_away(&self, cause: Cause, who: Stranger, what: &str, why: &dyn fmt::Display, now: Duration) {
+    pub fn turn_away(&self, cause: Cause, who: Caller, what: &str, why: &dyn fmt::Display, now: Duration) {
         // The port of a client says nothing.
         let address = who.peer.ip();
         self.events

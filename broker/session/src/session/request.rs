@@ -37,15 +37,22 @@ impl Reply {
 
 /// Whether what is published to `topic` asks for something about the own inbox.
 pub fn is_request(topic: &str) -> bool {
-    topic == BLOCK || topic == ALLOW
+    list_named(topic).is_some()
 }
 
 /// Which list a publish to `topic` is about, if it is a request.
 #[inline]
 pub(super) fn list_of(destination: &Destination, topic: &str) -> Option<ListKind> {
-    match (destination, topic) {
-        (Destination::Reserved, BLOCK) => Some(ListKind::Block),
-        (Destination::Reserved, ALLOW) => Some(ListKind::Allow),
+    match destination {
+        Destination::Reserved => list_named(topic),
+        _ => None,
+    }
+}
+
+fn list_named(topic: &str) -> Option<ListKind> {
+    match topic {
+        BLOCK => Some(ListKind::Block),
+        ALLOW => Some(ListKind::Allow),
         _ => None,
     }
 }

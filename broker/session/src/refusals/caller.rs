@@ -10,7 +10,7 @@ use super::Cause;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Stranger {
+pub struct Caller {
     /// The other end of its network connection.
     pub peer: SocketAddr,
     /// The name of the listener that it came through, where there is one.
@@ -21,10 +21,10 @@ pub struct Stranger {
     pub user: Option<Box<str>>,
 }
 
-impl From<&Origin> for Stranger {
+impl From<&Origin> for Caller {
     /// One that has not said who it is.
     fn from(origin: &Origin) -> Self {
-        Stranger {
+        Caller {
             peer: origin.peer,
             listener: origin.listener.clone(),
             client: None,
@@ -33,7 +33,7 @@ impl From<&Origin> for Stranger {
     }
 }
 
-impl Stranger {
+impl Caller {
     pub(super) fn turned_away(self, cause: Cause, why: Box<str>) -> Event {
         Event::TurnedAway {
             peer: self.peer,
