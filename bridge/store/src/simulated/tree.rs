@@ -53,10 +53,15 @@ impl SimTree {
         }
     }
 
-    /// The power comes back: what was synced is there, and a beginning of what was written since then.
+    /// The power comes back: what was synced is there, and a beginning of what was written since then; often all, as when only the process
+    /// was killed.
     pub(super) fn restart(&self, seed: u64) {
         let mut state = self.state.lock();
-        let kept = (Chance::new(seed).next() >> 8) as usize % (state.unsynced.len() + 1);
+        let mut chance = Chance::new(seed);
+        let kept = match chance.percent(40) {
+            true => state.unsynced.len(),
+            false => (chance.next() >> 8) as usize % (state.unsynced.len() + 1),
+        };
         let mut map = std::mem::take(&mut state.durable);
         state
             .unsynced

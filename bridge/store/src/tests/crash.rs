@@ -298,17 +298,20 @@ fn a_checkpoint_that_lacks_something_is_tried_again() {
 /// Goal: a crash at every operation of a checkpoint, and of opening the store after it, loses nothing.
 #[test]
 fn a_crash_at_every_operation_of_a_checkpoint_loses_nothing() {
-    for after in 0.. {
-        let mut world = World::new();
-        let puts: Vec<_> = (0..9).map(|n| (n % 3, n as u64, 4000 * n)).collect();
-        world.commit(&puts, &[], true);
-        world.machine.checkpoint().unwrap();
-        world.commit(&puts, &[], true);
-        world.commit(&[(1, 2, 40_000), (0, 3, 5)], &[], true);
-        world.machine.power_off_after(after);
-        let is_through = world.machine.checkpoint().is_ok();
-        for (seed, again) in (0..4).zip([None, Some(2), Some(5), Some(9)]) {
+    // Values under the same keys, which multiples of 768 have, in other numbers of pieces.
+    let puts = |bytes: usize| -> Vec<_> { (0..9).map(|n| (n % 3, n as u64, bytes * n)).collect() };
+    for (after, again) in (0..).zip([None, Some(2), Some(5), Some(9)].into_iter().cycle()) {
+        let mut is_through = true;
+        for seed in 0..6 {
+            let mut world = World::new();
+            world.commit(&puts(5 * 768), &[], true);
+            world.machine.checkpoint().unwrap();
+            world.commit(&puts(9 * 768), &[], true);
+            world.commit(&[(1, 2, 50 * 768), (0, 3, 5)], &[], true);
+            world.machine.power_off_after(after);
+            is_through &= world.machine.checkpoint().is_ok();
             world.restart(seed, again);
+            world.restart(seed, None);
         }
         if is_through {
             assert!(after > 40, "{after} operations");

@@ -165,26 +165,24 @@ impl<T: Tree> Shared<T> {
         let mut stored = tables::range(tree, table, prefix, after).peekable();
         let (mut page, mut bytes) = (TablePage::default(), 0_usize);
         loop {
-            let (key, value) = match (logged.peek(), stored.peek()) {
-                (_, Some(Err(_))) | (None, Some(_)) => match stored.next() {
-                    Some(next) => next.map(|(key, value)| (key, Some(value)))?,
-                    None => break,
-                },
-                (None, None) => break,
-                (Some((key, _)), Some(Ok((other, _)))) if other < key => match stored.next() {
-                    Some(next) => next.map(|(key, value)| (key, Some(value)))?,
-                    None => break,
-                },
-                (Some((key, _)), other) => {
-                    let is_in_both = matches!(other, Some(Ok((other, _))) if other == key);
-                    if is_in_both {
+            let is_stored = match (logged.peek(), stored.peek()) {
+                (Some((key, _)), Some(Ok((other, _)))) => {
+                    if other == key {
                         stored.next();
+                        continue;
                     }
-                    match logged.next() {
-                        Some(next) => next,
-                        None => break,
-                    }
+                    other < key
                 }
+                (_, other) => other.is_some(),
+            };
+            let (key, value) = if is_stored {
+                let Some(next) = stored.next() else { break };
+                let (key, head) = next?;
+                let value = tables::load(tree, table, &key, head.as_ref())?;
+                (key, Some(value))
+            } else {
+                let Some(next) = logged.next() else { break };
+                next
             };
             let Some(value) = value else { continue };
             let is_first = page.entries.is_empty();
