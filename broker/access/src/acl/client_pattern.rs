@@ -67,8 +67,8 @@ impl ClientPattern {
         }
     }
 
-    /// The one client ID that it means, if that is the same for everybody.
-    pub(super) fn one(&self) -> Option<&str> {
-        self.beginning.fixed().filter(|_| !self.is_open)
+    /// How all of them begin, whoever is asked about; it may be empty.
+    pub(super) fn beginning(&self) -> &str {
+        self.beginning.literal()
     }
 }

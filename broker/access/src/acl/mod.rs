@@ -12,6 +12,7 @@
 mod client_pattern;
 mod file;
 mod inbox_rule;
+mod inboxes;
 mod roles;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::denied::Denied;
 use crate::identity::Identity;
 use client_pattern::ClientPattern;
 use inbox_rule::{InboxRule, Said};
+use inboxes::InboxRules;
 use roles::{ANONYMOUS, AUTHENTICATED, EVERYONE, OPS, Role, Ruled, SERVICE};
 use topic_rule::TopicRule;
 
@@ -57,12 +59,7 @@ pub struct Rules {
     roles: Vec<Role>,
     by_name: HashMap<Box<str>, usize>,
     by_member: HashMap<Box<str>, Vec<usize>>,
-    /// The first that fits counts.
-    inboxes: Vec<InboxRule>,
-    /// Those of `inboxes` that are about one client ID.
-    by_owner: HashMap<Box<str>, usize>,
-    /// Places of the others in `inboxes`.
-    by_pattern: Vec<usize>,
+    inboxes: InboxRules,
     /// Who writes to every inbox, without anything that could say otherwise: mostly nobody need be asked.
     free: Free,
 }
@@ -98,23 +95,13 @@ impl Rules {
                 .map(|(at, role)| (role.name.clone(), at))
                 .collect(),
             by_member: HashMap::new(),
-            by_owner: HashMap::new(),
-            by_pattern: Vec::new(),
             free: free(&roles, &inboxes),
             roles,
-            inboxes,
+            inboxes: InboxRules::new(inboxes),
         };
         for (at, role) in rules.roles.iter().enumerate() {
             for member in &role.members {
                 rules.by_member.entry(member.clone()).or_default().push(at);
-            }
-        }
-        for (at, inbox) in rules.inboxes.iter().enumerate() {
-            match inbox.of.one() {
-                Some(owner) => {
-                    rules.by_owner.entry(owner.into()).or_insert(at);
-                }
-                None => rules.by_pattern.push(at),
             }
         }
         rules
@@ -175,11 +162,7 @@ impl Rules {
     }
 
     fn inbox_says(&self, roles: &Held<'_>, who: &Identity, owner: &str) -> Said {
-        let exact = self.by_owner.get(owner).copied();
-        let mut patterns = self.by_pattern.iter().copied();
-        let by_pattern = patterns.find(|at| self.inboxes.get(*at).is_some_and(|rule| rule.of.has(owner, who)));
-        let first = exact.into_iter().chain(by_pattern).min();
-        match first.and_then(|at| self.inboxes.get(at)) {
+        match self.inboxes.first(owner, who) {
             Some(rule) => rule.says(who, &|role| roles.has(role)),
             None => Said::Nothing,
         }

@@ -381,6 +381,21 @@ proptest! {
     }
 
     #[test]
+    fn the_first_rule_that_fits_an_inbox_counts(
+        patterns in proptest::collection::vec("[aä%]?[aä]{0,2}\\*?", 0..6),
+        owner in "[aä]{1,4}",
+    ) {
+        // Goal: however rules are looked up, it is as if they were gone through from the first to the last.
+        let patterns: Vec<_> = patterns.iter().map(|of| of.replace('%', "%c")).filter(|of| !of.is_empty()).collect();
+        let inbox = |of: &String| format!("[[inbox]]\nof = \"{of}\"\nallow = [\"*\"]\n");
+        let file: String = patterns.iter().map(inbox).collect();
+        let who = client("a", "u", &[]);
+        let fits = |of: &String| ClientPattern::parse(of).unwrap().has(&owner, &who);
+        let expected = patterns.iter().position(fits).map_or(Grounds::BuiltIn, |at| Grounds::Line(3 * at as u32 + 3));
+        prop_assert_eq!(rules(&file).write_to(&who, &owner), Ok(expected), "{:?}", patterns);
+    }
+
+    #[test]
     fn nothing_that_a_client_is_called_is_a_wildcard(id in "[a+#/$*%]{1,6}", other in "[a+#/$*%]{1,6}") {
         // Goal: a client ID of wildcards, slashes and patterns stands for itself, and for nothing else.
         let who = client(&id, "", &[]);

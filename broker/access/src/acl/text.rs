@@ -64,15 +64,15 @@ impl Filled {
         self.strip(text, who) == Some("")
     }
 
-    /// The text, if it is the same for everybody.
-    pub(super) fn fixed(&self) -> Option<&str> {
-        match &*self.0 {
-            [] => Some(""),
-            [Piece::Literal(literal)] => Some(literal),
-            _ => None,
+    /// What it begins with for everybody; it may be empty.
+    pub(super) fn literal(&self) -> &str {
+        match self.0.first() {
+            Some(Piece::Literal(literal)) => literal,
+            _ => "",
         }
     }
+
     pub(super) fn begins_with_dollar(&self) -> bool {
-        matches!(self.0.first(), Some(Piece::Literal(literal)) if literal.starts_with('$'))
+        self.literal().starts_with('$')
     }
 }

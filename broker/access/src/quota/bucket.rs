@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What may be taken at once by somebody who has taken nothing for long: what is allowed in so much time.
 const BURST: Duration = Duration::from_secs(1);
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Lets things through at a rate, and a burst of them now and then: the generic cell rate algorithm (ITU-T I.371, annex A), which
 /// needs one time and no timer. What is taken is never refused; what is too much must be waited for afterwards.
@@ -27,8 +27,9 @@ impl Bucket {
 
     /// Takes `number` at `now`.
     pub(super) fn take(&mut self, number: u64, now: Duration) {
-        let nanos = u128::from(number) * NANOS_PER_SECOND / u128::from(self.rate);
-        let cost = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        // A publish has far less than the 18 GB at which this is too little.
+        let nanos = number.saturating_mul(NANOS_PER_SECOND) / self.rate;
+        let cost = Duration::from_nanos(nanos);
         self.paid_at = self.paid_at.max(now).saturating_add(cost);
     }
 
