@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use access::{ListKind, ListRefused};
 use bytes::Bytes;
-use inbox_types::{AttachmentId, Delivery, Now, Outcome, Port, Properties, Qos, Room, Ticket};
+use inbox_types::{AttachmentId, Delivery, Now, Outcome, Port, Properties, Qos, Refusal, Room, Ticket};
 use intake::{Destination, Publication, Taken};
 
 use super::incoming::Answer;
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session, Shared};
+use crate::NotPublished;
 use mqtt_codec::Publish;
 
 /// The topics of requests.
@@ -74,10 +75,10 @@ impl Session {
                     Some(ticket) => {
                         self.incoming
                             .note_subject(ticket, Subject::hashed(topic, publish.payload));
-                        self.refuse(topic, ticket, why.into());
+                        self.refuse(topic, ticket, why);
                         self.send_notices();
                     }
-                    None => self.refused(topic, &why.into()),
+                    None => self.refused(topic, &why),
                 }
                 return self.flush_answers();
             }
@@ -101,12 +102,18 @@ impl Session {
         Ok(())
     }
 
-    fn change_list(&self, kind: ListKind, request: &[u8]) -> Result<Option<Bytes>, ListRefused> {
+    fn change_list(&self, kind: ListKind, request: &[u8]) -> Result<Option<Bytes>, NotPublished> {
         let Shared { access, node, .. } = &*self.shared;
         if self.inbox_topic.is_none() {
-            return Err(ListRefused::NoInbox);
+            return Err(ListRefused::NoInbox.into());
         }
-        access.recipients().edit(&self.id, kind, request, &node.budgets.all)
+        if node.budgets.are_used_up() {
+            node.counters.refused_memory_full.add(1);
+            return Err(Refusal::MemoryFull.into());
+        }
+        let kept = access.recipients().edit(&self.id, kind, request, &node.budgets.all)?;
+        // It waits for the disk, and with QoS 0 nothing bounds how many do.
+        Ok(kept.map(|kept| node.budgets.all.payload(&kept)))
     }
 
     /// A publish has its outcome: if it was a request, it is answered.

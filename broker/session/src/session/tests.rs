@@ -6,6 +6,7 @@ mod flow;
 mod ordinary;
 mod publishing;
 mod reading;
+mod requests;
 mod resuming;
 mod said;
 mod simulated;
