@@ -152,8 +152,8 @@ impl Rules {
                 _ => Ok(Grounds::BuiltIn),
             },
             Action::Subscribe(Target::Ordinary(filter)) => self.subscribe(who, filter),
-            // Nothing else is there, and whoever asks for it is told so.
-            Action::Subscribe(Target::Reserved(filter)) if !is_sys(filter) => Ok(Grounds::BuiltIn),
+            // Nothing else is there.
+            Action::Subscribe(Target::Reserved(filter)) if !is_sys(filter) => Err(Denied::Reserved),
             Action::Subscribe(Target::Reserved(filter)) => match self.subscribe(who, filter) {
                 Err(Denied::NoRule) => Err(Denied::NotOps),
                 decided => decided,

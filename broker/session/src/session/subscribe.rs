@@ -240,6 +240,11 @@ impl Session {
                 own: self.inbox_topic.clone(),
             },
             access::Denied::SharedInbox => NotGranted::SharedInbox { filter: quoted(filter) },
+            // A broken shared subscription is called that.
+            access::Denied::Reserved => match TopicFilter::parse(filter) {
+                Ok(_) => NotGranted::Reserved,
+                Err(error) => error.into(),
+            },
             _ => NotGranted::Denied(denied),
         }
     }
@@ -286,10 +291,6 @@ impl Session {
         };
         if filter.share_group().is_some() && options.no_local {
             return Err(Closed::NoLocalOfShared.into());
-        }
-        let topics = filter.filter();
-        if topics.starts_with('$') && topics != "$SYS" && !topics.starts_with("$SYS/") {
-            return Ok(Err(NotGranted::Reserved));
         }
         let earlier_here = call.numbers.get(text).copied();
         let earlier = earlier_here.or_else(|| self.subscriptions.by_filter(text).map(|earlier| earlier.number));
