@@ -167,8 +167,11 @@ impl Rules {
         })
     }
 
-    /// The rules that `text` says. An error comes with its line, from 1 on.
-    pub(super) fn parse(text: &str, inbox_prefix: &str) -> Result<Self, (u32, RuleError)> {
+    /// The rules that `text` says.
+    ///
+    /// # Errors
+    /// A line is wrong: which one, from 1 on.
+    pub fn parse(text: &str, inbox_prefix: &str) -> Result<Self, (u32, RuleError)> {
         let file: File = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             (Lines::of(text).line_at(at), RuleError::Toml(error.message().into()))

@@ -50,7 +50,11 @@ impl Conversation {
                 self.shared.metrics.connects_accepted.add(1);
                 tracing::debug!(peer = %self.origin.peer, client = %session.id(), "connected");
                 self.tell_connected(&session);
-                State::Open(session)
+                // While it waited for its session the rules may have changed, and nobody knew of it who could look at it again.
+                match session.may_stay() {
+                    Err(ending) => State::Leaving(session, ending),
+                    Ok(()) => State::Open(session),
+                }
             }
             // Nobody asked for it: it goes back unused.
             _ => State::Leaving(session, Ending::Lost),

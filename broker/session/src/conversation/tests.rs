@@ -1,6 +1,7 @@
 //! Conversations from the first byte to the last, whatever comes and whenever: with random bytes, whole packets, and time.
 
 mod quotas;
+mod rules;
 mod tokens;
 
 use std::net::SocketAddr;

@@ -9,10 +9,15 @@ use crate::refusals::Cause;
 impl Session {
     /// The access rules have changed. A client that may not have its client ID any more is told goodbye.
     pub(crate) fn review(&mut self) -> Result<(), Ending> {
-        let may_stay = self.shared.access.decide(&self.identity, Action::Connect);
-        may_stay.map_err(Closed::Withdrawn)?;
+        self.may_stay()?;
         self.review_subscriptions();
         Ok(())
+    }
+
+    /// Whether the client may have its client ID by the rules of now.
+    pub(crate) fn may_stay(&self) -> Result<(), Ending> {
+        let may_stay = self.shared.access.decide(&self.identity, Action::Connect);
+        may_stay.map_err(|denied| Closed::Withdrawn(denied).into())
     }
 
     /// Ends the subscriptions that its client may not have. MQTT has no packet that tells it; the log does.
