@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use access::{Access, Anonymous, Credentials, Denied, Identity};
+use access::Identity;
 use inbox_bridge::{
     Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
 };
@@ -25,6 +24,10 @@ use pubsub::Reach;
 
 #[cfg(feature = "testing")]
 mod looks;
+mod rights;
+
+pub use rights::Rights;
+use rights::authenticate;
 
 /// Names a connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,11 +72,12 @@ struct Wanted {
 }
 
 impl Single {
-    /// Opens a broker on `store`.
+    /// Opens a broker on `store`, whose clients may do what `rights` says.
     ///
     /// # Errors
     /// The store failed at once.
-    pub fn open(
+    pub fn open_for(
+        rights: Rights,
         store: &dyn Store,
         limits: Limits,
         mqtt: MqttLimits,
@@ -86,7 +90,7 @@ impl Single {
         let shared = Arc::new(Shared {
             node: hub.node(),
             names: InboxNames::new(""),
-            access: Access::new(Arc::new(Anonymous { is_everywhere: false })),
+            access: rights.access(&hub.node()),
             mqtt,
             packet_bytes_max,
             quotas: access::Quotas::default(),
@@ -377,15 +381,6 @@ impl Single {
         if let Some((who, will)) = remains.will {
             let _ordinary = mqtt_session::deliver(&self.shared, &who, *will);
         }
-    }
-}
-
-/// Asks who a client is, of an authenticator that knows at once: nothing waits in a simulation.
-fn authenticate(access: &Access, credentials: Credentials) -> Result<Identity, Denied> {
-    let mut answer = access.authenticate(credentials);
-    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(decided) => decided,
-        Poll::Pending => Err(Denied::Undecided),
     }
 }
 

@@ -99,6 +99,38 @@ mod on {
         WrongInbox,
         /// Rule 7: a sender can say who it is.
         ForgedFrom,
+        /// Rule 7: a sender can say whose client it is.
+        ForgedUser,
+        /// Access: a user can have any client ID.
+        AnyClientId,
+        /// Access: a connection outlives the token that it began with.
+        IgnoreTokenEnd,
+        /// Access: what a client sends after the end of its token is taken, until something is to be sent to it.
+        TakeAfterTokenEnd,
+        /// Access: a client goes on with the fresh token of another user.
+        RenewAnother,
+        /// Access: a fresh token is accepted, and the earlier one ends the connection.
+        ForgetRenewal,
+        /// Access: whoever the rules deny writes nevertheless.
+        IgnoreRules,
+        /// Access: rules that are read again are not in force.
+        KeepOldRules,
+        /// Access: who is connected is not looked at when the rules change.
+        ForgetReview,
+        /// Access: who waits for its session is not looked at when the rules change.
+        ForgetWaiting,
+        /// Access: a publish that is denied is answered as if it were not.
+        DeniedSaysYes,
+        /// Access: whoever a recipient takes no messages from writes nevertheless.
+        IgnoreLists,
+        /// Access: a change of a recipient's list is answered before it is durable.
+        AckListsEarly,
+        /// Access: recipients' lists are gone after a restart.
+        ForgetLists,
+        /// Access: what strangers write is not counted.
+        CountNoStrangers,
+        /// Access: a stranger who was answered remains one.
+        ForgetAnswer,
         /// Rule 9: a QoS 0 message waits for a client that is away.
         KeepQos0,
         /// Rule 10: a repeated QoS 2 publish is stored again.

@@ -146,9 +146,10 @@ fn as_mail(properties: Option<Box<Properties>>, user: Option<&str>) -> (Option<B
         .iter()
         .find(|(name, _)| **name == *ID)
         .map(|(_, value)| value.clone());
+    let is_left = |name: &str| inbox_types::fault!(ForgedFrom) || (inbox_types::fault!(ForgedUser) && name == USER);
     properties
         .user
-        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || inbox_types::fault!(ForgedFrom));
+        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || is_left(name));
     if let Some(user) = user {
         properties.user.insert(0, (USER.into(), user.into()));
     }

@@ -126,13 +126,9 @@ impl SessionTable {
         }
     }
 
-    /// Ends every connection.
+    /// Every connection is to do this.
     pub fn order_all(&self, order: Order) {
-        for slot in self.state.lock().slots.values() {
-            if let Slot::Connected { outbox, .. } = slot {
-                outbox.order(order);
-            }
-        }
+        self.state.lock().order_all(order);
     }
 
     /// Ends sessions that expire and publishes wills that are due, for ever.
@@ -267,6 +263,15 @@ impl Sessions {
         };
         self.slots.insert(id.clone(), connected);
         Ok((session, present, remains))
+    }
+
+    /// Every connection is to do this.
+    pub fn order_all(&self, order: Order) {
+        for slot in self.slots.values() {
+            if let Slot::Connected { outbox, .. } = slot {
+                outbox.order(order);
+            }
+        }
     }
 
     /// A connection has ended: keeps its session as long as was agreed, and lets in who waits for it.

@@ -1,16 +1,21 @@
 //! A client: what it remembers of its session, and what it says. It keeps the rules of MQTT, but it is slow, forgetful and rude.
 
 mod acting;
+mod connecting;
+mod user;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Check;
+use super::law::Request;
 use super::ledger::Ledger;
 use super::oracle::Said;
 pub(super) use super::payload::{mail_of, payload};
 use super::random::Random;
-use crate::{Ack, AckKind, Connect, Packet, Props, Publish, PublishPacket, Version, Will, ack};
+use crate::{Ack, AckKind, Packet, Publish, PublishPacket, Version, ack};
 use crate::{property, pubrel};
+pub(super) use user::Persona;
+use user::asked;
 
 /// A packet and what it means.
 pub(super) type Sent = (Vec<u8>, Said);
@@ -49,10 +54,14 @@ pub(super) struct Client {
     /// Its last UNSUBSCRIBE from its inbox, which is on its way or was lost.
     unsubscribing: Option<u16>,
     pub(super) received: u64,
+    /// Where clients have users.
+    pub(super) persona: Option<Persona>,
 }
 
 struct Open {
     mail: Option<usize>,
+    /// It is no message, but asks for a change of the own lists.
+    request: Option<Request>,
     to: usize,
     qos: u8,
     released: bool,
@@ -85,6 +94,7 @@ impl Client {
             reads: false,
             unsubscribing: None,
             received: 0,
+            persona: None,
         }
     }
 
@@ -92,71 +102,6 @@ impl Client {
     pub(super) fn down(&mut self) {
         self.is_up = false;
         self.owed.clear();
-    }
-
-    /// CONNECT. With `plain`, as a patient client that keeps all rules and waits for everything.
-    pub(super) fn connect(&mut self, random: &mut Random, ledger: &mut Ledger, plain: bool) -> Sent {
-        self.manner = match random.below(8) {
-            _ if plain => Manner::AtOnce,
-            0..4 => Manner::AtOnce,
-            4 | 5 => Manner::Late,
-            6 => Manner::OutOfOrder,
-            _ => Manner::Never,
-        };
-        self.clean = plain || random.percent(30);
-        // A publish that was begun without a receive maximum could not be resumed under one.
-        if self.clean || self.open.is_empty() {
-            self.version = if plain || random.percent(65) {
-                Version::V5
-            } else {
-                Version::V311
-            };
-        }
-        let v5 = self.version == Version::V5;
-        let expiry = if plain {
-            u32::MAX
-        } else {
-            random.pick(&[0, 1, 30, u32::MAX, u32::MAX])
-        };
-        let window = if plain {
-            65_535
-        } else {
-            random.pick(&[1, 2, 3, 8, 65_535])
-        };
-        let mut connect = Connect::new(self.version, &self.names[self.at]);
-        connect.clean = self.clean;
-        if !plain && random.percent(20) {
-            connect = connect.keep_alive(random.between(5, 60) as u16);
-        }
-        if v5 {
-            let props = Props::new().four(property::SESSION_EXPIRY, expiry);
-            connect = connect.props(props.two(property::RECEIVE_MAXIMUM, window));
-        }
-        if !plain && random.percent(15) {
-            let to = random.below(self.names.len());
-            let qos = random.below(3) as u8;
-            let mail = ledger.sending(self.at, to, qos, None);
-            let mut will = Will::new(&self.names[to], "");
-            (will.qos, will.payload) = (qos, body(ledger, Some(mail), 0));
-            if v5 && random.percent(50) {
-                will.props = Props::new().four(property::WILL_DELAY, random.between(1, 20) as u32);
-            }
-            connect = connect.will(will);
-        }
-        if self.clean {
-            self.forget();
-        }
-        let for_ever = if v5 { expiry == u32::MAX } else { !self.clean };
-        let window = if v5 { usize::from(window) } else { 65_535 };
-        (
-            connect.encode(),
-            Said::Connect {
-                version: self.version,
-                window,
-                clean: self.clean,
-                for_ever,
-            },
-        )
     }
 
     /// The broker has lost its session. It learns of that by CONNACK, unless that is lost too and the next one tells of the session after it.
@@ -206,7 +151,7 @@ impl Client {
                 // Nobody knows what became of these: some clients try again.
                 let again = again
                     .into_iter()
-                    .filter(|open| !open.released && random.percent(50))
+                    .filter(|open| !open.released && open.request.is_none() && random.percent(50))
                     .collect::<Vec<_>>();
                 Ok(again
                     .into_iter()
@@ -352,6 +297,10 @@ impl Client {
                 continue;
             }
             let (to, qos) = (open.to, open.qos);
+            if let Some(request) = open.request.clone() {
+                out.push(asked(self.version, request, qos, packet_id, true));
+                continue;
+            }
             let mail = open.mail.is_some().then(|| ledger.sending(self.at, to, qos, None));
             let body = body(ledger, mail, random.below(40));
             let topic = if mail.is_some() {

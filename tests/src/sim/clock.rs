@@ -40,6 +40,11 @@ impl SimClock {
         self.wall.load(Relaxed) as i64 - self.mono() as i64
     }
 
+    /// Microseconds of the wall clock.
+    pub(super) fn wall(&self) -> u64 {
+        self.wall.load(Relaxed)
+    }
+
     pub(super) fn advance(&self, micros: u64) {
         self.real.fetch_add(micros, Relaxed);
         self.wall.fetch_add(micros, Relaxed);

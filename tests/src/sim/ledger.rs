@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use super::clock::Skew;
+use super::law::Verdict;
+use super::users::Bearer;
 
 /// A message, as one transmission of it: one that is sent again is another one.
 pub(super) struct Mail {
@@ -12,6 +14,9 @@ pub(super) struct Mail {
     pub(super) qos: u8,
     /// The user property that the sender gave.
     pub(super) id: Option<String>,
+    /// Of whom it was taken, where clients have users, and what is to become of it; a will is judged when it is published.
+    pub(super) bearer: Option<Bearer>,
+    pub(super) verdict: Option<Verdict>,
     /// Its place, once it has one.
     pub(super) seq: Option<u64>,
     /// When it got it, in the oracle's ticks.
@@ -104,6 +109,8 @@ impl Ledger {
             to,
             qos,
             id,
+            bearer: None,
+            verdict: None,
             seq: None,
             given: 0,
             given_at: 0,

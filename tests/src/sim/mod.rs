@@ -14,11 +14,13 @@
 mod client;
 mod clock;
 mod disk;
+mod law;
 mod ledger;
 mod oracle;
 mod payload;
 mod random;
 mod trace;
+mod users;
 mod world;
 
 #[cfg(test)]

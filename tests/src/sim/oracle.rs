@@ -4,77 +4,33 @@
 //! broker as soon as it is encoded. Beside that it is told what [`inbox_bridge::Observer`] is told, and which seq each message
 //! was given. It knows nothing of how inboxes work.
 
+mod access;
 mod deliveries;
 mod ending;
+mod fading;
 mod notices;
+mod proof;
 mod publishes;
+mod said;
 mod sessions;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Check;
 use super::clock::Skew;
 use super::ledger::{Ledger, Mail};
+use super::users::Bearer;
 use crate::{AckKind, Packet, Version};
+pub(super) use access::Access;
 use notices::Notices;
+use proof::Proof;
+pub(super) use said::{Filter, Said, Terms};
 
 /// What one piece of mail takes at most: the largest payload that a client sends, its properties, and what the broker adds.
 const MAIL_BYTES_MAX: usize = 4096;
 /// The broker counts what it adds to a message when it looks next, so some small messages more may be on their way.
 const MAIL_BYTES_ADDED: usize = 1024;
-
-/// What a client sent, as far as the contract is concerned.
-#[derive(Debug, Clone)]
-pub(super) enum Said {
-    Connect {
-        version: Version,
-        window: usize,
-        clean: bool,
-        for_ever: bool,
-    },
-    Publish {
-        mail: Option<usize>,
-        qos: u8,
-        packet_id: u16,
-    },
-    Ack {
-        kind: AckKind,
-        packet_id: u16,
-        refused: bool,
-    },
-    Subscribe {
-        packet_id: u16,
-        what: Filter,
-    },
-    Unsubscribe {
-        packet_id: u16,
-        own: bool,
-    },
-    Other,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Filter {
-    Own { qos: u8, no_local: bool },
-    Anothers,
-    Ordinary,
-}
-
-/// What the oracle needs to know of the broker's configuration.
-#[derive(Debug, Clone)]
-pub(super) struct Terms {
-    pub(super) in_flight_max: usize,
-    pub(super) flush: u64,
-    pub(super) drops_oldest: bool,
-    /// In microseconds.
-    pub(super) time_to_live: u64,
-    pub(super) waiting_max: usize,
-    pub(super) untaken_bytes_max: usize,
-    /// How long a connection stays open after a message was written with QoS 0, until that leaves; in microseconds.
-    pub(super) settle: u64,
-    /// Inboxes are so small that they let go earlier what was written with QoS 0, to make room.
-    pub(super) are_small: bool,
-}
 
 /// See the module's documentation.
 pub(super) struct Oracle {
@@ -88,6 +44,8 @@ pub(super) struct Oracle {
     sessions: Vec<Session>,
     links: BTreeMap<usize, Link>,
     notices: Notices,
+    /// What clients may do, where they have users.
+    pub(super) access: Option<Access>,
     pub(super) promises: u64,
     pub(super) deliveries: u64,
     pub(super) repeats: u64,
@@ -113,10 +71,18 @@ struct InFlight {
 struct Link {
     client: usize,
     version: Version,
+    /// Who its client says it is, where clients have users, and its will.
+    claim: Option<(Bearer, Option<usize>)>,
+    /// Who it is that was let in, and until when, where clients have users.
+    proof: Option<Proof>,
+    /// It is not to go on.
+    is_over: bool,
     window: usize,
     /// The tick of CONNECT, whether it asks for a clean start, and for a session that does not expire.
     connect: Option<(u64, bool, bool)>,
     attachment: Option<Attachment>,
+    /// Requests, and the ticks at which they were taken.
+    asked: BTreeMap<u16, u64>,
     answers_1: VecDeque<(u16, Option<usize>)>,
     answers_2: VecDeque<u16>,
     repeated: BTreeSet<u16>,
@@ -151,19 +117,29 @@ impl Oracle {
             sessions: (0..clients).map(|_| Session::default()).collect(),
             links: BTreeMap::new(),
             notices: Notices::default(),
+            access: None,
             promises: 0,
             deliveries: 0,
             repeats: 0,
         }
     }
 
+    /// There are so many clients instead.
+    pub(super) fn have_clients(&mut self, clients: usize) {
+        self.sessions = (0..clients).map(|_| Session::default()).collect();
+    }
+
     pub(super) fn connected(&mut self, link: usize, client: usize) {
         let new = Link {
             client,
             version: Version::V5,
+            claim: None,
+            proof: None,
+            is_over: false,
             window: 0,
             connect: None,
             attachment: None,
+            asked: BTreeMap::new(),
             answers_1: VecDeque::new(),
             answers_2: VecDeque::new(),
             repeated: BTreeSet::new(),
@@ -205,11 +181,13 @@ impl Oracle {
             .iter_mut()
             .for_each(|session| *session = Session::default());
         self.ledger.crashed();
+        self.access.iter_mut().for_each(Access::crashed);
     }
 
     /// A seq was given.
     pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, now: u64) -> Check {
         self.ledger.given(mail, inbox, seq, now, self.tick)?;
+        self.check_may_be_stored(mail)?;
         // The publish that it repeats was refused, and nobody could be told: this one takes its place.
         let Mail { from, repeats, .. } = *self.ledger.get(mail);
         if repeats.is_some() {
@@ -246,12 +224,16 @@ impl Oracle {
             }
         }
         self.ledger.committed(began, now, self.terms.flush);
+        self.access.iter_mut().for_each(Access::committed);
     }
 
     /// The broker has taken a packet. `mono` is the time, unless a commit is under way.
     pub(super) fn took(&mut self, at: usize, said: &Said, mono: Option<u64>) -> Check {
         self.tick += 1;
         let tick = self.tick;
+        if !self.took_from_user(at, said)? {
+            return Ok(());
+        }
         let Some(link) = self.links.get_mut(&at) else {
             return Ok(());
         };
@@ -287,7 +269,15 @@ impl Oracle {
                     link.answers_2.push_back(packet_id);
                 }
             },
-            Said::Publish { .. } | Said::Other => {}
+            Said::Ask { qos: 1, packet_id, .. } => link.answers_1.push_back((packet_id, None)),
+            Said::Ask { qos: 2, packet_id, .. } => match session.open.get(&packet_id) {
+                Some(_) => drop(link.repeated.insert(packet_id)),
+                None => {
+                    session.open.insert(packet_id, None);
+                    link.answers_2.push_back(packet_id);
+                }
+            },
+            Said::Publish { .. } | Said::Ask { .. } | Said::Auth { .. } | Said::Other => {}
             Said::Ack {
                 kind: AckKind::PubRel,
                 packet_id,
@@ -329,6 +319,7 @@ impl Oracle {
                 link.publishes.push_back((link.encoded, bytes));
             }
         }
+        self.check_may_be_told(at, packet)?;
         match packet {
             Packet::ConnAck(connack) => self.connack(at, connack.session_present, connack.code),
             Packet::Ack(ack) => self.ack(at, ack),

@@ -4,6 +4,7 @@ mod broker;
 mod clients;
 mod ending;
 mod machine;
+mod users;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,7 @@ use super::oracle::{Oracle, Said, Terms};
 use super::random::Random;
 use super::trace::Trace;
 use crate::{Packet, Version};
+use users::Users;
 
 /// Memory budgets that two connections use up, and that all of them and a few messages do.
 const MEMORY_BYTES_SMALL: [usize; 2] = [12_000, 40_000];
@@ -60,6 +62,8 @@ pub(super) struct World {
     /// Reads of this run of the broker that are to be tried again.
     retried: u64,
     pub(super) crashes: u64,
+    /// Where clients have users.
+    users: Option<Users>,
 }
 
 /// One network connection.
@@ -99,6 +103,15 @@ impl Observer for Watcher {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
+        let mut world = World::of_anybody(seed);
+        if seed % Users::ONE_IN == Users::ONE_IN - 1 {
+            world.have_users();
+        }
+        world
+    }
+
+    /// Clients are who they say they are.
+    fn of_anybody(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let clients = random.between(2, 5);
         let names: Vec<String> = (0..clients).map(|at| format!("c{at}")).collect();
@@ -174,6 +187,7 @@ impl World {
             ends_in_turn,
             retried: 0,
             crashes: 0,
+            users: None,
         }
     }
 
@@ -187,6 +201,9 @@ impl World {
             if *left == 0 {
                 return self.crash();
             }
+        }
+        if self.users.is_some() && self.random.percent(1) {
+            return self.something_of_users();
         }
         match self.random.below(1000) {
             0..200 => self.client_acts(),
@@ -218,7 +235,8 @@ impl World {
     fn start(&mut self) -> Check {
         self.trace.say(self.clock.mono(), format_args!("the broker starts"));
         let clock = self.clock.clone();
-        let opened = Single::open(
+        let opened = Single::open_for(
+            self.rights()?,
             &self.disk,
             self.limits.clone(),
             self.mqtt.clone(),
@@ -258,6 +276,7 @@ impl World {
             .say(self.clock.mono(), format_args!("the wall clock jumps by {seconds} s"));
         self.clock.jump(seconds * SECOND as i64);
         self.oracle.skew.jumped(self.clock.offset());
+        self.oracle.clock_jumped(self.clock.offset());
         Ok(())
     }
 

@@ -124,10 +124,11 @@ impl Strangers {
             others.and_then(|others| others.known.get(&to_name)) == Some(&Known::Met)
         };
         let mut changes = Vec::new();
-        if !is_met {
+        if !is_met && !inbox_types::fault!(ForgetAnswer) {
             changes.extend(self.set(own, to_name, Known::Met));
         }
         match self.known(to, &names) {
+            _ if inbox_types::fault!(CountNoStrangers) => {}
             Some(Known::Met) => {}
             Some(Known::Stranger(messages)) => {
                 changes.extend(self.set(to, names.by_user, Known::Stranger(messages.saturating_add(1))));

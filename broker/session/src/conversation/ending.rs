@@ -107,6 +107,7 @@ pub(super) fn obey(session: &mut Session, order: Order) -> Result<(), Ending> {
     match order {
         Order::TakenOver => Err(Closed::TakenOver.into()),
         Order::ShutDown => Err(Closed::ShuttingDown.into()),
+        Order::Review if inbox_types::fault!(ForgetReview) => Ok(()),
         Order::Review => session.review(),
     }
 }

@@ -52,8 +52,8 @@ impl Conversation {
                 self.tell_connected(&session);
                 // While it waited for its session the rules may have changed, and nobody knew of it who could look at it again.
                 match session.may_stay() {
-                    Err(ending) => State::Leaving(session, ending),
-                    Ok(()) => State::Open(session),
+                    Err(ending) if !inbox_types::fault!(ForgetWaiting) => State::Leaving(session, ending),
+                    _ => State::Open(session),
                 }
             }
             // Nobody asked for it: it goes back unused.

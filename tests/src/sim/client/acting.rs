@@ -9,6 +9,9 @@ use crate::{Props, PublishPacket, Version, disconnect, ping, property, subscribe
 impl Client {
     /// Something to do, by chance.
     pub(in crate::sim) fn act(&mut self, random: &mut Random, ledger: &mut Ledger) -> Vec<Sent> {
+        if self.persona.is_some() && random.percent(15) {
+            return self.act_as_user(random);
+        }
         match random.below(100) {
             0..55 => (0..random.between(1, 5))
                 .filter_map(|_| self.publish(random, ledger))
@@ -109,6 +112,9 @@ impl Client {
             }
             if random.percent(10) {
                 props = props.user("from", "somebody else").user("seq", "7");
+                if self.persona.is_some() {
+                    props = props.user("user", "somebody else");
+                }
             }
             if random.percent(20) {
                 let expiry = random.pick(&[0, 1, 5, 3600, u32::MAX]);
@@ -130,6 +136,7 @@ impl Client {
                 packet_id,
                 Open {
                     mail,
+                    request: None,
                     to,
                     qos,
                     released: false,
@@ -140,7 +147,7 @@ impl Client {
         Some((packet.encode(self.version), Said::Publish { mail, qos, packet_id }))
     }
 
-    fn free_id(&mut self) -> u16 {
+    pub(super) fn free_id(&mut self) -> u16 {
         while self.next_id == 0 || self.open.contains_key(&self.next_id) {
             self.next_id = self.next_id.wrapping_add(1);
         }

@@ -3,6 +3,7 @@
 
 use super::{Attachment, Check, InFlight, Link, Oracle};
 use crate::sim::client::mail_of;
+use crate::sim::users::Bearer;
 use crate::{Publish, Version, property};
 
 impl Oracle {
@@ -82,6 +83,16 @@ impl Oracle {
                 if said != [(name, expected.as_str())] {
                     return Err(format!("rule 7: m{mail_at} says {said:?}, not {name} = {expected}"));
                 }
+            }
+            let user = mail.bearer.and_then(Bearer::told_user);
+            let said: Vec<_> = publish
+                .props
+                .users()
+                .into_iter()
+                .filter(|(name, _)| *name == "user")
+                .collect();
+            if self.access.is_some() && said != user.map(|user| ("user", user)).into_iter().collect::<Vec<_>>() {
+                return Err(format!("rule 7: m{mail_at} says {said:?}, not user = {user:?}"));
             }
             let told = publish.props.number(property::MESSAGE_EXPIRY);
             let (least, most) = mail.expiry_left(now, self.skew);

@@ -97,6 +97,9 @@ impl Oracle {
                 "rule 3: a notice names messages that c{inbox} never sent: {said}"
             ));
         }
+        if said["reason"] == 0x87 {
+            mails.iter().try_for_each(|mail| self.check_told(*mail, 0x87))?;
+        }
         let notice = self.ledger.given_to_notice(inbox, seq, now, self.tick)?;
         let alike = self.notices.by_payload.entry((inbox, text.to_vec())).or_default();
         alike.push(notice);

@@ -37,19 +37,28 @@ impl Oracle {
             }
             AckKind::PubRel | AckKind::PubComp => return Ok(()),
         };
+        let asked = link.asked.remove(&ack.packet_id);
+        let owner = link.client;
+        if let Some(tick) = asked.filter(|_| ack.reason == 0) {
+            self.list_is_safe(owner, tick);
+        }
         let Some(mail) = mail else { return Ok(()) };
+        if ack.reason != 0 {
+            self.check_answer(mail, ack)?;
+        }
         match ack.reason {
             0 => {
                 self.promises += 1;
                 if self.promise_notice(mail) {
                     return Ok(());
                 }
+                self.check_answer(mail, ack)?;
                 self.ledger.get_mut(mail).promised = true;
                 self.check_passed_over(mail)
             }
             // What the store may hold in spite of its failure may come.
             0x83 => Ok(()),
-            0x97 => {
+            0x87 | 0x97 => {
                 self.ledger.get_mut(mail).refused = true;
                 Ok(())
             }

@@ -39,6 +39,8 @@ impl World {
         }
         let used = used_before.min(broker.memory_used());
         self.is_over_budget = used >= self.limits.memory_bytes_max.saturating_add(MEMORY_BYTES_UNNOTICED);
+        let code = received.as_ref().err().and_then(code_of);
+        let counts = received.is_ok() || self.oracle.counts_at_end(at, code);
         while self.links[at].said.front().is_some_and(|(end, _)| *end == 0) {
             let Some((_, said)) = self.links[at].said.pop_front() else {
                 break;
@@ -48,7 +50,9 @@ impl World {
                 format_args!("the broker takes from link {at}: {said:?}"),
             );
             let mono = self.time_of_change();
-            self.oracle.took(at, &said, mono)?;
+            if counts {
+                self.oracle.took(at, &said, mono)?;
+            }
         }
         match received {
             Ok(_) => self.observe(at),
@@ -64,7 +68,8 @@ impl World {
         if let Err(ended) = broker.turn(conn) {
             return self.ended(at, &ended);
         }
-        self.observe(at)
+        self.observe(at)?;
+        self.oracle.check_goes_on(at)
     }
 
     /// The socket takes some bytes.
@@ -122,8 +127,10 @@ impl World {
             link.down.extend(&ended.last);
         }
         self.look(at, &last)?;
+        self.oracle.check_ending(at, code_of(ended))?;
         self.oracle.ended(at);
         self.retire(at);
+        self.is_turned_away(at);
         match ended.closed.as_ref() {
             Some((0x82 | 0x93 | 0x81 | 0x80, why)) => Err(format!("a client that keeps the rules was cut off: {why}")),
             _ => Ok(()),
@@ -205,4 +212,9 @@ impl World {
     fn time_of_change(&self) -> Option<u64> {
         self.commit.is_none().then(|| self.clock.mono())
     }
+}
+
+/// Why the broker ended it, if it did.
+fn code_of(ended: &Ended) -> Option<u8> {
+    ended.closed.as_ref().map(|(code, _)| *code)
 }

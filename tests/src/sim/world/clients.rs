@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Check, Link, World, show};
 use crate::Packet;
 use crate::sim::client::Sent;
+use crate::sim::users::Bearer;
 
 impl World {
     pub(super) fn client_acts(&mut self) -> Check {
@@ -53,6 +54,15 @@ impl World {
         self.alive.push(at);
         self.current[client] = Some(at);
         self.oracle.connected(at, client);
+        if let Some(persona) = &self.clients[client].persona {
+            let who = Bearer {
+                client,
+                token: persona.shown,
+            };
+            self.trace
+                .say(self.clock.mono(), format_args!("c{client} shows {:?}", persona.shown));
+            self.oracle.claims(at, who, persona.will);
+        }
         self.send(at, vec![sent]);
     }
 

@@ -16,6 +16,7 @@ impl World {
         }
         self.trace
             .say(self.clock.mono(), format_args!("nothing goes wrong from here on"));
+        self.open_all()?;
         self.settle()?;
         self.oracle.check_quiet()?;
         for round in 0..2 {

@@ -20,6 +20,7 @@ impl World {
             self.check_totals()?;
         } else if self.dying.is_none() {
             let pending = broker.begin_commit(&self.disk, false);
+            self.oracle.commit_begins();
             let (puts, removals) = (pending.batch().puts.len(), pending.batch().removals.len());
             self.disk.begin(&mut self.random);
             if pending.batch().is_empty() {

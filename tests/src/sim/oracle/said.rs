@@ -1,0 +1,68 @@
+//! What the oracle is told: what clients say, and how the broker is configured.
+
+use crate::sim::law::Request;
+use crate::sim::users::Token;
+use crate::{AckKind, Version};
+
+/// What a client sent, as far as the contract is concerned.
+#[derive(Debug, Clone)]
+pub(in crate::sim) enum Said {
+    Connect {
+        version: Version,
+        window: usize,
+        clean: bool,
+        for_ever: bool,
+    },
+    Publish {
+        mail: Option<usize>,
+        qos: u8,
+        packet_id: u16,
+    },
+    Ack {
+        kind: AckKind,
+        packet_id: u16,
+        refused: bool,
+    },
+    Subscribe {
+        packet_id: u16,
+        what: Filter,
+    },
+    /// A change of the own lists.
+    Ask {
+        request: Request,
+        qos: u8,
+        packet_id: u16,
+    },
+    /// A fresh token.
+    Auth {
+        token: Token,
+    },
+    Unsubscribe {
+        packet_id: u16,
+        own: bool,
+    },
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sim) enum Filter {
+    Own { qos: u8, no_local: bool },
+    Anothers,
+    Ordinary,
+}
+
+/// What the oracle needs to know of the broker's configuration.
+#[derive(Debug, Clone)]
+pub(in crate::sim) struct Terms {
+    pub(in crate::sim) in_flight_max: usize,
+    pub(in crate::sim) flush: u64,
+    pub(in crate::sim) drops_oldest: bool,
+    /// In microseconds.
+    pub(in crate::sim) time_to_live: u64,
+    pub(in crate::sim) waiting_max: usize,
+    pub(in crate::sim) untaken_bytes_max: usize,
+    /// How long a connection stays open after a message was written with QoS 0, until that leaves; in microseconds.
+    pub(in crate::sim) settle: u64,
+    /// Inboxes are so small that they let go earlier what was written with QoS 0, to make room.
+    pub(in crate::sim) are_small: bool,
+}
