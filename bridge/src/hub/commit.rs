@@ -147,7 +147,9 @@ impl Hub {
                 continue;
             }
             match self.gather_one(&mut shard, &inbox, Some(deadline), all, now, gathering) {
-                Some((Gathered::NeedsTotals | Gathered::NeedsOldest, _)) => slow.push(inbox),
+                Some((Gathered::NeedsTotals | Gathered::NeedsSenders(_) | Gathered::NeedsOldest, _)) => {
+                    slow.push(inbox)
+                }
                 Some((_, true)) => touched.push(inbox),
                 _ => {}
             }
@@ -213,6 +215,10 @@ impl Hub {
         gathering: &mut Gathering,
     ) -> bool {
         let mut looked_at = Seq::ZERO;
+        let limit = PageLimit {
+            messages: self.limits.sizes.page_messages_max,
+            bytes: PAGE_BYTES_MAX,
+        };
         for _ in 0..QUESTIONS_MAX {
             let gathered = self.gather_one(&mut self.shard(inbox).lock(), inbox, None, all, now, gathering);
             let answered = match gathered {
@@ -222,11 +228,10 @@ impl Hub {
                         mailbox.loaded(record.unwrap_or_default(), cx, fx)
                     });
                 }),
+                Some((Gathered::NeedsSenders(after), _)) => store.read(inbox, after, limit).map(|page| {
+                    self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.senders_read(&page, cx, fx));
+                }),
                 Some((Gathered::NeedsOldest, _)) => {
-                    let limit = PageLimit {
-                        messages: self.limits.sizes.page_messages_max,
-                        bytes: PAGE_BYTES_MAX,
-                    };
                     // What was looked at is on its way out, but in the store until the batch is durable.
                     store.read(inbox, looked_at, limit).map(|page| {
                         looked_at = page.entries.last().map_or(looked_at, |last| last.seq);

@@ -21,16 +21,24 @@ impl Mailbox {
         // What does not fit into an empty inbox must not empty this one either.
         let never_fits = size as u64 > cx.limits.inbox_bytes_max;
         let refuses = cx.limits.when_full == WhenFull::Refuse;
-        if never_fits || (refuses && !self.makes_room(seq, size, cx, fx)) {
+        let refusal = match () {
+            () if never_fits || (refuses && !self.makes_room(seq, size, cx, fx)) => Some(Refusal::InboxFull),
+            () if !self.share_has_room(&message.from, size, cx) => Some(Refusal::SenderShare),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
             self.replaced.remove(&seq);
             self.refuse_notice(seq, &message, fx);
-            cx.counters.refused_inbox_full.add(1);
+            match refusal {
+                Refusal::SenderShare => cx.counters.refused_sender_share.add(1),
+                _ => cx.counters.refused_inbox_full.add(1),
+            }
             if let Some(origin) = origin {
                 let says_yes = inbox_types::fault!(FullSaysYes);
                 origin.settle(if says_yes {
                     Outcome::Accepted(Proof::of(seq))
                 } else {
-                    Outcome::Refused(Refusal::InboxFull)
+                    Outcome::Refused(refusal)
                 });
             }
             return;
@@ -52,6 +60,7 @@ impl Mailbox {
         }
         let now = cx.now.mono;
         grow(&mut self.unstored, size);
+        self.share_grows(seq, &message, size);
         self.young.push_back(Young {
             seq,
             message,

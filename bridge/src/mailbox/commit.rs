@@ -22,6 +22,8 @@ pub(crate) enum Gathered {
     Later(Duration),
     /// First [`Mailbox::loaded`]: limits cannot be checked without the totals.
     NeedsTotals,
+    /// First [`Mailbox::senders_read`], with the page after this seq: nobody knows who holds how much.
+    NeedsSenders(Seq),
     /// First [`Mailbox::drop_oldest`]: it is over its limits.
     NeedsOldest,
 }
@@ -53,6 +55,9 @@ impl Mailbox {
             let Some(totals) = self.totals else {
                 return Gathered::NeedsTotals;
             };
+            if let Some(after) = self.wants_senders(cx) {
+                return Gathered::NeedsSenders(after);
+            }
             if cx.limits.when_full == WhenFull::DropOldest {
                 self.settle_for_room(|mailbox| mailbox.is_over(cx), cx, fx);
             }
@@ -107,15 +112,8 @@ impl Mailbox {
             let size = young.message.size();
             let fits =
                 room.messages < cx.limits.inbox_messages_max && room.bytes + size as u64 <= cx.limits.inbox_bytes_max;
-            let is_sent = self.has_passed(young.seq) || self.is_with_reader(young.seq);
-            let is_exempt = is_sent || self.replaced.contains_key(&young.seq);
-            if young.durability == Durability::Waiting && !fits && !is_exempt {
-                shrink(&mut self.unstored, size);
-                cx.counters.refused_inbox_full.add(1);
-                self.refuse_notice(young.seq, &young.message, fx);
-                if let Some(origin) = young.origin.take() {
-                    origin.settle(Outcome::Refused(Refusal::InboxFull));
-                }
+            if young.durability == Durability::Waiting && !fits && !self.is_exempt(young.seq) {
+                self.refuse_young(&mut young, Refusal::InboxFull, cx, fx);
                 continue;
             }
             if !matches!(young.durability, Durability::Durable | Durability::Never) {
@@ -236,6 +234,7 @@ impl Mailbox {
             }
             let Some(young) = self.take_young(at) else { return };
             self.give_up_in_flight(young.seq);
+            self.share_shrinks(young.seq);
             self.refuse_notice(young.seq, &young.message, fx);
             if let Some(origin) = young.origin {
                 origin.settle(Outcome::Refused(refusal));

@@ -123,6 +123,7 @@ impl Mailbox {
             }
         };
         self.replaces_no_more(seq);
+        self.share_shrinks(seq);
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 accepted(self.take_young(at).and_then(|young| young.origin));

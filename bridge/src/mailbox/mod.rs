@@ -24,6 +24,8 @@ mod commit;
 mod leaving;
 mod reader;
 mod settling;
+mod shares;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +43,7 @@ use inbox_types::{
     Seq, Ticket,
 };
 use reader::Reader;
+use shares::Shares;
 
 /// Bytes of the durable messages that stay in memory: a reader that has stopped to read costs no more than one that is replayed to.
 const KEPT_BYTES_MAX: usize = PAGE_BYTES_MAX;
@@ -138,6 +141,8 @@ pub(crate) struct Mailbox {
     has_put_off: bool,
     /// Notices, and the earlier notice that each replaces when it is durable.
     replaced: BTreeMap<Seq, Replaced>,
+    /// Who holds how much, while one sender could hold more than it may.
+    shares: Option<Box<Shares>>,
     reader: Option<Box<Reader>>,
     /// The highest seq ever sent to this client in this run.
     sent_up_to: Seq,
@@ -191,7 +196,8 @@ impl Mailbox {
     /// Bytes of messages that this inbox holds in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         let page = self.reader.as_ref().map_or(0, |reader| reader.page_bytes());
-        self.unstored_bytes() + self.qos0_bytes + self.kept_bytes + page
+        let shares = self.shares.as_ref().map_or(0, |shares| shares.memory_bytes());
+        self.unstored_bytes() + self.qos0_bytes + self.kept_bytes + page + shares
     }
 
     /// The committer is wanted by `commit_by`. Gives the time to list this inbox for, unless it is listed for an earlier one.

@@ -6,6 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use crate::limits::CLIENT_ID_BYTES_MAX;
 
+/// What stands between the name of a party and that of one of its clients.
+pub const DEVICE: char = '~';
+
 /// A valid MQTT client identifier: UTF-8, 1 to [`CLIENT_ID_BYTES_MAX`] bytes, no NUL (MQTT-1.5.4-2).
 ///
 /// Cheap to clone. It orders by its bytes, which is also the order of inboxes in every store.
@@ -27,6 +30,11 @@ pub enum ClientIdError {
     /// The string holds U+0000, which MQTT forbids (MQTT-1.5.4-2).
     #[error("the client ID holds a NUL character, which MQTT forbids (MQTT-1.5.4-2)")]
     Nul,
+}
+
+/// Whose client this is, by its ID: `alice` is the party of `alice`, `alice~phone` and `alice~laptop`.
+pub fn party(client_id: &str) -> &str {
+    client_id.split(DEVICE).next().unwrap_or(client_id)
 }
 
 impl ClientId {

@@ -50,6 +50,8 @@ counters! {
     commits,
     /// Publishes refused because the inbox was full.
     refused_inbox_full,
+    /// Publishes refused because their sender held its share of the inbox.
+    refused_sender_share,
     /// Publishes refused because of the disk watermark.
     refused_disk_full,
     /// Publishes refused because the memory budget was used up.

@@ -61,6 +61,8 @@ mod on {
         ReplaceGone,
         /// Rule 3: a full inbox says yes and stores nothing.
         FullSaysYes,
+        /// Rule 3: a sender may hold more than its share of an inbox.
+        IgnoreShare,
         /// Rule 5: an acknowledged message is never removed from the store.
         ForgetRemoval,
         /// Rule 4: what is in flight is sent again when its reader subscribes again.

@@ -16,7 +16,7 @@ mod port;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
 pub use budget::{Budgets, Charge, MemoryBudget, Pressure};
-pub use client_id::{ClientId, ClientIdError, NOTICE_FROM};
+pub use client_id::{ClientId, ClientIdError, DEVICE, NOTICE_FROM, party};
 pub use clock::{Clock, Now, SystemClock};
 pub use counters::{Counter, Counters};
 pub use events::{Event, EventKind, Events, Heard, Listener};

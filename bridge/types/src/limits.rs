@@ -51,6 +51,8 @@ pub struct Limits {
     pub inbox_bytes_max: u64,
     /// What happens to a message for a full inbox.
     pub when_full: WhenFull,
+    /// How much of each limit of an inbox one sender may hold, in per cent. At 100 nothing is counted by sender.
+    pub sender_share: u8,
     /// How long a message waits at most; a publisher may ask for less (MQTT 5 message expiry).
     pub time_to_live: Duration,
     /// How long a message that its online reader is about to acknowledge is held back from the disk.
@@ -99,6 +101,7 @@ impl Default for Limits {
             inbox_messages_max: 100_000,
             inbox_bytes_max: 256 * 1024 * 1024,
             when_full: WhenFull::Refuse,
+            sender_share: 100,
             time_to_live: Duration::from_secs(30 * 24 * 3600),
             commit_hold: Duration::from_millis(10),
             ack_flush_interval: Duration::from_millis(200),
@@ -108,5 +111,15 @@ impl Default for Limits {
             disk_free_bytes_min: 512 * 1024 * 1024,
             sizes: Sizes::default(),
         }
+    }
+}
+
+impl Limits {
+    /// Messages and bytes that one sender may hold in one inbox; `None` where it may hold all that the inbox takes.
+    #[inline]
+    pub fn sender_max(&self) -> Option<(u64, u64)> {
+        let share = u128::from(self.sender_share);
+        let part = |max: u64| u64::try_from(u128::from(max) * share / 100).unwrap_or(max);
+        (self.sender_share < 100).then(|| (part(self.inbox_messages_max), part(self.inbox_bytes_max)))
     }
 }

@@ -76,6 +76,11 @@ pub enum Refusal {
     /// The inbox holds as many messages or bytes as it may.
     #[error("the inbox is full; send again when its owner has read some")]
     InboxFull,
+    /// Its sender holds as much of the inbox as one sender may.
+    #[error(
+        "the inbox holds as much from this sender as it takes from one (inbox.sender_share); send again when its owner has read some"
+    )]
+    SenderShare,
     /// The disk watermark is reached.
     #[error("the broker's disk is nearly full; it takes no new messages until space is free")]
     DiskFull,

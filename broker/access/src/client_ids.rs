@@ -1,7 +1,7 @@
 //! Which client IDs a user may use: nobody takes over another's session or inbox.
 
-/// What stands between a user name and the name of one of its clients.
-const DEVICE: char = '~';
+use inbox_types::DEVICE;
+
 /// Longest user name, in bytes.
 pub(crate) const USER_BYTES_MAX: usize = 256;
 /// Whose client IDs clients without a user have, where other clients have one.
@@ -41,11 +41,6 @@ impl ClientIds {
 pub(crate) fn is_own(user: &str, client_id: &str) -> bool {
     let rest = client_id.strip_prefix(user);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(DEVICE))
-}
-
-/// Whose client this is, by its ID: the user that [`ClientIds::Own`] gives it.
-pub(crate) fn party(client_id: &str) -> &str {
-    client_id.split(DEVICE).next().unwrap_or(client_id)
 }
 
 /// Whether somebody can have this name. It has neither what separates names nor what topic filters and patterns are made of, so that no

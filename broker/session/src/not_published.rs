@@ -46,7 +46,11 @@ impl NotPublished {
             NotPublished::Shut(Shut::Denied(_)) => reason::NOT_AUTHORIZED,
             NotPublished::Shut(Shut::Full(refusal)) => NotPublished::Inbox(*refusal).reason_code(),
             NotPublished::Inbox(
-                Refusal::InboxFull | Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled,
+                Refusal::InboxFull
+                | Refusal::SenderShare
+                | Refusal::DiskFull
+                | Refusal::MemoryFull
+                | Refusal::StoreTroubled,
             )
             | NotPublished::Router(PublishError::RetainedFull) => reason::QUOTA_EXCEEDED,
             NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender) => reason::PAYLOAD_FORMAT_INVALID,

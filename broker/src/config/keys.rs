@@ -71,6 +71,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     v.key("inbox.messages_max", &mut c.inbox.messages_max, Count(1..=NUMBER_MAX))?;
     v.key(INBOX_BYTES, &mut c.inbox.bytes_max, Size(1..=1024 * TIB))?;
     v.key("inbox.when_full", &mut c.inbox.when_full, WHEN_FULL)?;
+    v.key("inbox.sender_share", &mut c.inbox.sender_share, Count(1..=100))?;
     v.key(
         "inbox.time_to_live",
         &mut c.inbox.time_to_live,

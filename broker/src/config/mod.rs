@@ -103,6 +103,8 @@ pub struct InboxConfig {
     pub bytes_max: u64,
     /// What happens to a message for a full inbox.
     pub when_full: WhenFull,
+    /// How much of each limit one sender may hold, in per cent.
+    pub sender_share: u8,
     /// How long a message waits at most.
     pub time_to_live: Duration,
     /// Messages that a stranger may write until it is answered.
@@ -195,6 +197,7 @@ impl Config {
             inbox_messages_max: self.inbox.messages_max,
             inbox_bytes_max: self.inbox.bytes_max,
             when_full: self.inbox.when_full,
+            sender_share: self.inbox.sender_share,
             time_to_live: self.inbox.time_to_live,
             qos0_settle: self.inbox.qos0_settle,
             commit_hold: self.store.commit_hold,
@@ -228,6 +231,7 @@ impl Default for Config {
                 messages_max: limits.inbox_messages_max,
                 bytes_max: limits.inbox_bytes_max,
                 when_full: limits.when_full,
+                sender_share: limits.sender_share,
                 time_to_live: limits.time_to_live,
                 strangers_max: None,
                 qos0_settle: limits.qos0_settle,

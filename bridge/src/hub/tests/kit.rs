@@ -145,10 +145,15 @@ pub(crate) fn id(name: &str) -> ClientId {
 
 /// A message that begins with its ticket, has `size` bytes, and leaves a store of that age.
 pub(crate) fn message(ticket: u64, size: usize, qos: Qos, expires_at: Age) -> Arc<Message> {
+    message_from("alice", ticket, size, qos, expires_at)
+}
+
+/// The same from somebody else.
+pub(crate) fn message_from(from: &str, ticket: u64, size: usize, qos: Qos, expires_at: Age) -> Arc<Message> {
     let mut payload = ticket.to_be_bytes().to_vec();
     payload.resize(size.max(8), b'.');
     Arc::new(Message {
-        from: id("alice"),
+        from: id(from),
         id: None,
         at: START.wall,
         expiry: Expiry::of(Age(0), expires_at.0 - 1, None),

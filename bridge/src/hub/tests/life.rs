@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, age, id, message};
+use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, age, id, message, message_from};
 use super::model::{Model, check};
-use super::ops::{INBOXES, Op, SETTLE};
+use super::ops::{INBOXES, Op, SETTLE, sender_of};
 use crate::hub::{Hub, PendingCommit, ReadRequest};
 use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
 use inbox_types::{Age, AttachmentId, ClientId, Clock, Entry, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket};
+
+const ALL: PageLimit = PageLimit {
+    messages: usize::MAX,
+    bytes: usize::MAX,
+};
 
 /// A hub, what surrounds it, and what should be true of it.
 pub(super) struct Life {
@@ -102,11 +107,7 @@ impl Life {
                 }
             }
             Op::SweepRead { inbox } => {
-                let all = PageLimit {
-                    messages: usize::MAX,
-                    bytes: usize::MAX,
-                };
-                let mut entries = self.store.read(&inbox_of(*inbox), Seq::ZERO, all).unwrap().entries;
+                let mut entries = self.store.read(&inbox_of(*inbox), Seq::ZERO, ALL).unwrap().entries;
                 entries.retain(|entry| entry.message.is_expired(age(self.clock.now())));
                 self.swept = Some((*inbox, entries));
             }
@@ -163,7 +164,7 @@ impl Life {
     fn publish(&mut self, inbox: usize, size: usize, ttl: u64) {
         let expires_at = self.expiry(ttl);
         let ticket = self.model.published(inbox, size, Qos::AtLeastOnce, expires_at);
-        let message = message(ticket, size, Qos::AtLeastOnce, expires_at);
+        let message = message_from(sender_of(size), ticket, size, Qos::AtLeastOnce, expires_at);
         let port: Arc<dyn Port> = self.port.clone();
         self.hub.publish(&self.inboxes[inbox], message, &port, Ticket(ticket));
     }
@@ -351,6 +352,12 @@ impl Life {
             mailbox
                 .audit(stored, now.mono)
                 .map_err(|why| TestCaseError::fail(format!("inbox {inbox}: {why}")))?;
+            if !between {
+                let entries = self.store.read(inbox, Seq::ZERO, ALL).unwrap().entries;
+                mailbox
+                    .audit_shares(&entries)
+                    .map_err(|why| TestCaseError::fail(format!("inbox {inbox}: {why}")))?;
+            }
             let is_listed = mailbox.visit_at.is_none_or(|at| listed.contains(&(at, inbox.clone())));
             check(is_listed, || {
                 format!("inbox {inbox} thinks that the committer will come, and it will not")

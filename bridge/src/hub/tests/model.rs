@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::test_runner::TestCaseError;
 
 use super::kit::{age, ticket_of};
+use super::ops::sender_of;
 use inbox_store::{MemoryStore, PageLimit, Store};
 use inbox_types::{
     Age, AttachmentId, ClientId, Delivery, Left, Limits, Now, Outcome, Qos, Refusal, Seq, Ticket, WhenFull,
@@ -18,6 +19,8 @@ use inbox_types::{
 #[derive(Debug)]
 struct Sent {
     inbox: usize,
+    /// Its sender, with all of its clients.
+    party: &'static str,
     size: u64,
     qos: Qos,
     expires_at: Age,
@@ -33,6 +36,8 @@ struct Sent {
     removed: bool,
     /// It was published by this run, or found in the store when it began.
     here: bool,
+    /// It was found in the store.
+    found: bool,
 }
 
 /// The reader of one inbox.
@@ -100,6 +105,7 @@ impl Model {
         self.qos0.published += u64::from(qos == Qos::AtMostOnce);
         self.sent.push(Sent {
             inbox,
+            party: sender_of(size).split('~').next().unwrap_or_default(),
             size: size as u64,
             qos,
             expires_at,
@@ -110,6 +116,7 @@ impl Model {
             written: None,
             removed: false,
             here: true,
+            found: false,
         });
         self.sent.len() as u64 - 1
     }
@@ -311,6 +318,7 @@ impl Model {
                     check(is_safe, || format!("accepted, not stored and not acknowledged: {it}"))?;
                 }
                 Outcome::Refused(Refusal::InboxFull) => self.is_full(ticket, store)?,
+                Outcome::Refused(Refusal::SenderShare) => self.has_its_share(ticket)?,
                 Outcome::Refused(Refusal::StoreFailed) => {
                     check(self.failed, || format!("refused by a healthy store: {it}"))?
                 }
@@ -342,6 +350,7 @@ impl Model {
             check(fits || !drops, || {
                 format!("{messages} messages, {bytes} bytes are over the limits")
             })?;
+            self.nobody_has_more(inbox)?;
         }
         Ok(())
     }
@@ -408,7 +417,7 @@ impl Model {
             check(is_found || !promised, || format!("lost in a crash: {it}"))?;
             check(!is_found || !sent.removed, || format!("back after its removal: {it}"))?;
             check(!is_found || sent.here, || format!("back from an earlier run: {it}"))?;
-            sent.here = is_found;
+            (sent.here, sent.found) = (is_found, is_found);
             if is_found {
                 // Found, it is as good as accepted; an acknowledgement that was not durable is forgotten (rule 7).
                 (sent.gone, sent.written) = (false, None);
@@ -467,6 +476,34 @@ impl Model {
         check(is_full, || {
             format!("refused with room for it, at {messages} messages and {bytes} bytes: {new:?}")
         })
+    }
+
+    /// A refusal for its sender's share was due: with this one it would hold more, and it holds something.
+    fn has_its_share(&self, ticket: u64) -> Result<(), TestCaseError> {
+        let new = &self.sent[ticket as usize];
+        let (messages, bytes) = self.count(new.inbox, |sent| {
+            sent.here && sent.party == new.party && !sent.gone && !matches!(sent.outcome, Some(Outcome::Refused(_)))
+        });
+        let (messages_max, bytes_max) = self.limits.sender_max().unwrap_or((u64::MAX, u64::MAX));
+        check(messages > 1 && (messages > messages_max || bytes > bytes_max), || {
+            format!("refused within its sender's share, at {messages} messages and {bytes} bytes: {new:?}")
+        })
+    }
+
+    /// No sender holds more than its share, but for what its reader was sent before anybody counted, and what a crash left.
+    fn nobody_has_more(&self, inbox: usize) -> Result<(), TestCaseError> {
+        let Some((messages_max, bytes_max)) = self.limits.sender_max() else {
+            return Ok(());
+        };
+        for party in ["ann", "eve"] {
+            let counts = |sent: &Sent| sent.party == party && sent.is_present() && sent.deliveries == 0 && !sent.found;
+            let (messages, bytes) = self.count(inbox, counts);
+            let fits = messages <= 1 || (messages <= messages_max && bytes <= bytes_max);
+            check(fits, || {
+                format!("{party} holds {messages} messages and {bytes} bytes in inbox {inbox}")
+            })?;
+        }
+        Ok(())
     }
 
     fn count(&self, inbox: usize, counts: impl Fn(&Sent) -> bool) -> (u64, u64) {

@@ -13,6 +13,11 @@ pub(super) const SETTLE: Duration = Duration::from_millis(200);
 /// Inboxes of a life.
 pub(super) const INBOXES: usize = 3;
 
+/// Who sends messages of that size, in a life: two parties, one of them with two clients.
+pub(super) fn sender_of(size: usize) -> &'static str {
+    ["ann", "eve", "eve~phone"][size % 3]
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     /// `ttl`: in milliseconds; 0 is for ever.
@@ -122,11 +127,15 @@ pub(super) fn limits() -> impl Strategy<Value = Limits> {
     let when_full = prop_oneof![Just(WhenFull::Refuse), Just(WhenFull::DropOldest)];
     let messages = prop_oneof![3..12_u64, Just(100_000)];
     let bytes = prop_oneof![1 => 60..400_u64, 3 => Just(1 << 20)];
-    (when_full, messages, bytes).prop_map(|(when_full, inbox_messages_max, inbox_bytes_max)| Limits {
-        when_full,
-        inbox_messages_max,
-        inbox_bytes_max,
-        qos0_settle: SETTLE,
-        ..small()
+    let share = prop_oneof![1 => Just(100), 1 => 1..100_u8];
+    (when_full, messages, bytes, share).prop_map(|(when_full, inbox_messages_max, inbox_bytes_max, sender_share)| {
+        Limits {
+            when_full,
+            sender_share,
+            inbox_messages_max,
+            inbox_bytes_max,
+            qos0_settle: SETTLE,
+            ..small()
+        }
     })
 }

@@ -1,9 +1,11 @@
 //! What must be true of an inbox after every step, whatever happened.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::mailbox::{Durability, Mailbox, grow};
+use crate::mailbox::{Durability, Mailbox, Young, grow};
 use inbox_store::InboxRecord;
+use inbox_types::{Entry, party};
 
 impl Mailbox {
     /// Says what is wrong with its books. `stored`: what the store holds, unless a commit was written and not reported.
@@ -62,6 +64,26 @@ impl Mailbox {
         self.reader
             .as_ref()
             .map_or(Ok(()), |reader| reader.audit().map_or(Ok(()), |why| Err(why.into())))
+    }
+}
+
+impl Mailbox {
+    /// Says what is wrong with the books of who holds how much, if they are complete. `stored`: all that the store holds, between commits.
+    pub(crate) fn audit_shares(&self, stored: &[Entry]) -> Result<(), String> {
+        let Some(shares) = self.shares.as_ref().filter(|shares| shares.wants_page().is_none()) else {
+            return Ok(());
+        };
+        let counts = |young: &&Young| matches!(young.durability, Durability::Waiting | Durability::Committing);
+        let young = self.young.iter().filter(counts);
+        let stored = stored.iter().filter(|entry| !self.is_leaving(entry.seq));
+        let held: BTreeMap<_, _> = stored
+            .map(|entry| (entry.seq, &entry.message))
+            .chain(young.map(|young| (young.seq, &young.message)))
+            .map(|(seq, message)| (seq, (party(message.from.as_str()).to_owned(), message.size())))
+            .collect();
+        ensure(held == shares.all(), || {
+            format!("{held:?} is held, {:?} is in the books", shares.all())
+        })
     }
 }
 

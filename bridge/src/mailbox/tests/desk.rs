@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::tests::kit::{FAR, SIZES, START, TestPort, age, id, message, small};
+use crate::hub::tests::kit::{FAR, SIZES, START, TestPort, age, id, message, message_from, small};
 use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
 use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store};
 use inbox_types::{Age, AttachmentId, ClientId, Counters, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
@@ -82,13 +82,17 @@ impl Desk {
     }
 
     pub(super) fn publish_sized(&mut self, size: usize, expires_at: Age) -> u64 {
+        self.publish_from("alice", size, expires_at)
+    }
+
+    pub(super) fn publish_from(&mut self, from: &str, size: usize, expires_at: Age) -> u64 {
         self.last += 1;
         let seq = self.last;
         let origin = Origin {
             port: self.port.clone(),
             ticket: Ticket(seq),
         };
-        let message = message(seq, size, Qos::AtLeastOnce, expires_at);
+        let message = message_from(from, seq, size, Qos::AtLeastOnce, expires_at);
         self.step(|mailbox, cx, fx| mailbox.publish(Seq(seq), message, Some(origin), cx, fx));
         seq
     }
@@ -171,6 +175,10 @@ impl Desk {
                 Gathered::NeedsTotals => {
                     let record = self.store.inbox(&inbox).unwrap().unwrap_or_default();
                     self.step(|mailbox, cx, fx| mailbox.loaded(record, cx, fx));
+                }
+                Gathered::NeedsSenders(after) => {
+                    let page = self.store.read(&inbox, after, PAGE).unwrap();
+                    self.step(|mailbox, cx, fx| mailbox.senders_read(&page, cx, fx));
                 }
                 Gathered::NeedsOldest => {
                     let oldest = self.store.read(&inbox, Seq::ZERO, PAGE).unwrap().entries;
@@ -262,6 +270,12 @@ impl Desk {
     pub(super) fn audit(&self) {
         let stored = self.store.inbox(&self.inbox).unwrap().unwrap_or_default();
         self.mailbox.audit(Some(stored), self.now.mono).unwrap();
+        let all = PageLimit {
+            messages: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let entries = self.store.read(&self.inbox, Seq::ZERO, all).unwrap().entries;
+        self.mailbox.audit_shares(&entries).unwrap();
     }
 }
 

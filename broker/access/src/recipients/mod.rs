@@ -14,14 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use inbox_types::{Charge, ClientId, MemoryBudget};
+use inbox_types::{Charge, ClientId, MemoryBudget, party};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 pub use request::{ListKind, ListRefused};
 pub use strangers::{Acquaintance, Strangers};
 
-use crate::client_ids::party;
 use crate::denied::Denied;
 use crate::identity::Identity;
 use request::Request;

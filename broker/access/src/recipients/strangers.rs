@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_types::{Charge, ClientId, MemoryBudget};
+use inbox_types::{Charge, ClientId, MemoryBudget, party};
 use parking_lot::RwLock;
 use ring::digest::{SHA256, digest};
 
-use crate::client_ids::party;
 use crate::denied::Denied;
 use crate::identity::Identity;
 

@@ -146,6 +146,8 @@ causes! {
     /// An inbox is full.
     InboxFull = "publish_full", PUBLISH,
         "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max";
+    /// A sender holds its share of an inbox.
+    SenderShare = "publish_share", PUBLISH, "have its owner read or block that sender, or raise inbox.sender_share";
     /// The disk watermark is reached.
     DiskFull = "publish_disk_full", PUBLISH, "make room on the disk, or lower store.disk_free_bytes_min";
     /// The memory budget is used up.
@@ -300,6 +302,7 @@ impl Cause {
     fn of_refusal(refusal: Refusal) -> Self {
         match refusal {
             Refusal::InboxFull => Cause::InboxFull,
+            Refusal::SenderShare => Cause::SenderShare,
             Refusal::DiskFull => Cause::DiskFull,
             Refusal::MemoryFull => Cause::MemoryFull,
             Refusal::StoreTroubled => Cause::StoreTroubled,

@@ -63,6 +63,7 @@ prefix = "a/b/"
 messages_max = 8
 bytes_max = "1KiB"
 when_full = "drop-oldest"
+sender_share = 20
 time_to_live = "1d"
 strangers_max = 3
 qos0_settle = "250ms"
@@ -348,6 +349,7 @@ fn every_key_reaches_its_place() {
         inbox_messages_max: 8,
         inbox_bytes_max: 1024,
         when_full: WhenFull::DropOldest,
+        sender_share: 20,
         time_to_live: Duration::from_secs(24 * 3600),
         qos0_settle: Duration::from_millis(250),
         commit_hold: Duration::ZERO,
