@@ -146,6 +146,8 @@ impl World {
             shards_are_fixed: true,
             ..Sizes::default()
         };
+        // Often of a small inbox, where a sender comes to its share.
+        limits.sender_share = random.pick(&[100, 100, 20, 50]) as u8;
         let _of_an_earlier_run = take_given();
         let terms = Terms {
             in_flight_max: usize::from(mqtt.in_flight_max),
@@ -153,6 +155,7 @@ impl World {
             settle: limits.qos0_settle.as_micros() as u64,
             are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
             time_to_live: limits.time_to_live.as_micros() as u64,
+            sender_messages_max: limits.sender_max().map(|(messages, _)| messages),
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max: mqtt.untaken_bytes_max,

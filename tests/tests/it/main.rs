@@ -37,5 +37,6 @@ mod rule_07_duplicates;
 mod rule_09_qos_0;
 mod rule_10_qos_2;
 mod security_example;
+mod sender_share;
 mod third_party;
 mod transports;

@@ -68,6 +68,8 @@ pub(super) struct Model {
     pub(super) failed: bool,
     /// In the batch that is being written.
     pub(super) committing: BTreeSet<Seq>,
+    /// What left unread in the step that is looked at.
+    just_left: BTreeSet<Seq>,
     /// A sweep reports what it found some time ago.
     pub(super) sweeping: bool,
 }
@@ -96,6 +98,7 @@ impl Model {
             qos0: Qos0::default(),
             failed: false,
             committing: BTreeSet::new(),
+            just_left: BTreeSet::new(),
             sweeping: false,
         }
     }
@@ -272,6 +275,7 @@ impl Model {
 
     /// Rule 5: what leaves unread has a reason.
     pub(super) fn left(&mut self, left: Vec<(ClientId, Seq, Left)>, now: Now) -> Result<(), TestCaseError> {
+        self.just_left = left.iter().map(|(_, seq, _)| *seq).collect();
         for (_, seq, why) in left {
             let Some(&ticket) = self.seqs.get(&seq) else {
                 return Err(TestCaseError::fail(format!("seq {seq} left, and nobody published it")));
@@ -482,7 +486,9 @@ impl Model {
     fn has_its_share(&self, ticket: u64) -> Result<(), TestCaseError> {
         let new = &self.sent[ticket as usize];
         let (messages, bytes) = self.count(new.inbox, |sent| {
-            sent.here && sent.party == new.party && !sent.gone && !matches!(sent.outcome, Some(Outcome::Refused(_)))
+            // What left in the same step may have left afterwards, to make room.
+            let was_there = !sent.gone || sent.seq.is_some_and(|seq| self.just_left.contains(&seq));
+            sent.here && sent.party == new.party && was_there && !matches!(sent.outcome, Some(Outcome::Refused(_)))
         });
         let (messages_max, bytes_max) = self.limits.sender_max().unwrap_or((u64::MAX, u64::MAX));
         check(messages > 1 && (messages > messages_max || bytes > bytes_max), || {

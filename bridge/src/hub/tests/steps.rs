@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, id, message, small};
+use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, id, message, message_from, small};
 use crate::hub::{Hub, ReadRequest};
 use crate::observer::Observer;
 use inbox_store::{Failure, FaultyStore, MemoryStore, Store, StoreError};
@@ -428,4 +428,45 @@ fn qos0_alone_renews_the_reservation() {
         broker.hub.seqs.last() >= Seq(before.0 + 4_000_000),
         "seqs follow the clock again"
     );
+}
+
+// Goal: counting a long inbox by sender takes several rounds, and keeps no other inbox waiting meanwhile; what waits for it is judged at the end.
+#[test]
+fn counting_a_long_inbox_takes_turns() {
+    let limits = Limits {
+        inbox_messages_max: 1_000,
+        sender_share: 60,
+        ..small()
+    };
+    let broker = Broker::new(limits.clone());
+    let port: Arc<dyn Port> = broker.port.clone();
+    let publish = |hub: &Hub, from: &str, ticket| {
+        let message = message_from(from, ticket, 8, Qos::AtLeastOnce, FAR);
+        hub.publish(&id("bob"), message, &port, Ticket(ticket));
+    };
+    for ticket in 0..600 {
+        publish(&broker.hub, "eve", ticket);
+    }
+    broker.commit();
+    assert_eq!(broker.accepted().len(), 600);
+    let (clock, observer) = (broker.clock.clone(), broker.observer.clone());
+    let (hub, _requests) = Hub::open(&broker.store, limits, clock, observer).unwrap();
+    publish(&hub, "eve", 600);
+    publish(&hub, "ann", 601);
+    hub.publish(&id("cyd"), message(602, 8, Qos::AtLeastOnce, FAR), &port, Ticket(602));
+    let mut settled = Vec::new();
+    for _ in 0..10 {
+        hub.commit_round(&broker.store, false).unwrap();
+        settled.extend(
+            broker
+                .port
+                .take_settled()
+                .into_iter()
+                .map(|(ticket, outcome)| (ticket.0, outcome)),
+        );
+    }
+    let order: Vec<_> = settled.iter().map(|(ticket, _)| *ticket).collect();
+    assert_eq!(order, [602, 600, 601]);
+    assert_eq!(settled[1].1, Outcome::Refused(Refusal::SenderShare));
+    assert!(matches!(settled[2].1, Outcome::Accepted(_)));
 }

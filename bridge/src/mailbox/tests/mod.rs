@@ -7,3 +7,4 @@ mod margins;
 mod quota;
 mod reading;
 mod settling;
+mod sharing;

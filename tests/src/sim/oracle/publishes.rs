@@ -54,7 +54,8 @@ impl Oracle {
                 }
                 self.check_answer(mail, ack)?;
                 self.ledger.get_mut(mail).promised = true;
-                self.check_passed_over(mail)
+                self.check_passed_over(mail)?;
+                self.check_share(mail)
             }
             // What the store may hold in spite of its failure may come.
             0x83 => Ok(()),
@@ -64,6 +65,27 @@ impl Oracle {
             }
             other => Err(format!("rule 3: a publish was answered with {other:#04x}")),
         }
+    }
+
+    /// A publish was just promised: with it, its sender holds no more than its share, and one message at least. What its reader was sent before
+    /// anybody counted does not count.
+    fn check_share(&self, mail: usize) -> Check {
+        let Some(max) = self.terms.sender_messages_max else {
+            return Ok(());
+        };
+        let new = self.ledger.get(mail);
+        let held = self.ledger.between(new.to, 0, u64::MAX).filter(|at| {
+            let mail = self.ledger.get(*at);
+            mail.from == new.from && mail.sent == 0 && self.ledger.must_be_there(*at)
+        });
+        let held = held.count() as u64;
+        if new.sent == 0 && held > max.max(1) {
+            return Err(format!(
+                "rule 3: c{} holds {held} messages in the inbox of c{}, of {max} that are its share",
+                new.from, new.to
+            ));
+        }
+        Ok(())
     }
 
     /// A publish was just promised: a reader that is beyond it must have had it.

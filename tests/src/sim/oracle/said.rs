@@ -57,6 +57,8 @@ pub(in crate::sim) struct Terms {
     pub(in crate::sim) in_flight_max: usize,
     pub(in crate::sim) flush: u64,
     pub(in crate::sim) drops_oldest: bool,
+    /// Messages that one sender may hold in an inbox.
+    pub(in crate::sim) sender_messages_max: Option<u64>,
     /// In microseconds.
     pub(in crate::sim) time_to_live: u64,
     pub(in crate::sim) waiting_max: usize,
