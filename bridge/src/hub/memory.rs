@@ -56,8 +56,10 @@ impl Hub {
         for lock in &self.shards {
             for mailbox in lock.lock().values_mut() {
                 let before = Held::by(mailbox);
-                if mailbox.page_out() {
-                    self.counters.paged_out.add(1);
+                let was_counted = mailbox.forget_shares();
+                let was_paged_out = mailbox.page_out();
+                self.counters.paged_out.add(u64::from(was_paged_out));
+                if was_counted || was_paged_out {
                     self.account(before, Held::by(mailbox));
                 }
             }

@@ -250,6 +250,9 @@ impl Mailbox {
         if !self.removals.is_empty() {
             fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
         }
+        if let Some(settles_by) = self.settles_by(cx.limits) {
+            fx.commit_by(settles_by);
+        }
     }
 
     /// Nothing is acknowledged soon: what waits goes to the disk now.

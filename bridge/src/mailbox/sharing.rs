@@ -70,6 +70,11 @@ impl Mailbox {
         }
     }
 
+    /// Memory is scarce: who holds how much is counted again when it is needed. Tells whether anything was known of that.
+    pub(crate) fn forget_shares(&mut self) -> bool {
+        self.shares.take().is_some()
+    }
+
     /// What came before it could be told who holds how much: each as if it came now, in their order. What a reader was sent stays.
     fn judge_waiting(&mut self, cx: Context, fx: &mut Effects) {
         for mut young in mem::take(&mut self.young) {
