@@ -101,10 +101,11 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
     assert!(bytes < CORPORA_BYTES_MAX, "all corpora together have {bytes} bytes");
 }
 
-/// Mistakes about users, tokens, rules and lists: clients of the target have none, those of the simulator do.
-const OF_USERS: [Fault; 16] = [
+/// Mistakes about users, tokens, rules, lists and shares: the clients of the target have none, those of the simulator do.
+const NOT_HERE: [Fault; 17] = [
     Fault::ForgedUser,
     Fault::AnyClientId,
+    Fault::IgnoreShare,
     Fault::IgnoreTokenEnd,
     Fault::TakeAfterTokenEnd,
     Fault::RenewAnother,
@@ -141,7 +142,7 @@ fn the_kept_inputs_of_clients_catch_planted_faults() {
         Fault::WallExpiry,
         Fault::ForgetAge,
     ];
-    let is_seen = |fault: &&Fault| !elsewhere.contains(fault) && !OF_USERS.contains(fault);
+    let is_seen = |fault: &&Fault| !elsewhere.contains(fault) && !NOT_HERE.contains(fault);
     for fault in Fault::ALL.iter().filter(is_seen) {
         set_fault(Some(*fault));
         let caught = inputs.iter().any(|input| catch_unwind(|| target(input)).is_err());
