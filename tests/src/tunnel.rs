@@ -108,5 +108,9 @@ async fn pass_on(
     let is_mqtt = frames
         .open(&mut bytes[..read])
         .map_err(|why| io::Error::other(format!("{why:?}")))?;
-    client.write_all(&bytes[..is_mqtt]).await
+    client.write_all(&bytes[..is_mqtt]).await?;
+    match frames.is_closed() {
+        true => Err(io::ErrorKind::ConnectionReset.into()),
+        false => Ok(()),
+    }
 }

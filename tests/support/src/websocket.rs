@@ -26,6 +26,8 @@ pub enum Frames {
     Head(Vec<u8>),
     /// A head; so many bytes of its payload are to come, and whether they are MQTT.
     Payload(u64, bool),
+    /// The broker closed the WebSocket.
+    Closed,
 }
 
 impl Default for Frames {
@@ -40,10 +42,15 @@ impl Frames {
         !matches!(self, Frames::Answer(_))
     }
 
+    /// Whether nothing more comes.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Frames::Closed)
+    }
+
     /// Moves what is MQTT in `bytes` to their front, and says how much that is.
     ///
     /// # Errors
-    /// No more comes.
+    /// No more comes. What came together with the end is given first.
     pub fn open(&mut self, bytes: &mut [u8]) -> Result<usize, NoMore> {
         let (mut from, mut to) = (0, 0);
         while from < bytes.len() {
@@ -77,18 +84,20 @@ impl Frames {
                     from += 1;
                     if let Some((opcode, length)) = parse(head) {
                         const CLOSE: u8 = 8;
-                        if opcode == CLOSE {
-                            return Err(NoMore::Closed);
-                        }
                         *self = match length {
+                            _ if opcode == CLOSE => Frames::Closed,
                             0 => Frames::Head(Vec::new()),
                             _ => Frames::Payload(length, opcode < CLOSE),
                         };
                     }
                 }
+                Frames::Closed => break,
             }
         }
-        Ok(to)
+        match self {
+            Frames::Closed if to == 0 => Err(NoMore::Closed),
+            _ => Ok(to),
+        }
     }
 
     /// Appends one frame with all of `out` to `framed`, and empties `out`.
@@ -158,6 +167,10 @@ mod tests {
             }
             assert!(came == expected && frames.is_open(), "pieces of {size} bytes");
         }
+        let mut last = [0x82, 1, 7, 0x88, 0];
+        let mut frames = Frames::Head(Vec::new());
+        assert_eq!((frames.open(&mut last), last[0], frames.is_closed()), (Ok(1), 7, true));
+        assert_eq!(frames.open(&mut [0]), Err(NoMore::Closed));
         let mut closing = [0x88, 0];
         assert!(matches!(
             Frames::Head(Vec::new()).open(&mut closing),
