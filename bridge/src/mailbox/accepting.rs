@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use inbox_types::{Event, EventKind, Limits, Message, Outcome, Proof, Refusal, Seq, WhenFull};
 
+use super::sharing::count_no_room;
 use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young, grow};
 use crate::notices::Replaced;
 
@@ -29,10 +30,7 @@ impl Mailbox {
         if let Some(refusal) = refusal {
             self.replaced.remove(&seq);
             self.refuse_notice(seq, &message, fx);
-            match refusal {
-                Refusal::SenderShare => cx.counters.refused_sender_share.add(1),
-                _ => cx.counters.refused_inbox_full.add(1),
-            }
+            count_no_room(refusal, cx);
             if let Some(origin) = origin {
                 let says_yes = inbox_types::fault!(FullSaysYes);
                 origin.settle(if says_yes {

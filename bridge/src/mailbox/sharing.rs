@@ -100,12 +100,17 @@ impl Mailbox {
         shrink(&mut self.unstored, young.message.size());
         self.share_shrinks(young.seq);
         self.refuse_notice(young.seq, &young.message, fx);
-        match refusal {
-            Refusal::SenderShare => cx.counters.refused_sender_share.add(1),
-            _ => cx.counters.refused_inbox_full.add(1),
-        }
+        count_no_room(refusal, cx);
         if let Some(origin) = young.origin.take() {
             origin.settle(Outcome::Refused(refusal));
         }
+    }
+}
+
+/// A message was refused because the inbox, or the share of its sender, had no room for it.
+pub(super) fn count_no_room(refusal: Refusal, cx: Context) {
+    match refusal {
+        Refusal::SenderShare => cx.counters.refused_sender_share.add(1),
+        _ => cx.counters.refused_inbox_full.add(1),
     }
 }
