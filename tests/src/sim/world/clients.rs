@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use inboxd::single::ConnId;
+
 use super::{Check, Link, World, show};
-use crate::Packet;
 use crate::sim::client::Sent;
 use crate::sim::users::Bearer;
+use crate::{Packet, Version};
 
 impl World {
     pub(super) fn client_acts(&mut self) -> Check {
@@ -33,14 +35,12 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn connect(&mut self, client: usize, plain: bool) {
-        let Some(broker) = self.broker.as_mut() else { return };
-        let conn = broker.connect();
+    /// A connection has begun. Gives its place among the links.
+    pub(super) fn link(&mut self, client: usize, version: Version, conn: ConnId) -> usize {
         let at = self.links.len();
-        let sent = self.clients[client].connect(&mut self.random, &mut self.oracle.ledger, plain);
         self.links.push(Link {
             client,
-            version: self.clients[client].version,
+            version,
             conn: Some(conn),
             is_cut: false,
             up: Vec::new(),
@@ -52,8 +52,16 @@ impl World {
             got: Vec::new(),
         });
         self.alive.push(at);
-        self.current[client] = Some(at);
         self.oracle.connected(at, client);
+        at
+    }
+
+    pub(super) fn connect(&mut self, client: usize, plain: bool) {
+        let Some(broker) = self.broker.as_mut() else { return };
+        let conn = broker.connect();
+        let sent = self.clients[client].connect(&mut self.random, &mut self.oracle.ledger, plain);
+        let at = self.link(client, self.clients[client].version, conn);
+        self.current[client] = Some(at);
         if let Some(persona) = &self.clients[client].persona {
             let who = Bearer {
                 client,

@@ -1,12 +1,11 @@
 //! Worlds in which clients have users: rules that are read again, and strangers who try to come in under others' client IDs.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use access::Rules;
 use inboxd::single::Rights;
 
-use super::{Check, Link, World};
+use super::{Check, World};
 use crate::sim::client::{Client, Persona};
 use crate::sim::law::Law;
 use crate::sim::oracle::{Access, Said};
@@ -115,7 +114,6 @@ impl World {
             return;
         };
         let conn = broker.connect();
-        let at = self.links.len();
         let version = self.random.pick(&Version::BOTH);
         let said = Said::Connect {
             version,
@@ -123,21 +121,7 @@ impl World {
             clean: true,
             for_ever: false,
         };
-        self.links.push(Link {
-            client,
-            version,
-            conn: Some(conn),
-            is_cut: false,
-            up: Vec::new(),
-            arrived: 0,
-            said: VecDeque::new(),
-            seen: 0,
-            partial: Vec::new(),
-            down: VecDeque::new(),
-            got: Vec::new(),
-        });
-        self.alive.push(at);
-        self.oracle.connected(at, client);
+        let at = self.link(client, version, conn);
         self.oracle.claims(at, who, None);
         self.trace.say(
             self.clock.mono(),
