@@ -39,6 +39,26 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The disk is full from now on, with tickets `from..to` taken before anybody knows: the housekeeper looks for itself, and would have them
+/// refused.
+fn publish_and_fill(
+    store: &FaultyStore,
+    bridge: &Bridge,
+    port: &Arc<TestPort>,
+    inbox: &ClientId,
+    tickets: std::ops::Range<u64>,
+) {
+    let held = Arc::new(Mutex::new(()));
+    let guard = held.lock();
+    store.before_commit({
+        let held = held.clone();
+        move || drop(held.lock())
+    });
+    publish(bridge, port, inbox, tickets);
+    store.set_full(true);
+    drop(guard);
+}
+
 /// Publishes tickets `from..to` into `inbox`.
 fn publish(bridge: &Bridge, port: &Arc<TestPort>, inbox: &ClientId, tickets: std::ops::Range<u64>) {
     let port: Arc<dyn Port> = port.clone();
@@ -356,8 +376,7 @@ fn a_full_disk_refuses_new_mail_and_what_waits_is_written_later() {
     publish(&bridge, &port, &id("bob"), 1..3);
     until("they are accepted", || accepted(&port) == 2);
     port.take_settled();
-    store.set_full(true);
-    publish(&bridge, &port, &id("bob"), 3..5);
+    publish_and_fill(&store, &bridge, &port, &id("bob"), 3..5);
     until("it is tried again", || store.refused_commits() > 2);
     assert!(bridge.hub().is_store_troubled() && !bridge.hub().is_congested());
     assert!(port.take_settled().is_empty(), "nobody was told");
@@ -390,8 +409,7 @@ fn a_disk_that_stays_full_ends_with_an_error() {
     let ((store, inner), observer) = (faulty(), Arc::<TestObserver>::default());
     let bridge = start(&store, &observer);
     let port = Arc::new(TestPort::default());
-    store.set_full(true);
-    publish(&bridge, &port, &id("bob"), 1..2);
+    publish_and_fill(&store, &bridge, &port, &id("bob"), 1..2);
     until("it is tried", || store.refused_commits() > 0);
     let error = bridge.close().unwrap_err();
     assert!(matches!(&error, StoreError::Troubled(Trouble::NoSpace)), "{error}");
