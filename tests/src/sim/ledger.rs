@@ -25,6 +25,8 @@ pub(super) struct Mail {
     given_at: u64,
     /// What the sender asked for, in seconds.
     pub(super) expiry: Option<u32>,
+    /// Its inbox had a reader when it came, or before its publisher was told: it may have been handed on, though nothing shows that on the wire.
+    pub(super) had_reader: bool,
     /// The publisher was told that it is safe.
     pub(super) promised: bool,
     /// The publisher was told that it is not accepted.
@@ -117,6 +119,7 @@ impl Ledger {
             expiry: None,
             promised: false,
             refused: false,
+            had_reader: false,
             gone: None,
             being_written: false,
             sent: 0,
@@ -166,6 +169,14 @@ impl Ledger {
     /// The reader of an inbox has a message. `due` as in [`Gone`].
     pub(super) fn gone(&mut self, at: usize, tick: u64, due: Option<u64>) {
         let mail = &mut self.all[at];
+    /// An inbox has a reader from now on.
+    pub(super) fn has_reader(&mut self, inbox: usize) {
+        for at in self.between(inbox, 0, u64::MAX).collect::<Vec<_>>() {
+            let mail = &mut self.all[at];
+            mail.had_reader |= !mail.promised;
+        }
+    }
+
         if mail.gone.is_some_and(|gone| gone.run == self.run) {
             return;
         }

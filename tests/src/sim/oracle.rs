@@ -194,6 +194,8 @@ impl Oracle {
             for open in self.sessions[from].open.values_mut().filter(|open| **open == repeats) {
                 *open = Some(mail);
             }
+        let reads = |link: &Link| link.client == inbox && link.attachment.is_some();
+        self.ledger.get_mut(mail).had_reader = self.links.values().any(reads);
         }
         Ok(())
     }

@@ -160,8 +160,8 @@ impl World {
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max: mqtt.untaken_bytes_max,
         };
-        // Not all clients together have room in the smallest budget.
-        let ends_in_turn = limits.memory_bytes_max == MEMORY_BYTES_SMALL[0] || random.percent(30);
+        // Not all clients together have room in a small budget.
+        let ends_in_turn = MEMORY_BYTES_SMALL.contains(&limits.memory_bytes_max) || random.percent(30);
         let mut trace = Trace::new(seed);
         trace.say(
             0,

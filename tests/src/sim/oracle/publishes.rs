@@ -76,12 +76,12 @@ impl Oracle {
         let new = self.ledger.get(mail);
         let held = self.ledger.between(new.to, 0, u64::MAX).filter(|at| {
             let mail = self.ledger.get(*at);
-            mail.from == new.from && mail.sent == 0 && self.ledger.must_be_there(*at)
+            mail.from == new.from && mail.sent == 0 && !mail.had_reader && self.ledger.must_be_there(*at)
         });
-        let held = held.count() as u64;
-        if new.sent == 0 && held > max.max(1) {
+        let held: Vec<_> = held.collect();
+        if new.sent == 0 && !new.had_reader && held.len() as u64 > max.max(1) {
             return Err(format!(
-                "rule 3: c{} holds {held} messages in the inbox of c{}, of {max} that are its share",
+                "rule 3: c{} holds {held:?} in the inbox of c{}, where its share is {max} messages",
                 new.from, new.to
             ));
         }

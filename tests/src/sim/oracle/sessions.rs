@@ -24,6 +24,9 @@ impl Oracle {
             *session = Session::default();
         }
         session.for_ever = for_ever;
+        if session.reads.is_some() {
+            self.ledger.has_reader(link.client);
+        }
         link.attachment = session.reads.map(|(qos, no_local)| Attachment {
             since: tick,
             cursor: 0,
@@ -59,6 +62,7 @@ impl Oracle {
                     }
                 }
                 self.sessions[link.client].reads = Some((qos, no_local));
+                self.ledger.has_reader(link.client);
                 Ok(())
             }
             (Filter::Anothers, [0x80 | 0x87]) | (Filter::Ordinary, [0..=2]) => Ok(()),

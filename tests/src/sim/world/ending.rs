@@ -62,6 +62,13 @@ impl World {
             self.read_all(client);
             self.settle()?;
         }
+            if !self.clients[client].is_up {
+                // Sessions that are kept use a small budget up. They do not outlive the process.
+                self.crash()?;
+                self.start()?;
+                self.connect(client, true);
+                self.settle()?;
+            }
         Ok(())
     }
 
