@@ -10,6 +10,7 @@ mod keeping;
 mod memory;
 mod notify;
 mod reading;
+mod rooms;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,7 +18,6 @@ pub(crate) mod tests;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -31,6 +31,7 @@ use crate::alarm::Alarm;
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
 use crate::notices::Notices;
 use crate::observer::Observer;
+use crate::rooms::Rooms;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Poison, Store, StoreError};
 use inbox_types::{
@@ -65,6 +66,7 @@ pub struct Hub {
     disk_is_scarce: AtomicBool,
     /// Taken with an inbox locked, and for a moment.
     notices: Mutex<Notices>,
+    rooms: Rooms,
     /// Taken for a moment, and with no inbox locked.
     kept: Mutex<keeping::Kept>,
     poison: Poison,
@@ -106,6 +108,7 @@ impl Hub {
             disk_is_full: AtomicBool::new(false),
             disk_is_scarce: AtomicBool::new(false),
             notices: Mutex::default(),
+            rooms: Rooms::default(),
             kept: Mutex::default(),
             poison: Poison::default(),
             store_is_troubled: AtomicBool::new(false),
@@ -290,6 +293,7 @@ impl Hub {
         let mut shard = self.shard(inbox).lock();
         if !shard.contains(inbox) {
             shard.insert(inbox);
+            self.was_awaited(&mut shard, inbox, now);
         }
         let (result, left) = self.step_locked(&mut shard, inbox, now, step);
         drop(shard);
@@ -339,6 +343,9 @@ impl Hub {
         let before = memory::Held::by(mailbox);
         let result = step(mailbox, cx, &mut fx);
         self.account(before, memory::Held::by(mailbox));
+        if fx.may_have_room {
+            self.offer_room(mailbox, cx);
+        }
         if !fx.refused_notices.is_empty() {
             self.notices.lock().void(inbox, &fx.refused_notices);
         }
@@ -376,19 +383,6 @@ impl Hub {
         match self.shards.get(at) {
             Some(shard) => shard,
             None => unreachable!("a remainder is smaller than its divisor"),
-        }
-    }
-
-    /// Forgets inboxes that nothing has happened to for `idle`.
-    pub fn evict_idle(&self, idle: Duration) {
-        let now = self.clock.now().mono;
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            let emptied = shard.evict_idle(now, idle, self.seqs.last());
-            if !emptied.is_empty() {
-                // Which of its notices were read is not known without the inbox: they have left, and later ones are not joined to them.
-                self.notices.lock().emptied(&emptied);
-            }
         }
     }
 }

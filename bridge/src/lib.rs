@@ -13,6 +13,7 @@ mod hub;
 mod mailbox;
 mod notices;
 mod observer;
+mod rooms;
 mod seq_clock;
 
 pub use bridge::{Bridge, StartError};

@@ -1,4 +1,6 @@
-//! Notices of refused publishes (contract rule 3): MQTT 3.1.1 has no answer that says no, so the refusal goes into the sender's own inbox,
+//! Notices: what the broker itself writes into inboxes.
+//!
+//! Those of refused publishes (contract rule 3): MQTT 3.1.1 has no answer that says no, so the refusal goes into the sender's own inbox,
 //! and the sender is told yes when it is durable there.
 //!
 //! Notices about the same topic for the same reason are joined while the earlier one is unread: the later one says all that the earlier one
@@ -149,6 +151,15 @@ impl Open {
             "messages": messages,
         });
         text.to_string().into()
+    }
+}
+
+/// There is room again for what was to go to `topic`. It says its seq, which MQTT 3.1.1 does not show: a notice that comes again is known by it.
+pub(crate) fn room(topic: &str, seq: Seq, now: Micros, expiry: Expiry) -> Message {
+    let text = serde_json::json!({ "notice": "room", "topic": topic, "at": now.0, "seq": seq.0 });
+    Message {
+        payload: text.to_string().into(),
+        ..message(now, expiry)
     }
 }
 

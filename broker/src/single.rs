@@ -226,6 +226,7 @@ impl Single {
     pub fn evict_idle(&self, idle: Duration) {
         self.hub.evict_idle(idle);
         self.hub.relieve();
+        self.hub.tell_rooms();
     }
 
     /// Messages that expired leave this inbox; `entries` were read from the store.

@@ -102,10 +102,12 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
 }
 
 /// Mistakes about users, tokens, rules, lists and shares: the clients of the target have none, those of the simulator do.
-const NOT_HERE: [Fault; 17] = [
+const NOT_HERE: [Fault; 19] = [
     Fault::ForgedUser,
     Fault::AnyClientId,
     Fault::IgnoreShare,
+    Fault::KeepRoomSecret,
+    Fault::TellRoomTwice,
     Fault::IgnoreTokenEnd,
     Fault::TakeAfterTokenEnd,
     Fault::RenewAnother,

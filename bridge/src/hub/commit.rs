@@ -83,6 +83,7 @@ impl Hub {
     /// The first part of [`Hub::commit_round`]: what is due. It may read the store. Who writes the batch, a simulator or a committer that
     /// tries again, does so before the second part.
     pub fn begin_commit(&self, store: &dyn Store, all: bool) -> PendingCommit {
+        self.tell_rooms();
         let mut gathering = Gathering::default();
         if !self.has_failed() {
             let now = self.clock.now();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_types::{Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, RefusedPublishes, Seq, Ticket};
+use inbox_types::{
+    Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, Refusal, RefusedPublishes, Seq, Ticket, WantedRoom,
+};
 
 use super::Hub;
 
@@ -60,6 +62,10 @@ impl Inboxes for Hub {
 
     fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes) {
         Hub::forget_notice(self, sender, refused);
+    }
+
+    fn await_room(&self, sender: &ClientId, wanted: WantedRoom, why: Refusal) {
+        Hub::await_room(self, sender, wanted, why);
     }
 
     fn keep_senders(&self, owner: &ClientId, said: Option<Bytes>, port: &Arc<dyn Port>, ticket: Ticket) {

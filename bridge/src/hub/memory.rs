@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use inbox_types::{AttachmentId, Budgets, ClientId, Pressure};
 
@@ -65,6 +66,19 @@ impl Hub {
             }
         }
         self.budgets.all.look();
+    }
+
+    /// Forgets inboxes that nothing has happened to for `idle`.
+    pub fn evict_idle(&self, idle: Duration) {
+        let now = self.clock.now().mono;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let emptied = shard.evict_idle(now, idle, self.seqs.last());
+            if !emptied.is_empty() {
+                // Which of its notices were read is not known without the inbox: they have left, and later ones are not joined to them.
+                self.notices.lock().emptied(&emptied);
+            }
+        }
     }
 
     /// One inbox holds `after` now, and held `before`.

@@ -75,6 +75,9 @@ impl Mailbox {
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
         if !self.removals.is_empty() && (all || due.is_some() || has_settled || removals_by <= now) {
             self.take_removals(inbox, batch);
+        } else if due.is_none() && self.wants_totals() {
+            // Only where nothing is to be written: a store that cannot be read for now must not hold that up.
+            return Gathered::NeedsTotals;
         }
         let removals_by = (!self.removals.is_empty()).then_some(removals_by);
         let settles_by = self.settles_by(cx.limits);
@@ -103,6 +106,7 @@ impl Mailbox {
             shrink(&mut record, *size);
         }
         self.totals = Some(record);
+        self.made_room(cx, fx);
         if cx.limits.when_full == WhenFull::DropOldest {
             return;
         }
@@ -199,6 +203,7 @@ impl Mailbox {
         for earlier in replaced {
             self.leave_replaced(earlier, cx, fx);
         }
+        self.count_by(cx.now.mono, fx);
         self.pump(cx, fx);
     }
 
@@ -253,6 +258,7 @@ impl Mailbox {
         if let Some(settles_by) = self.settles_by(cx.limits) {
             fx.commit_by(settles_by);
         }
+        self.count_by(again, fx);
     }
 
     /// Nothing is acknowledged soon: what waits goes to the disk now.

@@ -124,6 +124,7 @@ impl Mailbox {
         };
         self.replaces_no_more(seq);
         self.share_shrinks(seq);
+        self.made_room(cx, fx);
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 accepted(self.take_young(at).and_then(|young| young.origin));
@@ -152,6 +153,7 @@ impl Mailbox {
         if inbox_types::fault!(ForgetRemoval) {
             return;
         }
+        self.made_room(cx, fx);
         if self.removals.is_empty() {
             self.removals_since = cx.now.mono;
         }

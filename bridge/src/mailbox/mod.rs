@@ -23,6 +23,7 @@ mod accepting;
 mod commit;
 mod leaving;
 mod reader;
+mod room;
 mod settling;
 mod shares;
 mod sharing;
@@ -94,6 +95,8 @@ pub(crate) struct Effects {
     pub(crate) left: Vec<(Seq, ClientId, Left)>,
     /// Notices of refusals that were refused in their turn: none may take their place.
     pub(crate) refused_notices: Vec<Seq>,
+    /// There may be room for those who wait for it.
+    pub(crate) may_have_room: bool,
 }
 
 impl Effects {
@@ -144,6 +147,8 @@ pub(crate) struct Mailbox {
     /// Who holds how much, while one sender could hold more than it may.
     shares: Option<Box<Shares>>,
     reader: Option<Box<Reader>>,
+    /// Whether anybody waits for room here.
+    is_awaited: bool,
     /// The highest seq ever sent to this client in this run.
     sent_up_to: Seq,
     /// When the committer is to visit this inbox, if it is on its list.

@@ -67,6 +67,7 @@ impl Mailbox {
         self.shares = Some(shares);
         if is_complete {
             self.judge_waiting(cx, fx);
+            self.made_room(cx, fx);
         }
     }
 

@@ -52,6 +52,10 @@ counters! {
     refused_inbox_full,
     /// Publishes refused because their sender held its share of the inbox.
     refused_sender_share,
+    /// Senders told that there is room again for what was refused.
+    rooms_told,
+    /// Senders that asked to be told, and were forgotten: too many waited.
+    rooms_forgotten,
     /// Publishes refused because of the disk watermark.
     refused_disk_full,
     /// Publishes refused because the memory budget was used up.

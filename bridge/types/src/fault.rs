@@ -63,6 +63,10 @@ mod on {
         FullSaysYes,
         /// Rule 3: a sender may hold more than its share of an inbox.
         IgnoreShare,
+        /// Rule 3: whoever waits for room is not told of it.
+        KeepRoomSecret,
+        /// Rule 3: whoever was told of room is told again, without having asked again.
+        TellRoomTwice,
         /// Rule 5: an acknowledged message is never removed from the store.
         ForgetRemoval,
         /// Rule 4: what is in flight is sent again when its reader subscribes again.

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Now};
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::message::{Message, Seq};
-use crate::port::{AttachmentId, Port, Ticket};
+use crate::port::{AttachmentId, Port, Refusal, Ticket};
 
 /// The inboxes, wherever they are: in this process, or on the node that owns them. Nothing here waits for a disk or a network; what
 /// takes its time comes through a [`Port`].
@@ -47,6 +47,10 @@ pub trait Inboxes: Send + Sync {
     /// A notice was refused in its turn: later ones are not joined to it.
     fn forget_notice(&self, sender: &ClientId, refused: &RefusedPublishes);
 
+    /// A publish of `sender` was refused for `why`. If that is a want of room, the sender is told once, in its own inbox, when there is room
+    /// again. It is remembered in memory only.
+    fn await_room(&self, sender: &ClientId, wanted: WantedRoom, why: Refusal);
+
     /// Keeps what the client of `owner` says of who may write to it, until it says something else; `None`: nothing any more. `port` is told
     /// under `ticket` when that is durable.
     fn keep_senders(&self, owner: &ClientId, said: Option<Bytes>, port: &Arc<dyn Port>, ticket: Ticket);
@@ -74,6 +78,17 @@ pub struct RefusedPublishes {
     pub why: Arc<str>,
     /// The SHA-256 of each payload, in the order of the publishes.
     pub payloads: Vec<[u8; 32]>,
+}
+
+/// The room that a refused publish wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedRoom {
+    /// Where it was to go.
+    pub inbox: ClientId,
+    /// The topic of that inbox.
+    pub topic: Arc<str>,
+    /// The message's size, as it counts towards the limits of inboxes.
+    pub bytes: usize,
 }
 
 /// One broker, as its sessions see it.

@@ -23,7 +23,7 @@ pub use events::{Event, EventKind, Events, Heard, Listener};
 pub use fault::CAN_MAKE_MISTAKES;
 #[cfg(feature = "testing")]
 pub use fault::{Fault, Given, given, set_fault, take_given};
-pub use inboxes::{Inboxes, Node, RefusedPublishes};
+pub use inboxes::{Inboxes, Node, RefusedPublishes, WantedRoom};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
 pub use port::{AttachmentId, Delivery, Left, Outcome, Port, Proof, Refusal, Room, Ticket};

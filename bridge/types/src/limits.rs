@@ -30,6 +30,9 @@ pub const NOTICE_MESSAGES_MAX: usize = 100;
 /// Notices that later ones may be joined to, over all senders. A few kilobytes each.
 pub const NOTICES_OPEN_MAX: usize = 1024;
 
+/// Senders that wait to be told of room, each for one inbox, over all inboxes. A few hundred bytes each, with client IDs of the usual length.
+pub const ROOMS_AWAITED_MAX: usize = 10_000;
+
 const _: () = assert!(PAGE_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(PAGE_MESSAGES_MAX <= BATCH_MESSAGES_MAX);
 

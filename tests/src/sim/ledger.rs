@@ -31,6 +31,8 @@ pub(super) struct Mail {
     pub(super) promised: bool,
     /// The publisher was told that it is not accepted.
     pub(super) refused: bool,
+    /// Its sender asks to be told of room if it is refused.
+    pub(super) asks_for_room: bool,
     /// It left its inbox.
     gone: Option<Gone>,
     /// It was encoded for a reader with QoS 0, which takes it away when it is written.
@@ -117,9 +119,10 @@ impl Ledger {
             given: 0,
             given_at: 0,
             expiry: None,
+            had_reader: false,
             promised: false,
             refused: false,
-            had_reader: false,
+            asks_for_room: false,
             gone: None,
             being_written: false,
             sent: 0,
@@ -166,9 +169,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// The reader of an inbox has a message. `due` as in [`Gone`].
-    pub(super) fn gone(&mut self, at: usize, tick: u64, due: Option<u64>) {
-        let mail = &mut self.all[at];
     /// An inbox has a reader from now on.
     pub(super) fn has_reader(&mut self, inbox: usize) {
         for at in self.between(inbox, 0, u64::MAX).collect::<Vec<_>>() {
@@ -177,6 +177,9 @@ impl Ledger {
         }
     }
 
+    /// The reader of an inbox has a message. `due` as in [`Gone`].
+    pub(super) fn gone(&mut self, at: usize, tick: u64, due: Option<u64>) {
+        let mail = &mut self.all[at];
         if mail.gone.is_some_and(|gone| gone.run == self.run) {
             return;
         }

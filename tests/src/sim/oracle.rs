@@ -11,6 +11,7 @@ mod fading;
 mod notices;
 mod proof;
 mod publishes;
+mod rooms;
 mod said;
 mod sessions;
 mod strangers;
@@ -25,6 +26,7 @@ use crate::{AckKind, Packet, Version};
 pub(super) use access::Access;
 use notices::Notices;
 use proof::Proof;
+use rooms::Rooms;
 pub(super) use said::{Filter, Said, Terms};
 
 /// What one piece of mail takes at most: the largest payload that a client sends, its properties, and what the broker adds.
@@ -44,6 +46,7 @@ pub(super) struct Oracle {
     sessions: Vec<Session>,
     links: BTreeMap<usize, Link>,
     notices: Notices,
+    rooms: Rooms,
     /// What clients may do, where they have users.
     pub(super) access: Option<Access>,
     pub(super) promises: u64,
@@ -117,6 +120,7 @@ impl Oracle {
             sessions: (0..clients).map(|_| Session::default()).collect(),
             links: BTreeMap::new(),
             notices: Notices::default(),
+            rooms: Rooms::default(),
             access: None,
             promises: 0,
             deliveries: 0,
@@ -156,6 +160,8 @@ impl Oracle {
 
     /// The broker has no such connection any more.
     pub(super) fn ended(&mut self, link: usize) {
+        let ledger = &self.ledger;
+        self.rooms.ended(link, |mail| rooms::pair(ledger, mail));
         if let Some(mut link) = self.links.remove(&link) {
             for (_, at) in link.unwritten.drain(..) {
                 // It stays in the inbox (contract rule 5).
@@ -181,12 +187,15 @@ impl Oracle {
             .iter_mut()
             .for_each(|session| *session = Session::default());
         self.ledger.crashed();
+        self.rooms.crashed();
         self.access.iter_mut().for_each(Access::crashed);
     }
 
     /// A seq was given.
     pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, now: u64) -> Check {
         self.ledger.given(mail, inbox, seq, now, self.tick)?;
+        let reads = |link: &Link| link.client == inbox && link.attachment.is_some();
+        self.ledger.get_mut(mail).had_reader = self.links.values().any(reads);
         self.check_may_be_stored(mail)?;
         // The publish that it repeats was refused, and nobody could be told: this one takes its place.
         let Mail { from, repeats, .. } = *self.ledger.get(mail);
@@ -194,8 +203,6 @@ impl Oracle {
             for open in self.sessions[from].open.values_mut().filter(|open| **open == repeats) {
                 *open = Some(mail);
             }
-        let reads = |link: &Link| link.client == inbox && link.attachment.is_some();
-        self.ledger.get_mut(mail).had_reader = self.links.values().any(reads);
         }
         Ok(())
     }
@@ -240,6 +247,11 @@ impl Oracle {
             return Ok(());
         };
         let session = &mut self.sessions[link.client];
+        if let Said::Publish { mail: Some(mail), .. } = *said
+            && self.ledger.get(mail).asks_for_room
+        {
+            self.rooms.asked(mail, at);
+        }
         match *said {
             Said::Connect {
                 version,

@@ -154,6 +154,7 @@ impl World {
             flush: limits.ack_flush_interval.as_micros() as u64,
             settle: limits.qos0_settle.as_micros() as u64,
             are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
+            has_little_memory: MEMORY_BYTES_SMALL.contains(&limits.memory_bytes_max),
             time_to_live: limits.time_to_live.as_micros() as u64,
             sender_messages_max: limits.sender_max().map(|(messages, _)| messages),
             drops_oldest: limits.when_full == WhenFull::DropOldest,

@@ -27,6 +27,7 @@ mod quotas;
 mod recipients;
 mod refusals;
 mod restart;
+mod room_told;
 mod rule_01_inbox_topics;
 mod rule_02_reading;
 mod rule_03_puback;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
-use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, PublishPacket, RawClient, Version};
+use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, Props, PublishPacket, RawClient, Version};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
@@ -98,9 +98,10 @@ fn refuses_and_recovers(broker: &Broker, set_full: impl Fn(bool)) -> Vec<String>
         .map(|number| alice.send_publish(PublishPacket::new("bob", text(number), 1, 0)))
         .collect();
     broker.wait_for_log("messages cannot be written for now");
-    let mut carol = RawClient::clean(broker, Version::V5, "carol");
+    let mut carol = RawClient::reader(broker, Version::V5, "carol", 1);
+    let asks = Props::new().user("notify-space", "1");
     let refused = carol
-        .publish_packet(PublishPacket::new("bob", "carol's", 1, 0))
+        .publish_packet(PublishPacket::new("bob", "carol's", 1, 0).props(asks))
         .unwrap();
     assert_eq!(refused.reason, 0x97, "{refused:?}");
     // What bob acknowledges now is told to alice at once, written or not: he has it.
@@ -128,6 +129,11 @@ fn refuses_and_recovers(broker: &Broker, set_full: impl Fn(bool)) -> Vec<String>
         std::thread::sleep(Duration::from_millis(20));
     }
     expected.push("the last".to_owned());
+    let told = carol.receive_and_ack();
+    assert!(
+        told.text().contains(r#""notice":"room""#),
+        "carol is told that there is room: {told:?}"
+    );
     assert!(!broker.stderr().contains("FATAL"), "{}", broker.stderr());
     expected
 }

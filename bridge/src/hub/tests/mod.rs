@@ -8,4 +8,5 @@ mod model;
 mod notices;
 mod ops;
 mod property;
+mod rooms;
 mod steps;

@@ -14,17 +14,17 @@ use inbox_types::{
     ClientId, Clock, Left, Limits, Now, Outcome, Port, Qos, Refusal, RefusedPublishes, Seq, Ticket, WhenFull,
 };
 
-struct Broker {
-    hub: Hub,
-    requests: flume::Receiver<ReadRequest>,
-    store: FaultyStore,
-    clock: Arc<TestClock>,
-    observer: Arc<TestObserver>,
-    port: Arc<TestPort>,
+pub(super) struct Broker {
+    pub(super) hub: Hub,
+    pub(super) requests: flume::Receiver<ReadRequest>,
+    pub(super) store: FaultyStore,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) observer: Arc<TestObserver>,
+    pub(super) port: Arc<TestPort>,
 }
 
 impl Broker {
-    fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let store = FaultyStore::new(Arc::new(MemoryStore::new()));
         let (clock, observer) = (Arc::new(TestClock::default()), Arc::new(TestObserver::default()));
         let (hub, requests) = Hub::open(&store, limits, clock.clone(), observer.clone()).unwrap();
@@ -38,7 +38,7 @@ impl Broker {
         }
     }
 
-    fn publish(&self, inbox: &str, ticket: u64) {
+    pub(super) fn publish(&self, inbox: &str, ticket: u64) {
         let port: Arc<dyn Port> = self.port.clone();
         self.hub.publish(
             &id(inbox),
@@ -48,17 +48,17 @@ impl Broker {
         );
     }
 
-    fn commit(&self) {
+    pub(super) fn commit(&self) {
         while self.hub.commit_round(&self.store, true).unwrap().wrote {}
     }
 
-    fn read(&self) {
+    pub(super) fn read(&self) {
         self.requests
             .try_iter()
             .for_each(|request| _ = self.hub.read(&self.store, &request));
     }
 
-    fn accepted(&self) -> BTreeSet<u64> {
+    pub(super) fn accepted(&self) -> BTreeSet<u64> {
         let settled = self.port.take_settled();
         settled
             .iter()
@@ -67,7 +67,7 @@ impl Broker {
             .collect()
     }
 
-    fn delivered(&self) -> Vec<(Seq, bool)> {
+    pub(super) fn delivered(&self) -> Vec<(Seq, bool)> {
         self.port
             .take_delivered()
             .into_iter()

@@ -135,6 +135,7 @@ impl Session {
             return self.incoming.settle(ticket, &Answer::Success);
         }
         if !self.bounce(ticket, why) {
+            self.await_room(ticket, &why);
             self.incoming.settle(ticket, &Answer::Refused(why));
         }
     }

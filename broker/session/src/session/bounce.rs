@@ -160,7 +160,7 @@ impl Session {
         self.refuse_unread(publish.packet_id.map(|id| (id, publish.qos)), subject, why)
     }
 
-    fn topic_of(&self, inbox: &ClientId) -> Arc<str> {
+    pub(super) fn topic_of(&self, inbox: &ClientId) -> Arc<str> {
         match self.shared.names.topic_of(inbox) {
             Some(topic) => Arc::from(topic),
             None => Arc::from(inbox.as_str()),

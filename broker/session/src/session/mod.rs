@@ -22,6 +22,7 @@
 mod acknowledged;
 mod aliases;
 mod answers;
+mod awaiting_room;
 mod bounce;
 mod digits;
 mod fitting;

@@ -116,6 +116,10 @@ impl Client {
                     props = props.user("user", "somebody else");
                 }
             }
+            if let Some(mail) = mail.filter(|_| qos > 0 && random.percent(40)) {
+                props = props.user("notify-space", "1");
+                ledger.get_mut(mail).asks_for_room = true;
+            }
             if random.percent(20) {
                 let expiry = random.pick(&[0, 1, 5, 3600, u32::MAX]);
                 props = props.four(property::MESSAGE_EXPIRY, expiry);

@@ -73,6 +73,10 @@ impl Oracle {
         clients: &[String],
     ) -> Check {
         let said: serde_json::Value = serde_json::from_slice(text).map_err(|error| format!("a notice says {error}"))?;
+        if said["notice"] == "room" {
+            self.room_told(inbox, said["topic"].as_str().unwrap_or_default(), clients)?;
+            return self.keep_notice(inbox, seq, now, text, Vec::new());
+        }
         let to = clients.iter().position(|name| said["topic"] == name.as_str());
         let hashes: BTreeSet<_> = said["messages"]
             .as_array()
@@ -100,12 +104,17 @@ impl Oracle {
         if said["reason"] == 0x87 {
             mails.iter().try_for_each(|mail| self.check_told(*mail, 0x87))?;
         }
+        self.notices.named.extend(&mails);
+        self.keep_notice(inbox, seq, now, text, mails)
+    }
+
+    /// A notice about these messages is in an inbox.
+    fn keep_notice(&mut self, inbox: usize, seq: u64, now: u64, text: &[u8], mails: Vec<usize>) -> Check {
         let notice = self.ledger.given_to_notice(inbox, seq, now, self.tick)?;
         let alike = self.notices.by_payload.entry((inbox, text.to_vec())).or_default();
         alike.push(notice);
         self.notices.by_place.insert((inbox, seq), notice);
         self.notices.bytes_max = self.notices.bytes_max.max(text.len());
-        self.notices.named.extend(&mails);
         self.notices.names.insert(notice, mails);
         Ok(())
     }

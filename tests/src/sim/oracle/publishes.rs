@@ -1,6 +1,6 @@
 //! What the broker may answer to a publish (contract rule 3), and in which order.
 
-use super::{Check, Oracle};
+use super::{Check, Oracle, rooms};
 use crate::{Ack, AckKind};
 
 impl Oracle {
@@ -43,6 +43,11 @@ impl Oracle {
             self.list_is_safe(owner, tick);
         }
         let Some(mail) = mail else { return Ok(()) };
+        // Limits on strangers are answered so, too, and what is sent again with QoS 2 stands for a publish of an earlier connection. With a
+        // small budget not everybody is let in at the end, to read what takes up room.
+        let must = self.access.is_none() && ack.kind == AckKind::PubAck && !self.terms.has_little_memory;
+        let pair = rooms::pair(&self.ledger, mail);
+        self.rooms.answered(mail, pair, ack.reason == 0x97, must);
         if ack.reason != 0 {
             self.check_answer(mail, ack)?;
         }

@@ -65,6 +65,8 @@ pub(in crate::sim) struct Terms {
     pub(in crate::sim) untaken_bytes_max: usize,
     /// How long a connection stays open after a message was written with QoS 0, until that leaves; in microseconds.
     pub(in crate::sim) settle: u64,
+    /// The memory budget is so small that it is used up now and then.
+    pub(in crate::sim) has_little_memory: bool,
     /// Inboxes are so small that they let go earlier what was written with QoS 0, to make room.
     pub(in crate::sim) are_small: bool,
 }

@@ -24,6 +24,9 @@ impl World {
                 true => self.read_in_turn()?,
                 false => self.read_together()?,
             }
+            // Who waits for room in the whole broker is told then.
+            self.housekeeping()?;
+            self.settle()?;
             self.oracle.check_quiet()?;
             self.oracle.check_empty()?;
             self.check_totals()?;
@@ -59,9 +62,6 @@ impl World {
             self.housekeeping()?;
             self.connect(client, true);
             self.settle()?;
-            self.read_all(client);
-            self.settle()?;
-        }
             if !self.clients[client].is_up {
                 // Sessions that are kept use a small budget up. They do not outlive the process.
                 self.crash()?;
@@ -69,6 +69,9 @@ impl World {
                 self.connect(client, true);
                 self.settle()?;
             }
+            self.read_all(client);
+            self.settle()?;
+        }
         Ok(())
     }
 

@@ -1,0 +1,73 @@
+//! Room for those who wait for it ([`crate::rooms`]): the inbox looks when something has left it, while anybody waits.
+
+use std::time::Duration;
+
+use super::{Context, Effects, Mailbox};
+use crate::rooms::Offer;
+use inbox_types::{ClientId, WhenFull};
+
+impl Mailbox {
+    /// Somebody waits for room here, from now on or since before this inbox came into memory.
+    pub(crate) fn awaited(&mut self, cx: Context, fx: &mut Effects) {
+        self.is_awaited = true;
+        self.made_room(cx, fx);
+    }
+
+    /// Whether a message of so many bytes could fit if the inbox were empty: for what never does nobody needs to wait.
+    pub(crate) fn ever_fits(&self, bytes: usize, cx: Context) -> bool {
+        bytes as u64 <= cx.limits.inbox_bytes_max
+    }
+
+    /// Nobody waits any more, or somebody does still.
+    pub(crate) fn was_offered(&mut self, is_awaited: bool) {
+        self.is_awaited = is_awaited;
+    }
+
+    /// There may be more room than before. How much may not be known.
+    #[inline]
+    pub(super) fn made_room(&self, cx: Context, fx: &mut Effects) {
+        if self.is_awaited {
+            fx.may_have_room = true;
+            self.count_by(cx.now.mono, fx);
+        }
+    }
+
+    /// Whether the committer is to ask the store for the totals, for those who wait.
+    pub(super) fn wants_totals(&self) -> bool {
+        self.is_awaited && self.totals.is_none()
+    }
+
+    /// Calls the committer by then if it is to ask.
+    pub(super) fn count_by(&self, when: Duration, fx: &mut Effects) {
+        if self.wants_totals() {
+            fx.commit_by(when);
+        }
+    }
+
+    /// What this inbox has room for, to be asked for one sender and size after the other, each of which takes of it; `None` as long as that is
+    /// not known. Whose share is not known has room, as when it publishes. An empty inbox has room for all: nothing will leave it that could make
+    /// others be asked again.
+    pub(crate) fn offers<'a>(&'a self, cx: Context<'a>) -> Option<impl FnMut(&ClientId, usize) -> Offer + 'a> {
+        let stored = self.totals?;
+        let held = (
+            stored.messages + self.unstored.messages,
+            stored.bytes + self.unstored.bytes,
+        );
+        let (mut messages, mut bytes) = match cx.limits.when_full {
+            WhenFull::DropOldest => (u64::MAX, u64::MAX),
+            WhenFull::Refuse => (
+                cx.limits.inbox_messages_max.saturating_sub(held.0),
+                cx.limits.inbox_bytes_max.saturating_sub(held.1),
+            ),
+        };
+        Some(move |sender: &ClientId, size: usize| match size as u64 {
+            _ if held.0 == 0 => Offer::Yes,
+            _ if messages == 0 => Offer::Full,
+            size if size <= bytes && self.share_has_room(sender, size as usize, cx) => {
+                (messages, bytes) = (messages - 1, bytes - size);
+                Offer::Yes
+            }
+            _ => Offer::No,
+        })
+    }
+}
