@@ -13,6 +13,7 @@ mod inboxes;
 mod limits;
 mod message;
 mod port;
+mod quantity;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
 pub use budget::{Budgets, Charge, MemoryBudget, Pressure};
@@ -27,3 +28,4 @@ pub use inboxes::{Inboxes, Node, RefusedPublishes, WantedRoom};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
 pub use port::{AttachmentId, Delivery, Left, Outcome, Port, Proof, Refusal, Room, Ticket};
+pub use quantity::{format_duration, format_size, parse_duration, parse_size};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::ValueKind;
+use inbox_bridge::{format_duration, format_size, parse_duration, parse_size};
 
-use super::quantity::{format_duration, format_size, parse_duration, parse_size};
 use super::wrong_value::{PrefixError, WrongValue};
 
 /// Longest `inbox.prefix` in bytes.

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use inbox_bridge::format_size;
 
 use super::budget::CLIENTS_BYTES_MIN;
 use super::error::{Misfit, NotToml, Setting};
 use super::kind::{Kind, Raw};
-use super::quantity::format_size;
 use super::service_variables::is_service_variable;
 use super::wrong_value::WrongValue;
 use super::{Config, ConfigError, LogFormat, SetBy, keys};

@@ -16,7 +16,6 @@ mod listeners;
 mod load;
 mod machine;
 mod print;
-mod quantity;
 mod quotas;
 mod service_variables;
 #[cfg(test)]

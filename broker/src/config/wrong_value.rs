@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use inbox_bridge::{format_duration, format_size};
+
 use super::directives::DirectivesError;
-use super::quantity::{format_duration, format_size};
 
 /// Longest name of a listener, in bytes: it is in log lines and in the line that says that the broker is ready.
 pub(super) const NAME_BYTES_MAX: usize = 32;

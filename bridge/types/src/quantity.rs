@@ -21,14 +21,14 @@ const SIZE_UNITS: [(&str, u64); 5] = [
 ];
 
 /// Reads a whole number and its unit (ms, s, m, h or d); `None` for anything else, and beyond 64 bits of milliseconds.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let (_, millis) = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?;
     number.checked_mul(*millis).map(Duration::from_millis)
 }
 
 /// Writes `duration`, to the millisecond, so that [`parse_duration`] reads it back.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".to_owned();
@@ -37,7 +37,7 @@ pub(super) fn format_duration(duration: Duration) -> String {
 }
 
 /// Reads a whole number of bytes, with or without a unit (B, KiB, MiB, GiB, TiB; the case does not matter).
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     if unit.is_empty() {
         return Some(number);
@@ -47,7 +47,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// Writes `bytes` so that [`parse_size`] reads it back.
-pub(super) fn format_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     if bytes == 0 {
         return "0B".to_owned();
     }
