@@ -11,6 +11,7 @@ mod memory;
 mod notify;
 mod reading;
 mod rooms;
+mod sizing;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -49,6 +50,7 @@ pub struct Hub {
     seqs: SeqClock,
     age: AgeClock,
     limits: Limits,
+    sizes: sizing::OwnSizes,
     counters: Arc<Counters>,
     events: Arc<Events>,
     observer: Arc<dyn Observer>,
@@ -96,6 +98,7 @@ impl Hub {
             seqs,
             age,
             limits,
+            sizes: sizing::OwnSizes::default(),
             counters: Arc::default(),
             events: Arc::default(),
             observer,
@@ -292,7 +295,7 @@ impl Hub {
     fn step<R>(&self, inbox: &ClientId, now: Now, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
         let mut shard = self.shard(inbox).lock();
         if !shard.contains(inbox) {
-            shard.insert(inbox);
+            shard.insert(inbox, self.size_of(inbox));
             self.was_awaited(&mut shard, inbox, now);
         }
         let (result, left) = self.step_locked(&mut shard, inbox, now, step);
@@ -327,18 +330,20 @@ impl Hub {
         step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R,
     ) -> (Option<R>, Vec<(Seq, ClientId, Left)>) {
         let mut fx = Effects::default();
+        let sent_floor = shard.sent_floor.max(self.seqs.floor());
+        let Some((inbox, mailbox)) = shard.get_mut(inbox) else {
+            return (None, fx.left);
+        };
         let cx = Context {
             now,
             age: self.age.age(now),
             limits: &self.limits,
+            size: mailbox.size,
             counters: &self.counters,
             events: &self.events,
             inbox,
-            sent_floor: shard.sent_floor.max(self.seqs.floor()),
+            sent_floor,
             is_short_of_memory: self.budgets.all.pressure() >= Pressure::PageOut,
-        };
-        let Some((inbox, mailbox)) = shard.get_mut(inbox) else {
-            return (None, fx.left);
         };
         let before = memory::Held::by(mailbox);
         let result = step(mailbox, cx, &mut fx);

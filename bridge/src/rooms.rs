@@ -101,6 +101,13 @@ impl Rooms {
         self.waiting.load(Relaxed) > 0 && self.lists.lock().by_inbox.contains_key(inbox)
     }
 
+    /// Every inbox that somebody waits for.
+    pub(crate) fn awaited(&self) -> Vec<ClientId> {
+        let mut inboxes: Vec<_> = self.lists.lock().by_inbox.keys().cloned().collect();
+        inboxes.sort();
+        inboxes
+    }
+
     /// There may be room in this inbox; `offer` says for whom, by sender and size, and is asked in the order of waiting. Tells whether
     /// anybody waits still.
     pub(crate) fn offer(&self, inbox: &ClientId, offer: impl FnMut(&ClientId, usize) -> Offer) -> bool {

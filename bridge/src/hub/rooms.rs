@@ -60,6 +60,14 @@ impl Hub {
         }
     }
 
+    /// There may be room everywhere: inboxes are larger than before.
+    pub(super) fn look_for_room(&self) {
+        let now = self.clock.now();
+        for inbox in self.rooms.awaited() {
+            self.step(&inbox, now, Mailbox::awaited);
+        }
+    }
+
     /// An inbox came into memory: it does not know who waits for it.
     pub(super) fn was_awaited(&self, shard: &mut Shard, inbox: &ClientId, now: Now) {
         if self.rooms.is_awaited(inbox) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 
 use crate::mailbox::Mailbox;
-use inbox_types::{ClientId, Seq, Sizes};
+use inbox_types::{ClientId, InboxSize, Seq, Sizes};
 
 /// Inboxes of one shard that were read and left with mail in them. Beyond, the shard forgets them and assumes the worst.
 const SENT_MARKS_MAX: usize = 4096;
@@ -58,9 +58,9 @@ impl Shard {
         self.mailboxes.contains_key(inbox)
     }
 
-    pub(super) fn insert(&mut self, inbox: &ClientId) {
+    pub(super) fn insert(&mut self, inbox: &ClientId, size: InboxSize) {
         let sent_up_to = self.sent_marks.remove(inbox).unwrap_or_default();
-        self.mailboxes.insert(inbox.clone(), Mailbox::new(sent_up_to));
+        self.mailboxes.insert(inbox.clone(), Mailbox::new(sent_up_to, size));
     }
 
     pub(super) fn get_mut(&mut self, inbox: &ClientId) -> Option<(&ClientId, &mut Mailbox)> {
@@ -72,6 +72,10 @@ impl Shard {
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Mailbox> {
         self.mailboxes.values_mut()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&ClientId, &mut Mailbox)> {
+        self.mailboxes.iter_mut()
     }
 
     pub(super) fn list(&mut self, deadline: Duration, inbox: ClientId) {

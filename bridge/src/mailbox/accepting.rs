@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inbox_types::{Event, EventKind, Limits, Message, Outcome, Proof, Refusal, Seq, WhenFull};
+use inbox_types::{Event, EventKind, InboxSize, Message, Outcome, Proof, Refusal, Seq, WhenFull};
 
 use super::sharing::count_no_room;
 use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young, grow};
@@ -20,7 +20,7 @@ impl Mailbox {
     ) {
         let size = message.size();
         // What does not fit into an empty inbox must not empty this one either.
-        let never_fits = size as u64 > cx.limits.inbox_bytes_max;
+        let never_fits = size as u64 > cx.size.bytes_max;
         let refuses = cx.limits.when_full == WhenFull::Refuse;
         let refusal = match () {
             () if never_fits || (refuses && !self.makes_room(seq, size, cx, fx)) => Some(Refusal::InboxFull),
@@ -115,17 +115,17 @@ impl Mailbox {
     /// Whether a message fits into an inbox that refuses what does not, when what has nearly left it makes room.
     #[inline]
     fn makes_room(&mut self, seq: Seq, size: usize, cx: Context, fx: &mut Effects) -> bool {
-        if self.has_room(size, cx.limits) {
+        if self.has_room(size, cx.size) {
             return true;
         }
-        self.settle_for_room(|mailbox| !mailbox.has_room(size, cx.limits), cx, fx);
-        self.replaced.contains_key(&seq) || self.has_room(size, cx.limits)
+        self.settle_for_room(|mailbox| !mailbox.has_room(size, cx.size), cx, fx);
+        self.replaced.contains_key(&seq) || self.has_room(size, cx.size)
     }
 
     /// Whether a message of `size` bytes fits, as far as is known without asking the store.
-    fn has_room(&self, size: usize, limits: &Limits) -> bool {
+    fn has_room(&self, size: usize, max: InboxSize) -> bool {
         let stored = self.totals.unwrap_or_default();
-        stored.messages + self.unstored.messages < limits.inbox_messages_max
-            && stored.bytes + self.unstored.bytes + size as u64 <= limits.inbox_bytes_max
+        stored.messages + self.unstored.messages < max.messages_max
+            && stored.bytes + self.unstored.bytes + size as u64 <= max.bytes_max
     }
 }

@@ -114,8 +114,7 @@ impl Mailbox {
         let mut room = self.totals.unwrap_or(record);
         for mut young in mem::take(&mut self.young) {
             let size = young.message.size();
-            let fits =
-                room.messages < cx.limits.inbox_messages_max && room.bytes + size as u64 <= cx.limits.inbox_bytes_max;
+            let fits = room.messages < cx.size.messages_max && room.bytes + size as u64 <= cx.size.bytes_max;
             if young.durability == Durability::Waiting && !fits && !self.is_exempt(young.seq) {
                 self.refuse_young(&mut young, Refusal::InboxFull, cx, fx);
                 continue;
@@ -328,8 +327,8 @@ impl Mailbox {
 
     fn is_over(&self, cx: Context) -> bool {
         let totals = self.totals.unwrap_or_default();
-        totals.messages + self.unstored.messages > cx.limits.inbox_messages_max
-            || totals.bytes + self.unstored.bytes > cx.limits.inbox_bytes_max
+        totals.messages + self.unstored.messages > cx.size.messages_max
+            || totals.bytes + self.unstored.bytes > cx.size.bytes_max
     }
 
     /// More arrived at once than the inbox holds, and nothing older is stored.

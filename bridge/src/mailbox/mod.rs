@@ -40,8 +40,8 @@ pub(crate) use commit::Gathered;
 use crate::notices::Replaced;
 use inbox_store::InboxRecord;
 use inbox_types::{
-    Age, AttachmentId, ClientId, Counters, Delivery, Events, Left, Limits, Message, Now, Outcome, PAGE_BYTES_MAX, Port,
-    Seq, Ticket,
+    Age, AttachmentId, ClientId, Counters, Delivery, Events, InboxSize, Left, Limits, Message, Now, Outcome,
+    PAGE_BYTES_MAX, Port, Seq, Ticket,
 };
 use reader::Reader;
 use shares::Shares;
@@ -112,6 +112,8 @@ pub(crate) struct Context<'a> {
     /// How old the store is.
     pub(crate) age: Age,
     pub(crate) limits: &'a Limits,
+    /// How large this inbox is.
+    pub(crate) size: InboxSize,
     pub(crate) counters: &'a Counters,
     pub(crate) events: &'a Events,
     /// Whose inbox it is.
@@ -125,6 +127,8 @@ pub(crate) struct Context<'a> {
 /// One inbox.
 #[derive(Default)]
 pub(crate) struct Mailbox {
+    /// How much it holds. It is kept here so that no message waits for a rule to be looked up.
+    pub(crate) size: InboxSize,
     young: VecDeque<Young>,
     /// What the store holds, less what is on its way out; `None` until somebody asked the store.
     totals: Option<InboxRecord>,
@@ -158,9 +162,10 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    /// An inbox that is not in memory yet, and of which up to `sent_up_to` was sent in this run.
-    pub(crate) fn new(sent_up_to: Seq) -> Self {
+    /// An inbox of this size that is not in memory yet, and of which up to `sent_up_to` was sent in this run.
+    pub(crate) fn new(sent_up_to: Seq, size: InboxSize) -> Self {
         Mailbox {
+            size,
             sent_up_to,
             ..Mailbox::default()
         }

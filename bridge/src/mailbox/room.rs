@@ -15,7 +15,7 @@ impl Mailbox {
 
     /// Whether a message of so many bytes could fit if the inbox were empty: for what never does nobody needs to wait.
     pub(crate) fn ever_fits(&self, bytes: usize, cx: Context) -> bool {
-        bytes as u64 <= cx.limits.inbox_bytes_max
+        bytes as u64 <= cx.size.bytes_max
     }
 
     /// Nobody waits any more, or somebody does still.
@@ -56,8 +56,8 @@ impl Mailbox {
         let (mut messages, mut bytes) = match cx.limits.when_full {
             WhenFull::DropOldest => (u64::MAX, u64::MAX),
             WhenFull::Refuse => (
-                cx.limits.inbox_messages_max.saturating_sub(held.0),
-                cx.limits.inbox_bytes_max.saturating_sub(held.1),
+                cx.size.messages_max.saturating_sub(held.0),
+                cx.size.bytes_max.saturating_sub(held.1),
             ),
         };
         Some(move |sender: &ClientId, size: usize| match size as u64 {

@@ -18,7 +18,7 @@ impl Mailbox {
             return true;
         };
         let has_room = |max| *from == *NOTICE_FROM || shares.has_room(from, size, max);
-        cx.limits.sender_max().is_none_or(has_room) || inbox_types::fault!(IgnoreShare)
+        cx.limits.sender_max(cx.size).is_none_or(has_room) || inbox_types::fault!(IgnoreShare)
     }
 
     /// A message is accepted. Unless all is counted, it is when it has been judged.
@@ -39,7 +39,7 @@ impl Mailbox {
 
     /// Before anything is written, with the totals known: after which seq a page of the store is wanted, to say who holds how much.
     pub(super) fn wants_senders(&mut self, cx: Context) -> Option<Seq> {
-        let (messages_max, bytes_max) = cx.limits.sender_max()?;
+        let (messages_max, bytes_max) = cx.limits.sender_max(cx.size)?;
         let stored = self.totals.unwrap_or_default();
         let (messages, bytes) = (
             stored.messages + self.unstored.messages,

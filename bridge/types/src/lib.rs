@@ -9,6 +9,7 @@ mod clock;
 mod counters;
 mod events;
 mod fault;
+mod inbox_sizes;
 mod inboxes;
 mod limits;
 mod message;
@@ -24,6 +25,7 @@ pub use events::{Event, EventKind, Events, Heard, Listener};
 pub use fault::CAN_MAKE_MISTAKES;
 #[cfg(feature = "testing")]
 pub use fault::{Fault, Given, given, set_fault, take_given};
+pub use inbox_sizes::InboxSizes;
 pub use inboxes::{Inboxes, Node, RefusedPublishes, WantedRoom};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};

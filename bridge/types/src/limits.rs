@@ -48,9 +48,9 @@ pub enum WhenFull {
 /// The limits that an operator can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages that one inbox holds.
+    /// Messages that one inbox holds which has no size of its own ([`crate::InboxSizes`]).
     pub inbox_messages_max: u64,
-    /// Payload bytes that one inbox holds.
+    /// Payload bytes that one inbox holds which has no size of its own.
     pub inbox_bytes_max: u64,
     /// What happens to a message for a full inbox.
     pub when_full: WhenFull,
@@ -72,6 +72,15 @@ pub struct Limits {
     pub disk_free_bytes_min: u64,
     /// How much is done at a time: for tests.
     pub sizes: Sizes,
+}
+
+/// How much one inbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxSize {
+    /// Messages.
+    pub messages_max: u64,
+    /// Payload bytes.
+    pub bytes_max: u64,
 }
 
 /// How much of the inboxes is done at a time. No operator sets it: tests make it small, so that a short run turns pages and fills batches.
@@ -117,12 +126,26 @@ impl Default for Limits {
     }
 }
 
+impl Default for InboxSize {
+    fn default() -> Self {
+        Limits::default().inbox_size()
+    }
+}
+
 impl Limits {
-    /// Messages and bytes that one sender may hold in one inbox; `None` where it may hold all that the inbox takes.
+    /// The size of an inbox that has none of its own.
+    pub fn inbox_size(&self) -> InboxSize {
+        InboxSize {
+            messages_max: self.inbox_messages_max,
+            bytes_max: self.inbox_bytes_max,
+        }
+    }
+
+    /// Messages and bytes that one sender may hold in an inbox of this size; `None` where it may hold all that the inbox takes.
     #[inline]
-    pub fn sender_max(&self) -> Option<(u64, u64)> {
+    pub fn sender_max(&self, size: InboxSize) -> Option<(u64, u64)> {
         let share = u128::from(self.sender_share);
         let part = |max: u64| u64::try_from(u128::from(max) * share / 100).unwrap_or(max);
-        (self.sender_share < 100).then(|| (part(self.inbox_messages_max), part(self.inbox_bytes_max)))
+        (self.sender_share < 100).then(|| (part(size.messages_max), part(size.bytes_max)))
     }
 }

@@ -156,7 +156,7 @@ impl World {
             are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
             has_little_memory: MEMORY_BYTES_SMALL.contains(&limits.memory_bytes_max),
             time_to_live: limits.time_to_live.as_micros() as u64,
-            sender_messages_max: limits.sender_max().map(|(messages, _)| messages),
+            sender_messages_max: limits.sender_max(limits.inbox_size()).map(|(messages, _)| messages),
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max: mqtt.untaken_bytes_max,

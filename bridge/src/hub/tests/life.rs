@@ -8,10 +8,12 @@ use proptest::prelude::*;
 
 use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, age, id, message, message_from};
 use super::model::{Model, check};
-use super::ops::{INBOXES, Op, SETTLE, sender_of};
+use super::ops::{INBOXES, Op, SETTLE, sender_of, size_of};
 use crate::hub::{Hub, PendingCommit, ReadRequest};
 use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
-use inbox_types::{Age, AttachmentId, ClientId, Clock, Entry, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket};
+use inbox_types::{
+    Age, AttachmentId, ClientId, Clock, Entry, InboxSize, InboxSizes, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket,
+};
 
 const ALL: PageLimit = PageLimit {
     messages: usize::MAX,
@@ -37,12 +39,23 @@ pub(super) struct Life {
     model: Model,
 }
 
+/// What [`size_of`] says, for the hub.
+struct Sizes(Vec<ClientId>, Limits);
+
+impl InboxSizes for Sizes {
+    fn size_of(&self, inbox: &ClientId, _: InboxSize) -> InboxSize {
+        let at = self.0.iter().position(|known| known == inbox).unwrap_or_default();
+        size_of(at, &self.1)
+    }
+}
+
 impl Life {
     pub(super) fn new(limits: Limits) -> Self {
         let store = MemoryStore::new();
         let (clock, observer) = (Arc::new(TestClock::default()), Arc::new(TestObserver::default()));
         let (hub, requests) = Hub::open(&store, limits.clone(), clock.clone(), observer.clone()).unwrap();
         let inboxes: Vec<_> = ["ann", "bob", "cyd"].map(id).into();
+        hub.resize(Some(Arc::new(Sizes(inboxes.clone(), limits.clone()))));
         Life {
             store,
             hub,
@@ -322,6 +335,8 @@ impl Life {
         self.pages.clear();
         let (clock, observer) = (self.clock.clone(), self.observer.clone());
         (self.hub, self.requests) = Hub::open(&self.store, self.limits.clone(), clock, observer).unwrap();
+        let sizes = Sizes(self.inboxes.clone(), self.limits.clone());
+        self.hub.resize(Some(Arc::new(sizes)));
         self.model.crashed(&self.store)?;
         self.look()
     }

@@ -9,4 +9,5 @@ mod notices;
 mod ops;
 mod property;
 mod rooms;
+mod sizes;
 mod steps;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use proptest::test_runner::TestCaseError;
 
 use super::kit::{age, ticket_of};
-use super::ops::sender_of;
+use super::ops::{sender_of, size_of};
 use inbox_store::{MemoryStore, PageLimit, Store};
 use inbox_types::{
-    Age, AttachmentId, ClientId, Delivery, Left, Limits, Now, Outcome, Qos, Refusal, Seq, Ticket, WhenFull,
+    Age, AttachmentId, ClientId, Delivery, InboxSize, Left, Limits, Now, Outcome, Qos, Refusal, Seq, Ticket, WhenFull,
 };
 
 /// One publish.
@@ -144,7 +144,7 @@ impl Model {
 
     /// What was written and has not settled stays, and comes again (rule 5).
     pub(super) fn detached(&mut self, inbox: usize, now: Duration) -> Option<AttachmentId> {
-        let stays = |written: &Duration| !self.may_settle(*written, now);
+        let stays = |written: &Duration| !self.may_settle(inbox, *written, now);
         let staying: Vec<_> = (0..self.sent.len())
             .filter(|at| self.sent[*at].inbox == inbox && self.sent[*at].written.as_ref().is_some_and(stays))
             .collect();
@@ -163,13 +163,18 @@ impl Model {
         self.skipped(inbox, seq);
     }
 
+    fn size(&self, inbox: usize) -> InboxSize {
+        size_of(inbox, &self.limits)
+    }
+
     pub(super) fn is_settling(&self) -> bool {
         self.sent.iter().any(|sent| sent.here && sent.written.is_some())
     }
 
     /// Whether what was written at that time may leave: when it has settled, or at any time to make room.
-    fn may_settle(&self, written: Duration, now: Duration) -> bool {
-        let is_roomy = self.limits.inbox_messages_max >= 100_000 && self.limits.inbox_bytes_max >= 1 << 20;
+    fn may_settle(&self, inbox: usize, written: Duration, now: Duration) -> bool {
+        let size = self.size(inbox);
+        let is_roomy = size.messages_max >= 100_000 && size.bytes_max >= 1 << 20;
         !is_roomy || now >= written + self.limits.qos0_settle
     }
 
@@ -208,7 +213,10 @@ impl Model {
         for (_, seq) in removals {
             let ticket = self.seqs[seq] as usize;
             let sent = &self.sent[ticket];
-            let may_leave = sent.gone || sent.written.is_none_or(|written| self.may_settle(written, now));
+            let may_leave = sent.gone
+                || sent
+                    .written
+                    .is_none_or(|written| self.may_settle(sent.inbox, written, now));
             check(may_leave, || {
                 format!("left before it settled: message {ticket}: {sent:?}")
             })?;
@@ -348,8 +356,8 @@ impl Model {
         for inbox in 0..self.inboxes.len() {
             let (messages, bytes) = self.count(inbox, |sent| sent.is_present() && sent.written.is_none());
             let (found_messages, found_bytes) = self.found[inbox];
-            let fits = messages <= self.limits.inbox_messages_max.max(found_messages)
-                && bytes <= self.limits.inbox_bytes_max.max(found_bytes);
+            let size = self.size(inbox);
+            let fits = messages <= size.messages_max.max(found_messages) && bytes <= size.bytes_max.max(found_bytes);
             let drops = self.limits.when_full == WhenFull::DropOldest;
             check(fits || !drops, || {
                 format!("{messages} messages, {bytes} bytes are over the limits")
@@ -476,7 +484,8 @@ impl Model {
             sent.here && !matches!(sent.outcome, Some(Outcome::Refused(_))) && (!sent.gone || leaves())
         });
         // This one is among them.
-        let is_full = messages > self.limits.inbox_messages_max || bytes > self.limits.inbox_bytes_max;
+        let size = self.size(new.inbox);
+        let is_full = messages > size.messages_max || bytes > size.bytes_max;
         check(is_full, || {
             format!("refused with room for it, at {messages} messages and {bytes} bytes: {new:?}")
         })
@@ -490,7 +499,10 @@ impl Model {
             let was_there = !sent.gone || sent.seq.is_some_and(|seq| self.just_left.contains(&seq));
             sent.here && sent.party == new.party && was_there && !matches!(sent.outcome, Some(Outcome::Refused(_)))
         });
-        let (messages_max, bytes_max) = self.limits.sender_max().unwrap_or((u64::MAX, u64::MAX));
+        let (messages_max, bytes_max) = self
+            .limits
+            .sender_max(self.size(new.inbox))
+            .unwrap_or((u64::MAX, u64::MAX));
         check(messages > 1 && (messages > messages_max || bytes > bytes_max), || {
             format!("refused within its sender's share, at {messages} messages and {bytes} bytes: {new:?}")
         })
@@ -498,7 +510,7 @@ impl Model {
 
     /// No sender holds more than its share, but for what its reader was sent before anybody counted, and what a crash left.
     fn nobody_has_more(&self, inbox: usize) -> Result<(), TestCaseError> {
-        let Some((messages_max, bytes_max)) = self.limits.sender_max() else {
+        let Some((messages_max, bytes_max)) = self.limits.sender_max(self.size(inbox)) else {
             return Ok(());
         };
         for party in ["ann", "eve"] {

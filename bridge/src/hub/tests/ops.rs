@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::kit::small;
-use inbox_types::{Limits, WhenFull};
+use inbox_types::{InboxSize, Limits, WhenFull};
 
 /// What was written with QoS 0 leaves after so long, which clocks of a life reach.
 pub(super) const SETTLE: Duration = Duration::from_millis(200);
@@ -16,6 +16,17 @@ pub(super) const INBOXES: usize = 3;
 /// Who sends messages of that size, in a life: two parties, one of them with two clients.
 pub(super) fn sender_of(size: usize) -> &'static str {
     ["ann", "eve", "eve~phone"][size % 3]
+}
+
+/// How large an inbox of a life is: the last one has a size of its own.
+pub(super) fn size_of(inbox: usize, limits: &Limits) -> InboxSize {
+    match inbox + 1 == INBOXES {
+        true => InboxSize {
+            messages_max: 5,
+            ..limits.inbox_size()
+        },
+        false => limits.inbox_size(),
+    }
 }
 
 #[derive(Debug, Clone)]

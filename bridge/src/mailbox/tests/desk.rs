@@ -39,7 +39,7 @@ impl Default for Desk {
 impl Desk {
     pub(super) fn new(limits: Limits) -> Self {
         Desk {
-            mailbox: Mailbox::new(Seq::ZERO),
+            mailbox: Mailbox::new(Seq::ZERO, limits.inbox_size()),
             limits,
             counters: Counters::default(),
             events: Events::default(),
@@ -56,12 +56,18 @@ impl Desk {
         }
     }
 
+    /// The inbox leaves memory, and comes back.
+    pub(super) fn forget(&mut self) {
+        self.mailbox = Mailbox::new(Seq::ZERO, self.mailbox.size);
+    }
+
     pub(super) fn step<R>(&mut self, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
         let mut fx = Effects::default();
         let cx = Context {
             now: self.now,
             age: age(self.now),
             limits: &self.limits,
+            size: self.mailbox.size,
             counters: &self.counters,
             events: &self.events,
             inbox: &self.inbox,

@@ -41,7 +41,7 @@ fn the_sent_mark_goes_with_the_last_message() {
 // Goal: an inbox is listed for the committer once for the same time, and again only for an earlier one.
 #[test]
 fn an_inbox_is_listed_once_for_a_time() {
-    let mut mailbox = Mailbox::new(Seq::ZERO);
+    let mut mailbox = Mailbox::default();
     let at = Duration::from_secs;
     assert_eq!(mailbox.list_for(Some(at(2))), Some(at(2)));
     assert_eq!(mailbox.list_for(Some(at(2))), None);

@@ -58,7 +58,7 @@ fn a_full_inbox_refuses_by_bytes() {
 fn what_is_stored_counts_after_eviction() {
     let mut desk = desk(WhenFull::Refuse, 2);
     desk.store(2);
-    desk.mailbox = crate::mailbox::Mailbox::new(inbox_types::Seq::ZERO);
+    desk.forget();
     desk.accepted();
     desk.publish();
     desk.commit();
@@ -71,7 +71,7 @@ fn what_is_stored_counts_after_eviction() {
 fn refusing_is_not_dropping() {
     let mut desk = desk(WhenFull::Refuse, 2);
     desk.store(2);
-    desk.mailbox = crate::mailbox::Mailbox::new(inbox_types::Seq::ZERO);
+    desk.forget();
     desk.attach(5);
     desk.turn_pages();
     desk.publish();
@@ -180,7 +180,7 @@ fn a_late_acknowledgement_makes_room() {
 fn what_a_connection_has_is_not_refused_when_it_subscribes_again() {
     let mut desk = desk(WhenFull::Refuse, 2);
     desk.store(2);
-    desk.mailbox = crate::mailbox::Mailbox::new(inbox_types::Seq::ZERO);
+    desk.forget();
     desk.attach(5);
     desk.turn_pages();
     desk.accepted();

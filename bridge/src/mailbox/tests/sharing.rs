@@ -2,8 +2,7 @@
 
 use super::desk::{Desk, SIZE};
 use crate::hub::tests::kit::{FAR, small};
-use crate::mailbox::Mailbox;
-use inbox_types::{Limits, Outcome, Refusal, Seq, Ticket, WhenFull};
+use inbox_types::{Limits, Outcome, Refusal, Ticket, WhenFull};
 
 /// An inbox of ten messages, of which one sender may hold three.
 fn desk(when_full: WhenFull) -> Desk {
@@ -68,7 +67,7 @@ fn it_counts_after_a_restart() {
     }
     desk.commit();
     assert_eq!(refused(&desk), [0; 0]);
-    desk.mailbox = Mailbox::new(Seq::ZERO);
+    desk.forget();
     publish(&mut desk, "eve");
     publish(&mut desk, "ann");
     desk.commit();
@@ -149,7 +148,7 @@ fn what_a_reader_was_sent_stays() {
         publish(&mut desk, "eve");
     }
     desk.commit();
-    desk.mailbox = Mailbox::new(Seq::ZERO);
+    desk.forget();
     desk.attach(10);
     desk.turn_pages();
     publish(&mut desk, "eve");
