@@ -24,7 +24,7 @@ mod recipients;
 mod remembered;
 mod tokens;
 
-pub use acl::{BadPattern, BadPercent, BadSender, BadTopicRule, Grounds, RuleError, Rules, RulesError};
+pub use acl::{BadPattern, BadPercent, BadSender, BadSize, BadTopicRule, Grounds, RuleError, Rules, RulesError};
 pub use authentication::{Authentication, Authenticators, CertificateName};
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};
 pub use call_out::{CallOut, CallOutError};

@@ -67,6 +67,19 @@ impl ClientPattern {
         }
     }
 
+    /// Whether these are the same client IDs whoever is asked about.
+    pub(super) fn is_the_same_for_all(&self) -> bool {
+        self.beginning.is_literal()
+    }
+
+    /// Whether `client_id` is one of those, of a pattern that is the same for all.
+    pub(super) fn has_for_all(&self, client_id: &str) -> bool {
+        match client_id.strip_prefix(self.beginning()) {
+            Some(rest) => self.is_open || rest.is_empty(),
+            None => false,
+        }
+    }
+
     /// How all of them begin, whoever is asked about; it may be empty.
     pub(super) fn beginning(&self) -> &str {
         self.beginning.literal()

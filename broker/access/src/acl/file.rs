@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::client_pattern::{BadPattern, ClientPattern};
 use super::inbox_rule::{BadSender, InboxRule, Sender};
+use super::inbox_size::{self, BadSize, OwnSize};
 use super::roles::{ANONYMOUS, GIVEN, Inboxes, Role, Ruled, Topics};
 use super::topic_rule::{BadTopicRule, TopicRule};
 use super::{Rules, built_in};
@@ -114,8 +115,11 @@ pub enum RuleError {
         "topics that begin with $ are the broker's to publish to (MQTT-4.7.2-1), and requests under $inbox/ need no rule; leave it out"
     )]
     Reserved,
+    /// It is no size of an inbox.
+    #[error(transparent)]
+    Size(#[from] BadSize),
     /// It is about nobody.
-    #[error("this [[inbox]] says nothing: give it allow or deny")]
+    #[error("this [[inbox]] says nothing: give it allow or deny, messages_max or bytes_max")]
     Nothing,
 }
 
@@ -151,6 +155,8 @@ struct InboxTable {
     of: Spanned<Box<str>>,
     allow: Option<Texts>,
     deny: Option<Texts>,
+    messages_max: Option<Spanned<toml::Value>>,
+    bytes_max: Option<Spanned<toml::Value>>,
 }
 
 impl Rules {
@@ -199,8 +205,18 @@ impl Rules {
                 }
             }
         }
-        let inboxes = file.inbox.iter().map(|table| reading.inbox(table));
-        Ok(Rules::new(roles, inboxes.collect::<Result<_, _>>()?))
+        let (mut inboxes, mut sizes) = (Vec::new(), Vec::new());
+        for table in &file.inbox {
+            let of = reading.of(table)?;
+            let (rule, size) = (reading.inbox(table)?, reading.size(table, &of)?);
+            if rule.is_none() && size.is_none() {
+                return Err((reading.line(&table.of), RuleError::Nothing));
+            }
+            // Two questions: a rule that answers one of them hides no other one's answer to the other.
+            inboxes.extend(rule.map(|rule| (of.clone(), rule)));
+            sizes.extend(size.map(|size| (of, size)));
+        }
+        Ok(Rules::new(roles, inboxes, sizes))
     }
 }
 
@@ -330,30 +346,42 @@ impl Reading<'_> {
         })
     }
 
-    fn inbox(&self, table: &InboxTable) -> Result<InboxRule, (u32, RuleError)> {
-        let line = self.line(&table.of);
+    fn of(&self, table: &InboxTable) -> Result<ClientPattern, (u32, RuleError)> {
         let text = table.of.get_ref();
-        let of = ClientPattern::of_inboxes(text).map_err(|why| {
-            (
-                line,
-                RuleError::Client {
-                    text: text.clone(),
-                    why,
-                },
-            )
-        })?;
-        if table.allow.is_none() && table.deny.is_none() {
-            return Err((line, RuleError::Nothing));
-        }
-        Ok(InboxRule {
-            line,
-            of,
-            allow: table.allow.as_ref().map(|texts| self.senders(texts)).transpose()?,
-            deny: table
-                .deny
-                .as_ref()
-                .map_or(Ok(Vec::new()), |texts| self.senders(texts))?,
+        ClientPattern::of_inboxes(text).map_err(|why| {
+            let text = text.clone();
+            (self.line(&table.of), RuleError::Client { text, why })
         })
+    }
+
+    /// Who may write to it, if the table says that.
+    fn inbox(&self, table: &InboxTable) -> Result<Option<InboxRule>, (u32, RuleError)> {
+        let senders = |texts: &Option<Texts>| texts.as_ref().map(|texts| self.senders(texts)).transpose();
+        let (allow, deny) = (senders(&table.allow)?, senders(&table.deny)?);
+        let says = allow.is_some() || deny.is_some();
+        Ok(says.then(|| InboxRule {
+            line: self.line(&table.of),
+            allow,
+            deny: deny.unwrap_or_default(),
+        }))
+    }
+
+    /// How large it is, if the table says that.
+    fn size(&self, table: &InboxTable, of: &ClientPattern) -> Result<Option<OwnSize>, (u32, RuleError)> {
+        let read = |value: &Option<Spanned<toml::Value>>, read: fn(&toml::Value) -> Result<u64, BadSize>| {
+            let Some(value) = value else { return Ok(None) };
+            let read = read(value.get_ref()).map(Some);
+            read.map_err(|why| (self.line(value), RuleError::Size(why)))
+        };
+        let size = OwnSize {
+            messages_max: read(&table.messages_max, inbox_size::messages)?,
+            bytes_max: read(&table.bytes_max, inbox_size::bytes)?,
+        };
+        let says = size.messages_max.is_some() || size.bytes_max.is_some();
+        match says && !of.is_the_same_for_all() {
+            true => Err((self.line(&table.of), BadSize::OfSender.into())),
+            false => Ok(says.then_some(size)),
+        }
     }
 
     fn each<R>(

@@ -53,7 +53,6 @@ impl Sender {
 pub(super) struct InboxRule {
     /// Of the table in the file.
     pub(super) line: u32,
-    pub(super) of: ClientPattern,
     /// Nobody else than these, if there are any.
     pub(super) allow: Option<Vec<Ruled<Sender>>>,
     pub(super) deny: Vec<Ruled<Sender>>,

@@ -1,4 +1,4 @@
-//! The access rules: roles, who has them, and what clients that have them may do; and who may write to which inbox.
+//! The access rules: roles, who has them, and what clients that have them may do; who may write to which inbox, and how large that is.
 //!
 //! | Action | Who may |
 //! |---|---|
@@ -12,6 +12,7 @@
 mod client_pattern;
 mod file;
 mod inbox_rule;
+mod inbox_size;
 mod inboxes;
 mod roles;
 #[cfg(test)]
@@ -20,10 +21,12 @@ mod text;
 mod topic_rule;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use client_pattern::BadPattern;
 pub use file::{RuleError, RulesError};
 pub use inbox_rule::BadSender;
+pub use inbox_size::BadSize;
 pub use text::BadPercent;
 pub use topic_rule::BadTopicRule;
 
@@ -31,6 +34,8 @@ use crate::denied::Denied;
 use crate::identity::Identity;
 use client_pattern::ClientPattern;
 use inbox_rule::{InboxRule, Said};
+use inbox_size::OwnSize;
+use inbox_types::InboxSizes;
 use inboxes::InboxRules;
 use roles::{ANONYMOUS, AUTHENTICATED, EVERYONE, OPS, Role, Ruled, SERVICE};
 use topic_rule::TopicRule;
@@ -59,7 +64,8 @@ pub struct Rules {
     roles: Vec<Role>,
     by_name: HashMap<Box<str>, usize>,
     by_member: HashMap<Box<str>, Vec<usize>>,
-    inboxes: InboxRules,
+    inboxes: InboxRules<InboxRule>,
+    sizes: Option<Arc<InboxRules<OwnSize>>>,
     /// Who writes to every inbox, without anything that could say otherwise: mostly nobody need be asked.
     free: Free,
 }
@@ -84,10 +90,10 @@ impl Rules {
                 role.subscribe.allow.extend(topics(&["$SYS/#"]));
             }
         }
-        Rules::new(roles, Vec::new())
+        Rules::new(roles, Vec::new(), Vec::new())
     }
 
-    fn new(roles: Vec<Role>, inboxes: Vec<InboxRule>) -> Self {
+    fn new(roles: Vec<Role>, inboxes: Vec<(ClientPattern, InboxRule)>, sizes: Vec<(ClientPattern, OwnSize)>) -> Self {
         let mut rules = Rules {
             by_name: roles
                 .iter()
@@ -95,9 +101,10 @@ impl Rules {
                 .map(|(at, role)| (role.name.clone(), at))
                 .collect(),
             by_member: HashMap::new(),
-            free: free(&roles, &inboxes),
+            free: free(&roles, inboxes.is_empty()),
             roles,
             inboxes: InboxRules::new(inboxes),
+            sizes: (!sizes.is_empty()).then(|| Arc::new(InboxRules::new(sizes))),
         };
         for (at, role) in rules.roles.iter().enumerate() {
             for member in &role.members {
@@ -105,6 +112,12 @@ impl Rules {
             }
         }
         rules
+    }
+
+    /// Which inboxes have a size of their own, if any have.
+    pub fn sizes(&self) -> Option<Arc<dyn InboxSizes>> {
+        let sizes = self.sizes.clone()?;
+        Some(sizes)
     }
 
     /// Whether `who` may publish to the ordinary topic `topic`.
@@ -162,7 +175,7 @@ impl Rules {
     }
 
     fn inbox_says(&self, roles: &Held<'_>, who: &Identity, owner: &str) -> Said {
-        match self.inboxes.first(owner, who) {
+        match self.inboxes.first(owner, |of| of.has(owner, who)) {
             Some(rule) => rule.says(who, &|role| roles.has(role)),
             None => Said::Nothing,
         }
@@ -214,8 +227,8 @@ impl Held<'_> {
 }
 
 /// Who writes to every inbox by a role of all of its kind, when no rule denies anything.
-fn free(roles: &[Role], inboxes: &[InboxRule]) -> Free {
-    if !inboxes.is_empty() || roles.iter().any(|role| !role.write_to.deny.is_empty()) {
+fn free(roles: &[Role], no_inbox_says: bool) -> Free {
+    if !no_inbox_says || roles.iter().any(|role| !role.write_to.deny.is_empty()) {
         return Free::Nobody;
     }
     let all = |at: usize| {

@@ -72,6 +72,11 @@ impl Filled {
         }
     }
 
+    /// Whether nobody's name is in it.
+    pub(super) fn is_literal(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Literal(_)))
+    }
+
     pub(super) fn begins_with_dollar(&self) -> bool {
         self.literal().starts_with('$')
     }
