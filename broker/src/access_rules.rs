@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::{Rules, RulesError};
-use inbox_bridge::{ClientId, Store, StoreError, Table, kept};
+use inbox_bridge::{ClientId, Hub, Store, StoreError, Table, kept};
 use mqtt_session::{Order, SessionTable, Shared};
 
 use crate::config::Config;
@@ -44,14 +44,21 @@ pub(crate) fn restore(shared: &Shared, store: &dyn Store) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Has the file read again at SIGHUP. Clients that are connected are looked at then, too.
-pub(crate) fn reload_with(reloading: &mut Reloading, config: &Config, shared: &Arc<Shared>, table: &Arc<SessionTable>) {
+/// Has the file read again at SIGHUP. Clients that are connected and inboxes that are in memory are looked at then, too.
+pub(crate) fn reload_with(
+    reloading: &mut Reloading,
+    config: &Config,
+    hub: &Arc<Hub>,
+    shared: &Arc<Shared>,
+    table: &Arc<SessionTable>,
+) {
     if config.access.acl_file.is_none() {
         return;
     }
-    let (config, shared, table) = (config.clone(), shared.clone(), table.clone());
+    let (config, hub, shared, table) = (config.clone(), hub.clone(), shared.clone(), table.clone());
     reloading.add("access rules", move || {
         let rules = load(&config)?;
+        hub.resize(rules.sizes());
         shared.access.enforce(rules);
         table.order_all(Order::Review);
         Ok::<_, RulesError>(())

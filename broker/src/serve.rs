@@ -241,10 +241,10 @@ async fn run(
         // First, so that the file has what became of the other parts.
         reloading.add("audit log", logging::open_audit_file_again);
     }
-    let access = Access::ruled(
-        authentication::start(config, &mut reloading)?,
-        access_rules::load(config)?,
-    );
+    let authenticator = authentication::start(config, &mut reloading)?;
+    let rules = access_rules::load(config)?;
+    bridge.hub().resize(rules.sizes());
+    let access = Access::ruled(authenticator, rules);
     // All of them before anybody is let in.
     let listening = Listening::start(config)?;
     let addresses = listening.addresses.clone();
@@ -265,7 +265,7 @@ async fn run(
     access_rules::restore(&shared, bridge.store()).map_err(StartError::Store)?;
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
-    access_rules::reload_with(&mut reloading, config, &shared, &table);
+    access_rules::reload_with(&mut reloading, config, bridge.hub(), &shared, &table);
     let broker = Arc::new(Broker {
         shared: shared.clone(),
         table,

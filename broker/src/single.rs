@@ -86,6 +86,7 @@ impl Single {
     ) -> Result<Self, StoreError> {
         let (hub, reads) = Hub::open(store, limits, clock, observer)?;
         let hub = Arc::new(hub);
+        hub.resize(rights.rules.sizes());
         let packet_bytes_max = mqtt.packet_bytes_max();
         let shared = Arc::new(Shared {
             node: hub.node(),

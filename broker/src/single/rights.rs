@@ -54,6 +54,7 @@ impl Single {
 
     /// The access rules were read again. Clients that are connected are looked at in their next turn.
     pub fn enforce(&mut self, rules: Rules) {
+        self.hub.resize(rules.sizes());
         self.shared.access.enforce(rules);
         self.sessions.order_all(Order::Review);
     }

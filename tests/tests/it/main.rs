@@ -20,6 +20,7 @@ mod conformance;
 mod engines;
 mod file_modes;
 mod first_configuration;
+mod inbox_sizes;
 mod logging;
 mod mqtt;
 mod operating;
