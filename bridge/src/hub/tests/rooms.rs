@@ -10,7 +10,8 @@ use super::kit::{FAR, id, message_from, small};
 use super::steps::Broker;
 use inbox_store::{PageLimit, Store, Trouble};
 use inbox_types::{
-    Age, AttachmentId, ClientId, Limits, NOTICE_FROM, Outcome, Port, Qos, Refusal, Seq, Ticket, WantedRoom,
+    Age, AttachmentId, ClientId, InboxSize, InboxSizes, Limits, NOTICE_FROM, Outcome, Port, Qos, Refusal, Seq, Ticket,
+    WantedRoom,
 };
 
 const SIZE: usize = 8;
@@ -237,6 +238,36 @@ fn rule_03_room_on_the_disk_is_told() {
     broker.hub.tell_rooms();
     broker.settle();
     assert_eq!(broker.told("ann"), [("bob".to_owned(), 1)].into());
+}
+
+struct Larger;
+
+impl InboxSizes for Larger {
+    fn size_of(&self, _: &ClientId, usual: InboxSize) -> InboxSize {
+        InboxSize {
+            messages_max: usual.messages_max + 1,
+            ..usual
+        }
+    }
+}
+
+// Goal: inboxes that are made larger have room, those that are not in memory too.
+#[test]
+fn rule_03_room_in_an_inbox_that_was_made_larger_is_told() {
+    for is_forgotten in [false, true] {
+        let broker = Broker::new(holding(1));
+        broker.write("ann", "bob");
+        broker.write("ann", "bob");
+        if is_forgotten {
+            broker.forget_idle();
+        }
+        broker.hub.resize(None);
+        broker.settle();
+        assert_eq!(broker.is_told("ann"), 0);
+        broker.hub.resize(Some(Arc::new(Larger)));
+        broker.settle();
+        assert_eq!(broker.is_told("ann"), 1, "not in memory: {is_forgotten}");
+    }
 }
 
 #[derive(Debug, Clone)]
