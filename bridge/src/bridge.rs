@@ -236,7 +236,7 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
         hub.set_trouble(store.trouble());
         hub.relieve();
         hub.set_disk_free(store.disk_free_bytes());
-        hub.tell_rooms();
+        hub.pass_room_on();
         if hub.now().mono >= next_sweep {
             swept_to = sweep(hub, store, closing, swept_to.as_ref());
             if swept_to.is_none() {

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A sender waits once for an inbox, however often it is refused there, and is told once. Those who wait for an inbox are told in the order in
-//! which they began to wait, as many as there is room for: one place that comes free does not bring a crowd. All of this is in memory only, for
+//! which they began to wait, as many as there is room for: one place that comes free does not bring a crowd. What is not used within about a second
+//! is the next one's. All of this is in memory only, for
 //! [`ROOMS_AWAITED_MAX`] senders and inboxes; beyond, those who wait longest are forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,8 @@ struct Lists {
     by_inbox: HashMap<ClientId, BTreeSet<u64>>,
     /// To be told as soon as the broker takes mail. Nobody is in both for one inbox: what its last refusal was for is what it waits for.
     due: Line,
+    /// Inboxes that told somebody, and have others waiting: what is not used is theirs.
+    again: BTreeSet<ClientId>,
 }
 
 /// Senders, each with the inbox that it wants room in, in the order in which they came.
@@ -99,6 +102,14 @@ impl Rooms {
     #[inline]
     pub(crate) fn is_awaited(&self, inbox: &ClientId) -> bool {
         self.waiting.load(Relaxed) > 0 && self.lists.lock().by_inbox.contains_key(inbox)
+    }
+
+    /// The inboxes that told somebody since this was asked last, and are waited for still.
+    pub(crate) fn take_again(&self) -> BTreeSet<ClientId> {
+        match self.waiting.load(Relaxed) {
+            0 => BTreeSet::new(),
+            _ => std::mem::take(&mut self.lists.lock().again),
+        }
     }
 
     /// Every inbox that somebody waits for.
@@ -181,6 +192,9 @@ impl Lists {
             .take_while(|(_, offer)| *offer != Offer::Full)
             .filter_map(|(place, offer)| (offer == Offer::Yes).then_some(place))
             .collect();
+        if !told.is_empty() {
+            self.again.insert(inbox.clone());
+        }
         for place in told {
             let Some((sender, wanted)) = self.waiting.by_place.get(&place).cloned() else {
                 continue;
@@ -190,7 +204,11 @@ impl Lists {
                 false => _ = self.make_due(sender, wanted),
             }
         }
-        self.by_inbox.contains_key(inbox)
+        let is_awaited = self.by_inbox.contains_key(inbox);
+        if !is_awaited {
+            self.again.remove(inbox);
+        }
+        is_awaited
     }
 
     fn take_due(&mut self, n: usize) -> Vec<(ClientId, WantedRoom)> {

@@ -80,6 +80,7 @@ fn tell(outcome: &Outcome) {
         (None, None) => tracing::info!(
             "SIGHUP: nothing that this broker uses can be reloaded; a changed configuration takes effect when it is started again"
         ),
+        (None, Some(kept)) => tracing::info!(kept, "SIGHUP: nothing was reloaded; what was in force before stays so"),
         _ => tracing::info!(
             reloaded,
             kept,

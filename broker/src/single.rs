@@ -227,7 +227,7 @@ impl Single {
     pub fn evict_idle(&self, idle: Duration) {
         self.hub.evict_idle(idle);
         self.hub.relieve();
-        self.hub.tell_rooms();
+        self.hub.pass_room_on();
     }
 
     /// Messages that expired leave this inbox; `entries` were read from the store.

@@ -19,9 +19,6 @@ impl Hub {
             Refusal::InboxFull | Refusal::SenderShare => {
                 let inbox = wanted.inbox.clone();
                 self.step(&inbox, now, |mailbox, cx, fx| {
-                    if !mailbox.ever_fits(wanted.bytes, cx) {
-                        return 0;
-                    }
                     let forgotten = self.rooms.await_room(sender, wanted);
                     mailbox.awaited(cx, fx);
                     forgotten
@@ -30,7 +27,8 @@ impl Hub {
             Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled => {
                 self.rooms.make_due(sender.clone(), wanted)
             }
-            Refusal::StoreFailed => 0,
+            // Neither will pass by itself.
+            Refusal::LargerThanInbox | Refusal::StoreFailed => 0,
         };
         self.counters.rooms_forgotten.add(forgotten);
     }
@@ -58,6 +56,15 @@ impl Hub {
         if self.rooms.has_due() {
             self.alarm.want(now.mono);
         }
+    }
+
+    /// Every second: whoever was told of room may not have used it, and the next one is told.
+    pub fn pass_room_on(&self) {
+        let now = self.clock.now();
+        for inbox in self.rooms.take_again() {
+            self.step(&inbox, now, Mailbox::awaited);
+        }
+        self.tell_rooms();
     }
 
     /// There may be room everywhere: inboxes are larger than before.

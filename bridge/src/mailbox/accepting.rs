@@ -23,7 +23,8 @@ impl Mailbox {
         let never_fits = size as u64 > cx.size.bytes_max;
         let refuses = cx.limits.when_full == WhenFull::Refuse;
         let refusal = match () {
-            () if never_fits || (refuses && !self.makes_room(seq, size, cx, fx)) => Some(Refusal::InboxFull),
+            () if never_fits => Some(Refusal::LargerThanInbox),
+            () if refuses && !self.makes_room(seq, size, cx, fx) => Some(Refusal::InboxFull),
             () if !self.share_has_room(&message.from, size, cx) => Some(Refusal::SenderShare),
             () => None,
         };

@@ -244,6 +244,7 @@ impl Mailbox {
                 origin.settle(Outcome::Refused(refusal));
             }
         }
+        self.made_room(cx, fx);
         let again = cx.now.mono + READ_AGAIN_AFTER;
         for young in &mut self.young {
             if young.durability == Durability::Waiting {

@@ -177,6 +177,7 @@ impl Mailbox {
             && self.young.is_empty()
             && self.removals.is_empty()
             && self.removals_committing.is_empty()
+            && !self.wants_totals()
     }
 
     /// Up to where messages that are still here may have been sent before; zero when none is left.

@@ -6,16 +6,14 @@ use super::{Context, Effects, Mailbox};
 use crate::rooms::Offer;
 use inbox_types::{ClientId, WhenFull};
 
+/// How many are asked whom there is no room for: a crowd that waits must not be gone through whenever something leaves.
+const TURNED_DOWN_MAX: usize = 32;
+
 impl Mailbox {
     /// Somebody waits for room here, from now on or since before this inbox came into memory.
     pub(crate) fn awaited(&mut self, cx: Context, fx: &mut Effects) {
         self.is_awaited = true;
         self.made_room(cx, fx);
-    }
-
-    /// Whether a message of so many bytes could fit if the inbox were empty: for what never does nobody needs to wait.
-    pub(crate) fn ever_fits(&self, bytes: usize, cx: Context) -> bool {
-        bytes as u64 <= cx.size.bytes_max
     }
 
     /// Nobody waits any more, or somebody does still.
@@ -60,14 +58,18 @@ impl Mailbox {
                 cx.size.bytes_max.saturating_sub(held.1),
             ),
         };
+        let mut turned_down = 0;
         Some(move |sender: &ClientId, size: usize| match size as u64 {
             _ if held.0 == 0 => Offer::Yes,
-            _ if messages == 0 => Offer::Full,
+            _ if messages == 0 || bytes == 0 || turned_down == TURNED_DOWN_MAX => Offer::Full,
             size if size <= bytes && self.share_has_room(sender, size as usize, cx) => {
                 (messages, bytes) = (messages - 1, bytes - size);
                 Offer::Yes
             }
-            _ => Offer::No,
+            _ => {
+                turned_down += 1;
+                Offer::No
+            }
         })
     }
 }

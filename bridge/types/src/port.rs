@@ -76,6 +76,9 @@ pub enum Refusal {
     /// The inbox holds as many messages or bytes as it may.
     #[error("the inbox is full; send again when its owner has read some")]
     InboxFull,
+    /// It is larger than the whole inbox.
+    #[error("the message is larger than all that this inbox holds; send a smaller one")]
+    LargerThanInbox,
     /// Its sender holds as much of the inbox as one sender may.
     #[error(
         "the inbox holds as much from this sender as it takes from one (inbox.sender_share); send again when its owner has read some"

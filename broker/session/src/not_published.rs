@@ -47,6 +47,7 @@ impl NotPublished {
             NotPublished::Shut(Shut::Full(refusal)) => NotPublished::Inbox(*refusal).reason_code(),
             NotPublished::Inbox(
                 Refusal::InboxFull
+                | Refusal::LargerThanInbox
                 | Refusal::SenderShare
                 | Refusal::DiskFull
                 | Refusal::MemoryFull

@@ -329,7 +329,7 @@ impl Model {
                     let is_safe = sent.gone || sent.written.is_some() || self.holds(&durable, sent.inbox, proof.seq());
                     check(is_safe, || format!("accepted, not stored and not acknowledged: {it}"))?;
                 }
-                Outcome::Refused(Refusal::InboxFull) => self.is_full(ticket, store)?,
+                Outcome::Refused(Refusal::InboxFull | Refusal::LargerThanInbox) => self.is_full(ticket, store)?,
                 Outcome::Refused(Refusal::SenderShare) => self.has_its_share(ticket)?,
                 Outcome::Refused(Refusal::StoreFailed) => {
                     check(self.failed, || format!("refused by a healthy store: {it}"))?

@@ -144,6 +144,55 @@ fn rule_03_one_place_brings_one_sender() {
     assert_eq!(told(), [1; 6]);
 }
 
+// Goal: whoever is told may be gone, or unable to read it: what it does not use is told to the next one, and to nobody when it was used.
+#[test]
+fn rule_03_room_that_nobody_uses_is_told_to_the_next_one() {
+    let broker = Broker::new(holding(3));
+    let senders = ["s0", "s1", "s2"];
+    for _ in 0..3 {
+        broker.write("zoe", "bob");
+    }
+    for sender in senders {
+        broker.write(sender, "bob");
+    }
+    let told = || senders.map(|sender| broker.is_told(sender));
+    let second = || {
+        broker.hub.pass_room_on();
+        broker.settle();
+    };
+    second();
+    assert_eq!(told(), [0, 0, 0]);
+    broker.take("bob", 1);
+    assert_eq!(told(), [1, 0, 0]);
+    second();
+    assert_eq!(told(), [1, 1, 0]);
+    assert_eq!(broker.write("s1", "bob"), None);
+    second();
+    assert_eq!(told(), [1, 1, 0], "it is full again");
+    broker.take("bob", 1);
+    assert_eq!(told(), [1, 1, 1]);
+}
+
+// Goal: a crowd that waits for more than there is room for is not gone through whenever something leaves.
+#[test]
+fn rule_03_a_crowd_that_waits_is_not_gone_through() {
+    let broker = Broker::new(Limits {
+        inbox_bytes_max: 100,
+        ..holding(100)
+    });
+    for _ in 0..12 {
+        broker.write("zoe", "bob");
+    }
+    for n in 0..40 {
+        broker.ask(&format!("large-{n}"), "bob", 90, Refusal::InboxFull);
+    }
+    broker.ask("small", "bob", SIZE, Refusal::InboxFull);
+    broker.take("bob", 1);
+    assert_eq!(broker.is_told("small"), 0, "it waits behind the first of them");
+    broker.take("bob", 100);
+    assert_eq!((broker.is_told("small"), broker.is_told("large-39")), (1, 1));
+}
+
 // Goal: who waits is told though the inbox was forgotten meanwhile, so that it must be counted first; and by an inbox that is emptied by time.
 #[test]
 fn rule_03_room_is_told_by_inboxes_that_were_not_in_memory() {
@@ -197,7 +246,7 @@ fn rule_03_room_that_is_there_already_is_told_at_once() {
         ..holding(2)
     });
     broker.ask("ann", "bob", 100, Refusal::InboxFull);
-    broker.ask("eve", "bob", 101, Refusal::InboxFull);
+    broker.ask("eve", "bob", 101, Refusal::LargerThanInbox);
     assert_eq!((broker.is_told("ann"), broker.is_told("eve")), (1, 0));
 }
 

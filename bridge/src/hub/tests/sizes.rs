@@ -108,7 +108,7 @@ fn two_inboxes_have_two_sizes() {
 
     broker.resize("dan", 100, 60);
     assert_eq!(broker.publish("dan", "ann", 20, 4), [None, None, None, FULL]);
-    assert_eq!(broker.publish("dan", "ann", 61, 1), [FULL], "larger than the inbox");
+    assert_eq!(broker.publish("dan", "ann", 61, 1), [Some(Refusal::LargerThanInbox)]);
     assert_eq!(broker.publish("eve", "ann", 61, 1), [None]);
 }
 

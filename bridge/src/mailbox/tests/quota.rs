@@ -15,7 +15,9 @@ fn desk(when_full: WhenFull, inbox_messages_max: u64) -> Desk {
 
 fn refused(desk: &Desk) -> Vec<u64> {
     let settled = desk.port.take_settled();
-    let full = |(Ticket(ticket), outcome)| (outcome == Outcome::Refused(Refusal::InboxFull)).then_some(ticket);
+    let full = |(Ticket(ticket), outcome)| {
+        matches!(outcome, Outcome::Refused(Refusal::InboxFull | Refusal::LargerThanInbox)).then_some(ticket)
+    };
     settled.into_iter().filter_map(full).collect()
 }
 

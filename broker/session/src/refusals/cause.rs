@@ -145,7 +145,7 @@ causes! {
     RequestRefused = "publish_request", PUBLISH, "";
     /// An inbox is full.
     InboxFull = "publish_full", PUBLISH,
-        "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max";
+        "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max, or the size that an [[inbox]] of the access rules gives it";
     /// A sender holds its share of an inbox.
     SenderShare = "publish_share", PUBLISH, "have its owner read or block that sender, or raise inbox.sender_share";
     /// The disk watermark is reached.
@@ -301,7 +301,7 @@ impl Cause {
 
     fn of_refusal(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::InboxFull => Cause::InboxFull,
+            Refusal::InboxFull | Refusal::LargerThanInbox => Cause::InboxFull,
             Refusal::SenderShare => Cause::SenderShare,
             Refusal::DiskFull => Cause::DiskFull,
             Refusal::MemoryFull => Cause::MemoryFull,

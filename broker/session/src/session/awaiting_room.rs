@@ -11,9 +11,9 @@ const ASKED: (&str, &str) = ("notify-space", "1");
 
 impl Session {
     /// A publish is refused. If that is for want of room, and its sender asked for it, the inboxes will tell the sender, who has an inbox to be
-    /// told in.
+    /// told in. One that the broker made up an ID for comes with another one next time.
     pub(super) fn await_room(&self, ticket: Ticket, why: &NotPublished) {
-        let (NotPublished::Inbox(refusal), Some(_)) = (why, &self.inbox_topic) else {
+        let (NotPublished::Inbox(refusal), Some(_), false) = (why, &self.inbox_topic, self.id_is_assigned) else {
             return;
         };
         let Some(Subject::Mail(inbox, message)) = self.incoming.subject(ticket) else {
