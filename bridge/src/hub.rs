@@ -247,8 +247,7 @@ impl Hub {
         let mut refused = Vec::new();
         self.step(inbox, now, |mailbox, cx, fx| {
             for (message, origin) in messages {
-                // Looked at again with the lock held: a failing hub passes by each inbox once, and this one may be done already.
-                match self.next_seq(now).filter(|_| !self.has_failed()) {
+                match self.seq_to_keep(now) {
                     Some(seq) => {
                         #[cfg(feature = "testing")]
                         inbox_types::given(inbox, seq, &message);
@@ -289,6 +288,12 @@ impl Hub {
             self.alarm.want(now.mono);
         }
         self.seqs.next(now.wall)
+    }
+
+    /// The next seq for a message that waits to be written; `None` once the hub has failed. That is looked at with the inbox locked: a failing hub
+    /// passes by each inbox once, and this one may be done already.
+    fn seq_to_keep(&self, now: Now) -> Option<Seq> {
+        self.next_seq(now).filter(|_| !self.has_failed())
     }
 
     /// One step of an inbox, which is brought into memory if need be.

@@ -192,11 +192,8 @@ impl Lists {
             .take_while(|(_, offer)| *offer != Offer::Full)
             .filter_map(|(place, offer)| (offer == Offer::Yes).then_some(place))
             .collect();
-        if !told.is_empty() {
-            self.again.insert(inbox.clone());
-        }
-        for place in told {
-            let Some((sender, wanted)) = self.waiting.by_place.get(&place).cloned() else {
+        for place in &told {
+            let Some((sender, wanted)) = self.waiting.by_place.get(place).cloned() else {
                 continue;
             };
             match inbox_types::fault!(TellRoomTwice) {
@@ -207,6 +204,8 @@ impl Lists {
         let is_awaited = self.by_inbox.contains_key(inbox);
         if !is_awaited {
             self.again.remove(inbox);
+        } else if !told.is_empty() {
+            self.again.insert(inbox.clone());
         }
         is_awaited
     }

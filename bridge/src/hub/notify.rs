@@ -27,8 +27,7 @@ impl Hub {
         let now = self.clock.now();
         let expiry = Expiry::new(self.age(now), None, self.limits.time_to_live);
         let left = self.step(sender, now, |mailbox, cx, fx| {
-            // Looked at again with the lock held, as in [`Hub::accept`].
-            let Some(seq) = self.next_seq(now).filter(|_| !self.has_failed()) else {
+            let Some(seq) = self.seq_to_keep(now) else {
                 return origin;
             };
             let times = (now.wall, expiry);

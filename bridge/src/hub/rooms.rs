@@ -34,7 +34,7 @@ impl Hub {
     }
 
     /// Tells those whom there is room for, unless the broker takes no mail at all.
-    pub fn tell_rooms(&self) {
+    pub(super) fn tell_rooms(&self) {
         if !self.rooms.has_due() || self.refuses_all().is_some() {
             return;
         }
@@ -42,7 +42,7 @@ impl Hub {
         let expiry = Expiry::new(self.age(now), None, self.limits.time_to_live);
         for (sender, wanted) in self.rooms.take_due(TOLD_AT_ONCE) {
             let was_told = self.step(&sender, now, |mailbox, cx, fx| {
-                let Some(seq) = self.next_seq(now).filter(|_| !self.has_failed()) else {
+                let Some(seq) = self.seq_to_keep(now) else {
                     return false;
                 };
                 let message = Arc::new(notices::room(&wanted.topic, seq, now.wall, expiry));
@@ -60,17 +60,18 @@ impl Hub {
 
     /// Every second: whoever was told of room may not have used it, and the next one is told.
     pub fn pass_room_on(&self) {
-        let now = self.clock.now();
-        for inbox in self.rooms.take_again() {
-            self.step(&inbox, now, Mailbox::awaited);
-        }
+        self.look_for_room(self.rooms.take_again());
         self.tell_rooms();
     }
 
     /// There may be room everywhere: inboxes are larger than before.
-    pub(super) fn look_for_room(&self) {
+    pub(super) fn look_everywhere_for_room(&self) {
+        self.look_for_room(self.rooms.awaited());
+    }
+
+    fn look_for_room(&self, inboxes: impl IntoIterator<Item = ClientId>) {
         let now = self.clock.now();
-        for inbox in self.rooms.awaited() {
+        for inbox in inboxes {
             self.step(&inbox, now, Mailbox::awaited);
         }
     }

@@ -23,7 +23,7 @@ impl Hub {
                 mailbox.size = self.size_of(inbox);
             }
         }
-        self.look_for_room();
+        self.look_everywhere_for_room();
     }
 
     pub(super) fn size_of(&self, inbox: &ClientId) -> InboxSize {

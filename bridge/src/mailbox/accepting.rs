@@ -125,8 +125,7 @@ impl Mailbox {
 
     /// Whether a message of `size` bytes fits, as far as is known without asking the store.
     fn has_room(&self, size: usize, max: InboxSize) -> bool {
-        let stored = self.totals.unwrap_or_default();
-        stored.messages + self.unstored.messages < max.messages_max
-            && stored.bytes + self.unstored.bytes + size as u64 <= max.bytes_max
+        let held = self.held();
+        held.messages < max.messages_max && held.bytes + size as u64 <= max.bytes_max
     }
 }

@@ -327,9 +327,8 @@ impl Mailbox {
     }
 
     fn is_over(&self, cx: Context) -> bool {
-        let totals = self.totals.unwrap_or_default();
-        totals.messages + self.unstored.messages > cx.size.messages_max
-            || totals.bytes + self.unstored.bytes > cx.size.bytes_max
+        let held = self.held();
+        held.messages > cx.size.messages_max || held.bytes > cx.size.bytes_max
     }
 
     /// More arrived at once than the inbox holds, and nothing older is stored.

@@ -199,6 +199,16 @@ impl Mailbox {
         self.totals.filter(|_| settled)
     }
 
+    /// What counts towards the limits, as far as is known without asking the store.
+    #[inline]
+    fn held(&self) -> InboxRecord {
+        let stored = self.totals.unwrap_or_default();
+        InboxRecord {
+            messages: stored.messages + self.unstored.messages,
+            bytes: stored.bytes + self.unstored.bytes,
+        }
+    }
+
     /// Bytes accepted and neither durable nor gone.
     pub(crate) fn unstored_bytes(&self) -> usize {
         self.unstored.bytes as usize

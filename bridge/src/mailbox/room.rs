@@ -46,21 +46,17 @@ impl Mailbox {
     /// not known. Whose share is not known has room, as when it publishes. An empty inbox has room for all: nothing will leave it that could make
     /// others be asked again.
     pub(crate) fn offers<'a>(&'a self, cx: Context<'a>) -> Option<impl FnMut(&ClientId, usize) -> Offer + 'a> {
-        let stored = self.totals?;
-        let held = (
-            stored.messages + self.unstored.messages,
-            stored.bytes + self.unstored.bytes,
-        );
+        let held = self.totals.map(|_| self.held())?;
         let (mut messages, mut bytes) = match cx.limits.when_full {
             WhenFull::DropOldest => (u64::MAX, u64::MAX),
             WhenFull::Refuse => (
-                cx.size.messages_max.saturating_sub(held.0),
-                cx.size.bytes_max.saturating_sub(held.1),
+                cx.size.messages_max.saturating_sub(held.messages),
+                cx.size.bytes_max.saturating_sub(held.bytes),
             ),
         };
         let mut turned_down = 0;
         Some(move |sender: &ClientId, size: usize| match size as u64 {
-            _ if held.0 == 0 => Offer::Yes,
+            _ if held.messages == 0 => Offer::Yes,
             _ if messages == 0 || bytes == 0 || turned_down == TURNED_DOWN_MAX => Offer::Full,
             size if size <= bytes && self.share_has_room(sender, size as usize, cx) => {
                 (messages, bytes) = (messages - 1, bytes - size);

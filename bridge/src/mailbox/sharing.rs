@@ -7,7 +7,7 @@
 use std::mem;
 
 use super::{Context, Durability, Effects, Mailbox, Young, shrink};
-use inbox_store::Page;
+use inbox_store::{InboxRecord, Page};
 use inbox_types::{ClientId, Message, NOTICE_FROM, Outcome, Refusal, Seq};
 
 impl Mailbox {
@@ -40,11 +40,7 @@ impl Mailbox {
     /// Before anything is written, with the totals known: after which seq a page of the store is wanted, to say who holds how much.
     pub(super) fn wants_senders(&mut self, cx: Context) -> Option<Seq> {
         let (messages_max, bytes_max) = cx.limits.sender_max(cx.size)?;
-        let stored = self.totals.unwrap_or_default();
-        let (messages, bytes) = (
-            stored.messages + self.unstored.messages,
-            stored.bytes + self.unstored.bytes,
-        );
+        let InboxRecord { messages, bytes } = self.held();
         if messages > messages_max || bytes > bytes_max {
             return self.shares.get_or_insert_default().wants_page();
         }

@@ -90,11 +90,6 @@ impl Broker {
         self.commit();
         self.commit();
     }
-
-    fn forget_idle(&self) {
-        self.clock.advance(Duration::from_secs(10));
-        self.hub.evict_idle(Duration::from_secs(5));
-    }
 }
 
 // Goal: rule 3: whoever asked is told once when there is room again, neither before nor twice, and only after another refusal again.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::kit::{FAR, TestClock, TestObserver, TestPort, id, message_from, small};
-use crate::hub::Hub;
-use inbox_store::{MemoryStore, Store};
+use super::kit::{FAR, id, message_from, small};
+use super::steps::Broker;
+use inbox_store::Store;
 use inbox_types::{ClientId, InboxSize, InboxSizes, Left, Limits, Outcome, Port, Qos, Refusal, Ticket, WhenFull};
 
 /// How large the inboxes are that are not as large as all others.
@@ -19,30 +18,7 @@ impl InboxSizes for Own {
     }
 }
 
-struct Broker {
-    hub: Hub,
-    store: MemoryStore,
-    clock: Arc<TestClock>,
-    observer: Arc<TestObserver>,
-    port: Arc<TestPort>,
-    last: u64,
-}
-
 impl Broker {
-    fn new(limits: Limits) -> Self {
-        let store = MemoryStore::new();
-        let (clock, observer) = (Arc::new(TestClock::default()), Arc::new(TestObserver::default()));
-        let (hub, _requests) = Hub::open(&store, limits, clock.clone(), observer.clone()).unwrap();
-        Broker {
-            hub,
-            store,
-            clock,
-            observer,
-            port: Arc::default(),
-            last: 0,
-        }
-    }
-
     /// The inbox `of` has this size, and all others have the usual one.
     fn resize(&self, of: &'static str, messages_max: u64, bytes_max: u64) {
         let size = InboxSize {
@@ -53,14 +29,13 @@ impl Broker {
     }
 
     /// What is answered to each of `count` messages of `size` bytes, in their order: whether it is accepted, and why not.
-    fn publish(&mut self, inbox: &str, from: &str, size: usize, count: usize) -> Vec<Option<Refusal>> {
+    fn fill(&self, inbox: &str, from: &str, size: usize, count: u64) -> Vec<Option<Refusal>> {
         let port: Arc<dyn Port> = self.port.clone();
-        for _ in 0..count {
-            self.last += 1;
-            let message = message_from(from, self.last, size, Qos::AtLeastOnce, FAR);
-            self.hub.publish(&id(inbox), message, &port, Ticket(self.last));
+        for ticket in 0..count {
+            let message = message_from(from, ticket, size, Qos::AtLeastOnce, FAR);
+            self.hub.publish(&id(inbox), message, &port, Ticket(ticket));
         }
-        while self.hub.commit_round(&self.store, true).unwrap().wrote {}
+        self.commit();
         let settled = self.port.take_settled().into_iter();
         let settled: BTreeMap<_, _> = settled.map(|(Ticket(ticket), outcome)| (ticket, outcome)).collect();
         let refusal = |outcome| match outcome {
@@ -73,12 +48,6 @@ impl Broker {
     fn messages(&self, inbox: &str) -> u64 {
         let record = self.store.inbox(&id(inbox)).unwrap();
         record.map_or(0, |record| record.messages)
-    }
-
-    /// Nothing happens for so long that inboxes without a reader leave memory.
-    fn forget_all(&self) {
-        self.clock.advance(Duration::from_secs(60));
-        self.hub.evict_idle(Duration::from_secs(5));
     }
 }
 
@@ -96,44 +65,44 @@ const SHARE: Option<Refusal> = Some(Refusal::SenderShare);
 // Goal: of two inboxes each has its size, by messages and by bytes, whether it is in memory or was forgotten.
 #[test]
 fn two_inboxes_have_two_sizes() {
-    let mut broker = Broker::new(limits());
+    let broker = Broker::new(limits());
     broker.resize("bob", 5, 60);
-    assert_eq!(broker.publish("bob", "ann", 8, 6), [None, None, None, None, None, FULL]);
-    assert_eq!(broker.publish("cyd", "ann", 8, 4), [None, None, None, FULL]);
-    broker.forget_all();
+    assert_eq!(broker.fill("bob", "ann", 8, 6), [None, None, None, None, None, FULL]);
+    assert_eq!(broker.fill("cyd", "ann", 8, 4), [None, None, None, FULL]);
+    broker.forget_idle();
     assert_eq!(
-        (broker.publish("bob", "ann", 8, 1), broker.publish("cyd", "ann", 8, 1)),
+        (broker.fill("bob", "ann", 8, 1), broker.fill("cyd", "ann", 8, 1)),
         (vec![FULL], vec![FULL])
     );
 
     broker.resize("dan", 100, 60);
-    assert_eq!(broker.publish("dan", "ann", 20, 4), [None, None, None, FULL]);
-    assert_eq!(broker.publish("dan", "ann", 61, 1), [Some(Refusal::LargerThanInbox)]);
-    assert_eq!(broker.publish("eve", "ann", 61, 1), [None]);
+    assert_eq!(broker.fill("dan", "ann", 20, 4), [None, None, None, FULL]);
+    assert_eq!(broker.fill("dan", "ann", 61, 1), [Some(Refusal::LargerThanInbox)]);
+    assert_eq!(broker.fill("eve", "ann", 61, 1), [None]);
 }
 
 // Goal: a new size holds at once for an inbox in memory, its reader there or not; one that holds more than that keeps it, and refuses; when nobody says
 // anything any more, it has the usual size again.
 #[test]
 fn a_new_size_holds_for_inboxes_in_memory() {
-    let mut broker = Broker::new(limits());
+    let broker = Broker::new(limits());
     let attachment = broker.hub.attach(&id("bob"), broker.port.clone(), 1);
-    assert_eq!(broker.publish("bob", "ann", 8, 4), [None, None, None, FULL]);
+    assert_eq!(broker.fill("bob", "ann", 8, 4), [None, None, None, FULL]);
     broker.resize("bob", 5, 1_000);
-    assert_eq!(broker.publish("bob", "ann", 8, 3), [None, None, FULL]);
+    assert_eq!(broker.fill("bob", "ann", 8, 3), [None, None, FULL]);
     broker.hub.detach(&id("bob"), attachment);
     broker.resize("bob", 2, 1_000);
-    assert_eq!(broker.publish("bob", "ann", 8, 1), [FULL]);
-    broker.forget_all();
+    assert_eq!(broker.fill("bob", "ann", 8, 1), [FULL]);
+    broker.forget_idle();
     assert_eq!(
-        (broker.publish("bob", "ann", 8, 1), broker.messages("bob")),
+        (broker.fill("bob", "ann", 8, 1), broker.messages("bob")),
         (vec![FULL], 5)
     );
     broker.resize("bob", 7, 48);
-    assert_eq!(broker.publish("bob", "ann", 8, 2), [None, FULL]);
+    assert_eq!(broker.fill("bob", "ann", 8, 2), [None, FULL]);
     broker.hub.resize(None);
     assert_eq!(
-        (broker.publish("bob", "ann", 8, 1), broker.messages("bob")),
+        (broker.fill("bob", "ann", 8, 1), broker.messages("bob")),
         (vec![FULL], 6)
     );
 }
@@ -141,17 +110,17 @@ fn a_new_size_holds_for_inboxes_in_memory() {
 // Goal: an inbox that drops its oldest holds what its new size says as soon as something comes, and not before.
 #[test]
 fn a_smaller_inbox_drops_its_oldest_when_something_comes() {
-    let mut broker = Broker::new(Limits {
+    let broker = Broker::new(Limits {
         when_full: WhenFull::DropOldest,
         ..limits()
     });
     broker.resize("bob", 6, 1_000);
-    assert_eq!(broker.publish("bob", "ann", 8, 7), [None; 7]);
+    assert_eq!(broker.fill("bob", "ann", 8, 7), [None; 7]);
     assert_eq!((broker.messages("bob"), broker.observer.left.lock().len()), (6, 1));
     broker.resize("bob", 2, 1_000);
-    assert_eq!(broker.publish("cyd", "ann", 8, 1), [None]);
+    assert_eq!(broker.fill("cyd", "ann", 8, 1), [None]);
     assert_eq!(broker.messages("bob"), 6);
-    assert_eq!(broker.publish("bob", "ann", 8, 1), [None]);
+    assert_eq!(broker.fill("bob", "ann", 8, 1), [None]);
     let left = broker.observer.left.lock();
     assert_eq!((broker.messages("bob"), left.len()), (2, 6));
     assert!(
@@ -163,20 +132,20 @@ fn a_smaller_inbox_drops_its_oldest_when_something_comes() {
 // Goal: a sender has its share of the inbox's own size, of a new one too.
 #[test]
 fn a_share_is_of_the_inboxs_own_size() {
-    let mut broker = Broker::new(Limits {
+    let broker = Broker::new(Limits {
         inbox_messages_max: 4,
         sender_share: 50,
         ..small()
     });
     broker.resize("bob", 8, 1_000);
-    assert_eq!(broker.publish("bob", "eve", 8, 5), [None, None, None, None, SHARE]);
-    assert_eq!(broker.publish("cyd", "eve", 8, 3), [None, None, SHARE]);
+    assert_eq!(broker.fill("bob", "eve", 8, 5), [None, None, None, None, SHARE]);
+    assert_eq!(broker.fill("cyd", "eve", 8, 3), [None, None, SHARE]);
     broker.resize("bob", 12, 1_000);
-    assert_eq!(broker.publish("bob", "eve", 8, 3), [None, None, SHARE]);
+    assert_eq!(broker.fill("bob", "eve", 8, 3), [None, None, SHARE]);
     broker.resize("bob", 10, 1_000);
-    assert_eq!(broker.publish("bob", "eve", 8, 1), [SHARE]);
-    assert_eq!(broker.publish("bob", "ann", 8, 4), [None; 4]);
-    assert_eq!(broker.publish("bob", "ann", 8, 1), [FULL]);
+    assert_eq!(broker.fill("bob", "eve", 8, 1), [SHARE]);
+    assert_eq!(broker.fill("bob", "ann", 8, 4), [None; 4]);
+    assert_eq!(broker.fill("bob", "ann", 8, 1), [FULL]);
     broker.resize("bob", 100, 90);
-    assert_eq!(broker.publish("bob", "dan", 8, 2), [None, FULL], "by bytes");
+    assert_eq!(broker.fill("bob", "dan", 8, 2), [None, FULL], "by bytes");
 }

@@ -58,6 +58,12 @@ impl Broker {
             .for_each(|request| _ = self.hub.read(&self.store, &request));
     }
 
+    /// Nothing happens for so long that inboxes without a reader leave memory.
+    pub(super) fn forget_idle(&self) {
+        self.clock.advance(Duration::from_secs(10));
+        self.hub.evict_idle(Duration::from_secs(5));
+    }
+
     pub(super) fn accepted(&self) -> BTreeSet<u64> {
         let settled = self.port.take_settled();
         settled
@@ -95,8 +101,7 @@ fn dup_outlives_eviction() {
     broker.publish("bob", 2);
     broker.hub.detach(&id("bob"), attachment);
     broker.commit();
-    broker.clock.advance(Duration::from_secs(10));
-    broker.hub.evict_idle(Duration::from_secs(5));
+    broker.forget_idle();
     broker.port.take_delivered();
     broker.hub.attach(&id("bob"), broker.port.clone(), 5);
     broker.read();

@@ -61,10 +61,7 @@ impl ClientPattern {
 
     /// Whether `client_id` is one of those, when it is asked about `who`.
     pub(super) fn has(&self, client_id: &str, who: &Identity) -> bool {
-        match self.beginning.strip(client_id, who) {
-            Some(rest) => self.is_open || rest.is_empty(),
-            None => false,
-        }
+        self.takes(self.beginning.strip(client_id, who))
     }
 
     /// Whether these are the same client IDs whoever is asked about.
@@ -74,10 +71,12 @@ impl ClientPattern {
 
     /// Whether `client_id` is one of those, of a pattern that is the same for all.
     pub(super) fn has_for_all(&self, client_id: &str) -> bool {
-        match client_id.strip_prefix(self.beginning()) {
-            Some(rest) => self.is_open || rest.is_empty(),
-            None => false,
-        }
+        self.takes(client_id.strip_prefix(self.beginning()))
+    }
+
+    /// Whether a client ID is one of those of which that is what follows the beginning; `None`: it begins otherwise.
+    fn takes(&self, rest: Option<&str>) -> bool {
+        rest.is_some_and(|rest| self.is_open || rest.is_empty())
     }
 
     /// How all of them begin, whoever is asked about; it may be empty.
