@@ -1,5 +1,6 @@
 //! What the tests of the inboxes stand on: a clock that is set, ports and observers that write down what they are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::hub::{Hub, ReadRequest};
 use crate::observer::Observer;
-use inbox_store::StoreError;
+use inbox_store::{FaultyStore, MemoryStore, StoreError};
 use inbox_types::{
     Age, AttachmentId, BootId, ClientId, Clock, Delivery, Expiry, Left, Limits, Message, Micros, Now, Outcome, Port,
     Qos, Room, Seq, Sizes, Ticket,
@@ -137,6 +139,75 @@ impl Observer for TestObserver {
     }
 
     fn disk_is_full(&self, _: bool, _: u64) {}
+}
+
+/// A hub over a store in memory that can be made to fail, driven step by step.
+pub(crate) struct Broker {
+    pub(crate) hub: Hub,
+    pub(crate) requests: flume::Receiver<ReadRequest>,
+    pub(crate) store: FaultyStore,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) observer: Arc<TestObserver>,
+    pub(crate) port: Arc<TestPort>,
+}
+
+impl Broker {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+        let (clock, observer) = (Arc::new(TestClock::default()), Arc::new(TestObserver::default()));
+        let (hub, requests) = Hub::open(&store, limits, clock.clone(), observer.clone()).unwrap();
+        Broker {
+            hub,
+            requests,
+            store,
+            clock,
+            observer,
+            port: Arc::default(),
+        }
+    }
+
+    pub(crate) fn publish(&self, inbox: &str, ticket: u64) {
+        let port: Arc<dyn Port> = self.port.clone();
+        self.hub.publish(
+            &id(inbox),
+            message(ticket, 8, Qos::AtLeastOnce, FAR),
+            &port,
+            Ticket(ticket),
+        );
+    }
+
+    pub(crate) fn commit(&self) {
+        while self.hub.commit_round(&self.store, true).unwrap().wrote {}
+    }
+
+    pub(crate) fn read(&self) {
+        self.requests
+            .try_iter()
+            .for_each(|request| _ = self.hub.read(&self.store, &request));
+    }
+
+    /// Nothing happens for so long that inboxes without a reader leave memory.
+    pub(crate) fn forget_idle(&self) {
+        self.clock.advance(Duration::from_secs(10));
+        self.hub.evict_idle(Duration::from_secs(5));
+    }
+
+    pub(crate) fn accepted(&self) -> BTreeSet<u64> {
+        let settled = self.port.take_settled();
+        settled
+            .iter()
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)))
+            .map(|(ticket, _)| ticket.0)
+            .collect()
+    }
+
+    pub(crate) fn delivered(&self) -> Vec<(Seq, bool)> {
+        self.port
+            .take_delivered()
+            .into_iter()
+            .map(|(_, delivery)| (delivery.seq, delivery.dup))
+            .collect()
+    }
 }
 
 pub(crate) fn id(name: &str) -> ClientId {

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::kit::{FAR, id, message_from, small};
-use super::steps::Broker;
+use super::kit::{Broker, FAR, id, message_from, small};
 use inbox_store::{PageLimit, Store, Trouble};
 use inbox_types::{
     Age, AttachmentId, ClientId, InboxSize, InboxSizes, Limits, NOTICE_FROM, Outcome, Port, Qos, Refusal, Seq, Ticket,

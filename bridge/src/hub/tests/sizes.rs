@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::kit::{FAR, id, message_from, small};
-use super::steps::Broker;
+use super::kit::{Broker, FAR, id, message_from, small};
 use inbox_store::Store;
 use inbox_types::{ClientId, InboxSize, InboxSizes, Left, Limits, Outcome, Port, Qos, Refusal, Ticket, WhenFull};
 

@@ -6,81 +6,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, id, message, message_from, small};
-use crate::hub::{Hub, ReadRequest};
+use super::kit::{Broker, FAR, SIZES, TestClock, TestObserver, TestPort, id, message, message_from, small};
+use crate::hub::Hub;
 use crate::observer::Observer;
-use inbox_store::{Failure, FaultyStore, MemoryStore, Store, StoreError};
+use inbox_store::{Failure, MemoryStore, Store, StoreError};
 use inbox_types::{
     ClientId, Clock, Left, Limits, Now, Outcome, Port, Qos, Refusal, RefusedPublishes, Seq, Ticket, WhenFull,
 };
-
-pub(super) struct Broker {
-    pub(super) hub: Hub,
-    pub(super) requests: flume::Receiver<ReadRequest>,
-    pub(super) store: FaultyStore,
-    pub(super) clock: Arc<TestClock>,
-    pub(super) observer: Arc<TestObserver>,
-    pub(super) port: Arc<TestPort>,
-}
-
-impl Broker {
-    pub(super) fn new(limits: Limits) -> Self {
-        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
-        let (clock, observer) = (Arc::new(TestClock::default()), Arc::new(TestObserver::default()));
-        let (hub, requests) = Hub::open(&store, limits, clock.clone(), observer.clone()).unwrap();
-        Broker {
-            hub,
-            requests,
-            store,
-            clock,
-            observer,
-            port: Arc::default(),
-        }
-    }
-
-    pub(super) fn publish(&self, inbox: &str, ticket: u64) {
-        let port: Arc<dyn Port> = self.port.clone();
-        self.hub.publish(
-            &id(inbox),
-            message(ticket, 8, Qos::AtLeastOnce, FAR),
-            &port,
-            Ticket(ticket),
-        );
-    }
-
-    pub(super) fn commit(&self) {
-        while self.hub.commit_round(&self.store, true).unwrap().wrote {}
-    }
-
-    pub(super) fn read(&self) {
-        self.requests
-            .try_iter()
-            .for_each(|request| _ = self.hub.read(&self.store, &request));
-    }
-
-    /// Nothing happens for so long that inboxes without a reader leave memory.
-    pub(super) fn forget_idle(&self) {
-        self.clock.advance(Duration::from_secs(10));
-        self.hub.evict_idle(Duration::from_secs(5));
-    }
-
-    pub(super) fn accepted(&self) -> BTreeSet<u64> {
-        let settled = self.port.take_settled();
-        settled
-            .iter()
-            .filter(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)))
-            .map(|(ticket, _)| ticket.0)
-            .collect()
-    }
-
-    pub(super) fn delivered(&self) -> Vec<(Seq, bool)> {
-        self.port
-            .take_delivered()
-            .into_iter()
-            .map(|(_, delivery)| (delivery.seq, delivery.dup))
-            .collect()
-    }
-}
 
 fn refused(payload: u8) -> RefusedPublishes {
     RefusedPublishes {
