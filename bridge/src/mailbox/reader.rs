@@ -41,12 +41,20 @@ pub(super) struct Reader {
 }
 
 /// A message that was sent and not acknowledged.
+#[derive(Clone, Copy)]
 pub(super) struct InFlight {
     seq: Seq,
     /// Where it is known.
     pub(super) size: Option<usize>,
     /// It left the inbox although it was sent. It keeps its place in the window until the client answers, who counts it too.
     pub(super) gone: bool,
+}
+
+impl InFlight {
+    fn new(seq: Seq, size: Option<usize>) -> Self {
+        let gone = false;
+        InFlight { seq, size, gone }
+    }
 }
 
 /// What comes next from the store.
@@ -78,11 +86,7 @@ impl Reader {
     #[inline]
     pub(super) fn send(&mut self, delivery: Delivery, awaits_acknowledgement: bool) {
         if awaits_acknowledgement {
-            let sent = InFlight {
-                seq: delivery.seq,
-                size: Some(delivery.message.size()),
-                gone: false,
-            };
+            let sent = InFlight::new(delivery.seq, Some(delivery.message.size()));
             // Behind the others, unless the reader started over.
             super::put_in(&mut self.in_flight, sent, |sent| sent.seq);
         }
@@ -101,11 +105,7 @@ impl Reader {
         }
         let at = self.settling_at(seq)?;
         let settling = self.settling.remove(at)?;
-        Some(InFlight {
-            seq,
-            size: settling.size,
-            gone: false,
-        })
+        Some(InFlight::new(seq, settling.size))
     }
 
     /// Whether this reader was sent it and is not done with it.
@@ -249,8 +249,8 @@ impl Mailbox {
         fx: &mut Effects,
     ) {
         let earlier = self.reader.as_mut().filter(|reader| Arc::ptr_eq(&reader.port, &port));
-        let settling = earlier
-            .map(|reader| mem::take(&mut reader.settling))
+        let (settling, sent) = earlier
+            .map(|reader| (mem::take(&mut reader.settling), mem::take(&mut reader.in_flight)))
             .unwrap_or_default();
         let settles_out_of_order = !settling.is_empty() || !in_flight.is_empty();
         self.drop_reader(cx);
@@ -259,10 +259,10 @@ impl Mailbox {
             (_, Some(young)) => Seq(young.seq.0.saturating_sub(1)),
             (_, None) => last,
         };
-        let sent_before = |seq: &Seq| InFlight {
-            seq: *seq,
-            size: None,
-            gone: false,
+        // What left although it was sent has left for the new reader, too.
+        let sent_before = |seq: &Seq| {
+            let known = super::find(&sent, *seq, |sent| sent.seq).and_then(|at| sent.get(at));
+            known.copied().unwrap_or(InFlight::new(*seq, None))
         };
         self.reader = Some(Box::new(Reader {
             attachment,

@@ -192,3 +192,28 @@ fn what_a_connection_has_is_not_refused_when_it_subscribes_again() {
     assert_eq!((desk.accepted(), desk.stored()), (vec![third], vec![1, 2, third]));
     desk.audit();
 }
+
+// Goal: regression: rule 5: what was dropped although it was sent stays gone when its reader subscribes again over the same connection. Its
+// answer counted it as acknowledged, too, removed it once more, and the inbox was counted anew for it.
+#[test]
+fn rule_05_what_was_dropped_stays_gone_when_its_reader_subscribes_again() {
+    for is_qos0 in [false, true] {
+        let mut desk = desk(WhenFull::DropOldest, 2);
+        desk.attach(1);
+        desk.store(3);
+        assert_eq!(
+            (desk.delivered(), desk.left.as_slice()),
+            (vec![1], [(1, Left::Dropped)].as_slice())
+        );
+        desk.attach_again(1, &[1]);
+        desk.commit();
+        match is_qos0 {
+            true => desk.written(1),
+            false => desk.acknowledge(1),
+        }
+        desk.advance(desk.limits.qos0_settle);
+        assert!(desk.begin(true).removals.is_empty(), "with QoS 0: {is_qos0}");
+        assert_eq!(desk.counters.acknowledged.get(), 0);
+        desk.audit();
+    }
+}
