@@ -9,6 +9,7 @@ mod door;
 mod keeping;
 mod memory;
 mod notify;
+mod purging;
 mod reading;
 mod rooms;
 mod sizing;

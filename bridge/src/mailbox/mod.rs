@@ -22,6 +22,7 @@
 mod accepting;
 mod commit;
 mod leaving;
+mod purging;
 mod reader;
 mod room;
 mod settling;

@@ -74,6 +74,8 @@ counters! {
     expired,
     /// Messages dropped from full inboxes.
     dropped,
+    /// Messages that operators removed.
+    purged,
     /// QoS 0 messages whose recipient was not there, or was too far behind.
     qos0_undelivered,
     /// Pages read from the store.

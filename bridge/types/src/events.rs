@@ -121,6 +121,15 @@ pub enum Event {
         /// By which rule.
         why: Left,
     },
+    /// An operator removed what an inbox held.
+    Purged {
+        /// Whose inbox.
+        inbox: ClientId,
+        /// Up to which place.
+        up_to: Seq,
+        /// How many messages.
+        messages: u64,
+    },
 }
 
 /// The kinds of [`Event`], which one can listen to.
@@ -145,11 +154,13 @@ pub enum EventKind {
     Acknowledged,
     /// [`Event::Left`].
     Left,
+    /// [`Event::Purged`].
+    Purged,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 9] = [
+    pub const ALL: [EventKind; 10] = [
         EventKind::Connected,
         EventKind::TurnedAway,
         EventKind::Renewed,
@@ -159,6 +170,7 @@ impl EventKind {
         EventKind::Stored,
         EventKind::Acknowledged,
         EventKind::Left,
+        EventKind::Purged,
     ];
 }
 

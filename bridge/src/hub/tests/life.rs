@@ -130,6 +130,13 @@ impl Life {
                     self.hub.expire(&inbox_of(inbox), &entries);
                 }
             }
+            Op::Purge { inbox } => {
+                let (id, all) = (inbox_of(*inbox), Seq(u64::MAX));
+                self.hub.purge_memory(&id, all);
+                let places = self.store.seqs(&id, Seq::ZERO, usize::MAX).unwrap();
+                self.hub.purge_places(&id, &places);
+                self.model.purged(*inbox);
+            }
             Op::Advance { millis } => self.clock.advance(Duration::from_millis(*millis)),
             Op::Jump { millis } => self.clock.jump(*millis * 1_000),
             Op::Evict => self.hub.evict_idle(Duration::from_millis(50)),

@@ -208,6 +208,14 @@ impl Model {
         }
     }
 
+    /// An operator removed everything that was published to this inbox.
+    pub(super) fn purged(&mut self, inbox: usize) {
+        let is_kept = |sent: &&mut Sent| sent.inbox == inbox && sent.here && sent.qos != Qos::AtMostOnce;
+        for sent in self.sent.iter_mut().filter(is_kept) {
+            sent.gone = true;
+        }
+    }
+
     /// These removals are durable.
     pub(super) fn removed(&mut self, removals: &[(ClientId, Seq)], now: Duration) -> Result<(), TestCaseError> {
         for (_, seq) in removals {

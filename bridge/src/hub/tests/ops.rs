@@ -87,6 +87,10 @@ pub(super) enum Op {
         inbox: usize,
     },
     SweepGive,
+    /// An operator removes all that an inbox holds.
+    Purge {
+        inbox: usize,
+    },
     Advance {
         millis: u64,
     },
@@ -122,7 +126,8 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
         9 => Just(Op::CommitFinish),
         8 => Just(Op::ReadStore),
         8 => index().prop_map(|pick| Op::ReadGive { pick }),
-        2 => inbox.prop_map(|inbox| Op::SweepRead { inbox }),
+        2 => inbox.clone().prop_map(|inbox| Op::SweepRead { inbox }),
+        2 => inbox.prop_map(|inbox| Op::Purge { inbox }),
         2 => Just(Op::SweepGive),
         6 => (0..300_u64).prop_map(|millis| Op::Advance { millis }),
         2 => (-120_000..120_000_i64).prop_map(|millis| Op::Jump { millis }),

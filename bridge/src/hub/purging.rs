@@ -1,0 +1,75 @@
+//! An operator removes what an inbox holds, while it is in use (contract rule 5).
+
+use std::time::Duration;
+
+use super::Hub;
+use inbox_store::{Store, StoreError};
+use inbox_types::{ClientId, Event, EventKind, Seq};
+
+/// Places of messages that are read at a time.
+const PLACES: usize = 1024;
+/// How long an operator waits for the disk, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+impl Hub {
+    /// Removes everything from `inbox` that is not beyond `up_to`, and waits until that is durable. Gives how many messages that were. What
+    /// comes meanwhile stays. Blocks on the store.
+    ///
+    /// # Errors
+    /// The store cannot be read, or has failed.
+    pub fn purge(&self, store: &dyn Store, inbox: &ClientId, up_to: Option<Seq>) -> Result<u64, StoreError> {
+        let up_to = up_to.unwrap_or(Seq(u64::MAX)).min(self.seqs.last());
+        let mut messages = self.purge_memory(inbox, up_to);
+        let mut after = Seq::ZERO;
+        loop {
+            let mut places = store.seqs(inbox, after, PLACES)?;
+            let is_end = places.len() < PLACES || places.last().is_some_and(|last| *last >= up_to);
+            places.retain(|seq| *seq <= up_to);
+            if let Some(last) = places.last() {
+                after = *last;
+                messages += self.purge_places(inbox, &places);
+            }
+            if is_end {
+                break;
+            }
+        }
+        self.wait_until_removed(inbox, up_to)?;
+        self.events.tell(EventKind::Purged, || Event::Purged {
+            inbox: inbox.clone(),
+            up_to,
+            messages,
+        });
+        Ok(messages)
+    }
+
+    /// The first part of [`Hub::purge`]: what is in memory.
+    pub(super) fn purge_memory(&self, inbox: &ClientId, up_to: Seq) -> u64 {
+        let now = self.clock.now();
+        let messages = self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.purge_young(up_to, cx, fx));
+        messages.unwrap_or_default()
+    }
+
+    /// The next parts: these places were just read from the store.
+    pub(super) fn purge_places(&self, inbox: &ClientId, places: &[Seq]) -> u64 {
+        let now = self.clock.now();
+        self.step(inbox, now, |mailbox, cx, fx| mailbox.purge_stored(places, cx, fx))
+    }
+
+    fn wait_until_removed(&self, inbox: &ClientId, up_to: Seq) -> Result<(), StoreError> {
+        let is_removing = || {
+            let removing = self.step_existing(inbox, self.clock.now(), |mailbox, _, _| mailbox.is_removing(up_to));
+            removing == Some(true)
+        };
+        let began = self.clock.now().mono;
+        while is_removing() {
+            self.poison.check()?;
+            if self.clock.now().mono >= began + PATIENCE {
+                // A disk without space: the committer goes on trying, and the messages are not delivered any more.
+                break;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+}

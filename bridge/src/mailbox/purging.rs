@@ -1,0 +1,62 @@
+//! An operator removes what an inbox holds, while it is in use (contract rule 5).
+//!
+//! Nobody is told of each message: the operator asked for it, and is told how many there were.
+
+use super::{Context, Durability, Effects, Mailbox};
+use inbox_types::Seq;
+
+impl Mailbox {
+    /// What is in memory and not beyond `up_to` leaves. Gives how many messages that were.
+    pub(crate) fn purge_young(&mut self, up_to: Seq, cx: Context, fx: &mut Effects) -> u64 {
+        let leaves = |durability| !matches!(durability, Durability::Never | Durability::CommittingGone);
+        let young = self.young.iter().take_while(|young| young.seq <= up_to);
+        let leaving: Vec<_> = young
+            .filter(|young| leaves(young.durability))
+            .map(|young| (young.seq, young.message.size()))
+            .collect();
+        for (seq, size) in &leaving {
+            self.give_up_in_flight(*seq);
+            self.remove(*seq, self.young_at(*seq), Some(*size), cx, fx);
+        }
+        self.purged(leaving.len() as u64, cx, fx)
+    }
+
+    /// What the store holds at these places leaves; they were just read from it. Gives how many messages that were: one that its reader
+    /// acknowledged since may be counted once more.
+    pub(crate) fn purge_stored(&mut self, seqs: &[Seq], cx: Context, fx: &mut Effects) -> u64 {
+        let mut messages = 0;
+        for seq in seqs {
+            if self.young_at(*seq).is_none() && !self.is_leaving(*seq) {
+                self.give_up_in_flight(*seq);
+                // It is not read for this, so its size is not known: the totals are counted anew.
+                self.remove(*seq, None, None, cx, fx);
+                messages += 1;
+            }
+        }
+        self.purged(messages, cx, fx)
+    }
+
+    /// Whether something up to `seq` is on its way out and not durably gone.
+    pub(crate) fn is_removing(&self, up_to: Seq) -> bool {
+        let is_first_before = |first: Option<&Seq>| first.is_some_and(|first| *first <= up_to);
+        let is_committing_gone = |young: &super::Young| young.durability == Durability::CommittingGone;
+        is_first_before(self.removals.keys().next())
+            || is_first_before(self.removals_committing.keys().next())
+            || self
+                .young
+                .iter()
+                .take_while(|young| young.seq <= up_to)
+                .any(is_committing_gone)
+    }
+
+    fn purged(&mut self, messages: u64, cx: Context, fx: &mut Effects) -> u64 {
+        cx.counters.purged.add(messages);
+        if !self.removals.is_empty() {
+            // Somebody waits for it.
+            self.removals_since = cx.now.mono.saturating_sub(cx.limits.ack_flush_interval);
+            fx.commit_by(cx.now.mono);
+        }
+        self.pump(cx, fx);
+        messages
+    }
+}
