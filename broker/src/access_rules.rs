@@ -16,7 +16,16 @@ use crate::reload::Reloading;
 pub fn load(config: &Config) -> Result<Rules, RulesError> {
     match &config.access.acl_file {
         Some(path) => Rules::load(path, &config.inbox.prefix),
-        None => Ok(Rules::without_file(config.auth.knows_users())),
+        None => {
+            let knows_users = config.auth.knows_users();
+            let is_local = || {
+                config
+                    .all_listeners()
+                    .iter()
+                    .all(|listener| listener.listen.ip().is_loopback())
+            };
+            Ok(Rules::without_file(knows_users).operated_by_all(!knows_users && is_local()))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use access::{Account, Action, Denied, Grounds, Identity, PasswordFileError, Pass
 use inbox_bridge::ClientIdError;
 use intake::InboxNames;
 use mqtt_codec::{FilterError, TopicFilter, topic_name_fault};
-use mqtt_session::is_request;
+use mqtt_session::{is_operators_request, is_request};
 
 use crate::access_rules;
 use crate::cli::{AclAction, AclTestArgs};
@@ -120,6 +120,9 @@ fn judge(
             if is_request(topic) {
                 // About the inbox of whoever asks.
                 return Ok(Ok(Grounds::BuiltIn));
+            }
+            if is_operators_request(topic) {
+                return Ok(rules.judge(who, Action::Operate));
             }
             if let Some(fault) = topic_name_fault(topic) {
                 return Err(AclError::Topic(fault));

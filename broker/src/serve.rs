@@ -253,6 +253,7 @@ async fn run(
     let strangers = config.inbox.strangers_max;
     let strangers = strangers.map(|most| Strangers::new(most, &node.budgets.all));
     let shared = Arc::new(Shared {
+        operators: mqtt_session::Operators::default(),
         metrics: Metrics::telling(&node.events),
         node,
         names: InboxNames::new(&config.inbox.prefix),

@@ -96,6 +96,7 @@ impl Single {
             packet_bytes_max,
             quotas: access::Quotas::default(),
             retains: true,
+            operators: mqtt_session::Operators::default(),
             metrics: Metrics::telling(&hub.node().events),
         });
         access_rules::restore(&shared, store)?;

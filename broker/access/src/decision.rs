@@ -33,6 +33,8 @@ pub enum Action<'t> {
     Publish(Target<'t>),
     /// To subscribe.
     Subscribe(Target<'t>),
+    /// To ask as an operator.
+    Operate,
 }
 
 /// See the crate's documentation. One for the whole broker.
@@ -147,6 +149,7 @@ impl Rules {
             Action::Connect if who.is_broker() => Err(Denied::BrokersId),
             Action::Connect if who.may_use_its_id() || inbox_types::fault!(AnyClientId) => Ok(Grounds::BuiltIn),
             Action::Connect => self.lets_use_id(who).ok_or(Denied::ClientId),
+            Action::Operate => self.operate(who),
             Action::Publish(Target::Reserved(_)) if who.is_broker() => Ok(Grounds::BuiltIn),
             Action::Publish(Target::Reserved(_)) => Err(Denied::Reserved),
             Action::Publish(Target::Inbox(owner) | Target::SharedInbox(owner)) => match self.write_to(who, owner) {

@@ -58,6 +58,9 @@ pub enum Denied {
     /// What the broker tells of itself is for its operators.
     #[error("$SYS is read by clients with the role \"ops\", unless the access rules say otherwise (access.acl_file)")]
     NotOps,
+    /// What only operators do.
+    #[error("only clients with the role \"ops\" ask for this; `inboxd passwd FILE USER --role ops` gives it to a user")]
+    NoOperator,
     /// The owner of the inbox does not take messages from it.
     #[error("the owner of this inbox takes no messages from this client")]
     Unwanted,

@@ -109,6 +109,9 @@ pub enum Closed {
     /// Another connection took its place.
     #[error("another connection uses this client ID now (MQTT-3.1.4-3)")]
     TakenOver,
+    /// An operator wants it to end.
+    #[error("an operator ended this connection")]
+    ByOperator,
     /// The process ends.
     #[error("the broker is shutting down")]
     ShuttingDown,
@@ -143,6 +146,7 @@ impl Closed {
             Closed::Silent | Closed::SilentForLess => reason::KEEP_ALIVE_TIMEOUT,
             Closed::PartialsFull => reason::QUOTA_EXCEEDED,
             Closed::TakenOver => reason::SESSION_TAKEN_OVER,
+            Closed::ByOperator => reason::ADMINISTRATIVE_ACTION,
             Closed::ShuttingDown => reason::SERVER_SHUTTING_DOWN,
         }
     }

@@ -7,6 +7,7 @@ mod conversation;
 mod declined;
 mod metrics;
 mod not_published;
+mod presences;
 mod refusals;
 mod session;
 mod session_table;
@@ -17,10 +18,11 @@ pub use conversation::{Conversation, Step};
 pub use declined::Declined;
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
+pub use presences::{Presence, PresenceCounts, Presences};
 pub use refusals::{Caller, Cause, Limiter, Rate, Refusals};
 pub use session::{
-    Ending, Link, MqttLimits, Order, Outbox, RouteResult, RouterCall, Session, Shared, SubscribeCall, V311Refusals,
-    Wanted, Will, is_request,
+    Ending, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, RouteResult, RouterCall, Session,
+    Shared, SubscribeCall, V311Refusals, Wanted, Will, is_operators_request, is_request,
 };
 pub use session_table::{Parted, Place, Remains, SessionTable, Sessions};
 pub use will::deliver;

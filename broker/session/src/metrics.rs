@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use inbox_types::{Counter, Events};
 
+use crate::presences::Presences;
 use crate::refusals::Refusals;
 
 /// Totals since the start, and what is now.
@@ -36,6 +37,8 @@ pub struct Metrics {
     pub too_large_for_reader: Counter,
     /// Wills that were published.
     pub wills_published: Counter,
+    /// Who is connected.
+    pub present: Presences,
     /// What was refused, by cause.
     pub refusals: Refusals,
 }

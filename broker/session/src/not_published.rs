@@ -30,6 +30,9 @@ pub enum NotPublished {
     /// It is a request that asks for too much, or is none: its sender must act.
     #[error(transparent)]
     Request(#[from] ListRefused),
+    /// It is an operator's, and others wait for their answers: it passes.
+    #[error("too many requests of operators wait for their answers; ask again later")]
+    OperatorsBusy,
     /// The router does not: the operator must act.
     #[error(transparent)]
     Router(#[from] PublishError),
@@ -56,7 +59,7 @@ impl NotPublished {
             | NotPublished::Router(PublishError::RetainedFull) => reason::QUOTA_EXCEEDED,
             NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender) => reason::PAYLOAD_FORMAT_INVALID,
             NotPublished::Request(ListRefused::NoInbox) => reason::TOPIC_NAME_INVALID,
-            NotPublished::Request(_) => reason::QUOTA_EXCEEDED,
+            NotPublished::Request(_) | NotPublished::OperatorsBusy => reason::QUOTA_EXCEEDED,
             NotPublished::Inbox(Refusal::StoreFailed) | NotPublished::Router(PublishError::Stopped) => {
                 reason::IMPLEMENTATION_SPECIFIC_ERROR
             }

@@ -3,6 +3,7 @@
 //! One lock around one map: it is taken once when a client comes and once when it goes, never across `.await`. A client ID has one
 //! connection at most: a new one orders the old one to end, and waits until it has put the session back (MQTT-3.1.4-3).
 
+mod operating;
 mod parted;
 mod remains;
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub struct Sessions {
     /// When to look at a kept session: its will is due, or it expires.
     due: BTreeSet<(Duration, ClientId)>,
     last_key: u64,
+    /// How many slots are kept sessions.
+    kept: usize,
     /// What connections left that ended without a word.
     abandoned: Vec<Remains>,
 }
@@ -235,7 +238,10 @@ impl Sessions {
             return Err(gone);
         }
         let kept = match self.slots.remove(id) {
-            Some(Slot::Kept(kept)) => Some(kept),
+            Some(Slot::Kept(kept)) => {
+                self.kept -= 1;
+                Some(kept)
+            }
             _ => None,
         };
         if let Some(due) = kept.as_ref().and_then(Kept::due) {
@@ -322,6 +328,7 @@ impl Sessions {
             self.due.insert((due, id.clone()));
         }
         self.slots.insert(id, Slot::Kept(kept));
+        self.kept += 1;
     }
 
     /// What an abandoned connection left, or else the next session that is due: its will is taken, and when it has expired, it ends.
@@ -362,6 +369,7 @@ impl Sessions {
         let Some(Slot::Kept(kept)) = self.slots.remove(id) else {
             return Remains::default();
         };
+        self.kept -= 1;
         if let Some(due) = kept.due() {
             self.due.remove(&(due, id.clone()));
         }

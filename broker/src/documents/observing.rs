@@ -33,6 +33,7 @@ pub(super) fn published() -> BTreeSet<String> {
         packet_bytes_max: config.packet_bytes_max(),
         quotas: access::Quotas::default(),
         retains: true,
+        operators: mqtt_session::Operators::default(),
         metrics: Metrics::default(),
         access: access::Access::new(Arc::new(access::Anonymous { is_everywhere: false })),
     };

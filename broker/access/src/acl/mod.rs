@@ -5,6 +5,7 @@
 //! | publish to ordinary topics, subscribe to them | whom a role allows that it has, and none denies; without a file, everybody |
 //! | write to an inbox | whom the role or the inbox allows, and neither denies; by default, every client of a user |
 //! | read `$SYS` | the role `ops`, and whom a role's `subscribe` allows |
+//! | ask as an operator (`$SYS/inboxd/api/…`) | the role `ops`; where nobody is known and only this machine is served, everybody |
 //! | read an inbox | its owner, whatever the rules say (contract rule 2) |
 //!
 //! Where nobody is known, because no authentication is configured, and there is no file, everybody may do all of it.
@@ -68,6 +69,8 @@ pub struct Rules {
     sizes: Option<Arc<InboxRules<OwnSize>>>,
     /// Who writes to every inbox, without anything that could say otherwise: mostly nobody need be asked.
     free: Free,
+    /// Whoever is served is an operator.
+    all_operate: bool,
 }
 
 /// Who writes to every inbox; and the line that says so.
@@ -102,6 +105,7 @@ impl Rules {
                 .collect(),
             by_member: HashMap::new(),
             free: free(&roles, inboxes.is_empty()),
+            all_operate: false,
             roles,
             inboxes: InboxRules::new(inboxes),
             sizes: (!sizes.is_empty()).then(|| Arc::new(InboxRules::new(sizes))),
@@ -112,6 +116,23 @@ impl Rules {
             }
         }
         rules
+    }
+
+    /// With `all`, everybody asks as an operator: for where nobody is known, and nobody comes from another machine.
+    #[must_use]
+    pub fn operated_by_all(self, all: bool) -> Self {
+        Rules {
+            all_operate: all,
+            ..self
+        }
+    }
+
+    /// Whether `who` may ask as an operator.
+    pub(crate) fn operate(&self, who: &Identity) -> Result<Grounds, Denied> {
+        match self.all_operate || self.roles_of(who).has(OPS) {
+            true => Ok(Grounds::BuiltIn),
+            false => Err(Denied::NoOperator),
+        }
     }
 
     /// Which inboxes have a size of their own, if any have.

@@ -1,9 +1,11 @@
-//! What a connection counts against quotas.
+//! What a connection counts against quotas, and among those who are there.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use access::{Held, Identity, OverQuota, Quotas};
+
+use crate::presences::{Presence, Presences, Present};
 
 /// For so long a client whose address has too many connections may take to say CONNECT, so that it can be told why it is not let in.
 const TOO_MANY_PATIENCE: Duration = Duration::from_secs(1);
@@ -14,6 +16,8 @@ pub(super) struct Counted {
     of_address: Result<Option<Box<Held>>, OverQuota>,
     /// It counts as one of its user.
     of_user: Option<Box<Held>>,
+    /// It is one of those who are there.
+    present: Option<Present>,
 }
 
 impl Counted {
@@ -21,6 +25,7 @@ impl Counted {
         Counted {
             of_address: quotas.address(peer.ip(), now),
             of_user: None,
+            present: None,
         }
     }
 
@@ -41,5 +46,15 @@ impl Counted {
     pub(super) fn identified(&mut self, quotas: &Quotas, who: &Identity, now: Duration) -> Result<(), OverQuota> {
         self.of_user = quotas.user(who, now)?;
         Ok(())
+    }
+
+    /// It was let in.
+    pub(super) fn enters(&mut self, presences: &Presences, presence: Presence) {
+        self.present = Some(presences.enter(presence));
+    }
+
+    /// It has ended, and only its goodbye is left.
+    pub(super) fn leaves(&mut self) {
+        self.present = None;
     }
 }

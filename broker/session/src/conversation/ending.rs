@@ -68,7 +68,8 @@ impl Conversation {
     }
 
     /// Tells the operator.
-    pub(super) fn tell_ending(&self, session: &Session, ending: &Ending) {
+    pub(super) fn tell_ending(&mut self, session: &Session, ending: &Ending) {
+        self.counted.leaves();
         let (peer, client) = (self.origin.peer, session.id());
         let cause = match ending {
             Ending::Closed(closed) => Some(Cause::of_ending(closed)),
@@ -94,7 +95,7 @@ impl Conversation {
                 let now = self.shared.node.now().mono;
                 self.shared.metrics.refusals.note(cause, client, "", closed, now);
             }
-            let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown);
+            let is_order = matches!(closed, Closed::TakenOver | Closed::ShuttingDown | Closed::ByOperator);
             self.shared.metrics.protocol_errors.add(u64::from(!is_order));
         } else {
             tracing::debug!(%peer, %client, why = %ending, "disconnected");
@@ -107,6 +108,7 @@ pub(super) fn obey(session: &mut Session, order: Order) -> Result<(), Ending> {
     match order {
         Order::TakenOver => Err(Closed::TakenOver.into()),
         Order::ShutDown => Err(Closed::ShuttingDown.into()),
+        Order::Disconnect => Err(Closed::ByOperator.into()),
         Order::Review if inbox_types::fault!(ForgetReview) => Ok(()),
         Order::Review => session.review(),
     }

@@ -5,6 +5,7 @@ use inbox_types::{Event, EventKind, Now};
 
 use super::handshake::{Admitted, Claim, decline, identified, read_connect};
 use super::{Conversation, State};
+use crate::presences::Presence;
 use crate::session::{Ending, Session};
 
 impl Conversation {
@@ -49,7 +50,7 @@ impl Conversation {
                 session.connected(link, present, id_is_assigned);
                 self.shared.metrics.connects_accepted.add(1);
                 tracing::debug!(peer = %self.origin.peer, client = %session.id(), "connected");
-                self.tell_connected(&session);
+                self.tell_connected(&session, now);
                 // While it waited for its session the rules may have changed, and nobody knew of it who could look at it again.
                 match session.may_stay() {
                     Err(ending) if !inbox_types::fault!(ForgetWaiting) => State::Leaving(session, ending),
@@ -61,8 +62,17 @@ impl Conversation {
         };
     }
 
-    fn tell_connected(&self, session: &Session) {
+    fn tell_connected(&mut self, session: &Session, now: Now) {
         let (who, origin) = (session.identity(), &self.origin);
+        let presence = Presence {
+            client: session.id().clone(),
+            user: who.user().map(Box::from),
+            peer: origin.peer,
+            listener: origin.listener.clone(),
+            protocol: session.link().protocol(),
+            since: now.wall,
+        };
+        self.counted.enters(&self.shared.metrics.present, presence);
         self.shared.node.events.tell(EventKind::Connected, || Event::Connected {
             client: session.id().clone(),
             peer: origin.peer,

@@ -192,6 +192,8 @@ causes! {
     PacketTooLarge = "packet_too_large", ENDED, "send less at once, or raise mqtt.message_bytes_max";
     /// Another connection came with the same client ID.
     TakenOver = "taken_over", ENDED, "if that goes on, two clients have the same ID and push each other out: give each its own";
+    /// An operator wanted it to end.
+    ByOperator = "disconnected_by_operator", ENDED, "";
     /// What came is no WebSocket.
     WebSocketFrame = "packet_websocket", ENDED, "tell the author of the client";
     /// For another reason.
@@ -242,6 +244,7 @@ impl Cause {
             Closed::Withdrawn(_) => Cause::Withdrawn,
             Closed::Silent | Closed::SilentForLess => Cause::KeepAlive,
             Closed::TakenOver => Cause::TakenOver,
+            Closed::ByOperator => Cause::ByOperator,
             Closed::RetainUnavailable | Closed::PartialsFull | Closed::ShuttingDown => Cause::EndedOther,
         }
     }
@@ -289,7 +292,7 @@ impl Cause {
         match why {
             NotPublished::TooLarge { .. } => Cause::PayloadTooLarge,
             NotPublished::RetainOff => Cause::RetainOff,
-            NotPublished::Request(_) => Cause::RequestRefused,
+            NotPublished::Request(_) | NotPublished::OperatorsBusy => Cause::RequestRefused,
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => Cause::Stranger,
             NotPublished::Shut(Shut::Denied(_)) => Cause::PublishDenied,

@@ -51,8 +51,8 @@ impl Session {
         let kind = if exactly_once { AckKind::PubRec } else { AckKind::PubAck };
         let (destination, topic) = self.topic(publish)?;
         let ticket = self.incoming.begin(packet_id, kind);
-        if let Some(list) = request::list_of(&destination, &topic) {
-            return self.edit_list(list, publish, &topic, Some(ticket), now);
+        if let Some(asked) = request::asked(&destination, &topic) {
+            return self.request(asked, publish, &topic, Some(ticket), now);
         }
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {
@@ -108,8 +108,8 @@ impl Session {
 
     fn publish_qos0(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         let (destination, topic) = self.topic(publish)?;
-        if let Some(list) = request::list_of(&destination, &topic) {
-            return self.edit_list(list, publish, &topic, None, now);
+        if let Some(asked) = request::asked(&destination, &topic) {
+            return self.request(asked, publish, &topic, None, now);
         }
         match self.take(destination, &topic, publish, now) {
             Ok(Taken::Inbox(inbox, message)) => {

@@ -80,6 +80,15 @@ impl Default for Link {
 }
 
 impl Link {
+    /// The version of MQTT, for people: `3.1`, `3.1.1` or `5`.
+    pub fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::V5 => "5",
+            Version::V311 if self.is_v31 => "3.1",
+            Version::V311 => "3.1.1",
+        }
+    }
+
     /// Grants what `connect` asks for, within the limits.
     pub fn new(connect: &Connect<'_>, mqtt: &MqttLimits) -> Self {
         let properties = &connect.properties;

@@ -7,6 +7,8 @@ pub enum Order {
     TakenOver,
     /// End, because the broker shuts down.
     ShutDown,
+    /// End, because an operator wants it to.
+    Disconnect,
     /// Look again whether its client may have what it has: the access rules have changed.
     Review,
 }

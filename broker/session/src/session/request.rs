@@ -1,16 +1,18 @@
-//! What a client asks of the broker about its own inbox, by publishing to `$inbox/…`: whom it takes messages from.
+//! What a client asks of the broker: about its own inbox by publishing to `$inbox/…`, whom it takes messages from; and as an operator, by
+//! publishing to `$SYS/inboxd/api/…`, which is handed on ([`Operators`]).
 //!
-//! A request with QoS 1 or 2 is acknowledged when what it changes is durable; then it is answered, if it names a response topic to which
+//! A request about the own inbox with QoS 1 or 2 is acknowledged when what it changes is durable; then it is answered, if it names a response topic to which
 //! the client may publish.
 
 use std::sync::Arc;
 
-use access::{ListKind, ListRefused};
+use access::{Action, Denied, ListKind, ListRefused};
 use bytes::Bytes;
 use inbox_types::{AttachmentId, Delivery, Now, Outcome, Port, Properties, Qos, Refusal, Room, Ticket};
-use intake::{Destination, Publication, Taken};
+use intake::{Destination, Publication, Shut, Taken};
 
 use super::incoming::Answer;
+use super::operators::{NotAsked, OPERATORS_TOPICS, OperatorsRequest, Reply, is_operators_request};
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session, Shared};
 use crate::NotPublished;
@@ -20,32 +22,25 @@ use mqtt_codec::Publish;
 const BLOCK: &str = "$inbox/block";
 const ALLOW: &str = "$inbox/allow";
 
-/// Where a request is to be answered.
-#[derive(Debug)]
-pub(super) struct Reply {
-    topic: Box<str>,
-    correlation_data: Option<Bytes>,
-}
-
-impl Reply {
-    fn wanted(publish: &Publish<'_>) -> Option<Self> {
-        Some(Reply {
-            topic: publish.properties.response_topic?.into(),
-            correlation_data: publish.properties.correlation_data.map(Bytes::copy_from_slice),
-        })
-    }
-}
-
 /// Whether what is published to `topic` asks for something about the own inbox.
 pub fn is_request(topic: &str) -> bool {
     list_named(topic).is_some()
 }
 
-/// Which list a publish to `topic` is about, if it is a request.
+/// What a publish asks for.
+pub(super) enum Asked {
+    /// A list of the own inbox.
+    List(ListKind),
+    /// Something that operators do.
+    Operation,
+}
+
+/// What a publish to `topic` asks for, if it is a request.
 #[inline]
-pub(super) fn list_of(destination: &Destination, topic: &str) -> Option<ListKind> {
+pub(super) fn asked(destination: &Destination, topic: &str) -> Option<Asked> {
     match destination {
-        Destination::Reserved => list_named(topic),
+        Destination::Reserved if is_operators_request(topic) => Some(Asked::Operation),
+        Destination::Reserved => list_named(topic).map(Asked::List),
         _ => None,
     }
 }
@@ -59,8 +54,69 @@ fn list_named(topic: &str) -> Option<ListKind> {
 }
 
 impl Session {
-    /// The client asks for a change of a list, or what is in it. `ticket` is that of its publish; with QoS 0 there is none.
-    pub(super) fn edit_list(
+    /// The client asks for something. `ticket` is that of its publish; with QoS 0 there is none.
+    pub(super) fn request(
+        &mut self,
+        asked: Asked,
+        publish: &Publish<'_>,
+        topic: &str,
+        ticket: Option<Ticket>,
+        now: Now,
+    ) -> Result<(), Ending> {
+        match asked {
+            Asked::List(kind) => self.edit_list(kind, publish, topic, ticket, now),
+            Asked::Operation => match self.hand_on(publish, topic) {
+                Ok(()) => {
+                    if let Some(ticket) = ticket {
+                        self.incoming.settle(ticket, &Answer::Success);
+                    }
+                    self.flush_answers()
+                }
+                Err(why) => self.refuse_request(publish, topic, ticket, why),
+            },
+        }
+    }
+
+    /// Hands on what operators ask for, if the client is one.
+    fn hand_on(&self, publish: &Publish<'_>, topic: &str) -> Result<(), NotPublished> {
+        let Shared { access, operators, .. } = &*self.shared;
+        access
+            .decide(&self.identity, Action::Operate)
+            .map_err(|denied| NotPublished::Shut(Shut::Denied(denied)))?;
+        let request = OperatorsRequest {
+            who: self.identity.clone(),
+            command: topic.strip_prefix(OPERATORS_TOPICS).unwrap_or_default().into(),
+            parameters: Bytes::copy_from_slice(publish.payload),
+            qos: publish.qos,
+            reply: Reply::wanted(publish),
+        };
+        operators.ask(request).map_err(|busy| match busy {
+            NotAsked::Nobody => NotPublished::Shut(Shut::Denied(Denied::Reserved)),
+            NotAsked::Busy => NotPublished::OperatorsBusy,
+        })
+    }
+
+    fn refuse_request(
+        &mut self,
+        publish: &Publish<'_>,
+        topic: &str,
+        ticket: Option<Ticket>,
+        why: NotPublished,
+    ) -> Result<(), Ending> {
+        match ticket {
+            Some(ticket) => {
+                self.incoming
+                    .note_subject(ticket, Subject::hashed(topic, publish.payload));
+                self.refuse(topic, ticket, why);
+                self.send_notices();
+            }
+            None => self.refused(topic, &why),
+        }
+        self.flush_answers()
+    }
+
+    /// The client asks for a change of a list, or what is in it.
+    fn edit_list(
         &mut self,
         kind: ListKind,
         publish: &Publish<'_>,
@@ -70,18 +126,7 @@ impl Session {
     ) -> Result<(), Ending> {
         let kept = match self.change_list(kind, publish.payload) {
             Ok(kept) => kept,
-            Err(why) => {
-                match ticket {
-                    Some(ticket) => {
-                        self.incoming
-                            .note_subject(ticket, Subject::hashed(topic, publish.payload));
-                        self.refuse(topic, ticket, why);
-                        self.send_notices();
-                    }
-                    None => self.refused(topic, &why),
-                }
-                return self.flush_answers();
-            }
+            Err(why) => return self.refuse_request(publish, topic, ticket, why),
         };
         let reply = Reply::wanted(publish);
         let inboxes = self.shared.node.inboxes.clone();

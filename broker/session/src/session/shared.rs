@@ -4,6 +4,7 @@ use access::{Access, Identity, Quotas};
 use inbox_types::{ClientId, Node, Now};
 
 use super::limits::MqttLimits;
+use super::operators::Operators;
 use crate::metrics::Metrics;
 use intake::InboxNames;
 use intake::Intake;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub packet_bytes_max: usize,
     /// Whether messages can be retained at all (MQTT 5, section 3.2.2.3.5).
     pub retains: bool,
+    /// Who answers what operators ask.
+    pub operators: Operators,
     /// What is counted.
     pub metrics: Metrics,
 }

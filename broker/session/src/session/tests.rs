@@ -85,6 +85,7 @@ impl World {
             quotas: access::Quotas::default(),
             retains: true,
             mqtt,
+            operators: crate::session::Operators::default(),
             metrics: Metrics::telling(&hub.node().events),
         };
         World {

@@ -38,6 +38,7 @@ pub(crate) fn shared() -> Arc<Shared> {
         quotas: access::Quotas::default(),
         retains: true,
         mqtt,
+        operators: crate::session::Operators::default(),
         metrics: Metrics::default(),
     })
 }
@@ -279,6 +280,29 @@ async fn a_connection_that_panics_gives_everything_back() {
         1,
         "nobody holds the end of the line any more"
     );
+}
+
+#[tokio::test]
+async fn an_operator_ends_connections_and_sessions() {
+    // Goal: a connection is ordered to end, a kept session ends with all that belongs to it, and both are counted.
+    let shared = shared();
+    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+    let table = Arc::new(SessionTable::new(shared.clone(), router));
+    assert!(!table.disconnect(&bob()) && !table.forget(&bob()).await);
+    let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
+    assert!(table.disconnect(&bob()));
+    assert_eq!(session.outbox().take_order(), Some(Order::Disconnect));
+    place
+        .close(connected(session, &shared, 60), &crate::Closed::ByOperator.into())
+        .await;
+    assert_eq!(
+        (table.kept(), table.is_kept(&bob()), table.disconnect(&bob())),
+        (1, true, false)
+    );
+    assert!(table.forget(&bob()).await);
+    assert_eq!((table.kept(), table.is_kept(&bob())), (0, false));
+    let (_place, _session, present) = table.open(Identity::anonymous(bob()), false, None).await;
+    assert!(!present);
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn broker_that_asks(
         mqtt,
         quotas: access::Quotas::default(),
         retains: true,
+        operators: mqtt_session::Operators::default(),
         metrics: Metrics::telling(&node.events),
     });
     let router = Router::start(RouterOptions::default(), Arc::new(Age::default)).unwrap();
