@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -105,6 +105,11 @@ impl Bridge {
         &*self.store
     }
 
+    /// The same, to be kept. It is closed by [`Bridge::close`], whoever has it then.
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
     /// Writes everything that waits, ends the threads and closes the store. Readers must have been detached and publishers stopped.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.closing.asked.store(true, Ordering::Release);
@@ -151,7 +156,11 @@ fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), St
     loop {
         let all = closing.asked.load(Ordering::Acquire);
         let pending = hub.begin_commit(store, all);
+        let began = Instant::now();
         let written = write_patiently(hub, store, closing, pending.batch());
+        if !pending.batch().is_empty() && written.is_ok() {
+            hub.note_commit(pending.batch(), began.elapsed());
+        }
         let round = hub.finish_commit(pending, written)?;
         if all && !round.wrote && round.next.is_none() {
             return Ok(());

@@ -7,6 +7,7 @@
 mod commit;
 mod door;
 mod keeping;
+mod looking;
 mod memory;
 mod notify;
 mod purging;
@@ -37,8 +38,8 @@ use crate::rooms::Rooms;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Poison, Store, StoreError};
 use inbox_types::{
-    Age, AttachmentId, Budgets, ClientId, Clock, Counter, Counters, Events, Left, Limits, Message, Now, Outcome, Port,
-    Pressure, Refusal, Seq, Ticket,
+    Age, Budgets, ClientId, Clock, Counter, Counters, Events, Left, Limits, Message, Now, Outcome, Port, Pressure,
+    Refusal, Seq, Ticket, Timings,
 };
 
 const SHARDS: usize = 64;
@@ -54,6 +55,7 @@ pub struct Hub {
     sizes: sizing::OwnSizes,
     counters: Arc<Counters>,
     events: Arc<Events>,
+    timings: Arc<Timings>,
     observer: Arc<dyn Observer>,
     /// When the committer is wanted.
     pub(crate) alarm: Alarm,
@@ -102,6 +104,7 @@ impl Hub {
             sizes: sizing::OwnSizes::default(),
             counters: Arc::default(),
             events: Arc::default(),
+            timings: Timings::shared(),
             observer,
             alarm: Alarm::default(),
             reads,
@@ -193,47 +196,6 @@ impl Hub {
         if taken.flatten().is_none() {
             self.counters.qos0_undelivered.add(1);
         }
-    }
-
-    /// From now on `port` gets the messages of `inbox`, from the oldest unacknowledged one (contract rule 4), with at most
-    /// `window` of them unacknowledged.
-    pub fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16) -> AttachmentId {
-        self.attach_again(inbox, port, window, &[])
-    }
-
-    /// Like [`Hub::attach`], over a connection that was sent `in_flight`, in order, and has not acknowledged it: that is not sent again,
-    /// and counts towards the window.
-    pub fn attach_again(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16, in_flight: &[Seq]) -> AttachmentId {
-        let attachment = AttachmentId(self.attachments.fetch_add(1, Ordering::Relaxed));
-        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
-            mailbox.attach(attachment, port, window, in_flight, self.seqs.last(), cx, fx);
-        });
-        attachment
-    }
-
-    /// Ends an attachment. Its unacknowledged messages stay.
-    pub fn detach(&self, inbox: &ClientId, attachment: AttachmentId) {
-        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
-            mailbox.detach(attachment, cx, fx)
-        });
-    }
-
-    /// The client of `inbox` has these messages: they leave it (contract rule 5).
-    pub fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]) {
-        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
-            for seq in seqs {
-                mailbox.acknowledge(*seq, cx, fx);
-            }
-        });
-    }
-
-    /// These messages were written to the client of `inbox` with QoS 0: they leave it when they have settled (contract rule 5).
-    pub fn written(&self, inbox: &ClientId, seqs: &[Seq]) {
-        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
-            for seq in seqs {
-                mailbox.written(*seq, cx, fx);
-            }
-        });
     }
 
     /// Whether the store failed. Nothing is acknowledged any more.

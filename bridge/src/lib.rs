@@ -21,4 +21,5 @@ pub use hub::{Hub, PendingCommit, ReadRequest, Round, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;
+pub use mailbox::{InMemory, Waiting};
 pub use observer::Observer;

@@ -1,30 +1,17 @@
-//! What operators can see: log lines, events and numbers under `$SYS/inboxd/`.
-//!
-//! | topic | when | payload |
-//! |---|---|---|
-//! | `$SYS/inboxd/event/expired`, `…/dropped` | a message left an inbox unread (contract rule 5) | JSON: `inbox`, `seq`, `id`, `from`, `reason` |
-//! | `$SYS/inboxd/metrics` | every ten seconds, retained | JSON: every counter by name |
-//! | `$SYS/inboxd/version` | at the start, retained | text |
+//! What operators can see: log lines, and the wiring of what `$SYS` shows and answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use access::Identity;
-use bytes::Bytes;
-use inbox_bridge::{
-    ClientId, Event, EventKind, Heard, Left, Listener, MemoryBudget, Node, Observer, Pressure, Qos, Seq, StoreError,
-    Trouble, message_id,
-};
-use serde_json::{Map, Value, json};
+use admin::{Board, BoardOptions, Figures, Operator, Speaker, answer_requests};
+use inbox_bridge::{Bridge, ClientId, Left, MemoryBudget, Observer, Pressure, Seq, StoreError, Trouble};
+use mqtt_session::{OperatorsRequest, Shared};
+use pubsub::Router;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use transport::Broker;
 
-use intake::{Publication, Taken};
-use mqtt_session::Shared;
-use pubsub::{OrdinaryMessage, PublishError, Router};
-
-const METRICS_EVERY: Duration = Duration::from_secs(10);
-/// Events that wait to be published. Beyond, they are only logged and counted, and how many were missed is logged.
-const EVENTS_MAX: usize = 1024;
+use crate::config::Config;
 
 /// The broker's [`Observer`].
 pub(crate) struct Watcher {
@@ -96,58 +83,42 @@ impl Observer for Watcher {
     }
 }
 
-/// Publishes events as they come and numbers now and then, for ever.
-pub(crate) async fn report(shared: Arc<Shared>, router: Router, events: Listener) {
-    publish(
-        &shared,
-        &router,
-        "version".into(),
-        env!("CARGO_PKG_VERSION").into(),
-        true,
-    )
-    .await;
-    let mut ticks = tokio::time::interval(METRICS_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {
-                shared.metrics.refusals.tell_left_out(shared.node.now().mono);
-                publish(&shared, &router, "metrics".into(), metrics(&shared, &router), true).await;
-            }
-            heard = events.next() => match heard {
-                Heard::Event(event) => {
-                    if let Some((name, payload)) = published(&event) {
-                        publish(&shared, &router, format!("event/{name}"), payload, false).await;
-                    }
-                }
-                Heard::Missed(missed) => tracing::warn!(missed, "events came faster than they are published under $SYS; the counters have them"),
-            },
-        }
-    }
-}
-
-/// The events that `$SYS` has: those that nobody else would tell an application of.
-pub(crate) fn listen(node: &Node) -> Listener {
-    node.events.listen(&[EventKind::Left], EVENTS_MAX)
-}
-
-/// The last level of an event's topic, and its payload.
-fn published(event: &Event) -> Option<(&'static str, String)> {
-    match event {
-        Event::Left {
-            inbox,
-            seq,
-            from,
-            id,
-            why,
-        } => {
-            let id = id.as_deref().map_or_else(|| message_id(*seq), str::to_owned);
-            let reason = why.as_str();
-            let payload =
-                json!({"inbox": inbox.as_str(), "seq": seq.0, "id": id, "from": from.as_str(), "reason": reason});
-            Some((reason, payload.to_string()))
-        }
-        _ => None,
-    }
+/// Starts what tells operators of the broker, and what answers them.
+pub(crate) fn start(
+    config: &Config,
+    bridge: &Bridge,
+    broker: &Broker,
+    requests: flume::Receiver<OperatorsRequest>,
+) -> JoinHandle<()> {
+    let (shared, router) = (broker.shared.clone(), broker.router.clone());
+    let figures = Arc::new(Figures::new(
+        bridge.hub().clone(),
+        bridge.shared_store(),
+        shared.clone(),
+        broker.table.clone(),
+        router.clone(),
+        env!("CARGO_PKG_VERSION"),
+        config.store.engine.name(),
+    ));
+    let operator = Operator::new(
+        bridge.hub().clone(),
+        bridge.shared_store(),
+        shared.clone(),
+        broker.table.clone(),
+        figures.clone(),
+    );
+    let speaker = Speaker::new(shared.clone(), router.clone());
+    let options = BoardOptions {
+        version: env!("CARGO_PKG_VERSION"),
+        metrics: Box::new({
+            let (shared, router) = (shared.clone(), router.clone());
+            move || metrics(&shared, &router)
+        }),
+    };
+    let board = Board::new(shared, router, figures, options);
+    tokio::spawn(async move {
+        tokio::join!(board.run(), answer_requests(requests, operator, speaker));
+    })
 }
 
 pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
@@ -176,37 +147,4 @@ pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
         .chain(memory);
     let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
     Value::Object(object).to_string()
-}
-
-async fn publish(shared: &Shared, router: &Router, name: String, payload: String, retain: bool) {
-    let topic = format!("$SYS/inboxd/{name}");
-    let said = || Publication {
-        qos: Qos::AtLeastOnce,
-        retain,
-        message_expiry: None,
-        payload: Bytes::from(payload),
-        properties: None,
-    };
-    let intake = shared.intake(shared.node.now());
-    let message = match intake.take(&Identity::broker(), &topic, said) {
-        Ok(Taken::Ordinary(message)) => message,
-        Ok(Taken::Inbox(..)) => return,
-        Err(error) => {
-            tracing::debug!(%error, name, "a $SYS message was not published");
-            return;
-        }
-    };
-    let mut published = router.publish(message.clone()).await;
-    if published == Err(PublishError::RetainedFull) {
-        // Whoever is subscribed sees it nevertheless.
-        published = router
-            .publish(OrdinaryMessage {
-                retain: false,
-                ..message
-            })
-            .await;
-    }
-    if let Err(error) = published {
-        tracing::debug!(%error, name, "a $SYS message was not published");
-    }
 }

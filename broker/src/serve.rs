@@ -31,12 +31,14 @@ use crate::observe::{self, Watcher};
 use crate::reload::Reloading;
 use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
-use mqtt_session::{Metrics, Order, SessionTable, Shared};
+use mqtt_session::{Metrics, Operators, Order, SessionTable, Shared};
 use pubsub::{AgeSource, Router, RouterOptions};
 use transport::{BindError, Broker, Remark};
 
 /// How often every client is told that the broker shuts down: some had no session yet when it began.
 const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Requests of operators that wait for their answers.
+const OPERATORS_REQUESTS_MAX: usize = 64;
 /// After the store failed: how long clients are given to hear of it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -250,10 +252,11 @@ async fn run(
     let addresses = listening.addresses.clone();
     let node = bridge.hub().node();
     let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
+    let (operators, operators_requests) = Operators::bounded(OPERATORS_REQUESTS_MAX);
     let strangers = config.inbox.strangers_max;
     let strangers = strangers.map(|most| Strangers::new(most, &node.budgets.all));
     let shared = Arc::new(Shared {
-        operators: mqtt_session::Operators::default(),
+        operators,
         metrics: Metrics::telling(&node.events),
         node,
         names: InboxNames::new(&config.inbox.prefix),
@@ -275,8 +278,7 @@ async fn run(
         connections_with_descriptors: descriptors::for_connections(),
         closing,
     });
-    let events = observe::listen(&shared.node);
-    let reporter = tokio::spawn(observe::report(shared.clone(), router.clone(), events));
+    let reporter = observe::start(config, bridge, &broker, operators_requests);
     let auditor = Auditor::start(shared);
     audit::started(addresses.trim_start(), &config.data_dir);
     let reloader = reload_at(reloading, hangups, listening.certificates());

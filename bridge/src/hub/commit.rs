@@ -128,6 +128,12 @@ impl Hub {
         })
     }
 
+    /// A batch was written, which took so long.
+    pub(crate) fn note_commit(&self, batch: &Batch, taken: Duration) {
+        self.timings.commit.time(taken);
+        self.timings.commit_messages.record(batch.puts.len() as u64);
+    }
+
     fn gather_shard(&self, at: usize, store: &dyn Store, all: bool, now: Now, gathering: &mut Gathering) {
         let Some(lock) = self.shards.get(at) else { return };
         let mut shard = lock.lock();

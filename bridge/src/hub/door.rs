@@ -18,6 +18,7 @@ impl Hub {
             budgets: self.budgets.clone(),
             counters: self.counters.clone(),
             events: self.events.clone(),
+            timings: self.timings.clone(),
             time_to_live: self.limits.time_to_live,
         }
     }

@@ -1,8 +1,11 @@
-//! Pages of the store for readers that come, and what is found in them.
+//! Readers: how they come and go, what they acknowledge, and pages of the store for them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Hub;
 use inbox_store::{Page, PageLimit, Store, StoreError, Trouble};
-use inbox_types::{AttachmentId, ClientId, Entry, PAGE_BYTES_MAX, Seq};
+use inbox_types::{AttachmentId, ClientId, Entry, PAGE_BYTES_MAX, Port, Seq};
 
 /// A reader waits for a page of its inbox.
 #[derive(Debug)]
@@ -13,6 +16,47 @@ pub struct ReadRequest {
 }
 
 impl Hub {
+    /// From now on `port` gets the messages of `inbox`, from the oldest unacknowledged one (contract rule 4), with at most
+    /// `window` of them unacknowledged.
+    pub fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16) -> AttachmentId {
+        self.attach_again(inbox, port, window, &[])
+    }
+
+    /// Like [`Hub::attach`], over a connection that was sent `in_flight`, in order, and has not acknowledged it: that is not sent again,
+    /// and counts towards the window.
+    pub fn attach_again(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16, in_flight: &[Seq]) -> AttachmentId {
+        let attachment = AttachmentId(self.attachments.fetch_add(1, Ordering::Relaxed));
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.attach(attachment, port, window, in_flight, self.seqs.last(), cx, fx);
+        });
+        attachment
+    }
+
+    /// Ends an attachment. Its unacknowledged messages stay.
+    pub fn detach(&self, inbox: &ClientId, attachment: AttachmentId) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.detach(attachment, cx, fx)
+        });
+    }
+
+    /// The client of `inbox` has these messages: they leave it (contract rule 5).
+    pub fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]) {
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            for seq in seqs {
+                mailbox.acknowledge(*seq, cx, fx);
+            }
+        });
+    }
+
+    /// These messages were written to the client of `inbox` with QoS 0: they leave it when they have settled (contract rule 5).
+    pub fn written(&self, inbox: &ClientId, seqs: &[Seq]) {
+        self.step_existing(inbox, self.clock.now(), |mailbox, cx, fx| {
+            for seq in seqs {
+                mailbox.written(*seq, cx, fx);
+            }
+        });
+    }
+
     /// Does what a reader asked for. Blocks on the store. What it lacked, if it did: then the reader waits, and the same is to be asked for
     /// again.
     pub fn read(&self, store: &dyn Store, request: &ReadRequest) -> Option<Trouble> {

@@ -22,6 +22,7 @@
 mod accepting;
 mod commit;
 mod leaving;
+mod looking;
 mod purging;
 mod reader;
 mod room;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use commit::Gathered;
+pub use looking::{InMemory, Waiting};
 
 use crate::notices::Replaced;
 use inbox_store::InboxRecord;

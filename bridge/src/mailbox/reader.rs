@@ -19,7 +19,7 @@ pub(super) struct Reader {
     /// The client has not taken the bytes that it was sent: nothing follows until [`Mailbox::resume`].
     is_stalled: bool,
     /// In the order of their seqs.
-    in_flight: VecDeque<InFlight>,
+    pub(super) in_flight: VecDeque<InFlight>,
     /// Written with QoS 0, and still in the inbox; in the order of their seqs.
     pub(super) settling: VecDeque<Settling>,
     /// In `settling`, a later message may have been written before an earlier one: the reader started over on its connection.

@@ -13,6 +13,7 @@ use crate::counters::Counters;
 use crate::events::Events;
 use crate::message::{Message, Seq};
 use crate::port::{AttachmentId, Port, Refusal, Ticket};
+use crate::timings::Timings;
 
 /// The inboxes, wherever they are: in this process, or on the node that owns them. Nothing here waits for a disk or a network; what
 /// takes its time comes through a [`Port`].
@@ -104,6 +105,8 @@ pub struct Node {
     pub counters: Arc<Counters>,
     /// What happens.
     pub events: Arc<Events>,
+    /// How long things take.
+    pub timings: Arc<Timings>,
     /// How long mail is kept that asks for no expiry of its own.
     pub time_to_live: Duration,
 }

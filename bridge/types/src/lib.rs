@@ -15,6 +15,7 @@ mod limits;
 mod message;
 mod port;
 mod quantity;
+mod timings;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
 pub use budget::{Budgets, Charge, MemoryBudget, Pressure};
@@ -31,3 +32,4 @@ pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
 pub use port::{AttachmentId, Delivery, Left, Outcome, Port, Proof, Refusal, Room, Ticket};
 pub use quantity::{format_duration, format_size, parse_duration, parse_size};
+pub use timings::{Recorder, Timings};

@@ -24,6 +24,9 @@ mod recipients;
 mod remembered;
 mod tokens;
 
+/// The target of records of the audit log: who came in, who was turned away, what operators changed.
+pub const AUDIT_TARGET: &str = "audit";
+
 pub use acl::{BadPattern, BadPercent, BadSender, BadSize, BadTopicRule, Grounds, RuleError, Rules, RulesError};
 pub use authentication::{Authentication, Authenticators, CertificateName};
 pub use authenticator::{Anonymous, Authenticating, Authenticator, Credentials};

@@ -109,6 +109,9 @@ impl Adapter {
         }
         self.route_burst(engine)?;
         self.refresh_if_worn(engine)?;
+        let Counters { filters, retained, .. } = &*self.counters;
+        filters.store(self.subscriptions.live() as u64, Ordering::Relaxed);
+        retained.store(self.retained.len() as u64, Ordering::Relaxed);
         Ok(ControlFlow::Continue(()))
     }
 

@@ -23,6 +23,7 @@
 mod adapter;
 mod audience;
 mod engine;
+mod numbers;
 mod orphans;
 mod retained;
 mod subscriptions;
@@ -32,7 +33,7 @@ mod topic;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -186,6 +187,10 @@ struct Counters {
     refreshes: AtomicU64,
     lost: AtomicU64,
     orphans_lost: AtomicU64,
+    /// Of now.
+    filters: AtomicU64,
+    /// Of now.
+    retained: AtomicU64,
 }
 
 /// What sessions ask of the adapter.
@@ -344,21 +349,6 @@ impl Router {
         self.tell(Command::Shutdown { done }).await;
         // An error means that it had ended before.
         let _ = ended.await;
-    }
-
-    /// How often rumqttd's router failed and was replaced.
-    pub fn restarts(&self) -> u64 {
-        self.counters.restarts.load(Ordering::Relaxed)
-    }
-
-    /// How often a healthy router was replaced to free what it never forgets.
-    pub fn refreshes(&self) -> u64 {
-        self.counters.refreshes.load(Ordering::Relaxed)
-    }
-
-    /// Messages lost inside the router, summed over filters; anything but 0 is a defect.
-    pub fn lost(&self) -> u64 {
-        self.counters.lost.load(Ordering::Relaxed)
     }
 
     async fn tell(&self, command: Command) {

@@ -54,6 +54,10 @@ impl Retained {
         Ok(())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     /// The retained messages that `filter` matches and that have not expired at `now`, in the order of their topics.
     pub(super) fn matching(&self, filter: &str, now: Age) -> Vec<Arc<OrdinaryMessage>> {
         let wanted = router_name(filter);

@@ -6,6 +6,7 @@
 mod robustness;
 
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 

@@ -37,6 +37,22 @@ pub struct Metrics {
     pub too_large_for_reader: Counter,
     /// Wills that were published.
     pub wills_published: Counter,
+    /// Bytes of MQTT that came from clients.
+    pub bytes_received: Counter,
+    /// Bytes of MQTT that the sockets of clients took.
+    pub bytes_sent: Counter,
+    /// Packets of clients that were let in.
+    pub packets_received: Counter,
+    /// PUBLISH packets and the answers to those of clients; other packets are not counted.
+    pub packets_sent: Counter,
+    /// PUBLISH packets of clients.
+    pub publishes_received: Counter,
+    /// The bytes of their payloads.
+    pub publish_bytes_received: Counter,
+    /// PUBLISH packets to clients.
+    pub publishes_sent: Counter,
+    /// The bytes of their payloads.
+    pub publish_bytes_sent: Counter,
     /// Who is connected.
     pub present: Presences,
     /// What was refused, by cause.
@@ -97,6 +113,14 @@ impl Metrics {
             ("ordinary_overflowed", self.ordinary_overflowed.get()),
             ("too_large_for_reader", self.too_large_for_reader.get()),
             ("wills_published", self.wills_published.get()),
+            ("bytes_received", self.bytes_received.get()),
+            ("bytes_sent", self.bytes_sent.get()),
+            ("packets_received", self.packets_received.get()),
+            ("packets_sent", self.packets_sent.get()),
+            ("publishes_received", self.publishes_received.get()),
+            ("publish_bytes_received", self.publish_bytes_received.get()),
+            ("publishes_sent", self.publishes_sent.get()),
+            ("publish_bytes_sent", self.publish_bytes_sent.get()),
         ];
         numbers.extend(self.refusals.snapshot());
         numbers

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::CommandFactory;
-use inbox_bridge::{Age, Hub, Left, MemoryStore};
+use inbox_bridge::{Age, Hub, MemoryStore};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Shared};
 use pubsub::{Router, RouterOptions};
@@ -61,17 +61,26 @@ fn protocol_md_lists_every_counter() {
 
 #[test]
 fn protocol_md_lists_every_topic_of_the_broker() {
-    // Goal: the table names what is published. A purge is no event, because it happens while no broker runs.
+    // Goal: the table names what is published.
     let page = read("docs/protocol.md");
     let rows = table(
         section(&page, "## Topics under $SYS/inboxd"),
         "| Topic | When | Payload |",
     );
     let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(&row[0])).collect();
-    let events = [Left::Expired, Left::Dropped].map(|left| format!("$SYS/inboxd/event/{}", left.as_str()));
-    let topics = ["$SYS/inboxd/version", "$SYS/inboxd/metrics"];
-    let known = topics.into_iter().chain(events.iter().map(String::as_str)).collect();
-    assert_eq!(listed, known);
+    assert_eq!(listed, admin::TOPICS.into());
+}
+
+#[test]
+fn protocol_md_lists_every_request_of_operators() {
+    // Goal: the table names the commands that are answered.
+    let page = read("docs/protocol.md");
+    let rows = table(
+        section(&page, "## Requests of operators"),
+        "| Command | Parameters | Result |",
+    );
+    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(&row[0])).collect();
+    assert_eq!(listed, admin::Operator::commands().iter().copied().collect());
 }
 
 #[test]

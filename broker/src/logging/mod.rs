@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub(crate) use access::AUDIT_TARGET;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -29,8 +30,6 @@ pub use escape::{in_one_line, json_in_one_line};
 use format::Line;
 use sink::Sink;
 
-/// The target of records of the audit log.
-pub(crate) const AUDIT_TARGET: &str = "audit";
 /// The variable that overrides key `log.level`.
 const VARIABLE: &str = "RUST_LOG";
 /// How long the end of the process waits for the last records to be written.

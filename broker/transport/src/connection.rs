@@ -280,6 +280,8 @@ impl<T: Io> Connection<T> {
             let mut buffer = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {
+                    let received = buffer.filled().len() as u64;
+                    self.broker.shared.metrics.bytes_received.add(received);
                     self.offer(buffer.filled(), now);
                     let (partial, capacity) = (self.partial.len(), self.partial.capacity());
                     self.conversation.keeps_partial(partial, capacity, now);
@@ -315,6 +317,7 @@ impl<T: Io> Connection<T> {
                 Poll::Pending => return progress,
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.conversation.written(n, now);
+                    self.broker.shared.metrics.bytes_sent.add(n as u64);
                     self.is_unflushed = true;
                     progress = Poll::Ready(());
                 }

@@ -24,6 +24,7 @@ mod inbox_sizes;
 mod logging;
 mod mqtt;
 mod operating;
+mod operators;
 mod quotas;
 mod recipients;
 mod refusals;

@@ -6,10 +6,13 @@ use std::time::Duration;
 use inbox_tests::{Broker, Connect, Props, PublishPacket, RawClient, Version, ack, property};
 use serde_json::Value;
 
-/// A client that sees the events under `$SYS/inboxd/event/`.
+/// A client that sees what leaves unread, by the events under `$SYS/inboxd/event/`.
 fn watcher(broker: &Broker) -> RawClient {
     let mut watcher = RawClient::clean(broker, Version::V5, "watcher");
-    assert_eq!(watcher.subscribe("$SYS/inboxd/event/#", 1).codes, [1]);
+    for kind in ["expired", "dropped"] {
+        let filter = format!("$SYS/inboxd/event/{kind}");
+        assert_eq!(watcher.subscribe(&filter, 1).codes, [1]);
+    }
     watcher
 }
 

@@ -166,6 +166,14 @@ impl Recipients {
         Ok(Some(kept))
     }
 
+    /// Forgets the lists of `owner`. Tells whether there were any; what is kept of them is to be removed, too.
+    pub fn forget(&self, owner: &ClientId, budget: &Arc<MemoryBudget>) -> bool {
+        let mut all = self.all.write();
+        let had_any = all.lists.contains_key(owner);
+        self.put(&mut all, owner.clone(), None, budget);
+        had_any
+    }
+
     /// The lists of `owner`, as JSON.
     pub fn show(&self, owner: &ClientId) -> Bytes {
         Shown::of(&self.of(owner).unwrap_or_default()).to_bytes()

@@ -146,6 +146,18 @@ impl Strangers {
         by_id.or_else(|| find(&sender.by_user))
     }
 
+    /// Forgets whom `party` wrote to, and who wrote to it. Gives what is to be removed where it is kept.
+    pub fn forget(&self, party: &str) -> Vec<Acquaintance> {
+        let mut parties = self.parties.write();
+        let Parties { others, bytes, charge } = &mut *parties;
+        let Some(forgotten) = others.remove(party) else {
+            return Vec::new();
+        };
+        *bytes -= forgotten.bytes;
+        charge.cover(*bytes);
+        forgotten.known.keys().map(|other| (key(party, *other), None)).collect()
+    }
+
     /// What was kept in an earlier run. What cannot be read is passed over: whom it was about is a stranger again.
     pub fn restore(&self, key: &[u8], value: &[u8]) {
         let Some((of, other)) = key.split_last_chunk::<NAME_BYTES>() else {

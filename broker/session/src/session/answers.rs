@@ -4,7 +4,7 @@ use inbox_types::{Qos, Ticket};
 
 use super::incoming::Answer;
 use super::subject::Subject;
-use super::{Ending, Session};
+use super::{Ending, Session, Shared};
 use crate::closed::Closed;
 use crate::not_published::NotPublished;
 use crate::refusals::Cause;
@@ -153,10 +153,16 @@ impl Session {
             }
             self.write_ack(kind, packet_id, &answer);
         }
+        if self.stopwatch.is_timing() {
+            let Shared { node, .. } = &*self.shared;
+            self.stopwatch
+                .answered_before(self.incoming.first_ticket(), node, node.now().mono);
+        }
         Ok(())
     }
 
     fn write_ack(&mut self, kind: AckKind, packet_id: PacketId, answer: &Answer) {
+        self.stopwatch.acks_sent += 1;
         let why = answer.why().map(NotPublished::to_string);
         let why = why.as_deref().and_then(|why| self.link.reason_string(why, 0));
         encode::ack(

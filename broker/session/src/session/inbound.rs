@@ -22,6 +22,8 @@ const HAND_IN_MAX: usize = 64;
 impl Session {
     pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Now) -> Result<(), Ending> {
         self.publishes = true;
+        self.stopwatch.publishes_received += 1;
+        self.stopwatch.publish_bytes_received += publish.payload.len() as u64;
         if let Some(pace) = &mut self.pace {
             pace.published(publish.payload.len(), now.mono);
         }
@@ -51,6 +53,7 @@ impl Session {
         let kind = if exactly_once { AckKind::PubRec } else { AckKind::PubAck };
         let (destination, topic) = self.topic(publish)?;
         let ticket = self.incoming.begin(packet_id, kind);
+        self.stopwatch.begins(ticket, &self.shared.node, now.mono);
         if let Some(asked) = request::asked(&destination, &topic) {
             return self.request(asked, publish, &topic, Some(ticket), now);
         }

@@ -108,6 +108,11 @@ impl Incoming {
         self.exactly_once.shrink_to_fit();
     }
 
+    /// Every publish before this one is answered.
+    pub(super) fn first_ticket(&self) -> Ticket {
+        Ticket(self.first_ticket)
+    }
+
     fn push(&mut self, packet_id: PacketId, kind: AckKind) -> Ticket {
         let ticket = Ticket(self.first_ticket + self.pending.len() as u64);
         self.pending.push_back(Pending {

@@ -43,6 +43,7 @@ mod receiving;
 mod request;
 mod review;
 mod shared;
+mod stopwatch;
 mod subject;
 mod subscribe;
 mod subscriptions;
@@ -74,6 +75,7 @@ use mqtt_codec::encode;
 use oversized::Oversized;
 use proof::Proof;
 use pubsub::SessionKey;
+use stopwatch::Stopwatch;
 use subscribe::InboxSubscription;
 use subscriptions::Subscriptions;
 
@@ -151,6 +153,7 @@ pub struct Session {
     /// Mail that the client acknowledged, for the inbox to be told at once.
     acknowledged: Vec<Seq>,
     outcomes: Vec<(Ticket, Outcome)>,
+    stopwatch: Stopwatch,
     /// Requests that are to be answered when they have their outcome.
     replies: Vec<(Ticket, Reply)>,
     /// Publishes of the packets that are being received, for one inbox. [`Session::receive`] leaves none behind.
@@ -190,6 +193,7 @@ impl Session {
             bytes_written: 0,
             acknowledged: Vec::new(),
             outcomes: Vec::new(),
+            stopwatch: Stopwatch::default(),
             replies: Vec::new(),
             to_hand_in: Vec::new(),
             for_inbox: None,
@@ -267,6 +271,7 @@ impl Session {
     pub fn disconnected(&mut self) {
         self.leave();
         self.incoming.disconnected();
+        self.stopwatch.disconnected();
         self.replies = Vec::new();
         self.oversized = None;
         self.out = Vec::new();
@@ -299,6 +304,7 @@ impl Session {
         self.check_proof(now)?;
         self.settle_outcomes()?;
         self.send_waiting(now);
+        self.stopwatch.tell_sent(&self.shared.metrics);
         self.ask_for_more();
         Ok(())
     }

@@ -66,7 +66,7 @@ impl Session {
             let most = self.room().min(TAKE_MAX);
             if most == 0 {
                 if self.mail_passes() {
-                    self.send_mail_waiting(1, age);
+                    self.send_mail_waiting(1, now, age);
                 } else {
                     self.send_ordinary_waiting(1, age);
                 }
@@ -74,10 +74,10 @@ impl Session {
             }
             let sent = match mem::replace(&mut self.outgoing.ordinary_first, false) {
                 true => match self.send_ordinary_waiting(most, age) {
-                    0 => self.send_mail_waiting(most, age),
+                    0 => self.send_mail_waiting(most, now, age),
                     sent => sent,
                 },
-                false => match self.send_mail_waiting(most, age) {
+                false => match self.send_mail_waiting(most, now, age) {
                     0 => self.send_ordinary_waiting(most, age),
                     sent => {
                         self.outgoing.ordinary_first = true;
@@ -92,7 +92,7 @@ impl Session {
     }
 
     /// Sends mail that waits, at most `most`. Gives how many were taken.
-    fn send_mail_waiting(&mut self, most: usize, age: Age) -> usize {
+    fn send_mail_waiting(&mut self, most: usize, now: Now, age: Age) -> usize {
         let mut mail = mem::take(&mut self.outgoing.mail);
         let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, self.out.len(), &mut mail);
         if lost > 0 {
@@ -105,6 +105,7 @@ impl Session {
                 .as_ref()
                 .is_some_and(|inbox| inbox.attachment == Some(attachment))
             {
+                self.stopwatch.delivers(&delivery, &self.shared.node, now);
                 self.send_mail(&delivery, age);
             }
         }
@@ -212,7 +213,9 @@ impl Session {
                 &message.payload,
             )
         };
-        write_fitting(&mut self.out, &mut self.link, topic, publish)
+        let fits = write_fitting(&mut self.out, &mut self.link, topic, publish);
+        self.stopwatch.sent(fits, message.payload.len());
+        fits
     }
 
     /// Sends ordinary messages that wait, at most `most`. Gives how many were taken.
@@ -267,6 +270,7 @@ impl Session {
             )
         };
         let fits = write_fitting(&mut self.out, &mut self.link, &message.topic, publish);
+        self.stopwatch.sent(fits, message.payload.len());
         if !fits {
             self.shared.metrics.too_large_for_reader.add(1);
         }

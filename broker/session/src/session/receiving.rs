@@ -20,6 +20,7 @@ impl Session {
         // What came before a packet that ends the connection counts.
         self.hand_in(now);
         self.tell_acknowledged();
+        self.stopwatch.tell_received(&self.shared.metrics);
         received
     }
 
@@ -52,6 +53,7 @@ impl Session {
             };
             let bytes = rest.get(..length).unwrap_or_default();
             used += length;
+            self.stopwatch.packets_received += 1;
             let packet = match self.link.is_v31 {
                 true => mqtt_codec::decode_v31(bytes),
                 false => mqtt_codec::decode(self.link.version, bytes),

@@ -211,6 +211,7 @@ impl Session {
         let window = self.link.receive_maximum.min(self.shared.mqtt.in_flight_max);
         let port: std::sync::Arc<dyn Port> = self.outbox.clone();
         let in_flight = self.mail_over_this_connection();
+        self.stopwatch.attached_at = self.shared.node.now().wall;
         if let Some(inbox) = self.inbox.as_mut() {
             self.outgoing.mail_starts_over();
             let attachment = self.shared.node.inboxes.attach(&self.id, port, window, &in_flight);

@@ -1,0 +1,14 @@
+//! What operators see and ask.
+//!
+//! Requests come over MQTT ([`answer_requests`]) or HTTP, and one [`Operator`] answers them all. The board under `$SYS` is published by
+//! [`Board`]. `ARCHITECTURE.md` has the map.
+
+mod board;
+mod operator;
+mod requests;
+mod speaking;
+
+pub use board::{Board, BoardOptions, Figures, TOPICS};
+pub use operator::{Operator, OperatorError};
+pub use requests::answer_requests;
+pub use speaking::Speaker;

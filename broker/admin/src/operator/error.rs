@@ -1,0 +1,52 @@
+//! Why an operator is not given what it asks for.
+
+use inbox_bridge::{ClientIdError, StoreError};
+
+/// Why an operator is not given what it asks for. The text is the message that it gets.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    // The operator must ask otherwise.
+    /// There is no such command.
+    #[error("there is no command {command:?}; there are {known}")]
+    Unknown {
+        /// What was asked for; it may be cut.
+        command: String,
+        /// All that there are.
+        known: String,
+    },
+    /// The parameters are not JSON.
+    #[error("the parameters are not JSON: {0}")]
+    NoJson(#[source] serde_json::Error),
+    /// The parameters are not those of the command.
+    #[error("the parameters are not those of this command: {0}")]
+    Parameters(#[source] serde_json::Error),
+    /// What names a client cannot be a client ID.
+    #[error("the client ID cannot be one: {0}")]
+    ClientId(#[source] ClientIdError),
+    /// The client is not connected, and no session is kept for it.
+    #[error("no client with that ID is connected, and no session is kept for it")]
+    NoClient,
+
+    // Something here is wrong.
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(StoreError),
+    /// A task of the broker's own panicked.
+    #[error("the broker met an error of its own; its log has more")]
+    Broken,
+}
+
+impl OperatorError {
+    /// One word, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            OperatorError::Unknown { .. }
+            | OperatorError::NoJson(_)
+            | OperatorError::Parameters(_)
+            | OperatorError::ClientId(_) => "bad-request",
+            OperatorError::NoClient => "not-found",
+            OperatorError::Store(StoreError::Troubled(_)) => "busy",
+            OperatorError::Store(_) | OperatorError::Broken => "failed",
+        }
+    }
+}

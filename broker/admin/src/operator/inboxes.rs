@@ -1,0 +1,164 @@
+//! Requests about inboxes.
+
+use access::Identity;
+use inbox_bridge::{ClientId, PAGE_BYTES_MAX, PageLimit, Seq};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{OfClient, OperatorError, Parts, client_id, message};
+
+/// Inboxes in one answer, unless fewer are asked for; and at most.
+const LISTED: usize = 100;
+const LISTED_MAX: usize = 1000;
+/// Inboxes that are passed by in one request, in search of those that begin as wanted.
+const PASSED_MAX: usize = 100_000;
+/// Inboxes read at a time.
+const PAGE: usize = 512;
+/// Messages in one answer, unless fewer are asked for; and at most.
+const PEEKED: usize = 20;
+const PEEKED_MAX: usize = 100;
+/// Bytes of each payload that a peek gives, unless others are asked for.
+const PEEKED_BYTES: usize = 1024;
+
+/// Which inboxes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listed {
+    after: Option<String>,
+    limit: Option<usize>,
+    prefix: Option<String>,
+}
+
+/// Which messages of an inbox.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Peeked {
+    client: String,
+    after: Option<u64>,
+    limit: Option<usize>,
+    payload_bytes_max: Option<usize>,
+}
+
+/// What of an inbox.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Purged {
+    client: String,
+    up_to: Option<u64>,
+}
+
+/// A page of the inboxes that hold something, in byte order of their client IDs.
+pub(super) fn list(parts: &Parts, wanted: Listed) -> Result<Value, OperatorError> {
+    let limit = wanted.limit.unwrap_or(LISTED).clamp(1, LISTED_MAX);
+    let prefix = wanted.prefix.unwrap_or_default();
+    let mut after = wanted.after.as_deref().map(client_id).transpose()?;
+    let mut found = Vec::new();
+    let mut next = None;
+    let mut passed = 0;
+    'pages: loop {
+        let page = parts.store.inboxes(after.as_ref(), PAGE)?;
+        let is_end = page.len() < PAGE;
+        for (client, record) in page {
+            if found.len() == limit || passed == PASSED_MAX {
+                next = after;
+                break 'pages;
+            }
+            passed += 1;
+            if client.as_str().starts_with(&prefix) {
+                let (messages, bytes) = (record.messages, record.bytes);
+                found.push(json!({"client": client.as_str(), "messages": messages, "bytes": bytes}));
+            } else if client.as_str() > prefix.as_str() && !prefix.is_empty() {
+                // In byte order, nothing behind this one begins so.
+                break 'pages;
+            }
+            after = Some(client);
+        }
+        if is_end {
+            break;
+        }
+    }
+    Ok(page_of("inboxes", found, next.map(|next| json!(next.as_str()))))
+}
+
+fn page_of(name: &str, found: Vec<Value>, next: Option<Value>) -> Value {
+    let mut answer = Map::new();
+    answer.insert(name.to_owned(), Value::Array(found));
+    answer.extend(next.map(|next| ("next".to_owned(), next)));
+    Value::Object(answer)
+}
+
+/// One inbox in numbers.
+pub(super) fn show(parts: &Parts, wanted: OfClient) -> Result<Value, OperatorError> {
+    let client = client_id(&wanted.client)?;
+    let record = parts.store.inbox(&client)?.unwrap_or_default();
+    let in_memory = parts.hub.in_memory(&client).unwrap_or_default();
+    let size = parts.hub.inbox_size(&client);
+    // A message that cannot be read does not keep the rest from being told.
+    let oldest = parts.store.read(&client, Seq::ZERO, one()).ok();
+    let oldest = oldest.and_then(|page| page.entries.first().map(|entry| entry.message.at.0));
+    Ok(json!({
+        "client": client.as_str(),
+        "messages": (record.messages + in_memory.unstored).saturating_sub(in_memory.leaving),
+        "bytes": record.bytes,
+        "messages_max": size.messages_max,
+        "bytes_max": size.bytes_max,
+        "oldest_at": oldest,
+        "reader": in_memory.has_reader,
+        "in_flight": in_memory.in_flight,
+        "connected": parts.shared.metrics.present.get(&client).is_some(),
+    }))
+}
+
+fn one() -> PageLimit {
+    PageLimit {
+        messages: 1,
+        bytes: usize::MAX,
+    }
+}
+
+/// A page of the messages of an inbox, oldest first. Nothing changes by it.
+pub(super) fn peek(parts: &Parts, wanted: Peeked) -> Result<Value, OperatorError> {
+    let payload_bytes_max = wanted.payload_bytes_max.unwrap_or(PEEKED_BYTES);
+    messages(parts, &wanted, payload_bytes_max)
+}
+
+/// The same, with whole payloads.
+pub(super) fn export(parts: &Parts, wanted: Peeked) -> Result<Value, OperatorError> {
+    messages(parts, &wanted, usize::MAX)
+}
+
+fn messages(parts: &Parts, wanted: &Peeked, payload_bytes_max: usize) -> Result<Value, OperatorError> {
+    let client = client_id(&wanted.client)?;
+    let limit = PageLimit {
+        messages: wanted.limit.unwrap_or(PEEKED).clamp(1, PEEKED_MAX),
+        // The answer is a message, too.
+        bytes: PAGE_BYTES_MAX.min(parts.shared.mqtt.message_bytes_max / 4),
+    };
+    let page = parts
+        .store
+        .read(&client, Seq(wanted.after.unwrap_or_default()), limit)?;
+    let shown = page
+        .entries
+        .iter()
+        .map(|entry| message::shown(entry, payload_bytes_max));
+    let next = page.entries.last().filter(|_| page.more).map(|last| json!(last.seq.0));
+    Ok(page_of("messages", shown.collect(), next))
+}
+
+/// Everything that an inbox holds leaves it, or everything up to a seq.
+pub(super) fn purge(parts: &Parts, by: &Identity, wanted: Purged) -> Result<Value, OperatorError> {
+    let client = client_id(&wanted.client)?;
+    let purged = purge_all(parts, by, &client, wanted.up_to.map(Seq))?;
+    Ok(json!({"purged": purged}))
+}
+
+pub(super) fn purge_all(
+    parts: &Parts,
+    by: &Identity,
+    client: &ClientId,
+    up_to: Option<Seq>,
+) -> Result<u64, OperatorError> {
+    let purged = parts.hub.purge(&*parts.store, client, up_to)?;
+    super::audit(by, "purge", client, purged);
+    Ok(purged)
+}

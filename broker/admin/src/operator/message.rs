@@ -1,0 +1,87 @@
+//! A stored message as JSON.
+
+use std::fmt::Write;
+
+use inbox_bridge::{Entry, message_id};
+use serde_json::{Map, Value, json};
+
+/// The message, with at most so many bytes of its payload.
+pub(super) fn shown(entry: &Entry, payload_bytes_max: usize) -> Value {
+    let message = &entry.message;
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    put("seq", json!(entry.seq.0));
+    put("at", json!(message.at.0));
+    put("from", json!(message.from.as_str()));
+    let id = message
+        .id
+        .as_deref()
+        .map_or_else(|| message_id(entry.seq), str::to_owned);
+    put("id", json!(id));
+    put("qos", json!(message.qos as u8));
+    put("bytes", json!(message.size()));
+    put("expires_at", json!(message.at.0.saturating_add(message.expiry.lives())));
+    let truncated = message.payload.len() > payload_bytes_max;
+    let payload = message.payload.get(..payload_bytes_max).unwrap_or(&message.payload);
+    match readable(payload, truncated) {
+        Some(text) => put("payload", json!(text)),
+        None => put("payload_hex", json!(hex(payload))),
+    };
+    put("payload_bytes", json!(message.payload.len()));
+    put("truncated", json!(truncated));
+    if let Some(properties) = &message.properties {
+        if let Some(content_type) = &properties.content_type {
+            put("content_type", json!(content_type));
+        }
+        if let Some(format) = properties.payload_format {
+            put("payload_format", json!(format as u8));
+        }
+        if let Some(topic) = &properties.response_topic {
+            put("response_topic", json!(topic));
+        }
+        if let Some(data) = &properties.correlation_data {
+            put("correlation_data_hex", json!(hex(data)));
+        }
+        if !properties.user.is_empty() {
+            put("user_properties", json!(properties.user));
+        }
+    }
+    Value::Object(fields)
+}
+
+/// The payload as text, if it is UTF-8. One that was cut may end in the middle of a character.
+fn readable(payload: &[u8], truncated: bool) -> Option<&str> {
+    match std::str::from_utf8(payload) {
+        Ok(text) => Some(text),
+        Err(error) if truncated && error.error_len().is_none() => {
+            std::str::from_utf8(payload.get(..error.valid_up_to())?).ok()
+        }
+        Err(_) => None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_that_is_cut_within_a_character_is_text_nevertheless() {
+        // Goal: the beginning of a text stays text; bytes that are none are told as such.
+        let text = "größe".as_bytes();
+        assert_eq!(readable(&text[..3], true), Some("gr"));
+        assert_eq!(readable(&text[..4], true), Some("grö"));
+        assert_eq!(readable(&text[..3], false), None);
+        assert_eq!(readable(&[0xff, 0xfe, b'a'], true), None);
+        assert_eq!(hex(&[0, 255]), "00ff");
+    }
+}

@@ -1,0 +1,161 @@
+//! What operators ask, and the answers: commands with parameters and results in JSON, the same over MQTT and HTTP.
+//!
+//! **Promise:** a request costs a bounded amount of work and memory, however many inboxes there are; whoever wants more asks again from where the
+//! answer ended (`next`). Answers that say that something is gone are given when that is durable.
+
+mod clients;
+mod error;
+mod inboxes;
+mod message;
+
+use std::sync::Arc;
+
+use access::{AUDIT_TARGET, Identity};
+use inbox_bridge::{ClientId, Hub, Store, StoreError};
+use mqtt_session::{SessionTable, Shared};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use error::OperatorError;
+
+use crate::board::Figures;
+
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
+pub struct Operator(Arc<Parts>);
+
+/// What an operator reaches.
+struct Parts {
+    hub: Arc<Hub>,
+    store: Arc<dyn Store>,
+    shared: Arc<Shared>,
+    table: Arc<SessionTable>,
+    figures: Arc<Figures>,
+}
+
+/// Parameters that name a client.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfClient {
+    client: String,
+}
+
+/// Parameters of a request that needs none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Every command, in the order of the documentation.
+const COMMANDS: [&str; 11] = [
+    "inbox/list",
+    "inbox/show",
+    "inbox/peek",
+    "inbox/purge",
+    "inbox/export",
+    "client/list",
+    "client/show",
+    "client/disconnect",
+    "client/erase",
+    "overview",
+    "top",
+];
+
+impl Operator {
+    /// Whoever asks through it reaches these.
+    pub fn new(
+        hub: Arc<Hub>,
+        store: Arc<dyn Store>,
+        shared: Arc<Shared>,
+        table: Arc<SessionTable>,
+        figures: Arc<Figures>,
+    ) -> Self {
+        Operator(Arc::new(Parts {
+            hub,
+            store,
+            shared,
+            table,
+            figures,
+        }))
+    }
+
+    /// Every command that it knows.
+    pub fn commands() -> &'static [&'static str] {
+        &COMMANDS
+    }
+
+    /// Does what `who` asks for, who may.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn answer(&self, who: &Identity, command: &str, parameters: Value) -> Result<Value, OperatorError> {
+        let parts = &self.0;
+        match command {
+            "inbox/list" => self.blocking(parameters, inboxes::list).await,
+            "inbox/show" => self.blocking(parameters, inboxes::show).await,
+            "inbox/peek" => self.blocking(parameters, inboxes::peek).await,
+            "inbox/export" => self.blocking(parameters, inboxes::export).await,
+            "inbox/purge" => {
+                let by = who.clone();
+                self.blocking(parameters, move |parts, wanted| inboxes::purge(parts, &by, wanted))
+                    .await
+            }
+            "client/list" => clients::list(parts, &read(parameters)?),
+            "client/show" => clients::show(parts, &read(parameters)?),
+            "client/disconnect" => clients::disconnect(parts, who, &read(parameters)?),
+            "client/erase" => {
+                let wanted: OfClient = read(parameters)?;
+                let session = clients::end_session(parts, &wanted).await?;
+                let by = who.clone();
+                let kept = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &by, &wanted, session);
+                self.run(wanted, kept).await
+            }
+            "overview" => read::<Nothing>(parameters).map(|_| parts.figures.overview()),
+            "top" => read::<Nothing>(parameters).map(|_| parts.figures.top()),
+            unknown => Err(OperatorError::Unknown {
+                command: unknown.chars().take(100).collect(),
+                known: COMMANDS.join(", "),
+            }),
+        }
+    }
+
+    async fn blocking<P: DeserializeOwned + Send + 'static>(
+        &self,
+        parameters: Value,
+        act: impl FnOnce(&Parts, P) -> Result<Value, OperatorError> + Send + 'static,
+    ) -> Result<Value, OperatorError> {
+        self.run(read(parameters)?, act).await
+    }
+
+    /// Does what may wait for the disk.
+    async fn run<P: Send + 'static>(
+        &self,
+        wanted: P,
+        act: impl FnOnce(&Parts, P) -> Result<Value, OperatorError> + Send + 'static,
+    ) -> Result<Value, OperatorError> {
+        let parts = self.0.clone();
+        tokio::task::spawn_blocking(move || act(&parts, wanted))
+            .await
+            .unwrap_or(Err(OperatorError::Broken))
+    }
+}
+
+fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
+    serde_json::from_value(parameters).map_err(OperatorError::Parameters)
+}
+
+fn client_id(text: &str) -> Result<ClientId, OperatorError> {
+    ClientId::new(text).map_err(OperatorError::ClientId)
+}
+
+impl From<StoreError> for OperatorError {
+    fn from(error: StoreError) -> Self {
+        OperatorError::Store(error)
+    }
+}
+
+/// Notes for the audit log what an operator changed.
+fn audit(by: &Identity, what: &'static str, client: &ClientId, messages: u64) {
+    let (who, user) = (by.client_id(), by.user());
+    tracing::warn!(target: AUDIT_TARGET, event = "operate", what, %client, messages, %who, user, "an operator changed something");
+}
