@@ -176,6 +176,10 @@ impl Mailbox {
             if let Some(origin) = young.origin.take() {
                 origin.settle(Outcome::Accepted(Proof::of(seq)));
             }
+            cx.events.tell(EventKind::Committed, || Event::Committed {
+                inbox: cx.inbox.clone(),
+                seq,
+            });
             if self.reader.is_none() && young.durability != Durability::CommittingGone {
                 cx.events.tell(EventKind::Stored, || Event::Stored {
                     inbox: cx.inbox.clone(),

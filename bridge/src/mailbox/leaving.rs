@@ -32,11 +32,13 @@ impl Mailbox {
             return;
         }
         cx.counters.acknowledged.add(1);
+        let is_cancelled = matches!(young, Some((_, Durability::Waiting)));
         cx.events.tell(EventKind::Acknowledged, || Event::Acknowledged {
             inbox: cx.inbox.clone(),
             seq,
+            is_cancelled,
         });
-        if matches!(young, Some((_, Durability::Waiting))) {
+        if is_cancelled {
             cx.counters.never_written.add(1);
         }
         self.remove(seq, young, size, cx, fx);

@@ -43,8 +43,8 @@ pub use looking::{InMemory, Waiting};
 use crate::notices::Replaced;
 use inbox_store::InboxRecord;
 use inbox_types::{
-    Age, AttachmentId, ClientId, Counters, Delivery, Events, InboxSize, Left, Limits, Message, Now, Outcome,
-    PAGE_BYTES_MAX, Port, Seq, Ticket,
+    Age, AttachmentId, ClientId, Counters, Delivery, Event, EventKind, Events, InboxSize, Left, Limits, Message, Now,
+    Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket,
 };
 use reader::Reader;
 use shares::Shares;
@@ -296,6 +296,11 @@ impl Mailbox {
         let dup = seq <= self.sent_up_to.max(cx.sent_floor) && !inbox_types::fault!(NoDup);
         self.sent_up_to = self.sent_up_to.max(seq);
         cx.counters.delivered.add(1);
+        cx.events.tell(EventKind::Delivered, || Event::Delivered {
+            inbox: cx.inbox.clone(),
+            seq,
+            dup,
+        });
         let awaits_acknowledgement = !matches!(young, Some((_, Durability::Never)));
         reader.send(Delivery { seq, message, dup }, awaits_acknowledgement);
         if let Some((at, Durability::Durable | Durability::Never)) = young {

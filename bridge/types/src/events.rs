@@ -94,6 +94,22 @@ pub enum Event {
         /// The sender's `id`.
         id: Option<Box<str>>,
     },
+    /// A message became durable.
+    Committed {
+        /// Whose inbox.
+        inbox: ClientId,
+        /// Its place there.
+        seq: Seq,
+    },
+    /// A message was handed to its reader.
+    Delivered {
+        /// Whose inbox.
+        inbox: ClientId,
+        /// Its place there.
+        seq: Seq,
+        /// It may have been sent before.
+        dup: bool,
+    },
     /// A message became durable for a client that is not there to read it.
     Stored {
         /// Whose inbox.
@@ -107,6 +123,8 @@ pub enum Event {
         inbox: ClientId,
         /// Its place there.
         seq: Seq,
+        /// It was never written: its reader was faster than the disk.
+        is_cancelled: bool,
     },
     /// A message left without being read (contract rule 5).
     Left {
@@ -156,11 +174,15 @@ pub enum EventKind {
     Left,
     /// [`Event::Purged`].
     Purged,
+    /// [`Event::Committed`].
+    Committed,
+    /// [`Event::Delivered`].
+    Delivered,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 10] = [
+    pub const ALL: [EventKind; 12] = [
         EventKind::Connected,
         EventKind::TurnedAway,
         EventKind::Renewed,
@@ -171,6 +193,8 @@ impl EventKind {
         EventKind::Acknowledged,
         EventKind::Left,
         EventKind::Purged,
+        EventKind::Committed,
+        EventKind::Delivered,
     ];
 }
 
@@ -300,6 +324,7 @@ mod tests {
         Event::Acknowledged {
             inbox: ClientId::new("bob").unwrap(),
             seq: Seq(seq),
+            is_cancelled: false,
         }
     }
 

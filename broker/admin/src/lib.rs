@@ -7,8 +7,10 @@ mod board;
 mod operator;
 mod requests;
 mod speaking;
+mod trace;
 
 pub use board::{Board, BoardOptions, Figures, TOPICS};
 pub use operator::{Operator, OperatorError};
 pub use requests::answer_requests;
 pub use speaking::Speaker;
+pub use trace::Trace;

@@ -12,13 +12,16 @@ use crate::speaking::Speaker;
 
 /// Requests that are answered at a time: they read the store, and must not keep mail waiting.
 const AT_A_TIME: usize = 4;
+/// Traces are under way for minutes, and are counted apart.
+const TRACE: &str = "trace/start";
 
 /// Answers requests as they come, for ever.
 pub async fn answer_requests(requests: flume::Receiver<OperatorsRequest>, operator: Operator, speaker: Speaker) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     while let Ok(request) = requests.recv_async().await {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
+        let place = match &*request.command {
+            TRACE => None,
+            _ => places.clone().acquire_owned().await.ok(),
         };
         let (operator, speaker) = (operator.clone(), speaker.clone());
         tokio::spawn(async move {
@@ -29,18 +32,38 @@ pub async fn answer_requests(requests: flume::Receiver<OperatorsRequest>, operat
 }
 
 async fn answer(request: &OperatorsRequest, operator: &Operator, speaker: &Speaker) {
-    let answer = match parameters(&request.parameters) {
-        Ok(parameters) => operator.answer(&request.who, &request.command, parameters).await,
-        Err(error) => Err(error),
-    };
     let Some(reply) = &request.reply else {
-        return tracing::debug!(who = %request.who.client_id(), command = %request.command, "a request named no Response Topic");
+        let (who, command) = (request.who.client_id(), &request.command);
+        return tracing::info!(%who, %command, "a request of an operator named no Response Topic: it is not answered, and nothing was done");
     };
-    // A request with QoS 2 is answered once, too, but nobody needs a second handshake for that.
-    let qos = request.qos.min(Qos::AtLeastOnce);
-    if let Err(error) = speaker.answer(&request.who, reply, qos, said(answer).to_string()).await {
-        let who = request.who.client_id();
-        tracing::info!(%who, topic = %reply.topic, %error, "an answer to an operator was not published");
+    let (who, qos) = (&request.who, request.qos.min(Qos::AtLeastOnce));
+    let say = async |said: Value| {
+        let said = speaker.answer(who, reply, qos, said.to_string()).await;
+        if let Err(error) = &said {
+            let (who, topic) = (who.client_id(), &reply.topic);
+            tracing::info!(%who, %topic, %error, "an answer to an operator was not published");
+        }
+        said.is_ok()
+    };
+    let parameters = parameters(&request.parameters);
+    match (&*request.command, parameters) {
+        (TRACE, Ok(parameters)) => match operator.trace(who, parameters).await {
+            Ok(mut trace) => {
+                if say(said(Ok(json!({"trace": trace.number()})))).await {
+                    while let Some(told) = trace.next().await {
+                        if !say(told).await {
+                            break;
+                        }
+                    }
+                }
+            }
+            Err(error) => _ = say(said(Err(error))).await,
+        },
+        (command, Ok(parameters)) => {
+            let answer = operator.answer(who, command, parameters).await;
+            say(said(answer)).await;
+        }
+        (_, Err(error)) => _ = say(said(Err(error))).await,
     }
 }
 

@@ -17,8 +17,8 @@ impl Operator {
         }
     }
 
-    /// The whole answer.
-    fn answer(&mut self, command: &str, parameters: &Value) -> Value {
+    /// Gives the Correlation Data.
+    fn request(&mut self, command: &str, parameters: &Value) -> String {
         self.asked += 1;
         let number = self.asked.to_string();
         let props = Props::new()
@@ -30,6 +30,12 @@ impl Operator {
             ..PublishPacket::new(&topic, parameters.to_string(), 0, 0)
         };
         self.client.publish_packet(request);
+        number
+    }
+
+    /// The whole answer.
+    fn answer(&mut self, command: &str, parameters: &Value) -> Value {
+        let number = self.request(command, parameters);
         let answer = self.client.receive();
         assert_eq!(answer.props.binary(property::CORRELATION_DATA), Some(number.as_bytes()));
         serde_json::from_str(answer.text()).unwrap()
@@ -251,4 +257,53 @@ fn the_board_shows_what_happens() {
     watcher.subscribe("$SYS/broker/messages/received", 1);
     let received: u64 = watcher.receive_and_ack().text().parse().unwrap();
     assert!(received < 1_000_000);
+}
+
+#[test]
+fn a_trace_tells_where_a_message_is() {
+    // Goal: what waited before, and every milestone of what comes: written for somebody who is away, delivered and acknowledged, or never written;
+    // nothing of others; a trace ends when it is stopped, and one of everything is refused.
+    let broker = Broker::with_config("[store]\ncommit_hold = \"1s\"\n");
+    let mut olga = Operator::of(&broker);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("bob", "earlier", 1);
+    let (code, message) = olga.refused("trace/start", json!({}));
+    assert_eq!(code, "bad-request");
+    assert!(message.contains("\"to\""), "{message}");
+    let trace = olga.ask("trace/start", json!({"to": "bob"}))["trace"].clone();
+    let mut told = Vec::new();
+    let next = |olga: &mut Operator, told: &mut Vec<(String, Value)>| {
+        let said: Value = serde_json::from_str(olga.client.receive().text()).unwrap();
+        assert_eq!(said["trace"], trace);
+        let event = &said["event"];
+        told.push((event["what"].as_str().unwrap().to_owned(), event["seq"].clone()));
+    };
+    next(&mut olga, &mut told);
+    alice.publish("carol", "not this one", 1);
+    alice.publish("bob", "written", 1);
+    (0..2).for_each(|_| next(&mut olga, &mut told));
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    (0..2).for_each(|_| _ = bob.receive_and_ack());
+    (0..4).for_each(|_| next(&mut olga, &mut told));
+    alice.send_publish(PublishPacket::new("bob", "fast", 1, 77));
+    bob.receive_and_ack();
+    (0..3).for_each(|_| next(&mut olga, &mut told));
+    let (first, second, third) = (told[0].1.clone(), told[1].1.clone(), told[7].1.clone());
+    let of = |seq: &Value| {
+        told.iter()
+            .filter(|(_, of)| of == seq)
+            .map(|(what, _)| what.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(&first), ["waiting", "delivered", "acknowledged"]);
+    assert_eq!(of(&second), ["accepted", "committed", "delivered", "acknowledged"]);
+    assert_eq!(of(&third), ["accepted", "delivered", "cancelled"]);
+    olga.request("trace/stop", &json!({"trace": trace}));
+    // In any order: they come from two tasks.
+    let mut last: Vec<Value> = (0..2)
+        .map(|_| serde_json::from_str(olga.client.receive().text()).unwrap())
+        .collect();
+    last.sort_by_key(|said| said.get("ended").is_none());
+    assert_eq!(last[0]["ended"], "stopped");
+    assert_eq!(last[1]["result"], json!({"stopped": true}));
 }

@@ -10,7 +10,7 @@ use inbox_types::{Age, Event, EventKind, Heard, Left, Limits, Port, Qos, Seq, Ti
 
 #[test]
 fn each_thing_that_happens_to_a_message_is_told_once() {
-    // Goal: accepted; stored, for a reader that is away only; acknowledged; left unread, with the rule. In that order.
+    // Goal: accepted; committed; stored, for a reader that is away only; delivered; acknowledged; left unread, with the rule. In that order.
     let (store, clock) = (MemoryStore::new(), Arc::new(TestClock::default()));
     let (hub, requests) = Hub::open(
         &store,
@@ -53,6 +53,8 @@ fn each_thing_that_happens_to_a_message_is_told_once() {
                 "accepted"
             }
             Heard::Event(Event::Stored { .. }) => "stored",
+            Heard::Event(Event::Committed { .. }) => "committed",
+            Heard::Event(Event::Delivered { dup: false, .. }) => "delivered",
             Heard::Event(Event::Acknowledged { seq, .. }) if delivered == [seq] => "acknowledged",
             Heard::Event(Event::Left { why: Left::Expired, .. }) => "expired",
             heard => panic!("{heard:?}"),
@@ -60,12 +62,17 @@ fn each_thing_that_happens_to_a_message_is_told_once() {
         .collect();
     let expected = [
         "accepted",
+        "committed",
         "stored",
         "accepted",
+        "committed",
         "stored",
+        "delivered",
         "expired",
         "acknowledged",
         "accepted",
+        "delivered",
+        "committed",
     ];
     assert_eq!(heard, expected);
 }

@@ -23,6 +23,15 @@ pub enum OperatorError {
     /// What names a client cannot be a client ID.
     #[error("the client ID cannot be one: {0}")]
     ClientId(#[source] ClientIdError),
+    /// A trace of everything.
+    #[error("name at least one of \"to\", \"from\" and \"id\": all messages together are too many to follow")]
+    TracesAll,
+    /// A trace where one answer is all that can be given.
+    #[error("a trace tells more than one answer: ask for it over MQTT with a Response Topic, or POST /api/v1/trace")]
+    NoStream,
+    /// Others are under way.
+    #[error("{0} traces are under way, and no more than that may be; stop one, or wait until one ends")]
+    TooManyTraces(usize),
     /// The client is not connected, and no session is kept for it.
     #[error("no client with that ID is connected, and no session is kept for it")]
     NoClient,
@@ -43,9 +52,11 @@ impl OperatorError {
             OperatorError::Unknown { .. }
             | OperatorError::NoJson(_)
             | OperatorError::Parameters(_)
-            | OperatorError::ClientId(_) => "bad-request",
+            | OperatorError::ClientId(_)
+            | OperatorError::TracesAll
+            | OperatorError::NoStream => "bad-request",
             OperatorError::NoClient => "not-found",
-            OperatorError::Store(StoreError::Troubled(_)) => "busy",
+            OperatorError::Store(StoreError::Troubled(_)) | OperatorError::TooManyTraces(_) => "busy",
             OperatorError::Store(_) | OperatorError::Broken => "failed",
         }
     }

@@ -15,11 +15,12 @@ use inbox_bridge::{ClientId, Hub, Store, StoreError};
 use mqtt_session::{SessionTable, Shared};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use error::OperatorError;
 
 use crate::board::Figures;
+use crate::trace::{Trace, Traces};
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +33,14 @@ struct Parts {
     shared: Arc<Shared>,
     table: Arc<SessionTable>,
     figures: Arc<Figures>,
+    traces: Arc<Traces>,
+}
+
+/// Parameters that name a trace.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfTrace {
+    trace: u64,
 }
 
 /// Parameters that name a client.
@@ -47,7 +56,7 @@ struct OfClient {
 struct Nothing {}
 
 /// Every command, in the order of the documentation.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "inbox/list",
     "inbox/show",
     "inbox/peek",
@@ -57,6 +66,8 @@ const COMMANDS: [&str; 11] = [
     "client/show",
     "client/disconnect",
     "client/erase",
+    "trace/start",
+    "trace/stop",
     "overview",
     "top",
 ];
@@ -76,6 +87,7 @@ impl Operator {
             shared,
             table,
             figures,
+            traces: Arc::default(),
         }))
     }
 
@@ -110,6 +122,12 @@ impl Operator {
                 let kept = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &by, &wanted, session);
                 self.run(wanted, kept).await
             }
+            // What it tells has to go somewhere: whoever can send more than one answer begins it.
+            "trace/start" => Err(OperatorError::NoStream),
+            "trace/stop" => {
+                let stopped = parts.traces.stop(read::<OfTrace>(parameters)?.trace);
+                Ok(json!({"stopped": stopped}))
+            }
             "overview" => read::<Nothing>(parameters).map(|_| parts.figures.overview()),
             "top" => read::<Nothing>(parameters).map(|_| parts.figures.top()),
             unknown => Err(OperatorError::Unknown {
@@ -117,6 +135,18 @@ impl Operator {
                 known: COMMANDS.join(", "),
             }),
         }
+    }
+
+    /// Begins to follow messages, as `trace/start` asks for.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    pub async fn trace(&self, who: &Identity, parameters: Value) -> Result<Trace, OperatorError> {
+        let traced = read(parameters)?;
+        let parts = self.0.clone();
+        tracing::info!(who = %who.client_id(), "an operator begins to follow messages");
+        let begun = tokio::task::spawn_blocking(move || parts.traces.start(&parts.shared.node, &*parts.store, traced));
+        begun.await.unwrap_or(Err(OperatorError::Broken))
     }
 
     async fn blocking<P: DeserializeOwned + Send + 'static>(
@@ -144,7 +174,7 @@ fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
     serde_json::from_value(parameters).map_err(OperatorError::Parameters)
 }
 
-fn client_id(text: &str) -> Result<ClientId, OperatorError> {
+pub(crate) fn client_id(text: &str) -> Result<ClientId, OperatorError> {
     ClientId::new(text).map_err(OperatorError::ClientId)
 }
 
