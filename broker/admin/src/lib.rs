@@ -4,13 +4,15 @@
 //! [`Board`]. `ARCHITECTURE.md` has the map.
 
 mod board;
+mod error;
 mod operator;
 mod requests;
 mod speaking;
 mod trace;
 
 pub use board::{Board, BoardOptions, Figures, TOPICS};
-pub use operator::{Operator, OperatorError};
+pub use error::OperatorError;
+pub use operator::Operator;
 pub use requests::answer_requests;
 pub use speaking::Speaker;
 pub use trace::Trace;

@@ -7,7 +7,8 @@ use mqtt_session::OperatorsRequest;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::operator::{Operator, OperatorError};
+use crate::error::OperatorError;
+use crate::operator::Operator;
 use crate::speaking::Speaker;
 
 /// Requests that are answered at a time: they read the store, and must not keep mail waiting.

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::inboxes::purge_all;
-use super::{OfClient, OperatorError, Parts, client_id};
+use super::{OfClient, Parts};
+use crate::error::{OperatorError, client_id};
 use crate::speaking::Nobody;
 
 /// Clients in one answer, unless fewer are asked for; and at most.

@@ -5,7 +5,8 @@ use inbox_bridge::{ClientId, PAGE_BYTES_MAX, PageLimit, Seq};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{OfClient, OperatorError, Parts, client_id, message};
+use super::{OfClient, Parts, message};
+use crate::error::{OperatorError, client_id};
 
 /// Inboxes in one answer, unless fewer are asked for; and at most.
 const LISTED: usize = 100;

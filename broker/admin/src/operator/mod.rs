@@ -4,22 +4,20 @@
 //! answer ended (`next`). Answers that say that something is gone are given when that is durable.
 
 mod clients;
-mod error;
 mod inboxes;
 mod message;
 
 use std::sync::Arc;
 
 use access::{AUDIT_TARGET, Identity};
-use inbox_bridge::{ClientId, Hub, Store, StoreError};
+use inbox_bridge::{ClientId, Hub, Store};
 use mqtt_session::{SessionTable, Shared};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use error::OperatorError;
-
 use crate::board::Figures;
+use crate::error::OperatorError;
 use crate::trace::{Trace, Traces};
 
 /// See the module's documentation. Cheap to clone.
@@ -172,16 +170,6 @@ impl Operator {
 
 fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
     serde_json::from_value(parameters).map_err(OperatorError::Parameters)
-}
-
-pub(crate) fn client_id(text: &str) -> Result<ClientId, OperatorError> {
-    ClientId::new(text).map_err(OperatorError::ClientId)
-}
-
-impl From<StoreError> for OperatorError {
-    fn from(error: StoreError) -> Self {
-        OperatorError::Store(error)
-    }
 }
 
 /// Notes for the audit log what an operator changed.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::operator::{OperatorError, client_id};
+use crate::error::{OperatorError, client_id};
 use follower::{Follower, Wanted};
 
 /// Traces at a time.

@@ -1,6 +1,6 @@
 //! Why an operator is not given what it asks for.
 
-use inbox_bridge::{ClientIdError, StoreError};
+use inbox_bridge::{ClientId, ClientIdError, StoreError};
 
 /// Why an operator is not given what it asks for. The text is the message that it gets.
 #[derive(Debug, thiserror::Error)]
@@ -60,4 +60,15 @@ impl OperatorError {
             OperatorError::Store(_) | OperatorError::Broken => "failed",
         }
     }
+}
+
+impl From<StoreError> for OperatorError {
+    fn from(error: StoreError) -> Self {
+        OperatorError::Store(error)
+    }
+}
+
+/// A client ID that an operator names.
+pub(crate) fn client_id(text: &str) -> Result<ClientId, OperatorError> {
+    ClientId::new(text).map_err(OperatorError::ClientId)
 }
