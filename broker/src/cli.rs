@@ -1,6 +1,7 @@
 //! The command line of `inboxd`.
 
 mod acl;
+mod doctor;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use inbox_bridge::{ClientId, ClientIdError, Engine};
 
 pub use acl::{AclAction, AclArgs, AclQuestion, AclTestArgs};
+pub use doctor::DoctorArgs;
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
 
@@ -53,6 +55,8 @@ pub enum Command {
     CheckConfig(CheckArgs),
     /// Print the configuration that `serve` would run with, as TOML
     PrintConfig(ServeArgs),
+    /// Look at this machine, and say what should be changed for the broker to run well
+    Doctor(DoctorArgs),
     /// Add a user to a password file, change its password, or delete it
     Passwd(PasswdArgs),
     /// Ask what the access rules say

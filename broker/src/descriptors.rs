@@ -31,7 +31,17 @@ pub(crate) fn raise_limit() {
 
 /// How many connections leave the reserve alone.
 pub(crate) fn for_connections() -> usize {
-    limit().map_or(usize::MAX, |limit| (limit - reserve(limit)) as usize)
+    limit().map_or(usize::MAX, |limit| for_connections_of(limit) as usize)
+}
+
+/// How many connections of a limit leave the reserve alone.
+pub(crate) fn for_connections_of(limit: u64) -> u64 {
+    limit - reserve(limit)
+}
+
+/// The limit that so many connections need.
+pub(crate) fn limit_for(connections: u64) -> u64 {
+    connections.saturating_add(RESERVE)
 }
 
 /// How many tables fjall may keep open.

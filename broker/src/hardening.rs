@@ -121,13 +121,21 @@ pub fn weaknesses(config: &Config, source: Option<&Path>, remarks: Vec<Remark>) 
     distinct
 }
 
-fn of_files(config: &Config, source: Option<&Path>) -> Vec<Weakness> {
-    let (keys, audit) = (&config.auth.token_keys, config.log.audit_file.as_deref());
+/// The files that only the broker is to read, where there are any, and what each is.
+pub(crate) fn secrets(config: &Config) -> Vec<(&'static str, Option<&Path>)> {
     let mut secret = vec![
         ("password file", config.auth.password_file.as_deref()),
-        ("secret of tokens", keys.secret.as_deref()),
-        ("audit log", audit),
+        ("secret of tokens", config.auth.token_keys.secret.as_deref()),
+        ("audit log", config.log.audit_file.as_deref()),
     ];
+    let tls = config.listeners.iter().filter_map(|listener| listener.transport.tls());
+    secret.extend(tls.map(|files| ("key", Some(files.key.as_path()))));
+    secret
+}
+
+/// The files that only the broker's operator is to change, where there are any, and what each is.
+pub(crate) fn trusted<'c>(config: &'c Config, source: Option<&'c Path>) -> Vec<(&'static str, Option<&'c Path>)> {
+    let keys = &config.auth.token_keys;
     let mut trusted = vec![
         ("configuration file", source),
         ("file of access rules", config.access.acl_file.as_deref()),
@@ -135,22 +143,26 @@ fn of_files(config: &Config, source: Option<&Path>) -> Vec<Weakness> {
         ("set of public keys", keys.jwks.as_deref()),
     ];
     for files in config.listeners.iter().filter_map(|listener| listener.transport.tls()) {
-        secret.push(("key", Some(&files.key)));
         trusted.push(("certificate", Some(&files.certificate)));
         trusted.push((
             "certificates of those who sign client certificates",
             files.client_ca.as_deref(),
         ));
     }
+    trusted
+}
+
+fn of_files(config: &Config, source: Option<&Path>) -> Vec<Weakness> {
+    let audit = config.log.audit_file.as_deref();
     let mut found = Vec::new();
-    for (what, path) in secret {
+    for (what, path) in secrets(config) {
         let path = path.filter(|path| mode(path).is_some_and(|mode| mode & OTHERS != 0));
         found.extend(path.map(|path| Weakness::Open {
             what,
             path: path.into(),
         }));
     }
-    for (what, path) in trusted {
+    for (what, path) in trusted(config, source) {
         let path = path.filter(|path| mode(path).is_some_and(|mode| mode & OTHERS_WRITE != 0));
         found.extend(path.map(|path| Weakness::Writable {
             what,

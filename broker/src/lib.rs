@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod config_command;
 mod descriptors;
+pub mod doctor;
 #[cfg(test)]
 mod documents;
 pub mod exit;

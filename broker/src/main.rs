@@ -6,13 +6,15 @@ use std::{env, io};
 use clap::Parser;
 use inbox_bridge::open_existing_store;
 use inboxd::cli::{
-    AclArgs, AclQuestion, CheckArgs, Cli, Command, InboxArgs, InitArgs, PasswdArgs, ServeArgs, StoreAction,
+    AclArgs, AclQuestion, CheckArgs, Cli, Command, DoctorArgs, InboxArgs, InitArgs, PasswdArgs, ServeArgs, StoreAction,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
-use inboxd::{acl_command, config_command, hardening, init_command, logging, passwd_command, serve, store_command};
+use inboxd::{
+    acl_command, config_command, doctor, hardening, init_command, logging, passwd_command, serve, store_command,
+};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         Command::Init(args) => init(&args).map(done),
         Command::CheckConfig(args) => check_config(&args).map(done),
         Command::PrintConfig(args) => print_config(&args).map(done),
+        Command::Doctor(args) => look_at_machine(&args),
         Command::Passwd(args) => edit_passwords(&args).map(done),
         Command::Acl(args) => ask_rules(&args),
         Command::Inbox(args) => look_into_inboxes(&args).map(done),
@@ -85,6 +88,16 @@ fn check_config(args: &CheckArgs) -> Outcome {
 fn print_config(args: &ServeArgs) -> Outcome {
     let config = configured(args.load())?;
     config_command::print(&config, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
+}
+
+/// Ends with 1 when something must be changed, so that a script can ask.
+fn look_at_machine(args: &DoctorArgs) -> Outcome<Exit> {
+    let config = configured(args.load())?;
+    match doctor::run(&config, args.config.as_deref(), args.json, &mut io::stdout()) {
+        Ok(true) => Ok(Exit::Ok),
+        Ok(false) => Ok(Exit::Failed),
+        Err(error) => Err((Exit::Failed, error.into())),
+    }
 }
 
 fn edit_passwords(args: &PasswdArgs) -> Outcome {

@@ -17,7 +17,7 @@ pub use accept::accept;
 pub use connection::Broker;
 pub use entrance::{Arrival, Entrance, NotEntered};
 pub use ipnet::IpNet;
-pub use listener::{Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};
+pub use listener::{BACKLOG, Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};
 pub use proxy::{OverTcp, ProxyError};
 pub use tls::{ClientCertificates, Fresh, HandshakeError, Handshakes, OverTls, Remark, TlsError, TlsFiles, TlsKeys};
 pub use websocket::{OverWebSocket, UpgradeError, Violation, WebSocket, WebSocketRules};

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections that the system may hold for us before we accept them.
-const BACKLOG: u32 = 4096;
+pub const BACKLOG: u32 = 4096;
 
 /// What a connection reads and writes.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
