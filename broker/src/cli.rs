@@ -2,6 +2,7 @@
 
 mod acl;
 mod doctor;
+mod import;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use inbox_bridge::{ClientId, ClientIdError, Engine};
 
 pub use acl::{AclAction, AclArgs, AclQuestion, AclTestArgs};
 pub use doctor::DoctorArgs;
+pub use import::ImportArgs;
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
 
@@ -51,6 +53,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Write a first configuration for trials: certificate, users, access rules, settings
     Init(InitArgs),
+    /// Make a configuration of a mosquitto.conf, and tell what of it was not taken
+    ImportConfig(ImportArgs),
     /// Check the configuration that `serve` would run with, and say "ok" or what is wrong
     CheckConfig(CheckArgs),
     /// Print the configuration that `serve` would run with, as TOML

@@ -15,6 +15,7 @@ pub mod doctor;
 mod documents;
 pub mod exit;
 pub mod hardening;
+pub mod import_command;
 pub mod inbox_command;
 pub mod init_command;
 mod listening;

@@ -6,14 +6,16 @@ use std::{env, io};
 use clap::Parser;
 use inbox_bridge::open_existing_store;
 use inboxd::cli::{
-    AclArgs, AclQuestion, CheckArgs, Cli, Command, DoctorArgs, InboxArgs, InitArgs, PasswdArgs, ServeArgs, StoreAction,
+    AclArgs, AclQuestion, CheckArgs, Cli, Command, DoctorArgs, ImportArgs, InboxArgs, InitArgs, PasswdArgs, ServeArgs,
+    StoreAction,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
 use inboxd::{
-    acl_command, config_command, doctor, hardening, init_command, logging, passwd_command, serve, store_command,
+    acl_command, config_command, doctor, hardening, import_command, init_command, logging, passwd_command, serve,
+    store_command,
 };
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().into_command() {
         Command::Serve(args) => run_broker(&args).map(done),
         Command::Init(args) => init(&args).map(done),
+        Command::ImportConfig(args) => import(&args).map(done),
         Command::CheckConfig(args) => check_config(&args).map(done),
         Command::PrintConfig(args) => print_config(&args).map(done),
         Command::Doctor(args) => look_at_machine(&args),
@@ -63,6 +66,11 @@ fn run_broker(args: &ServeArgs) -> Outcome {
 
 fn init(args: &InitArgs) -> Outcome {
     init_command::run(&args.dir, &mut io::stdout()).map_err(|error| (error.exit(), error.into()))
+}
+
+fn import(args: &ImportArgs) -> Outcome {
+    let (from, out) = (&args.file, &args.out);
+    import_command::run(from, out, &mut io::stdout()).map_err(|error| (error.exit(), error.into()))
 }
 
 /// Looks at everything that the broker looks at before it serves.
