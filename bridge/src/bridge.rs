@@ -1,7 +1,7 @@
 //! The threads that drive the inboxes: one commits, some read pages, one sweeps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,26 @@ pub struct Bridge {
     hub: Arc<Hub>,
     store: Arc<dyn Store>,
     closing: Arc<Closing>,
+    beats: Arc<AtomicU64>,
     committer: Option<JoinHandle<Result<(), StoreError>>>,
     readers: Vec<JoinHandle<()>>,
     housekeeper: Option<JoinHandle<()>>,
+}
+
+/// Whether the thread that commits goes on, for those who watch over the process.
+#[derive(Clone)]
+pub struct Pulse {
+    hub: Arc<Hub>,
+    beats: Arc<AtomicU64>,
+}
+
+impl Pulse {
+    /// How often the committer has begun something, up to now; and wakes it, so that it is more often soon. It is not while a write hangs. A
+    /// write that is tried again, because there is no space, is begun each time.
+    pub fn feel(&self) -> u64 {
+        self.hub.alarm.want(Duration::ZERO);
+        self.beats.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Default)]
@@ -80,11 +97,15 @@ impl Bridge {
             hub,
             store,
             closing,
+            beats: Arc::default(),
             committer: None,
             readers: Vec::new(),
             housekeeper: None,
         };
-        bridge.committer = Some(bridge.spawn("commit", commit_loop)?);
+        let beats = bridge.beats.clone();
+        bridge.committer = Some(bridge.spawn("commit", move |hub, store, closing| {
+            commit_loop(hub, store, closing, &beats)
+        })?);
         for _ in 0..READERS {
             let requests = requests.clone();
             bridge.readers.push(bridge.spawn("read", move |hub, store, closing| {
@@ -98,6 +119,12 @@ impl Bridge {
     /// The inboxes.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// For those who watch over the process.
+    pub fn pulse(&self) -> Pulse {
+        let (hub, beats) = (self.hub.clone(), self.beats.clone());
+        Pulse { hub, beats }
     }
 
     /// Where the inboxes are kept.
@@ -151,13 +178,14 @@ impl Drop for PanicWatch<'_> {
     }
 }
 
-fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), StoreError> {
+fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing, beats: &AtomicU64) -> Result<(), StoreError> {
     let _watch = PanicWatch(hub);
     loop {
+        beats.fetch_add(1, Ordering::Relaxed);
         let all = closing.asked.load(Ordering::Acquire);
         let pending = hub.begin_commit(store, all);
         let began = Instant::now();
-        let written = write_patiently(hub, store, closing, pending.batch());
+        let written = write_patiently(hub, store, closing, pending.batch(), beats);
         if !pending.batch().is_empty() && written.is_ok() {
             hub.note_commit(pending.batch(), began.elapsed());
         }
@@ -176,7 +204,13 @@ fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing) -> Result<(), St
 
 /// Writes a batch. What the store has too little of something for is tried again with pauses, and stays what it is: its publishers wait, and
 /// nobody was told. New messages are refused meanwhile; reading and acknowledging go on. At the end of the process there is one attempt more.
-fn write_patiently(hub: &Hub, store: &dyn Store, closing: &Closing, batch: &Batch) -> Result<(), StoreError> {
+fn write_patiently(
+    hub: &Hub,
+    store: &dyn Store,
+    closing: &Closing,
+    batch: &Batch,
+    beats: &AtomicU64,
+) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -198,6 +232,7 @@ fn write_patiently(hub: &Hub, store: &dyn Store, closing: &Closing, batch: &Batc
             tracing::error!(%trouble, "messages cannot be written for now; this is tried again until it works");
         }
         closing.wait(pauses.next());
+        beats.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -16,7 +16,7 @@ mod observer;
 mod rooms;
 mod seq_clock;
 
-pub use bridge::{Bridge, StartError};
+pub use bridge::{Bridge, Pulse, StartError};
 pub use hub::{Hub, PendingCommit, ReadRequest, Round, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;

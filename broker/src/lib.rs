@@ -24,6 +24,7 @@ mod observe;
 pub mod passwd_command;
 pub mod reload;
 pub mod serve;
+mod service_manager;
 pub mod signals;
 pub mod single;
 pub mod store_command;

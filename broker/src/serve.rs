@@ -29,6 +29,7 @@ use crate::listening::{self, Certificates, ListenerError, Listening, NotListenin
 use crate::logging;
 use crate::observe::{self, Watcher};
 use crate::reload::Reloading;
+use crate::service_manager;
 use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Operators, Order, SessionTable, Shared};
@@ -304,6 +305,8 @@ async fn run(
         memory_budget = config.memory_shares().budget,
         "the broker is ready"
     );
+    service_manager::ready(addresses.trim_start());
+    service_manager::watch(bridge.pulse());
     // Whoever should read it may be gone, or stuck; clients can be served all the same.
     tokio::task::spawn_blocking(move || {
         if let Err(error) = say_ready(&addresses) {
@@ -318,6 +321,7 @@ async fn run(
         () = shutdown => false,
         _ = store_failed.wait_for(|failed| *failed) => true,
     };
+    service_manager::stopping();
     tracing::info!(connections = broker.shared.metrics.connections.get(), "shutting down");
     let patience = if failed { LAST_WORDS } else { config.shutdown_timeout };
     close.send_replace(true);

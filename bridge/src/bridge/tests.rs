@@ -433,3 +433,41 @@ fn a_panic_of_a_reader_answers_everybody() {
     until("the operator is told", || *observer.failures.lock() == 1);
     assert!(bridge.hub().has_failed());
 }
+
+// Goal: a committer that is asked goes on, with nothing to do and with a disk that is full; while a write hangs it does not. A service manager
+// starts the process again for the one and not for the other.
+#[test]
+fn the_pulse_stops_while_a_write_hangs_and_not_while_the_disk_is_full() {
+    let ((store, _inner), observer) = (faulty(), Arc::default());
+    let (bridge, port) = (start(&store, &observer), Arc::<TestPort>::default());
+    let pulse = bridge.pulse();
+    let goes_on = || {
+        let before = pulse.feel();
+        until("another beat", || pulse.feel() > before);
+    };
+    goes_on();
+
+    let (begun, held) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(())));
+    let guard = held.lock();
+    store.before_commit({
+        let (begun, held) = (begun.clone(), held.clone());
+        move || {
+            begun.store(true, SeqCst);
+            drop(held.lock());
+        }
+    });
+    publish(&bridge, &port, &id("bob"), 0..1);
+    until("a commit", || begun.load(SeqCst));
+    let hanging = pulse.feel();
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(5));
+        assert_eq!(pulse.feel(), hanging);
+    }
+    store.set_full(true);
+    drop(guard);
+    goes_on();
+    goes_on();
+    store.set_full(false);
+    until("the message is safe", || accepted(&port) == 1);
+    bridge.close().unwrap();
+}

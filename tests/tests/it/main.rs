@@ -41,5 +41,6 @@ mod rule_09_qos_0;
 mod rule_10_qos_2;
 mod security_example;
 mod sender_share;
+mod service_manager;
 mod third_party;
 mod transports;
