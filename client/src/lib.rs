@@ -12,6 +12,6 @@ mod connection;
 mod message;
 mod receipt;
 
-pub use connection::{ConnectError, InboxClient, InboxClientOptions, Unreachable};
+pub use connection::{ConnectError, InboxClient, InboxClientOptions, Login, Unreachable};
 pub use message::{AckError, Message, Messages};
 pub use receipt::{Receipt, Refusal, Refused, SendError};

@@ -10,7 +10,7 @@ mod test;
 mod tools;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -48,6 +48,8 @@ enum Task {
     /// Show who imports whom, and fail on circles of imports and on long files.
     #[command(disable_help_flag = true)]
     House(Passed),
+    /// Start docker-compose.yml, kill its broker with -9, and check that nothing is lost. It needs a Docker engine.
+    ComposeTest,
     /// Look for changes of the inboxes' and sessions' code that no test notices, with cargo-mutants. It takes hours: `--shard 3/20` is a part.
     Mutants(mutants::Arguments),
     /// Cut the power under the store and the broker, and check that what they acknowledged is there: `cargo xtask power --cuts 200`.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Task::Sim(it) => programs::run(&workspace, TESTS, "sim", &it.arguments),
         Task::Crash(it) => programs::crash(&workspace, &it.arguments),
         Task::House(it) => programs::house(&workspace, &it.arguments),
+        Task::ComposeTest => compose_test(&workspace),
         Task::Mutants(arguments) => mutants::run(&workspace, &arguments),
         Task::Power(arguments) => power::run(&workspace, &arguments),
         Task::Soak(arguments) => soak::run(&workspace, &arguments),
@@ -88,6 +91,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The script says what is missing, where something is.
+fn compose_test(workspace: &Workspace) -> anyhow::Result<()> {
+    steps::run(Command::new("bash").arg(workspace.root.join("deploy/compose/test.sh")))
 }
 
 /// The comparison looks for the broker and the load generator beside itself.

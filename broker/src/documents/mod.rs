@@ -5,6 +5,7 @@
 
 mod architecture;
 mod configuration;
+mod deploying;
 mod names;
 mod observing;
 mod page;

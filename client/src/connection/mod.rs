@@ -11,6 +11,7 @@
 mod driver;
 mod link;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,23 @@ const IN_FLIGHT_MAX: u16 = 100;
 /// Room for every request that can wait at once: publishes, acknowledgements, one subscription and one disconnection.
 const REQUESTS_MAX: usize = 2 * IN_FLIGHT_MAX as usize + 2;
 
+/// A user name and its password.
+#[derive(Clone)]
+pub struct Login {
+    /// Who.
+    pub user: String,
+    /// It travels as it is: over plain TCP, everybody on the way can read it.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where and as whom to connect.
 #[derive(Debug, Clone)]
 pub struct InboxClientOptions {
@@ -42,6 +60,8 @@ pub struct InboxClientOptions {
     pub port: u16,
     /// The client ID, which is also the name of the inbox.
     pub client_id: String,
+    /// The user, where the broker knows users.
+    pub login: Option<Login>,
     /// Keep alive, in whole seconds, at least 1 s.
     pub keep_alive: Duration,
     /// The largest packet to take, in bytes.
@@ -49,12 +69,13 @@ pub struct InboxClientOptions {
 }
 
 impl InboxClientOptions {
-    /// `client_id` at `host:port`, with a keep alive of 30 s and packets of up to 2 MiB.
+    /// `client_id` at `host:port`, without a user, with a keep alive of 30 s and packets of up to 2 MiB.
     pub fn new(host: &str, port: u16, client_id: &str) -> Self {
         InboxClientOptions {
             host: host.to_owned(),
             port,
             client_id: client_id.to_owned(),
+            login: None,
             keep_alive: Duration::from_secs(30),
             packet_bytes_max: 2 * 1024 * 1024,
         }
@@ -93,6 +114,9 @@ impl InboxClient {
             // Room for the window and a subscription among its packet identifiers; rumqttc keeps a slot for each.
             .set_outgoing_inflight_upper_limit(2 * IN_FLIGHT_MAX)
             .set_max_packet_size(Some(options.packet_bytes_max));
+        if let Some(login) = options.login {
+            mqtt.set_credentials(login.user, login.password);
+        }
         let (client, events) = AsyncClient::new(mqtt, REQUESTS_MAX);
         let link = Arc::new(Line::new(client));
         // The window of deliveries bounds it as well: what is in here is not acknowledged.
