@@ -36,7 +36,8 @@ until_true() {
   done
 }
 
-log_of() { compose logs --no-log-prefix --no-color "$1" 2>/dev/null; }
+# Without what `docker compose logs` adds for terminals.
+log_of() { docker logs "$(compose ps --all --quiet "$1")" 2>/dev/null; }
 # The last number that alice knows to be safe, the last one that bob has, and how many he has.
 safe() { log_of alice | sed -n 's/^alice: \([0-9]*\) is safe.*/\1/p' | tail -1; }
 had() { log_of bob | sed -n 's/^bob: \([0-9]*\), which waited.*/\1/p'; }
