@@ -1,0 +1,21 @@
+import { defineConfig } from "@playwright/test";
+
+/** The Chromium of the distribution: nothing is downloaded. */
+const executablePath = process.env.INBOX_DASHBOARD_CHROMIUM ?? "/usr/bin/chromium";
+
+export default defineConfig({
+  testDir: "tests/e2e",
+  workers: 1,
+  timeout: 30_000,
+  reporter: [["list"]],
+  use: {
+    browserName: "chromium",
+    viewport: { width: 1280, height: 860 },
+    screenshot: "only-on-failure",
+    launchOptions: {
+      executablePath,
+      // In containers there are neither users for its sandbox nor much shared memory; the page is our own.
+      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+    },
+  },
+});

@@ -1,0 +1,110 @@
+/** What all views share: the connection, what the broker said last, and the history of the charts. */
+import * as contract from "./model/contract";
+import { noEvents, received, type EventStream } from "./model/events";
+import { History, row } from "./model/history";
+import { bool, object, str } from "./model/json";
+import { signal } from "./model/signal";
+import { noTrace, type TraceState } from "./model/trace";
+import { Connection } from "./mqtt/connection";
+
+/** `/dashboard.json`: where the broker is, and whether it asks for a login. */
+export interface Site {
+  url: string;
+  inboxPrefix: string;
+  anonymous: boolean;
+  version: string;
+}
+
+export async function findSite(): Promise<Site> {
+  const answer = await fetch("dashboard.json", { cache: "no-store" });
+  if (!answer.ok) throw new Error(`dashboard.json was answered with ${String(answer.status)}`);
+  const from = object(await answer.json());
+  const url = new URL(str(from, "mqtt_path") ?? "/mqtt", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.hash = "";
+  return { url: url.href, inboxPrefix: str(from, "inbox_prefix") ?? "", anonymous: bool(from, "anonymous"), version: str(from, "version") ?? "" };
+}
+
+/** How long the broker may be silent before its figures are called old, in milliseconds. It reports every 10 s where nobody watches. */
+const SILENCE_MS = 15_000;
+
+export class App {
+  readonly overview = signal<contract.Overview | undefined>(undefined);
+  readonly top = signal<contract.Top | undefined>(undefined);
+  readonly counts = signal<contract.ClientCounts | undefined>(undefined);
+  readonly events = signal<EventStream>(noEvents);
+  readonly trace = signal<TraceState>(noTrace);
+  readonly history = new History();
+  /** Whether what is shown is from before: no connection, or a broker that says nothing. */
+  readonly isStale = signal(true);
+  readonly connection: Connection;
+  private heardAt = 0;
+  private offset: number | undefined;
+
+  constructor(readonly site: Site) {
+    this.connection = new Connection(site, (name, value) => { this.board(name, value); });
+    this.connection.phase.watch((phase) => {
+      if (phase.name === "online") {
+        this.offset = undefined;
+        this.heardAt = Date.now();
+      }
+      if (phase.name === "signed-out") this.forget();
+      this.look();
+    });
+    setInterval(() => { this.look(); }, 1000);
+  }
+
+  /** The broker's clock, in microseconds since 1970: ages are right although this computer's clock is not. */
+  now(): number {
+    return Date.now() * 1000 + (this.offset ?? 0);
+  }
+
+  heardMsAgo(): number {
+    return Date.now() - this.heardAt;
+  }
+
+  /** Calls now, if there is a connection, and each time that it comes back; the answer ends that. */
+  whenOnline(each: () => void): () => void {
+    return this.connection.phase.watch((phase) => { if (phase.name === "online") each(); });
+  }
+
+  ask(command: string, parameters: object = {}, follow?: (message: unknown) => void): Promise<unknown> {
+    return this.connection.requests.ask(command, parameters, follow);
+  }
+
+  private board(name: string, value: unknown): void {
+    if (name.startsWith("event/")) {
+      this.events.set(received(this.events.value, name.slice("event/".length), value));
+    } else if (name === "overview") {
+      this.report(contract.overview(value));
+    } else if (name === "top") {
+      this.top.set(contract.top(value));
+    } else if (name === "clients") {
+      this.counts.set(contract.clientCounts(value));
+    }
+  }
+
+  private report(overview: contract.Overview | undefined): void {
+    if (!overview) return;
+    this.heardAt = Date.now();
+    // The report that travelled least tells the time best.
+    this.offset = Math.max(this.offset ?? -Infinity, overview.at - Date.now() * 1000);
+    this.history.push(overview.at / 1e6, row(overview), Math.max(5, (3 * overview.intervalMs) / 1000));
+    this.overview.set(overview);
+    this.look();
+  }
+
+  private look(): void {
+    const isSilent = this.heardMsAgo() > Math.max(SILENCE_MS, 3 * (this.overview.value?.intervalMs ?? 0));
+    this.isStale.set(this.connection.phase.value.name !== "online" || isSilent);
+  }
+
+  /** The next operator sees nothing of this one's. */
+  private forget(): void {
+    this.overview.set(undefined);
+    this.top.set(undefined);
+    this.counts.set(undefined);
+    this.events.set(noEvents);
+    this.trace.set(noTrace);
+  }
+}

@@ -1,0 +1,80 @@
+/** Dialogs that ask before something cannot be taken back, and short messages about what was done. */
+import { isTyped, visible } from "../model/visible";
+import { explained } from "../mqtt/requests";
+import { button, h, name, type Child } from "./dom";
+
+interface Question {
+  title: string;
+  text: Child[];
+  /** The label of the button that does it. */
+  act: string;
+  /** What must be typed before the button works. */
+  typed?: string;
+  /** Does it; the dialog stays open until that ended, and shows an error. */
+  run: () => Promise<void>;
+}
+
+/** Asks, and does it where the answer is yes. Esc and Cancel do nothing. */
+export function confirm(question: Question): void {
+  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
+  const act = button(question.act, "danger", async () => {
+    problem.hidden = true;
+    try {
+      await question.run();
+      dialog.close();
+    } catch (error) {
+      problem.textContent = explained(error);
+      problem.hidden = false;
+    }
+  });
+  const { typed } = question;
+  const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "off", id: "typed" });
+  if (typed !== undefined) {
+    act.disabled = true;
+    input.addEventListener("input", () => { act.disabled = !isTyped(typed, input.value); });
+    input.addEventListener("keydown", (event) => { if (event.key === "Enter" && !act.disabled) act.click(); });
+  }
+  const field =
+    typed !== undefined &&
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: "typed" }, "Type the client ID to confirm: ", h("strong", {}, name(typed))),
+      input,
+      visible(typed) !== typed && h("p", { class: "hint" }, "Escapes are typed as they are shown."),
+    );
+  const dialog = modal(question.title, [...question.text.map((text) => (text instanceof Node ? text : h("p", {}, text))), field, problem], [button("Cancel", "plain", () => { dialog.close(); }), act]);
+  if (typed !== undefined) input.focus();
+}
+
+/** A dialog with a title, a body and buttons. Esc closes it, and the focus goes back to where it was. */
+export function modal(title: string, body: Child[], buttons: HTMLButtonElement[]): HTMLDialogElement {
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "dialog-title" },
+    h("h2", { id: "dialog-title" }, title),
+    h("div", { class: "dialog-body" }, ...body),
+    h("div", { class: "actions end" }, ...buttons),
+  );
+  const before = document.activeElement;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (before instanceof HTMLElement && before.isConnected) before.focus();
+  });
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** Says for a few seconds what was done; screen readers hear it. */
+export function toast(...text: Child[]): void {
+  let place = document.querySelector(".toasts");
+  if (!place) {
+    place = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
+    document.body.append(place);
+  }
+  const shown = h("div", { class: "toast" }, ...text);
+  place.append(shown);
+  setTimeout(() => { shown.remove(); }, 6000);
+}

@@ -1,0 +1,118 @@
+/** Clients: how many there are, over what, and the list. */
+import type { App } from "../app";
+import { client as read, clientPage, type Client } from "../model/contract";
+import * as format from "../model/format";
+import { bool, object } from "../model/json";
+import { explained } from "../mqtt/requests";
+import { toInbox } from "../router";
+import { confirm, modal, toast } from "../ui/dialog";
+import { button, empty, h, link, loading, name, replace } from "../ui/dom";
+import { pager, type Pager } from "../ui/pager";
+import type { View } from "../ui/shell";
+import { facts } from "./message";
+import { table, type Column } from "./tables";
+
+const ROWS = 50;
+
+export function clients(app: App): View {
+  const list: Pager = pager(app, {
+    what: "Clients",
+    ask: async (after) => clientPage(await app.ask("client/list", { limit: ROWS, after })),
+    show: (rows) => (rows.length === 0 ? empty("No clients", "Nobody is connected, and no session is kept.") : table(columns(app, () => list.refresh()), rows)),
+  });
+  const counts = h("div", { class: "live" });
+  const unwatch = app.counts.watch((now) => {
+    replace(
+      counts,
+      now
+        ? facts([
+            ["Connected", format.count(now.connected)],
+            ["Sessions kept", format.count(now.kept)],
+            ["By protocol", shares(now.byProtocol.map(([version, number]) => [`MQTT ${version}`, number]))],
+            ["By listener", shares(now.byListener)],
+          ])
+        : loading("Waiting for the counts …"),
+    );
+  });
+  const element = h(
+    "div",
+    { class: "stack" },
+    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Clients"), h("p", { class: "about" }, "Who is connected, and whose session is kept until they come back."))),
+    h("section", { class: "card" }, counts),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "All clients"), button("Refresh", "plain", () => list.refresh())), list.element),
+  );
+  return {
+    title: "Clients",
+    element,
+    close() {
+      unwatch();
+      list.close();
+    },
+  };
+}
+
+function shares(all: readonly (readonly [string, number])[]): HTMLElement | string {
+  const some = all.filter(([, number]) => number > 0);
+  return some.length === 0 ? "–" : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), ` ${format.count(number)}`)));
+}
+
+function columns(app: App, then: () => Promise<void>): Column<Client>[] {
+  return [
+    {
+      label: "Client ID",
+      cell: ({ client }) => h("button", { type: "button", class: "link", onclick: () => { details(app, client); } }, name(client)),
+    },
+    { label: "User", kind: "minor", cell: ({ user }) => name(user) },
+    { label: "State", cell: ({ connected }) => h("span", { class: `badge ${connected ? "good" : ""}` }, connected ? "connected" : "kept") },
+    { label: "Since", kind: "minor number", cell: ({ connectedAt }) => h("span", { title: format.iso(connectedAt) }, format.ago(connectedAt, app.now())) },
+    { label: "Address", kind: "minor", cell: ({ peer }) => name(peer) },
+    { label: "Listener", kind: "minor", cell: ({ listener }) => name(listener) },
+    { label: "MQTT", kind: "minor", cell: ({ protocol }) => name(protocol) },
+    {
+      label: "",
+      kind: "actions",
+      cell: ({ client, connected }) => connected && button("Disconnect", "plain", () => { disconnect(app, client, then); }),
+    },
+  ];
+}
+
+function disconnect(app: App, client: string, then: () => Promise<void>): void {
+  confirm({
+    title: "Disconnect this client?",
+    text: [h("p", {}, "The connection of ", h("strong", {}, name(client)), " is ended. Its session and its mail stay. Most clients connect again at once; to keep one out, take away its login.")],
+    act: "Disconnect",
+    run: async () => {
+      const result = object(await app.ask("client/disconnect", { client }));
+      toast(name(client), bool(result, "disconnected") ? " is disconnected." : " was not connected any more.");
+      await then();
+    },
+  });
+}
+
+function details(app: App, client: string): void {
+  const body = h("div", {}, loading("Asking …"));
+  const dialog = modal("Client", [body], [button("Close", "plain", () => { dialog.close(); })]);
+  const load = async (): Promise<void> => {
+    const answer = object(await app.ask("client/show", { client }));
+    const shown = answer && read(answer);
+    if (!shown) throw new Error("The broker's answer about this client cannot be read.");
+    const held = shown.subscriptions;
+    replace(
+      body,
+      facts([
+        ["Client ID", name(shown.client)],
+        ["User", name(shown.user)],
+        ["State", shown.connected ? "connected" : "session kept"],
+        ["Since", format.iso(shown.connectedAt)],
+        ["Address", name(shown.peer)],
+        ["Listener", name(shown.listener)],
+        ["MQTT", name(shown.protocol)],
+        ["Inbox", link(toInbox(client), "look into it")],
+      ]),
+      h("h3", {}, "Subscriptions"),
+      held === undefined || held.length === 0 ? h("p", { class: "faint" }, "None.") : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
+    );
+    body.querySelector("a")?.addEventListener("click", () => { dialog.close(); });
+  };
+  load().catch((error: unknown) => { replace(body, h("p", { class: "notice bad", role: "alert" }, explained(error))); });
+}

@@ -1,0 +1,113 @@
+/** The event stream, newest first: who came, who left and why, what was refused. */
+import type { App } from "../app";
+import { cleared, EVENTS_MAX, matches, paused, sentence, type Event, type EventStream } from "../model/events";
+import * as format from "../model/format";
+import { toInbox } from "../router";
+import { button, empty, h, link, name, replace, write } from "../ui/dom";
+import type { View } from "../ui/shell";
+
+const KINDS: readonly (readonly [string, string])[] = [
+  ["connected", "good"],
+  ["disconnected", ""],
+  ["takeover", "warn"],
+  ["refused", "bad"],
+  ["inbox-full", "bad"],
+  ["expired", "warn"],
+  ["dropped", "bad"],
+  ["purged", "warn"],
+];
+const colours = new Map(KINDS);
+
+/** What is filtered for stays while other views are looked at. */
+const filter = { kinds: new Set<string>(), text: "" };
+
+export function events(app: App): View {
+  const rows = h("ol", { class: "events", "aria-label": "Events" });
+  const place = h("div", {});
+  const tally = h("span", { class: "faint", role: "status" });
+  const pause = button("Pause", "plain", () => { app.events.set(paused(app.events.value, !app.events.value.isPaused)); });
+  const drawnRows = new Map<number, HTMLElement>();
+
+  const draw = (stream: EventStream): void => {
+    const shown = stream.events.filter((event) => matches(event, filter));
+    write(pause, stream.isPaused ? `Resume${stream.held.length > 0 ? ` (${String(stream.held.length)} new)` : ""}` : "Pause");
+    pause.setAttribute("aria-pressed", String(stream.isPaused));
+    write(tally, shown.length === stream.events.length ? `${format.count(shown.length)} of at most ${String(EVENTS_MAX)}` : `${format.count(shown.length)} of ${format.count(stream.events.length)}`);
+    if (shown.length === 0) {
+      replace(place, stream.events.length > 0 ? empty("No event fits the filter", "Take something out of it.") : empty("No events yet", "They are shown as they happen, while this page is open: connect a client, and it appears here."));
+      return;
+    }
+    // Rows that are there are kept: a selection in them stays.
+    const kept = new Set(shown.map((event) => event.serial));
+    for (const [serial, row] of drawnRows) {
+      if (kept.has(serial)) continue;
+      row.remove();
+      drawnRows.delete(serial);
+    }
+    shown.forEach((event, index) => {
+      let row = drawnRows.get(event.serial);
+      if (!row) {
+        row = eventRow(app, event);
+        drawnRows.set(event.serial, row);
+      }
+      const there = rows.children[index];
+      if (there !== row) rows.insertBefore(row, there ?? null);
+    });
+    if (!rows.isConnected) replace(place, rows);
+  };
+
+  // Many events come at once: they are drawn once a frame.
+  let frame: number | undefined;
+  const later = (): void => {
+    frame ??= requestAnimationFrame(() => {
+      frame = undefined;
+      draw(app.events.value);
+    });
+  };
+  const unwatch = app.events.watch(later);
+
+  const chips = KINDS.map(([kind]) => {
+    const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(filter.kinds.has(kind)) }, format.words(kind));
+    chip.addEventListener("click", () => {
+      if (!filter.kinds.delete(kind)) filter.kinds.add(kind);
+      chip.setAttribute("aria-pressed", String(filter.kinds.has(kind)));
+      later();
+    });
+    return chip;
+  });
+  const search = h("input", { type: "search", id: "find", value: filter.text, placeholder: "Client ID, user, reason …", autocomplete: "off", spellcheck: "false" });
+  search.addEventListener("input", () => {
+    filter.text = search.value;
+    later();
+  });
+  const element = h(
+    "div",
+    { class: "stack" },
+    h(
+      "div",
+      { class: "title" },
+      h("div", {}, h("h1", {}, "Events"), h("p", { class: "about" }, "Live, newest first; nothing is kept when the page is closed.")),
+      h("div", { class: "actions" }, pause, button("Clear", "plain", () => { app.events.set(cleared(app.events.value)); })),
+    ),
+    h("section", { class: "card" }, h("div", { class: "filters" }, h("label", { for: "find", class: "hidden" }, "Filter"), search, h("div", { class: "chips", role: "group", "aria-label": "Kinds of events" }, ...chips), tally), place),
+  );
+  return {
+    title: "Events",
+    element,
+    close() {
+      unwatch();
+      if (frame !== undefined) cancelAnimationFrame(frame);
+    },
+  };
+}
+
+function eventRow(app: App, event: Event): HTMLElement {
+  return h(
+    "li",
+    {},
+    h("time", { class: "event-at number", title: format.iso(event.at) }, format.time(event.at, app.now())),
+    h("span", { class: `badge ${colours.get(event.kind) ?? ""}` }, format.words(event.kind)),
+    h("span", { class: "event-who" }, event.client === undefined ? name(undefined) : link(toInbox(event.client), name(event.client))),
+    h("span", { class: "event-what", title: sentence(event) }, sentence(event)),
+  );
+}

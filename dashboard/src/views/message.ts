@@ -1,0 +1,78 @@
+/** One message that waits, as `inbox/peek` tells it. Its payload is somebody else's: it is shown as text or as bytes, and never as a page. */
+import type { Message } from "../model/contract";
+import * as format from "../model/format";
+import { visibleText } from "../model/visible";
+import { parse } from "../model/json";
+import { h, name, type Child } from "../ui/dom";
+
+export function messageItem(message: Message, now: number): HTMLElement {
+  const expires = message.expiresAt === undefined ? undefined : `expires in ${format.seconds((message.expiresAt - now) / 1e6)}`;
+  const body = h("div", { class: "message-body" });
+  const details = h(
+    "details",
+    { class: "message" },
+    h(
+      "summary",
+      {},
+      h("span", { class: "message-at", title: format.iso(message.at) }, format.time(message.at, now)),
+      h("span", { class: "message-from" }, name(message.from)),
+      h("span", { class: "message-text mono" }, excerpt(message)),
+      h("span", { class: "message-size number" }, format.bytes(message.bytes)),
+    ),
+    body,
+  );
+  // A message of a kilobyte has many nodes as a dump: it is made when it is looked at.
+  details.addEventListener("toggle", () => {
+    if (!details.open || body.childElementCount > 0) return;
+    body.append(
+      facts([
+        ["Sequence number", String(message.seq)],
+        ["id", message.id === undefined ? undefined : name(message.id)],
+        ["Accepted", format.iso(message.at)],
+        ["QoS", message.qos],
+        ["Expiry", expires],
+        ["Content type", message.contentType === undefined ? undefined : name(message.contentType)],
+        ["Response topic", message.responseTopic === undefined ? undefined : name(message.responseTopic)],
+        ["Correlation data", message.correlationDataHex],
+        ...message.userProperties.map(([key, value]): [Child, Child] => [name(key), name(value)]),
+      ]),
+      payload(message),
+    );
+  });
+  return details;
+}
+
+/** Names and values; those without a value are left out. */
+export function facts(pairs: readonly (readonly [Child, Child])[]): HTMLElement {
+  return h("dl", { class: "facts" }, ...pairs.flatMap(([key, value]) => (value === undefined || value === null ? [] : [h("dt", {}, key), h("dd", {}, value)])));
+}
+
+function excerpt({ payload: held, bytes }: Message): Child {
+  if (bytes === 0) return h("span", { class: "faint" }, "(empty)");
+  if ("hex" in held) return h("span", { class: "faint" }, (held.hex.slice(0, 64).match(/../g) ?? []).join(" "));
+  return visibleText(held.text.slice(0, 160)).replaceAll(/\s+/g, " ");
+}
+
+function payload(message: Message): HTMLElement {
+  const { payload: held } = message;
+  const hex = "hex" in held ? held.hex : format.hexOf(held.text);
+  const shown = h("pre", { class: "payload mono", tabindex: 0 });
+  const ways: [string, () => string][] = [];
+  if ("text" in held) {
+    ways.push(["Text", () => visibleText(held.text)]);
+    const json = /^\s*[[{]/.test(held.text) ? parse(held.text) : undefined;
+    if (json !== undefined) ways.push(["JSON", () => visibleText(JSON.stringify(json, null, 2))]);
+  }
+  ways.push(["Hex", () => format.hexDump(hex)]);
+  const segments = ways.map(([label, make], index) => {
+    const segment = h("button", { type: "button", class: "segment", "aria-pressed": String(index === 0) }, label);
+    segment.addEventListener("click", () => {
+      for (const each of segments) each.setAttribute("aria-pressed", String(each === segment));
+      shown.textContent = make();
+    });
+    return segment;
+  });
+  shown.textContent = message.bytes === 0 ? "" : (ways[0]?.[1]() ?? "");
+  const size = message.truncated ? `the first ${format.count(hex.length / 2)} of ${format.count(message.bytes)} bytes; an export has them all` : format.bytes(message.bytes);
+  return h("div", { class: "payload-box" }, h("div", { class: "card-head" }, h("span", { class: "faint" }, `Payload, ${size}`), h("div", { class: "segments small", role: "group", "aria-label": "Payload as" }, ...segments)), shown);
+}

@@ -1,0 +1,40 @@
+/** Tables that several views show. */
+import type { InboxRow } from "../model/contract";
+import * as format from "../model/format";
+import { toInbox } from "../router";
+import { empty, h, link, loading, name, type Child } from "../ui/dom";
+
+export interface Column<T> {
+  label: string;
+  /** `number` is set to the right, `minor` is left out on a narrow screen. */
+  kind?: "number" | "minor" | "minor number" | "actions";
+  cell: (row: T) => Child;
+}
+
+export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): HTMLElement {
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { class: column.kind, scope: "col" }, column.label)))),
+      h("tbody", {}, ...rows.map((row) => h("tr", {}, ...columns.map((column) => h("td", { class: column.kind }, column.cell(row)))))),
+    ),
+  );
+}
+
+/** Inboxes, as the board or an answer lists them. */
+export function inboxTable(rows: readonly InboxRow[] | undefined, now: number): HTMLElement {
+  if (!rows) return loading("Not counted yet …");
+  if (rows.length === 0) return empty("No mail waits", "Every message was acknowledged by its reader. An inbox is listed here while something is in it.");
+  const columns: Column<InboxRow>[] = [
+    { label: "Client ID", cell: ({ client }) => link(toInbox(client), name(client)) },
+    { label: "Messages", kind: "number", cell: ({ messages }) => format.count(messages) },
+    { label: "Size", kind: "number", cell: ({ bytes }) => format.bytes(bytes) },
+  ];
+  if (rows.some(({ oldestAt }) => oldestAt !== undefined)) {
+    columns.push({ label: "Oldest", kind: "number", cell: ({ oldestAt }) => h("span", { title: format.iso(oldestAt) }, format.ago(oldestAt, now)) });
+  }
+  return table(columns, rows);
+}
