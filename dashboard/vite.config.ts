@@ -11,6 +11,8 @@ export default defineConfig({
     target: ["chrome123", "firefox120", "safari17.5"],
     chunkSizeWarningLimit: 700,
     modulePreload: { polyfill: false },
+    // The licences of what is bundled are passed on with it.
+    license: { fileName: "licenses.md" },
   },
   server: {
     proxy: {

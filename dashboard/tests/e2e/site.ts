@@ -1,0 +1,53 @@
+/** Where the tests run: a broker that is there already (INBOX_DASHBOARD_URL), or the mock. */
+import { test as base, expect, type Page } from "@playwright/test";
+import { MockBroker } from "../mock/broker.mjs";
+
+export const real = process.env.INBOX_DASHBOARD_URL;
+/** Without a user, the broker must let everybody in, as one without users does on this machine. */
+export const user = process.env.INBOX_DASHBOARD_USER;
+export const password = process.env.INBOX_DASHBOARD_PASSWORD ?? "";
+
+export interface Site {
+  url: string;
+  /** Not where the broker is a real one. */
+  mock: MockBroker | undefined;
+}
+
+export const test = base.extend<{ site: Site; mockOptions: object; complaints: string[] }>({
+  mockOptions: [{}, { option: true }],
+  site: async ({ mockOptions }, use) => {
+    if (real !== undefined) {
+      await use({ url: real.endsWith("/") ? real : `${real}/`, mock: undefined });
+      return;
+    }
+    const mock = await new MockBroker(mockOptions).start();
+    await use({ url: mock.url, mock });
+    await mock.stop();
+  },
+  // What the browser complains about fails the test: errors, and what the Content-Security-Policy forbids.
+  complaints: [
+    async ({ page }, use) => {
+      const complaints: string[] = [];
+      page.on("pageerror", (error) => complaints.push(error.message));
+      page.on("dialog", (dialog) => { complaints.push(`a dialog: ${dialog.message()}`); void dialog.dismiss(); });
+      page.on("console", (message) => { if (message.type() === "error" && !message.text().includes("WebSocket connection to")) complaints.push(message.text()); });
+      await use(complaints);
+      expect(complaints).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+export { expect };
+
+/** Opens a view, and logs in where that is asked for. */
+export async function open(page: Page, site: Site, hash = "#/overview"): Promise<void> {
+  await page.goto(site.url + hash);
+  if (real !== undefined && user !== undefined) await logIn(page, user, password);
+  await expect(page.locator("header .state")).toHaveText("Live", { timeout: 15_000 });
+}
+
+export async function logIn(page: Page, name: string, secret: string): Promise<void> {
+  await page.getByLabel("User name").fill(name);
+  await page.getByLabel("Password", { exact: true }).fill(secret);
+  await page.getByRole("button", { name: "Log in" }).click();
+}

@@ -1,0 +1,113 @@
+// The operator's requests, answered from the made-up world. What the real broker does is in its own tests; this has the same shapes.
+import { nowUs } from "./world.mjs";
+
+class Refused extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+function page(all, after, limit, key) {
+  const start = after === undefined || after === null ? 0 : all.findIndex((each) => key(each) > after);
+  const rows = start < 0 ? [] : all.slice(start, start + limit);
+  const hasMore = start >= 0 && start + limit < all.length;
+  return { rows, ...(hasMore ? { next: key(rows.at(-1)) } : {}) };
+}
+
+function cut(message, max) {
+  if (message.payload !== undefined && Buffer.byteLength(message.payload) > max) return { ...message, payload: Buffer.from(message.payload).subarray(0, max).toString("utf8"), truncated: true };
+  if (message.payload_hex !== undefined && message.payload_hex.length > 2 * max) return { ...message, payload_hex: message.payload_hex.slice(0, 2 * max), truncated: true };
+  return message;
+}
+
+const bounded = (asked, usual, max) => Math.min(Math.max(1, asked ?? usual), max);
+const sorted = new WeakMap();
+
+/** Names in order; sorting 100,000 is done once a size. */
+function inOrder(map) {
+  const known = sorted.get(map);
+  if (known?.length === map.size) return known;
+  const names = [...map.keys()].sort();
+  sorted.set(map, names);
+  return names;
+}
+
+const COMMANDS = {
+  "inbox/list": (world, { after, limit, prefix = "" }) => {
+    const all = inOrder(world.inboxes).filter((name) => name.startsWith(prefix));
+    const { rows, next } = page(all, after, bounded(limit, 100, 1000), (name) => name);
+    return { inboxes: rows.map((name) => ({ ...world.row(name), oldest_at: undefined })), next };
+  },
+  "inbox/show": (world, { client }) => {
+    const inbox = world.inboxes.get(client);
+    const messages = world.messages(client);
+    const connected = world.clients.get(client)?.connected ?? false;
+    return { client, messages: inbox?.count ?? 0, bytes: inbox?.bytes ?? 0, messages_max: 100_000, bytes_max: 268_435_456, oldest_at: inbox?.oldestAt, newest_at: messages.at(-1)?.at, reader: connected && (inbox?.count ?? 0) < 50, connected };
+  },
+  "inbox/peek": (world, { client, after, limit, payload_bytes_max = 1024 }) => {
+    const { rows, next } = page(world.messages(client), after, bounded(limit, 20, 100), (message) => message.seq);
+    return { messages: rows.map((message) => cut(message, payload_bytes_max)), next };
+  },
+  "inbox/export": (world, { client, after, limit }) => {
+    const { rows, next } = page(world.messages(client), after, bounded(limit, 20, 100), (message) => message.seq);
+    return { messages: rows, next };
+  },
+  "inbox/purge": (world, { client }, { event }) => {
+    const purged = world.purge(client);
+    event("purged", { inbox: client, messages: purged, by: "ops" });
+    return { purged };
+  },
+  "client/erase": (world, { client }) => ({ purged: world.purge(client), kept: { receipts: 4, allow_lists: 1, cursors: 0 }, session: world.clients.delete(client) }),
+  "client/list": (world, { after, limit }) => {
+    const { rows, next } = page(inOrder(world.clients), after, bounded(limit, 100, 1000), (name) => name);
+    return { clients: rows.map((name) => world.clients.get(name)), next };
+  },
+  "client/show": (world, { client }) => {
+    const known = world.clients.get(client);
+    if (!known) throw new Refused("not-found", "There is no client with this ID, neither connected nor with a session that is kept.");
+    return { ...known, subscriptions: [{ filter: client, qos: 1 }, { filter: "sensors/+/temperature", qos: 0 }, { filter: "$share/workers/jobs/#", qos: 2 }] };
+  },
+  "client/disconnect": (world, { client }, { event }) => {
+    const known = world.clients.get(client);
+    if (!known?.connected) return { disconnected: false };
+    known.connected = false;
+    event("disconnected", { client, user: known.user, reason: 0x98, cause: "operator", why: "an operator ended the connection" });
+    return { disconnected: true };
+  },
+  overview: (world) => world.overview(),
+  top: (world) => world.top(),
+  "trace/start": (world, asked, { trace }) => ({ trace: trace.start(asked) }),
+  "trace/stop": (world, { trace: number }, { trace }) => {
+    trace.stop(number);
+    return {};
+  },
+};
+
+/** The answer to a request, as the contract has it. */
+export function answer(world, command, text, doors) {
+  try {
+    const asked = text === "" ? {} : JSON.parse(text);
+    const run = COMMANDS[command];
+    if (!run) throw new Refused("bad-request", `There is no command ${command}.`);
+    return { ok: true, result: run(world, asked, doors) };
+  } catch (error) {
+    const code = error instanceof Refused ? error.code : "bad-request";
+    return { ok: false, error: { code, message: error.message } };
+  }
+}
+
+/** The milestones of one message, with the times between them in microseconds. */
+export function milestones({ from = "alice", to = "bob", id }, serial, world) {
+  const at = nowUs();
+  const message = { inbox: to, from, id: id ?? `m-${at.toString(16)}` };
+  const seq = (world.seq += 1);
+  const kind = serial % 4;
+  const steps = [["received", 0, {}]];
+  if (kind === 3) return [["received", 0, {}], ["refused", 90, { cause: "publish_inbox_full", why: "The inbox has 100,000 messages, as many as it may." }]].map(([what, after, more]) => ({ what, at: at + after, ...message, ...more }));
+  steps.push(["accepted", 140, { seq }]);
+  if (kind === 0) steps.push(["delivered", 410, { seq }], ["acknowledged", 2_300, { seq }], ["cancelled", 2_350, { seq }]);
+  if (kind === 1) steps.push(["committed", 3_900, { seq }]);
+  if (kind === 2) steps.push(["committed", 3_200, { seq }], ["delivered", 5_100, { seq }], ["delivered", 905_100, { seq, dup: true }], ["acknowledged", 951_000, { seq }]);
+  return steps.map(([what, after, more]) => ({ what, at: at + after, ...message, ...more }));
+}
