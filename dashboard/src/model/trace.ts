@@ -64,10 +64,20 @@ function isSame(message: Traced, seen: { inbox: string; id?: string | undefined;
   return message.id !== undefined && message.id === seen.id;
 }
 
-/** How a message fared: the word that its badge shows. */
-export function outcome(message: Traced): "gone" | "kept" | "lost" | "open" {
+/** What ends a message without its reader's acknowledgement. */
+const LOSSES: ReadonlySet<string> = new Set(["refused", "expired", "dropped", "purged"]);
+
+export type Fate = "good" | "bad" | "kept" | "open";
+
+/** How a message fared, in a word or two, and whether that is good. */
+export function outcome(message: Traced): { label: string; fate: Fate } {
   const what = message.milestones.map((milestone) => milestone.what);
-  if (what.includes("acknowledged")) return "gone";
-  if (["refused", "expired", "dropped", "purged"].some((end) => what.includes(end))) return "lost";
-  return what.includes("committed") ? "kept" : "open";
+  const loss = what.find((each) => LOSSES.has(each));
+  if (what.includes("acknowledged")) return { label: "acknowledged", fate: "good" };
+  if (loss !== undefined) return { label: loss, fate: "bad" };
+  return what.includes("committed") ? { label: "on disk", fate: "kept" } : { label: "under way", fate: "open" };
+}
+
+export function fate(what: string): Fate {
+  return LOSSES.has(what) ? "bad" : what === "acknowledged" ? "good" : "open";
 }

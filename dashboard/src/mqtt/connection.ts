@@ -11,7 +11,7 @@ import mqtt, { type IClientOptions, type MqttClient, type Packet } from "mqtt";
 import { parse } from "../model/json";
 import { signal } from "../model/signal";
 import { clientId, randomName, type Login } from "./login";
-import { backoffMs, ended, hex, refusedLogin, type Ending } from "./reasons";
+import { backoffMs, ended, refusedLogin, type Ending } from "./reasons";
 import { Requests } from "./requests";
 
 export const BOARD = "$SYS/inboxd/";
@@ -20,9 +20,16 @@ const TOPICS = ["overview", "top", "clients", "event/#"].map((name) => BOARD + n
 export type Phase =
   | { name: "signed-out"; error?: string }
   | { name: "connecting"; isFirst: boolean; why?: string }
-  | { name: "online"; clientId: string; user: string; denied: readonly string[] }
+  | { name: "online"; clientId: string; user: string; denied: readonly Denied[] }
   | { name: "waiting"; why: string; until: number }
   | { name: "stopped"; why: string };
+
+/** A subscription that the broker refused. */
+export interface Denied {
+  topic: string;
+  code: number;
+  why: string | undefined;
+}
 
 export interface Site {
   url: string;
@@ -105,15 +112,14 @@ export class Connection {
   private arrived(client: MqttClient, login: Login): void {
     const user = login.kind === "anonymous" ? "no login" : login.user;
     // The inbox first: answers to requests come there.
-    const denied: string[] = [];
+    const denied: Denied[] = [];
     const answers = this.site.inboxPrefix + this.id;
     const subscribe = (topics: string[], then: () => void): void => {
       const granted = (packet: Packet): void => {
         if (packet.cmd !== "suback") return;
         client.off("packetreceive", granted);
-        const why = packet.properties?.reasonString ? `: ${packet.properties.reasonString}` : "";
         packet.granted.forEach((code, index) => {
-          if (typeof code === "number" && code >= 0x80) denied.push(`${topics[index] ?? "?"} (${hex(code)}${why})`);
+          if (typeof code === "number" && code >= 0x80) denied.push({ topic: topics[index] ?? "", code, why: packet.properties?.reasonString });
         });
         then();
       };

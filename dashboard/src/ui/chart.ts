@@ -101,7 +101,7 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
 function options(lines: readonly Line[], shown: (value: number) => string, width: number, unit: Unit, tell: (at: number | null | undefined) => void): uPlot.Options {
   const text = ink("faint");
   const grid = { stroke: ink("grid-line"), width: 1 };
-  const axis = { stroke: text, font: "11px system-ui, sans-serif", grid, ticks: { show: false } };
+  const axis = { stroke: text, font: "11px Inter, system-ui, sans-serif", grid, ticks: { show: false } };
   return {
     width,
     height: HEIGHT,
@@ -130,7 +130,7 @@ function options(lines: readonly Line[], shown: (value: number) => string, width
     ],
     axes: [
       { ...axis, space: 70, size: 26, values: (_plot, at) => at.map((time) => clock.format(time * 1000).slice(0, at.length > 1 && (at[1] ?? 0) - (at[0] ?? 0) >= 60 ? 5 : 8)) },
-      { ...axis, space: 34, size: 70, gap: 6, incrs: increments(unit), values: (_plot, at) => at.map((value) => (value === 0 ? "0" : shown(value))) },
+      { ...axis, space: 26, size: 70, gap: 6, incrs: increments(unit), values: (_plot, at) => at.map((value) => (value === 0 ? "0" : shown(value))) },
     ],
     hooks: { setCursor: [(plot) => { tell(plot.cursor.idx); }] },
   };

@@ -1,7 +1,7 @@
 /** The frame around the views: navigation, state of the connection, and the login where there is none. */
 import type { App } from "../app";
 import { forget, setSignedOut } from "../mqtt/login";
-import type { Phase } from "../mqtt/connection";
+import { BOARD, type Phase } from "../mqtt/connection";
 import { route, to, type Route } from "../router";
 import { clients } from "../views/clients";
 import { denied } from "../views/denied";
@@ -111,7 +111,7 @@ function showing(phase: Phase, shown: "login" | "denied" | "views" | undefined):
     case "connecting":
       return phase.isFirst ? "login" : (shown === "denied" ? "denied" : "views");
     case "online":
-      return phase.denied.some((topic) => topic.startsWith("$SYS/")) ? "denied" : "views";
+      return phase.denied.some(({ topic }) => topic.startsWith(BOARD)) ? "denied" : "views";
     default:
       return shown ?? "views";
   }

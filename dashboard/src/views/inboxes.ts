@@ -51,13 +51,13 @@ export function inboxes(app: App, at: Route): View {
     "div",
     { class: "stack" },
     h("div", { class: "title" }, h("div", {}, h("h1", {}, "Inboxes"), h("p", { class: "about" }, "Messages that wait for their reader. An inbox leaves the list when it is empty."))),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "All inboxes with mail"), form), list.element),
     h(
       "div",
       { class: "grid" },
       h("section", { class: "card tall" }, h("h2", {}, "Largest"), largest),
       h("section", { class: "card tall" }, h("h2", {}, "Oldest"), oldest),
     ),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "All inboxes with mail"), form), list.element),
   );
   return {
     title: "Inboxes",

@@ -20,7 +20,7 @@ const TILES: readonly Tile[] = [
   {
     label: "Messages waiting",
     hint: "Messages in all inboxes that their readers have not acknowledged",
-    value: (from) => (from.inboxes ? format.short(from.inboxes.messages) : "…"),
+    value: (from) => (from.inboxes ? (from.inboxes.messages < 1e7 ? format.count : format.short)(from.inboxes.messages) : "…"),
     more: ({ inboxes }) => (inboxes ? `${format.bytes(inboxes.bytes)} in ${format.short(inboxes.withMail)} inboxes` : "being counted for the first time"),
   },
   {

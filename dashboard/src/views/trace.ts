@@ -2,14 +2,14 @@
 import type { App } from "../app";
 import { num, object } from "../model/json";
 import * as format from "../model/format";
-import { followed, noTrace, outcome, type Milestone, type Traced, type TraceState } from "../model/trace";
+import { fate, followed, noTrace, outcome, type Milestone, type Traced, type TraceState } from "../model/trace";
 import { explained } from "../mqtt/requests";
 import { toInbox, type Route } from "../router";
 import { button, empty, h, link, loading, name, replace, write } from "../ui/dom";
 import type { View } from "../ui/shell";
 
 const SECONDS = [60, 300, 600] as const;
-const OUTCOMES = { gone: ["acknowledged", "good"], kept: ["on disk", ""], lost: ["ended", "bad"], open: ["under way", "warn"] } as const;
+const BADGES = { good: "good", bad: "bad", kept: "", open: "warn" } as const;
 
 /** The messages of the trace that runs, so that it goes on while other views are looked at. */
 let follow: ((message: unknown) => void) | undefined;
@@ -106,7 +106,7 @@ async function stop(app: App): Promise<void> {
 }
 
 function tracedItem(message: Traced): HTMLElement {
-  const [label, kind] = OUTCOMES[outcome(message)];
+  const { label, fate: how } = outcome(message);
   const first = message.milestones[0]?.at;
   return h(
     "li",
@@ -116,20 +116,18 @@ function tracedItem(message: Traced): HTMLElement {
       { class: "traced-head" },
       h("span", { class: "traced-way" }, name(message.from), h("span", { class: "faint" }, " → "), link(toInbox(message.inbox), name(message.inbox))),
       h("span", { class: "mono faint traced-id" }, message.id === undefined ? (message.seq ?? "") : name(message.id)),
-      h("span", { class: `badge ${kind}` }, label),
+      h("span", { class: `badge ${BADGES[how]}` }, label),
     ),
     h("ol", { class: "milestones" }, ...message.milestones.map((milestone) => step(milestone, first))),
   );
 }
 
-const BAD = new Set(["refused", "expired", "dropped", "purged"]);
-
 function step({ what, at, why, isDuplicate }: Milestone, first: number | undefined): HTMLElement {
   const passed = at === undefined || first === undefined ? "" : at === first ? format.time(at, at) : `+${format.micros(at - first)}`;
   return h(
     "li",
-    { class: BAD.has(what) ? "bad" : what === "acknowledged" ? "good" : "" },
-    h("span", { class: "step-what" }, format.words(what), isDuplicate && h("span", { class: "faint" }, " again")),
+    { class: fate(what) },
+    h("span", { class: "step-what" }, what === "cancelled" ? "write cancelled" : format.words(what), isDuplicate && h("span", { class: "faint" }, " again")),
     h("span", { class: "step-at number", title: format.iso(at) }, passed),
     why !== undefined && h("span", { class: "step-why" }, name(why)),
   );

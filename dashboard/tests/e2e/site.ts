@@ -2,7 +2,7 @@
 import { test as base, expect, type Page } from "@playwright/test";
 import { MockBroker } from "../mock/broker.mjs";
 
-export const real = process.env.INBOX_DASHBOARD_URL;
+export const real: string | undefined = process.env.INBOX_DASHBOARD_URL;
 /** Without a user, the broker must let everybody in, as one without users does on this machine. */
 export const user = process.env.INBOX_DASHBOARD_USER;
 export const password = process.env.INBOX_DASHBOARD_PASSWORD ?? "";

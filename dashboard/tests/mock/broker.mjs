@@ -26,6 +26,7 @@ export class MockBroker {
     this.sessions = new Set();
     this.traces = new Map();
     this.serial = 0;
+    this.url = "";
   }
 
   async start() {
