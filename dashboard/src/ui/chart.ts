@@ -24,6 +24,8 @@ const SHOWN: Record<Unit, (value: number | undefined) => string> = {
   count: format.short,
 };
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** Where the scale ends while there is nothing to show. */
+const EMPTY: Record<Unit, number> = { rate: 10, "bytes-rate": 1024, micros: 1000, count: 10 };
 const HEIGHT = 168;
 /** All charts share one cursor. */
 const CURSOR = "overview";
@@ -110,8 +112,8 @@ function options(lines: readonly Line[], shown: (value: number) => string, width
     cursor: { sync: { key: CURSOR }, points: { size: 7 }, y: false, drag: { x: false, y: false } },
     scales: {
       x: { time: true },
-      // Rates and counts begin at 0; an empty chart has a scale, too.
-      y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
+      // Every figure begins at 0; a chart without any has a scale, too.
+      y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : EMPTY[unit]] },
     },
     series: [
       {},

@@ -53,7 +53,7 @@ export function clients(app: App): View {
 
 function shares(all: readonly (readonly [string, number])[]): HTMLElement | string {
   const some = all.filter(([, number]) => number > 0);
-  return some.length === 0 ? "–" : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), ` ${format.count(number)}`)));
+  return some.length === 0 ? "–" : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), `: ${format.count(number)}`)));
 }
 
 function columns(app: App, then: () => Promise<void>): Column<Client>[] {
@@ -70,7 +70,7 @@ function columns(app: App, then: () => Promise<void>): Column<Client>[] {
     { label: "MQTT", kind: "minor", cell: ({ protocol }) => name(protocol) },
     {
       label: "",
-      kind: "actions",
+      kind: "acts",
       cell: ({ client, connected }) => connected && button("Disconnect", "plain", () => { disconnect(app, client, then); }),
     },
   ];

@@ -33,11 +33,11 @@ function charts(): Chart[] {
     chart("Publish to PUBACK", "micros", [
       { column: "puback_p99", label: "99 %", colour: 2 },
       { column: "puback_p50", label: "50 %", colour: 1, isFilled: true },
-    ]),
+    ], "How long publishers wait for PUBACK: 99 of 100, and half of them, wait no longer"),
     chart("Publish to delivery", "micros", [
       { column: "delivery_p99", label: "99 %", colour: 2 },
       { column: "delivery_p50", label: "50 %", colour: 1, isFilled: true },
-    ]),
+    ], "How long messages take from the sender to a reader that is there"),
     chart("Commit: messages in one", "count", [
       { column: "commit_messages_max", label: "Largest", colour: 2 },
       { column: "commit_messages_p50", label: "50 %", colour: 1, isFilled: true },
@@ -57,8 +57,8 @@ export function overview(app: App): View {
   const figures = tiles();
   const drawn = charts();
   const refused = refusals();
-  const largest = h("div", {});
-  const oldest = h("div", {});
+  const largest = h("div", { class: "live" });
+  const oldest = h("div", { class: "live" });
   const body = h(
     "div",
     { class: "stack" },

@@ -15,7 +15,7 @@ export interface Refusals {
 }
 
 export function refusals(): Refusals {
-  const place = h("div", { class: "slot" });
+  const place = h("div", { class: "slot live" });
   const body = h("div", {});
   const table = h("section", { class: "card live" }, h("h2", {}, "Refused since the start"), body);
   let lines: Chart | undefined;

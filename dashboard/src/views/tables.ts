@@ -7,7 +7,7 @@ import { empty, h, link, loading, name, type Child } from "../ui/dom";
 export interface Column<T> {
   label: string;
   /** `number` is set to the right, `minor` is left out on a narrow screen. */
-  kind?: "number" | "minor" | "minor number" | "actions";
+  kind?: "number" | "minor" | "minor number" | "acts";
   cell: (row: T) => Child;
 }
 

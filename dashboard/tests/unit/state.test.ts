@@ -1,0 +1,95 @@
+// Goal: streams are bounded, charts keep their holes, a trace groups what belongs to one message, addresses survive any name.
+import { describe, expect, test } from "vitest";
+import { cleared, EVENTS_MAX, matches, noEvents, paused, received, sentence } from "../../src/model/events";
+import { History } from "../../src/model/history";
+import { followed, MESSAGES_MAX, noTrace, outcome, type TraceState } from "../../src/model/trace";
+import { route, to, toInbox } from "../../src/router";
+import { HOSTILE } from "../mock/world.mjs";
+
+describe("events", () => {
+  test("the newest 500 stay", () => {
+    let stream = noEvents;
+    for (let at = 1; at <= EVENTS_MAX + 20; at += 1) stream = received(stream, "connected", { at, client: "bob" });
+    expect(stream.events).toHaveLength(EVENTS_MAX);
+    expect(stream.events[0]).toMatchObject({ at: EVENTS_MAX + 20, client: "bob" });
+  });
+
+  test("a pause holds new ones back, at most as many, and goes on where it was", () => {
+    let stream = paused(received(noEvents, "connected", { at: 1 }), true);
+    for (let at = 2; at <= EVENTS_MAX + 20; at += 1) stream = received(stream, "refused", { at });
+    expect(stream.events).toHaveLength(1);
+    expect(stream.held).toHaveLength(EVENTS_MAX);
+    stream = paused(stream, false);
+    expect(stream.events).toHaveLength(EVENTS_MAX);
+    expect(stream.held).toHaveLength(0);
+    expect(cleared(stream).events).toHaveLength(0);
+  });
+
+  test("filters look at kinds and at what is shown", () => {
+    const [event] = received(noEvents, "refused", { who: "two\nlines", what: "a publish", cause: "publish_inbox_full" }).events;
+    if (!event) throw new Error("an event is missing");
+    expect(sentence(event)).toBe("a publish: publish inbox full");
+    expect(matches(event, { kinds: new Set(), text: "TWO\\NLINES" })).toBe(true);
+    expect(matches(event, { kinds: new Set(["connected"]), text: "" })).toBe(false);
+    expect(matches(event, { kinds: new Set(["refused"]), text: "carol" })).toBe(false);
+  });
+
+  test("a kind that is not known yet is told all the same", () => {
+    const [event] = received(noEvents, "idle-expired", { at: 1, inbox: "bob", after_s: 7 }).events;
+    expect(event && sentence(event)).toBe("after s: 7");
+  });
+});
+
+describe("history", () => {
+  test("rows are bounded, and a silence is a hole", () => {
+    const history = new History(10);
+    for (let time = 0; time < 20; time += 1) history.push(time, { a: time });
+    expect(history.length).toBe(10);
+    history.push(100, { a: 1, b: 2 }, 15);
+    expect(history.window(["a", "b"], 50)).toEqual([[19.001, 100], [null, 1], [null, 2]]);
+  });
+
+  test("what is not newer is passed over, and a column that nobody filled is empty", () => {
+    const history = new History();
+    history.push(5, { a: 1 });
+    history.push(5, { a: 2 });
+    history.push(4, { a: 3 });
+    expect(history.window(["a", "missing"], 60)).toEqual([[5], [1], [null]]);
+    expect(history.latest("missing")).toBeUndefined();
+  });
+});
+
+describe("trace", () => {
+  const event = (what: string, more: object = {}): unknown => ({ trace: 7, event: { what, at: 1, inbox: "bob", from: "alice", ...more } });
+  const fold = (...messages: unknown[]): TraceState => messages.reduce<TraceState>(followed, { ...noTrace, phase: "running", trace: 7 });
+
+  test("milestones of one message stand together: by id, then by seq", () => {
+    const state = fold(event("received", { id: "x" }), event("received", { id: "y" }), event("accepted", { id: "x", seq: 3 }), event("committed", { seq: 3 }), event("acknowledged", { seq: 3 }));
+    expect(state.messages.map((message) => message.milestones.map(({ what }) => what))).toEqual([["received"], ["received", "accepted", "committed", "acknowledged"]]);
+    expect(state.messages.map((message) => outcome(message).label)).toEqual(["under way", "acknowledged"]);
+  });
+
+  test("the same id from another sender, or to another inbox, is another message", () => {
+    expect(fold(event("received", { id: "x" }), event("received", { id: "x", from: "carol" }), event("received", { id: "x", inbox: "dave" })).messages).toHaveLength(3);
+  });
+
+  test("another trace, garbage and the end", () => {
+    expect(fold({ trace: 8, event: { what: "received", inbox: "bob" } }, null, { trace: 7 }, { trace: 7, event: 1 }).messages).toHaveLength(0);
+    expect(fold({ trace: 7, ended: "time" }).phase).toBe("ended");
+  });
+
+  test("the newest messages stay", () => {
+    expect(fold(...Array.from({ length: MESSAGES_MAX + 5 }, (_, id) => event("received", { id: String(id) }))).messages).toHaveLength(MESSAGES_MAX);
+  });
+});
+
+test.each(["bob", "a/b?c#d", "%", "", ...HOSTILE])("an address leads back to the inbox of %j", (name) => {
+  expect(route(toInbox(name))).toMatchObject({ page: "inbox", name });
+});
+
+test("addresses of views", () => {
+  expect(route("")).toMatchObject({ page: "overview", name: "" });
+  expect(to("trace", { from: "a&b", to: "", id: "" })).toBe("#/trace?from=a%26b");
+  expect(route("#/trace?from=a%26b").query.get("from")).toBe("a&b");
+  expect(route("#/inbox/%E0%A4%A")).toMatchObject({ name: "%E0%A4%A" });
+});
