@@ -6,7 +6,8 @@ const executablePath = process.env.INBOX_DASHBOARD_CHROMIUM ?? "/usr/bin/chromiu
 export default defineConfig({
   testDir: "tests/e2e",
   workers: 1,
-  timeout: 30_000,
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
   reporter: [["list"]],
   use: {
     browserName: "chromium",

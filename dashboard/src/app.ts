@@ -48,6 +48,8 @@ export class App {
         this.offset = undefined;
         this.heardAt = Date.now();
       }
+      // The broker forgets a trace with the connection that asked for it.
+      else if (this.trace.value.phase === "running") this.trace.set({ ...this.trace.value, phase: "ended" });
       if (phase.name === "signed-out") this.forget();
       this.look();
     });
@@ -96,7 +98,9 @@ export class App {
 
   private look(): void {
     const isSilent = this.heardMsAgo() > Math.max(SILENCE_MS, 3 * (this.overview.value?.intervalMs ?? 0));
-    this.isStale.set(this.connection.phase.value.name !== "online" || isSilent);
+    const phase = this.connection.phase.value;
+    // Who may not watch is told that instead.
+    this.isStale.set(phase.name !== "online" || (isSilent && phase.denied.length === 0));
   }
 
   /** The next operator sees nothing of this one's. */

@@ -12,6 +12,8 @@ export interface Event {
   at?: number | undefined;
   /** Whose inbox or connection it is about. */
   client?: string | undefined;
+  /** Who was refused: a client ID, or only an address. */
+  who?: string | undefined;
   fields: Json;
 }
 
@@ -31,8 +33,8 @@ export function received(stream: EventStream, kind: string, value: unknown): Eve
   const fields = object(value);
   if (!fields) return stream;
   const serial = stream.serial + 1;
-  const client = str(fields, "client") ?? str(fields, "inbox") ?? str(fields, "who");
-  const event: Event = { serial, kind, at: num(fields, "at"), client, fields };
+  const client = str(fields, "client") ?? str(fields, "inbox");
+  const event: Event = { serial, kind, at: num(fields, "at"), client, who: str(fields, "who"), fields };
   if (stream.isPaused) return { ...stream, serial, held: bounded([event, ...stream.held]) };
   return { ...stream, serial, events: bounded([event, ...stream.events]) };
 }

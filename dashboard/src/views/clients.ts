@@ -69,7 +69,7 @@ function columns(app: App, then: () => Promise<void>): Column<Client>[] {
     { label: "Listener", kind: "minor", cell: ({ listener }) => name(listener) },
     { label: "MQTT", kind: "minor", cell: ({ protocol }) => name(protocol) },
     {
-      label: "",
+      label: "Action",
       kind: "acts",
       cell: ({ client, connected }) => connected && button("Disconnect", "plain", () => { disconnect(app, client, then); }),
     },

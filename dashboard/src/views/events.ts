@@ -107,7 +107,7 @@ function eventRow(app: App, event: Event): HTMLElement {
     {},
     h("time", { class: "event-at number", title: format.iso(event.at) }, format.time(event.at, app.now())),
     h("span", { class: `badge ${colours.get(event.kind) ?? ""}` }, format.words(event.kind)),
-    h("span", { class: "event-who" }, event.client === undefined ? name(undefined) : link(toInbox(event.client), name(event.client))),
+    h("span", { class: "event-who" }, event.client === undefined ? name(event.who) : link(toInbox(event.client), name(event.client))),
     h("span", { class: "event-what", title: sentence(event) }, sentence(event)),
   );
 }

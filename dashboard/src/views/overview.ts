@@ -95,7 +95,7 @@ export function overview(app: App): View {
   function draw(from: Overview | undefined): void {
     if (!from) return;
     if (wait.isConnected) replace(place, body);
-    write(about, [`inboxd ${from.version}`, from.store.engine, `up ${format.seconds(from.uptimeS)}`].join(" · "));
+    write(about, [`inboxd ${from.version}`, from.store.engine, `up ${format.seconds(from.uptimeS)}`, `as of ${format.time(from.at, app.now())}`].join(" · "));
     now.draw(from);
     figures.draw(from, app.now());
     for (const each of drawn) each.draw(app.history, spanS);

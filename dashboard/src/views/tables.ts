@@ -6,7 +6,7 @@ import { empty, h, link, loading, name, type Child } from "../ui/dom";
 
 export interface Column<T> {
   label: string;
-  /** `number` is set to the right, `minor` is left out on a narrow screen. */
+  /** `number` is set to the right, `minor` is left out on a narrow screen, `acts` has buttons and no visible label. */
   kind?: "number" | "minor" | "minor number" | "acts";
   cell: (row: T) => Child;
 }
@@ -18,7 +18,7 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): HTM
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { class: column.kind, scope: "col" }, column.label)))),
+      h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { class: column.kind, scope: "col" }, column.kind === "acts" ? h("span", { class: "hidden" }, column.label) : column.label)))),
       h("tbody", {}, ...rows.map((row) => h("tr", {}, ...columns.map((column) => h("td", { class: column.kind }, column.cell(row)))))),
     ),
   );

@@ -62,10 +62,6 @@ export function trace(app: App, at: Route): View {
     if (frame !== undefined) cancelAnimationFrame(frame);
     frame = requestAnimationFrame(() => { draw(now); });
   });
-  // The broker forgets a trace with the connection that asked for it.
-  const unwatchPhase = app.connection.phase.watch((phase) => {
-    if (phase.name !== "online" && app.trace.value.phase === "running") app.trace.set({ ...app.trace.value, phase: "ended" });
-  });
   const element = h(
     "div",
     { class: "stack" },
@@ -78,7 +74,6 @@ export function trace(app: App, at: Route): View {
     element,
     close() {
       unwatch();
-      unwatchPhase();
       if (frame !== undefined) cancelAnimationFrame(frame);
     },
   };

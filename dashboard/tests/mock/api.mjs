@@ -68,10 +68,11 @@ const COMMANDS = {
     if (!known) throw new Refused("not-found", "There is no client with this ID, neither connected nor with a session that is kept.");
     return { ...known, subscriptions: [{ filter: client, qos: 1 }, { filter: "sensors/+/temperature", qos: 0 }, { filter: "$share/workers/jobs/#", qos: 2 }] };
   },
-  "client/disconnect": (world, { client }, { event }) => {
+  "client/disconnect": (world, { client }, { event, disconnect }) => {
     const known = world.clients.get(client);
     if (!known?.connected) return { disconnected: false };
     known.connected = false;
+    disconnect(client);
     event("disconnected", { client, user: known.user, reason: 0x98, cause: "operator", why: "an operator ended the connection" });
     return { disconnected: true };
   },

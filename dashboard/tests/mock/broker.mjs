@@ -89,7 +89,7 @@ export class MockBroker {
     parser.on("error", () => socket.close());
     stream.on("data", (bytes) => parser.parse(bytes));
     stream.on("error", () => {});
-    socket.on("close", () => this.sessions.delete(session));
+    socket.on("close", () => this.leave(session));
   }
 
   take(session, packet) {
@@ -123,7 +123,15 @@ export class MockBroker {
     session.id = packet.clientId;
     session.isOps = user === undefined ? this.options.anonymous : user !== "alice";
     this.sessions.add(session);
+    this.world.connect(session.id);
+    this.event("connected", { client: session.id, user, peer: "127.0.0.1:50000", listener: "http" });
     return session.send({ cmd: "connack", reasonCode: 0, sessionPresent: false, properties: {} });
+  }
+
+  leave(session) {
+    if (!this.sessions.delete(session)) return;
+    this.world.clients.delete(session.id);
+    this.event("disconnected", { client: session.id, why: "the connection was closed" });
   }
 
   subscribe(session, { messageId, subscriptions }) {
@@ -148,7 +156,10 @@ export class MockBroker {
     if (this.options.isDeaf) return;
     const reply = (message) => session.send({ cmd: "publish", topic: properties.responseTopic, payload: JSON.stringify(message), qos: 0, properties: { correlationData: properties.correlationData, contentType: "application/json" } });
     const trace = { start: (asked) => this.startTrace(asked, reply), stop: (number) => this.endTrace(number) };
-    const doors = { event: (kind, fields) => this.event(kind, fields), trace };
+    const disconnect = (client) => {
+      for (const each of this.sessions) if (each.id === client) each.socket.close();
+    };
+    const doors = { event: (kind, fields) => this.event(kind, fields), trace, disconnect };
     const command = topic.slice(`${PREFIX}api/`.length);
     reply(session.isOps ? answer(this.world, command, payload.toString(), doors) : { ok: false, error: { code: "not-allowed", message: "Only the role ops may ask this." } });
   }

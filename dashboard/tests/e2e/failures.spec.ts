@@ -1,0 +1,174 @@
+/** What goes wrong, and what the page says then. The mock makes it go wrong, so a real broker is not asked. */
+import { HOSTILE } from "../mock/world.mjs";
+import { expect, logIn, open, real, test } from "./site";
+import type { MockBroker } from "../mock/broker.mjs";
+import type { Site } from "./site";
+
+test.skip(real !== undefined, "only with the mock");
+
+function mockOf(site: Site): MockBroker {
+  if (!site.mock) throw new Error("these tests run with the mock");
+  return site.mock;
+}
+
+test.describe("with users", () => {
+  test.use({ mockOptions: { anonymous: false } });
+
+  test("a wrong password stays at the login, and a right one goes on", async ({ page, site }) => {
+    await page.goto(site.url);
+    await logIn(page, "ops", "wrong");
+    await expect(page.getByRole("alert")).toContainText("does not accept this login");
+    await expect(page.getByLabel("User name")).toHaveValue("ops");
+    await logIn(page, "ops", "secret");
+    await expect(page.locator("header .who")).toHaveText("ops");
+    // Nothing is kept unless that was asked for.
+    expect(await page.evaluate(() => JSON.stringify({ ...sessionStorage, ...localStorage }))).not.toContain("secret");
+    await page.reload();
+    await expect(page.getByLabel("User name")).toBeVisible();
+    await page.getByLabel("Stay logged in").check();
+    await logIn(page, "ops", "secret");
+    await expect(page.locator("header .state")).toHaveText("Live");
+    await page.reload();
+    await expect(page.locator("header .state")).toHaveText("Live");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await expect(page.getByLabel("User name")).toBeVisible();
+    expect(await page.evaluate(() => sessionStorage.getItem("inboxd-login"))).toBeNull();
+  });
+
+  test("a login without the role is told which one, and can be left", async ({ page, site }) => {
+    await page.goto(site.url);
+    await logIn(page, "alice", "secret");
+    await expect(page.getByRole("heading", { name: "This login may not watch the broker" })).toBeVisible();
+    await expect(page.getByText("--role ops")).toBeVisible();
+    await expect(page.getByText("0x87").first()).toBeVisible();
+    await page.getByRole("button", { name: "Log in as somebody else" }).click();
+    await logIn(page, "ops", "secret");
+    await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+  });
+
+  test("a token logs in, and its end asks for a fresh one", async ({ page, site }) => {
+    const body = Buffer.from(JSON.stringify({ sub: "ops", roles: ["ops"] })).toString("base64url");
+    await page.goto(site.url);
+    await page.getByRole("button", { name: "Token" }).click();
+    await page.getByLabel("Token", { exact: true }).fill(`e30.${body}.c2ln`);
+    await expect(page.getByLabel("User name")).toHaveValue("ops");
+    await page.getByRole("button", { name: "Log in" }).click();
+    await expect(page.locator("header .state")).toHaveText("Live");
+    mockOf(site).disconnectAll(0xa0);
+    await expect(page.getByRole("alert")).toContainText("The token has expired");
+  });
+
+  test("a broker that is away at the login is named", async ({ page, site }) => {
+    await page.goto(site.url);
+    await expect(page.getByLabel("User name")).toBeVisible();
+    await mockOf(site).stop();
+    await logIn(page, "ops", "secret");
+    await expect(page.getByRole("alert")).toContainText("does not answer at ws://127.0.0.1");
+    await mockOf(site).start();
+  });
+});
+
+test("after a restart of the broker the page goes on by itself", async ({ page, site }) => {
+  await open(page, site);
+  await expect(page.locator(".tile")).toHaveCount(8);
+  await mockOf(site).stop();
+  await expect(page.locator(".banner")).toContainText("What you see is from before");
+  await expect(page.locator("body")).toHaveAttribute("data-stale", "true");
+  await expect(page.getByRole("button", { name: "Try now" })).toBeVisible({ timeout: 10_000 });
+  await mockOf(site).start();
+  await expect(page.locator(".banner")).toBeHidden({ timeout: 20_000 });
+  await expect(page.locator("body")).toHaveAttribute("data-stale", "false");
+});
+
+test("a page whose client ID was taken over stops, until it is told to go on", async ({ page, site }) => {
+  await open(page, site);
+  mockOf(site).disconnectAll(0x8e);
+  await expect(page.locator(".banner")).toContainText("took over");
+  await page.getByRole("button", { name: "Connect again" }).click();
+  await expect(page.locator("header .state")).toHaveText("Live");
+});
+
+test("a request that is not answered says what may be the matter", async ({ page, site }) => {
+  await open(page, site);
+  mockOf(site).options.isDeaf = true;
+  await page.goto(`${site.url}#/clients`);
+  await expect(page.getByRole("alert")).toContainText("did not answer in time", { timeout: 15_000 });
+  mockOf(site).options.isDeaf = false;
+  await page.getByRole("button", { name: "Try again" }).click();
+  await expect(page.locator("main table")).toBeVisible();
+});
+
+test("a broker that falls silent is told apart from one that is gone", async ({ page, site }) => {
+  test.setTimeout(60_000);
+  await open(page, site);
+  mockOf(site).options.isMute = true;
+  await expect(page.locator(".banner")).toContainText("has said nothing for", { timeout: 25_000 });
+  mockOf(site).options.isMute = false;
+  await expect(page.locator(".banner")).toBeHidden();
+});
+
+test.describe("before the first report", () => {
+  test.use({ mockOptions: { isMute: true } });
+  test("every view says what it waits for", async ({ page, site }) => {
+    await page.goto(site.url);
+    await expect(page.getByText("Waiting for the first report")).toBeVisible();
+    await page.goto(`${site.url}#/events`);
+    await expect(page.getByText("No events yet")).toBeVisible();
+  });
+});
+
+test.describe("names", () => {
+  test.use({ mockOptions: { scenario: "hostile" } });
+  test("of scripts, line feeds and emoji are text everywhere, and lead to their inbox", async ({ page, site }) => {
+    test.setTimeout(60_000);
+    await open(page, site);
+    for (const view of ["overview", "inboxes", "clients"]) {
+      await page.goto(`${site.url}#/${view}`);
+      await expect(page.locator("main .name", { hasText: "<script>alert('inbox')</script>" }).or(page.locator("main .name", { hasText: "<img" })).first()).toBeVisible();
+    }
+    for (const name of HOSTILE) {
+      await page.goto(`${site.url}#/inbox/${encodeURIComponent(name)}`);
+      await expect(page.locator(".message").first()).toBeVisible();
+    }
+    // The last checks of this test are the complaints: no dialog was opened, nothing broke the policy.
+    expect(await page.locator("main script, main img").count()).toBe(0);
+  });
+
+  test("that cannot be typed are confirmed as they are shown", async ({ page, site }) => {
+    await open(page, site, `#/inbox/${encodeURIComponent("two\nlines\r\nand a\ttab")}`);
+    await page.getByRole("button", { name: "Purge …" }).click();
+    await page.getByRole("dialog").getByRole("textbox").fill("two\\nlines\\r\\nand a\\ttab");
+    await page.getByRole("dialog").getByRole("button", { name: "Purge" }).click();
+    await expect(page.locator(".toast")).toContainText("messages removed");
+  });
+});
+
+test.describe("100,000 inboxes", () => {
+  test.use({ mockOptions: { scenario: "many" } });
+  test("are paged and found", async ({ page, site }) => {
+    await open(page, site, "#/inboxes");
+    const list = page.locator("main .card").last();
+    await expect(list.getByRole("link")).toHaveCount(50);
+    await list.getByRole("button", { name: "Next" }).click();
+    await expect(list).toContainText("Inboxes 51 to 100");
+    await list.getByRole("button", { name: "Next" }).click();
+    await list.getByRole("button", { name: "Previous" }).click();
+    await expect(list).toContainText("Inboxes 51 to 100");
+    await page.getByLabel("Client ID begins with").fill("device-0999");
+    await expect(list.getByRole("link", { name: "device-099900" })).toBeVisible();
+    await page.getByLabel("Client ID begins with").fill("nobody");
+    await expect(list).toContainText("No inbox with mail begins so");
+    await page.reload();
+    await expect(page.getByLabel("Client ID begins with")).toHaveValue("nobody");
+  });
+});
+
+test.describe("an idle broker", () => {
+  test.use({ mockOptions: { scenario: "idle" } });
+  test("has no mail, and says so", async ({ page, site }) => {
+    await open(page, site);
+    await expect(page.getByText("Nothing was refused")).toBeVisible();
+    await page.goto(`${site.url}#/inboxes`);
+    await expect(page.getByText("No mail waits").last()).toBeVisible();
+  });
+});
