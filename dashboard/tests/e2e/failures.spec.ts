@@ -99,7 +99,6 @@ test("a request that is not answered says what may be the matter", async ({ page
 });
 
 test("a broker that falls silent is told apart from one that is gone", async ({ page, site }) => {
-  test.setTimeout(60_000);
   await open(page, site);
   mockOf(site).options.isMute = true;
   await expect(page.locator(".banner")).toContainText("has said nothing for", { timeout: 25_000 });
@@ -120,7 +119,6 @@ test.describe("before the first report", () => {
 test.describe("names", () => {
   test.use({ mockOptions: { scenario: "hostile" } });
   test("of scripts, line feeds and emoji are text everywhere, and lead to their inbox", async ({ page, site }) => {
-    test.setTimeout(60_000);
     await open(page, site);
     for (const view of ["overview", "inboxes", "clients"]) {
       await page.goto(`${site.url}#/${view}`);
