@@ -12,7 +12,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 700,
     modulePreload: { polyfill: false },
     // The licences of what is bundled are passed on with it.
-    license: { fileName: "licenses.md" },
+    license: { fileName: "licenses.txt" },
   },
   server: {
     proxy: {

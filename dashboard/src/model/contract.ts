@@ -50,12 +50,12 @@ function latency(from: Json | undefined): Latency {
   return { count: num(from, "count") ?? 0, p50: num(from, "p50"), p90: num(from, "p90"), p99: num(from, "p99"), max: num(from, "max") };
 }
 
-/** How much memory is in use, in words: the broker says a word, a share, or whether there is any. */
+/** What the broker does because memory is short, by the step it is at. */
+const PRESSURE = [undefined, "publishers are slowed down", "mail leaves memory", "messages are refused"] as const;
+
 function pressure(from: Json | undefined): string | undefined {
-  const value = from?.["pressure"];
-  if (typeof value === "string") return value;
-  if (typeof value === "number") return value > 0 ? String(value) : undefined;
-  return value === true ? "high" : undefined;
+  const step = num(from, "pressure") ?? 0;
+  return PRESSURE[Math.min(Math.max(0, Math.floor(step)), PRESSURE.length - 1)];
 }
 
 export function overview(value: unknown): Overview | undefined {
@@ -174,6 +174,8 @@ export interface Inbox extends InboxRow {
   bytesMax?: number | undefined;
   newestAt?: number | undefined;
   reader: boolean;
+  /** Messages that the reader has and did not acknowledge yet. */
+  inFlight?: number | undefined;
   connected: boolean;
 }
 
@@ -187,6 +189,7 @@ export function inbox(value: unknown): Inbox | undefined {
     bytesMax: num(from, "bytes_max"),
     newestAt: num(from, "newest_at"),
     reader: bool(from, "reader"),
+    inFlight: num(from, "in_flight"),
     connected: bool(from, "connected"),
   };
 }
@@ -197,7 +200,9 @@ export interface Message {
   from?: string | undefined;
   id?: string | undefined;
   qos?: number | undefined;
+  /** Of the whole message. */
   bytes: number;
+  payloadBytes: number;
   expiresAt?: number | undefined;
   payload: { text: string } | { hex: string };
   truncated: boolean;
@@ -219,6 +224,7 @@ function message(from: Json): Message | undefined {
     id: str(from, "id"),
     qos: num(from, "qos"),
     bytes: num(from, "bytes") ?? 0,
+    payloadBytes: num(from, "payload_bytes") ?? num(from, "bytes") ?? 0,
     expiresAt: num(from, "expires_at"),
     payload: text === undefined ? { hex: str(from, "payload_hex") ?? "" } : { text },
     truncated: bool(from, "truncated"),

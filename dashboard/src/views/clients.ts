@@ -18,7 +18,7 @@ export function clients(app: App): View {
   const list: Pager = pager(app, {
     what: "Clients",
     ask: async (after) => clientPage(await app.ask("client/list", { limit: ROWS, after })),
-    show: (rows) => (rows.length === 0 ? empty("No clients", "Nobody is connected, and no session is kept.") : table(columns(app, () => list.refresh()), rows)),
+    show: (rows) => (rows.length === 0 ? empty("No clients", "Nobody is connected.") : table(columns(app, rows, () => list.refresh()), rows)),
   });
   const counts = h("div", { class: "live" });
   const unwatch = app.counts.watch((now) => {
@@ -37,9 +37,9 @@ export function clients(app: App): View {
   const element = h(
     "div",
     { class: "stack" },
-    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Clients"), h("p", { class: "about" }, "Who is connected, and whose session is kept until they come back."))),
+    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Clients"), h("p", { class: "about" }, "Who is connected, from where and since when."))),
     h("section", { class: "card" }, counts),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "All clients"), button("Refresh", "plain", () => list.refresh())), list.element),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Connected clients"), button("Refresh", "plain", () => list.refresh())), list.element),
   );
   return {
     title: "Clients",
@@ -56,14 +56,16 @@ function shares(all: readonly (readonly [string, number])[]): HTMLElement | stri
   return some.length === 0 ? "–" : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), `: ${format.count(number)}`)));
 }
 
-function columns(app: App, then: () => Promise<void>): Column<Client>[] {
+function columns(app: App, rows: readonly Client[], then: () => Promise<void>): Column<Client>[] {
+  // Where only connected clients are listed, that need not be said on each line.
+  const state: Column<Client> = { label: "State", cell: ({ connected }) => h("span", { class: `badge ${connected ? "good" : ""}` }, connected ? "connected" : "kept") };
   return [
     {
       label: "Client ID",
       cell: ({ client }) => h("button", { type: "button", class: "link", onclick: () => { details(app, client); } }, name(client)),
     },
     { label: "User", kind: "minor", cell: ({ user }) => name(user) },
-    { label: "State", cell: ({ connected }) => h("span", { class: `badge ${connected ? "good" : ""}` }, connected ? "connected" : "kept") },
+    ...(rows.every(({ connected }) => connected) ? [] : [state]),
     { label: "Since", kind: "minor number", cell: ({ connectedAt }) => h("span", { title: format.iso(connectedAt) }, format.ago(connectedAt, app.now())) },
     { label: "Address", kind: "minor", cell: ({ peer }) => name(peer) },
     { label: "Listener", kind: "minor", cell: ({ listener }) => name(listener) },
@@ -109,8 +111,8 @@ function details(app: App, client: string): void {
         ["MQTT", name(shown.protocol)],
         ["Inbox", link(toInbox(client), "look into it")],
       ]),
-      h("h3", {}, "Subscriptions"),
-      held === undefined || held.length === 0 ? h("p", { class: "faint" }, "None.") : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
+      held !== undefined && h("h3", {}, "Subscriptions"),
+      held === undefined ? undefined : held.length === 0 ? h("p", { class: "faint" }, "None.") : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
     );
     body.querySelector("a")?.addEventListener("click", () => { dialog.close(); });
   };

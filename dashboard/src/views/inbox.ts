@@ -71,13 +71,13 @@ export function inbox(app: App, { name: client }: Route): View {
 
 function summary(app: App, shown: Inbox): HTMLElement {
   const now = app.now();
-  const state = shown.reader ? h("span", { class: "badge good" }, "being read") : shown.connected ? h("span", { class: "badge warn" }, "connected, does not read") : h("span", { class: "badge" }, "reader absent");
+  const state = shown.reader ? h("span", {}, h("span", { class: "badge good" }, "being read"), shown.inFlight !== undefined && shown.inFlight > 0 && ` ${format.count(shown.inFlight)} in flight`) : shown.connected ? h("span", { class: "badge warn" }, "connected, does not read") : h("span", { class: "badge" }, "reader absent");
   return facts([
     ["Reader", state],
     ["Messages", part(shown.messages, shown.messagesMax, format.count)],
     ["Size", part(shown.bytes, shown.bytesMax, format.bytes)],
     ["Oldest", shown.oldestAt === undefined ? "–" : h("span", { title: format.iso(shown.oldestAt) }, format.ago(shown.oldestAt, now))],
-    ["Newest", shown.newestAt === undefined ? "–" : h("span", { title: format.iso(shown.newestAt) }, format.ago(shown.newestAt, now))],
+    ["Newest", shown.newestAt === undefined ? undefined : h("span", { title: format.iso(shown.newestAt) }, format.ago(shown.newestAt, now))],
   ]);
 }
 
@@ -112,7 +112,7 @@ function erase(app: App, client: string, then: () => Promise<void>): void {
     typed: client,
     run: async () => {
       const result = object(await app.ask("client/erase", { client }));
-      const tables = numbers(at(result, "kept")).filter(([, entries]) => entries > 0).map(([table, entries]) => `${format.count(entries)} in ${format.words(table)}`);
+      const tables = numbers(at(result, "kept")).filter(([, entries]) => entries > 0).map(([table, entries]) => `${format.words(table)} (${format.count(entries)})`);
       const rest = [...(bool(result, "session") ? ["its session"] : []), ...tables].join(", ");
       toast(`Erased: ${format.count(num(result, "purged"))} messages${rest === "" ? "" : `, ${rest}`} of `, name(client), ".");
       await then();

@@ -17,7 +17,7 @@ export function messageItem(message: Message, now: number): HTMLElement {
       h("span", { class: "message-at", title: format.iso(message.at) }, format.time(message.at, now)),
       h("span", { class: "message-from" }, name(message.from)),
       h("span", { class: "message-text mono" }, excerpt(message)),
-      h("span", { class: "message-size number" }, format.bytes(message.bytes)),
+      h("span", { class: "message-size number" }, format.bytes(message.payloadBytes)),
     ),
     body,
   );
@@ -30,6 +30,7 @@ export function messageItem(message: Message, now: number): HTMLElement {
         ["id", message.id === undefined ? undefined : name(message.id)],
         ["Accepted", format.iso(message.at)],
         ["QoS", message.qos],
+        ["Size in the inbox", format.bytes(message.bytes)],
         ["Expiry", expires],
         ["Content type", message.contentType === undefined ? undefined : name(message.contentType)],
         ["Response topic", message.responseTopic === undefined ? undefined : name(message.responseTopic)],
@@ -47,8 +48,8 @@ export function facts(pairs: readonly (readonly [Child, Child])[]): HTMLElement 
   return h("dl", { class: "facts" }, ...pairs.flatMap(([key, value]) => (value === undefined || value === null ? [] : [h("dt", {}, key), h("dd", {}, value)])));
 }
 
-function excerpt({ payload: held, bytes }: Message): Child {
-  if (bytes === 0) return h("span", { class: "faint" }, "(empty)");
+function excerpt({ payload: held, payloadBytes }: Message): Child {
+  if (payloadBytes === 0) return h("span", { class: "faint" }, "(empty)");
   if ("hex" in held) return h("span", { class: "faint" }, (held.hex.slice(0, 64).match(/../g) ?? []).join(" "));
   return visibleText(held.text.slice(0, 160)).replaceAll(/\s+/g, " ");
 }
@@ -72,7 +73,7 @@ function payload(message: Message): HTMLElement {
     });
     return segment;
   });
-  shown.textContent = message.bytes === 0 ? "" : (ways[0]?.[1]() ?? "");
-  const size = message.truncated ? `the first ${format.count(hex.length / 2)} of ${format.count(message.bytes)} bytes; an export has them all` : format.bytes(message.bytes);
+  shown.textContent = message.payloadBytes === 0 ? "" : (ways[0]?.[1]() ?? "");
+  const size = message.truncated ? `the first ${format.count(hex.length / 2)} of ${format.count(message.payloadBytes)} bytes; an export has them all` : format.bytes(message.payloadBytes);
   return h("div", { class: "payload-box" }, h("div", { class: "card-head" }, h("span", { class: "faint" }, `Payload, ${size}`), h("div", { class: "segments small", role: "group", "aria-label": "Payload as" }, ...segments)), shown);
 }

@@ -51,7 +51,7 @@ const TILES: readonly Tile[] = [
     label: "Commits",
     hint: "Batches written to the disk, a second; and which part of the messages was acknowledged by its reader before it had to be written",
     value: ({ commit }) => format.rate(commit.perSecond),
-    more: ({ commit }) => (commit.cancelledShare === undefined ? "" : `${format.percent(commit.cancelledShare)} never had to be written`),
+    more: ({ commit, rates }) => (commit.cancelledShare === undefined || rates.acknowledged === 0 ? "" : `${format.percent(commit.cancelledShare)} never had to be written`),
   },
   {
     label: "Disk free",
@@ -64,14 +64,10 @@ const TILES: readonly Tile[] = [
     label: "Memory",
     hint: "What the broker counts against its memory budget",
     value: ({ memory }) => format.bytes(memory.used),
-    more: ({ memory }) => `${memory.limit ? `of ${format.bytes(memory.limit)}` : "no limit"}${isPressing(memory.pressure) ? `, pressure: ${memory.pressure ?? ""}` : ""}`,
-    level: ({ memory }) => (isPressing(memory.pressure) ? "warn" : ""),
+    more: ({ memory }) => [memory.limit ? `of ${format.bytes(memory.limit)}` : "no limit", ...(memory.pressure ? [memory.pressure] : [])].join(", "),
+    level: ({ memory }) => (memory.pressure ? "warn" : ""),
   },
 ];
-
-function isPressing(pressure: string | undefined): boolean {
-  return pressure !== undefined && !["none", "ok", "normal", "low", ""].includes(pressure);
-}
 
 export interface Tiles {
   element: HTMLElement;

@@ -7,7 +7,7 @@ const CAUSES = {
   disk: ["The disk", "Their commit is being written. This is how it should be while it takes milliseconds; look at the commit time below if it takes longer."],
   reader: ["A reader", "Their recipients are connected and have the messages. An acknowledgement that comes now spares the disk a write."],
   memory: ["Memory", "The memory budget is used up, so publishers are held back. Look for inboxes that grow and readers that do not read."],
-  space: ["Disk space", "The disk is full. Free some space, or purge inboxes that nobody reads. Publishing goes on by itself then."],
+  space: ["Disk space", "The store cannot write at the moment, most often because the disk is full; its log says why. Free some space, or purge inboxes that nobody reads: publishing goes on by itself then."],
 } as const;
 type Cause = keyof typeof CAUSES;
 
@@ -24,16 +24,14 @@ export function waiting(): Waiting {
   return {
     element,
     draw({ waiting: now }) {
-      const cause = now.publishes > 0 ? now.for : undefined;
+      const cause = now.for;
       const known = cause !== undefined && cause in CAUSES ? CAUSES[cause as Cause] : undefined;
       element.dataset["level"] = cause === "memory" || cause === "space" ? "bad" : now.publishes > 0 ? "busy" : "";
-      write(
-        head,
-        now.publishes === 0
-          ? "Nothing: every publish has its answer."
-          : `${known?.[0] ?? format.words(cause ?? "It is not known what")}: ${format.count(now.publishes)} ${now.publishes === 1 ? "publish waits" : "publishes wait"}, the oldest for ${format.micros(now.oldestMs * 1000)}.`,
-      );
-      write(why, known?.[1] ?? (now.publishes === 0 ? "PUBACK is sent when a message is on disk, or its reader has acknowledged it." : ""));
+      const waits = now.publishes === 1 ? "publish waits" : "publishes wait";
+      const how = now.publishes === 0 ? "no publish waits yet" : `${format.count(now.publishes)} ${waits}, the oldest for ${format.micros(now.oldestMs * 1000)}`;
+      if (now.publishes === 0 && cause === undefined) write(head, "Nothing: every publish has its answer.");
+      else write(head, `${known?.[0] ?? format.words(cause ?? "It is not known what")}: ${how}.`);
+      write(why, known?.[1] ?? (cause === undefined ? "PUBACK is sent when a message is on disk, or its reader has acknowledged it." : ""));
       for (const step of steps) step.toggleAttribute("data-on", step.dataset["cause"] === cause);
     },
   };

@@ -89,7 +89,7 @@ test("clients are listed, shown and disconnected", async ({ page, site }) => {
   await open(page, site, "#/clients");
   const row = page.getByRole("row", { name: peer.id });
   await row.getByRole("button", { name: peer.id }).click();
-  await expect(page.getByRole("dialog")).toContainText("Subscriptions");
+  await expect(page.getByRole("dialog")).toContainText("Address");
   await page.keyboard.press("Escape");
   await row.getByRole("button", { name: "Disconnect" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Disconnect" }).click();

@@ -41,9 +41,8 @@ const COMMANDS = {
   },
   "inbox/show": (world, { client }) => {
     const inbox = world.inboxes.get(client);
-    const messages = world.messages(client);
     const connected = world.clients.get(client)?.connected ?? false;
-    return { client, messages: inbox?.count ?? 0, bytes: inbox?.bytes ?? 0, messages_max: 100_000, bytes_max: 268_435_456, oldest_at: inbox?.oldestAt, newest_at: messages.at(-1)?.at, reader: connected && (inbox?.count ?? 0) < 50, connected };
+    return { client, messages: inbox?.count ?? 0, bytes: inbox?.bytes ?? 0, messages_max: 100_000, bytes_max: 268_435_456, oldest_at: inbox?.oldestAt ?? null, in_flight: 0, reader: connected && (inbox?.count ?? 0) < 50, connected };
   },
   "inbox/peek": (world, { client, after, limit, payload_bytes_max = 1024 }) => {
     const { rows, next } = page(world.messages(client), after, bounded(limit, 20, 100), (message) => message.seq);
@@ -58,9 +57,9 @@ const COMMANDS = {
     event("purged", { inbox: client, messages: purged, by: "ops" });
     return { purged };
   },
-  "client/erase": (world, { client }) => ({ purged: world.purge(client), kept: { receipts: 4, allow_lists: 1, cursors: 0 }, session: world.clients.delete(client) }),
+  "client/erase": (world, { client }) => ({ purged: world.purge(client), kept: { lists: 1, acquaintances: 0 }, session: world.clients.delete(client) }),
   "client/list": (world, { after, limit }) => {
-    const { rows, next } = page(inOrder(world.clients), after, bounded(limit, 100, 1000), (name) => name);
+    const { rows, next } = page(inOrder(world.clients).filter((name) => world.clients.get(name).connected), after, bounded(limit, 100, 1000), (name) => name);
     return { clients: rows.map((name) => world.clients.get(name)), next };
   },
   "client/show": (world, { client }) => {

@@ -113,12 +113,13 @@ export class World {
     };
     if (index % 7 === 6) {
       const hex = Array.from({ length: 80 }, () => Math.floor(this.next() * 256).toString(16).padStart(2, "0")).join("");
-      return { ...common, bytes: 80, payload_hex: hex, truncated: false, content_type: "application/octet-stream" };
+      return { ...common, bytes: 232, payload_bytes: 80, payload_hex: hex, truncated: false, content_type: "application/octet-stream" };
     }
     const payload = texts[index % texts.length];
     return {
       ...common,
-      bytes: Buffer.byteLength(payload),
+      bytes: Buffer.byteLength(payload) + 152,
+      payload_bytes: Buffer.byteLength(payload),
       payload,
       truncated: false,
       ...(index % 6 === 0 ? { content_type: "application/json", response_topic: "bob~laptop", correlation_data_hex: "00ff17", user_properties: [["trace", "4711"], ["app", "chat 2.1"]] } : {}),
@@ -131,7 +132,7 @@ export class World {
     this.inboxes.set(client, inbox);
     const text = payload.toString("utf8");
     const isText = Buffer.from(text, "utf8").equals(payload);
-    const message = { seq: (this.seq += 1), at: nowUs(), from, id: this.seq.toString(16), qos: 1, bytes: payload.length, truncated: false, ...(isText ? { payload: text } : { payload_hex: payload.toString("hex") }) };
+    const message = { seq: (this.seq += 1), at: nowUs(), from, id: this.seq.toString(16), qos: 1, bytes: payload.length + 152, payload_bytes: payload.length, truncated: false, ...(isText ? { payload: text } : { payload_hex: payload.toString("hex") }) };
     this.messages(client).push(message);
     inbox.count += 1;
     inbox.bytes += payload.length;
@@ -182,11 +183,11 @@ export class World {
       interval_ms: 1000,
       rates: { received: share(1), sent: share(1.1), accepted: share(0.96), delivered: share(0.78), acknowledged: share(0.76), committed: share(0.41), refused: load === 0 ? 0 : 2.6, connects: load === 0 ? 0 : 3.2, bytes_received: received * 340, bytes_sent: received * 390 },
       latency_us: { puback: latency(2_300), delivery: latency(640), commit: latency(1_900) },
-      commit: { per_second: load === 0 ? 0 : 410 * wave(9, 0.1), messages_p50: load === 0 ? null : Math.round(9 * load), messages_max: load === 0 ? null : Math.round(44 * load * spike), cancelled_share: load === 0 ? null : 0.57 + 0.05 * (this.next() - 0.5) },
+      commit: { per_second: load === 0 ? 0 : 410 * wave(9, 0.1), messages_p50: load === 0 ? 0 : Math.round(9 * load), messages_max: load === 0 ? 0 : Math.round(44 * load * spike), cancelled_share: load === 0 ? 0 : 0.57 + 0.05 * (this.next() - 0.5) },
       clients: { connected: this.clientCounts().connected + 1, kept_sessions: this.clientCounts().kept },
       inboxes: { with_mail: held.length, messages: Math.round(messages * (load === 0 ? 1 : wave(61, 0.04))), bytes: held.reduce((sum, inbox) => sum + inbox.bytes, 0), oldest_at: held.length ? Math.min(...held.slice(0, 1000).map((inbox) => inbox.oldestAt)) : null, counted_at: at - 2e6 },
       store: { engine: "sled", disk_free_bytes: 212_340_711_424, uncommitted_bytes: Math.round(load * 91_000), memory_bytes: 41_231_002, is_troubled: this.isTroubled },
-      memory: { used: Math.round(38e6 + load * 64e6), limit: 1 << 30, pressure: "none" },
+      memory: { used: Math.round(38e6 + load * 64e6), limit: 1 << 30, pressure: 0 },
       refusals: this.refusals.map(([cause, total, per_second]) => ({ cause, total: Math.round(total + this.tick * per_second), per_second: per_second === 0 ? 0 : Math.max(0, per_second * wave(7, 0.8)) })),
       waiting: this.waiting ?? (load === 0 ? { publishes: 0, oldest_ms: 0, for: null } : { publishes: Math.round(19 * load), oldest_ms: Math.round(20 * load) / 10, for: this.tick % 5 === 4 ? "reader" : "disk" }),
     };

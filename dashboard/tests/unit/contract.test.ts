@@ -11,10 +11,11 @@ test("a report of the broker", () => {
 });
 
 test("a report before the first count, of an idle broker", () => {
-  const read = overview({ at: 1, inboxes: null, latency_us: { puback: { count: 0 } }, commit: { messages_p50: null }, waiting: { publishes: 0, for: null } });
+  const read = overview({ at: 1, inboxes: null, latency_us: { puback: { count: 0 } }, memory: { pressure: 2 }, waiting: { publishes: 0, for: null } });
   expect(read?.inboxes).toBeUndefined();
   expect(read?.latency.puback).toEqual({ count: 0, p50: undefined, p90: undefined, p99: undefined, max: undefined });
   expect(read?.waiting.for).toBeUndefined();
+  expect(read?.memory.pressure).toBe("mail leaves memory");
 });
 
 test.each([undefined, null, 7, "x", [], {}, { at: "now" }])("%j is no report", (value) => { expect(overview(value)).toBeUndefined(); });
