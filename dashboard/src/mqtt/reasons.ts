@@ -1,4 +1,5 @@
 /** What reason codes of MQTT 5 mean to a person at this page, and what follows from them. */
+import { visible } from "../model/visible";
 
 export interface Ending {
   /** `login`: ask for the login again. `stop`: somebody else is meant to go on. `retry`: connect again after a while. */
@@ -6,7 +7,7 @@ export interface Ending {
   text: string;
 }
 
-const because = (reason: string | undefined): string => (reason ? ` The broker says: ${reason}` : "");
+const because = (reason: string | undefined): string => (reason ? ` The broker says: ${visible(reason)}${/[.!?]$/.test(reason) ? "" : "."}` : "");
 
 /** CONNACK with a code of 0x80 or more. */
 export function refusedLogin(code: number, reason: string | undefined, clientId: string): Ending {

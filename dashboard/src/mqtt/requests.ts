@@ -93,8 +93,13 @@ export class Requests {
 
 /** A sentence about what went wrong, for the page. */
 export function explained(error: unknown): string {
-  if (error instanceof RequestError && error.code === "not-allowed") {
-    return `${error.message} Requests need the role ops: inboxd passwd FILE USER --role ops.`;
-  }
-  return error instanceof Error ? error.message : String(error);
+  const said = sentence(error instanceof Error ? error.message : String(error));
+  if (error instanceof RequestError && error.code === "not-allowed") return `${said} Requests need the role ops: inboxd passwd FILE USER --role ops.`;
+  return said;
+}
+
+/** The broker's messages begin in lower case and have no end, as in a log. */
+export function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -2,6 +2,7 @@
 import type { App } from "../app";
 import type { Phase } from "../mqtt/connection";
 import { hex } from "../mqtt/reasons";
+import { sentence } from "../mqtt/requests";
 import { button, h, name } from "../ui/dom";
 import type { View } from "../ui/shell";
 
@@ -13,7 +14,7 @@ export function denied(app: App, phase: Extract<Phase, { name: "online" }>): Vie
     h("h1", {}, "This login may not watch the broker"),
     h("p", {}, "You are logged in as ", h("strong", {}, name(phase.user)), ", but the broker refused these subscriptions:"),
     h("ul", { class: "mono" }, ...phase.denied.map(({ topic, code }) => h("li", {}, name(topic), ` (${hex(code)})`))),
-    why && h("p", {}, "The broker says: ", why),
+    why && h("p", {}, "The broker says: ", sentence(why)),
     h("p", {}, "The dashboard needs a user with the role ", h("code", {}, "ops"), ". Whoever runs the broker gives it with"),
     h("pre", { class: "mono" }, "inboxd passwd /etc/inboxd/users USER --role ops"),
     h("p", {}, "and has the broker read its users again (SIGHUP). A token has its roles in the claim ", h("code", {}, "roles"), ". Access rules may deny ", h("code", {}, "$SYS/inboxd/#"), " besides."),

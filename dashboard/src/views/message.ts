@@ -30,7 +30,7 @@ export function messageItem(message: Message, now: number): HTMLElement {
         ["id", message.id === undefined ? undefined : name(message.id)],
         ["Accepted", format.iso(message.at)],
         ["QoS", message.qos],
-        ["Size in the inbox", format.bytes(message.bytes)],
+        ["Size in the inbox", message.bytes === message.payloadBytes ? undefined : format.bytes(message.bytes)],
         ["Expiry", expires],
         ["Content type", message.contentType === undefined ? undefined : name(message.contentType)],
         ["Response topic", message.responseTopic === undefined ? undefined : name(message.responseTopic)],

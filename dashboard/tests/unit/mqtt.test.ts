@@ -30,10 +30,10 @@ describe("requests", () => {
   test("a refusal is an error with the broker's sentence", async () => {
     const { requests } = desk();
     const asked = requests.ask("inbox/purge");
-    requests.answered("1", { ok: false, error: { code: "not-allowed", message: "No." } });
+    requests.answered("1", { ok: false, error: { code: "not-allowed", message: "no" } });
     const error = await asked.catch((error: unknown) => error);
     expect(error).toMatchObject({ code: "not-allowed" });
-    expect(explained(error)).toContain("role ops");
+    expect(explained(error)).toMatch(/^No\. Requests need the role ops/);
   });
 
   test("silence, a lost connection and none at all", async () => {
@@ -69,7 +69,7 @@ describe("requests", () => {
 
 test("who waits, who stops, and who logs in again", () => {
   expect(refusedLogin(0x86, "expired", "a").next).toBe("login");
-  expect(refusedLogin(0x86, "expired", "a").text).toContain("The broker says: expired");
+  expect(refusedLogin(0x86, "expired", "a").text).toContain("The broker says: expired.");
   expect(refusedLogin(0x87, undefined, "ops~dashboard-1").text).toContain("ops~dashboard-1");
   expect(refusedLogin(0x97, undefined, "a").next).toBe("retry");
   expect(ended(0x8e, undefined).next).toBe("stop");
