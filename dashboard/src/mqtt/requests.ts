@@ -91,6 +91,11 @@ export class Requests {
   }
 }
 
+/** Whether there was no connection, so that the same question can be put again when it is back. */
+export function isOffline(error: unknown): boolean {
+  return error instanceof RequestError && (error.code === "lost" || error.code === "offline");
+}
+
 /** A sentence about what went wrong, for the page. */
 export function explained(error: unknown): string {
   const said = sentence(error instanceof Error ? error.message : String(error));

@@ -1,7 +1,7 @@
 /** A list that is asked for page by page. Pages only know what comes after them, so the way back is remembered here. */
 import type { App } from "../app";
 import type { Page } from "../model/contract";
-import { explained } from "../mqtt/requests";
+import { explained, isOffline } from "../mqtt/requests";
 import { button, failed, h, loading, replace, write } from "./dom";
 
 interface Source<T> {
@@ -52,7 +52,10 @@ export function pager<T>(app: App, source: Source<T>): Pager {
     } catch (error) {
       if (mine !== turn) return;
       isLoaded = false;
+      // The banner says that the connection is gone; what is there stays, and is asked for again when it is back.
+      if (isOffline(error)) return;
       replace(body, failed(explained(error), () => void load()));
+      foot.hidden = true;
     } finally {
       if (mine === turn) body.removeAttribute("aria-busy");
     }

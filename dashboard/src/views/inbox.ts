@@ -3,7 +3,7 @@ import type { App } from "../app";
 import { inbox as read, messagePage, type Inbox } from "../model/contract";
 import * as format from "../model/format";
 import { at, num, numbers, object, bool } from "../model/json";
-import { explained } from "../mqtt/requests";
+import { explained, isOffline } from "../mqtt/requests";
 import { to, type Route } from "../router";
 import { confirm, toast } from "../ui/dialog";
 import { button, empty, failed, h, link, loading, name, replace } from "../ui/dom";
@@ -31,7 +31,7 @@ export function inbox(app: App, { name: client }: Route): View {
       if (shown) replace(figures, summary(app, shown));
       else replace(figures, failed("The broker's answer about this inbox cannot be read.", () => void load()));
     } catch (error) {
-      replace(figures, failed(explained(error), () => void load()));
+      if (!isOffline(error)) replace(figures, failed(explained(error), () => void load()));
     }
   };
   const unwatch = app.whenOnline(() => void load());

@@ -80,6 +80,19 @@ test("after a restart of the broker the page goes on by itself", async ({ page, 
   await expect(page.locator("body")).toHaveAttribute("data-stale", "false");
 });
 
+test("a list that was asked for while the connection broke comes by itself", async ({ page, site }) => {
+  await open(page, site);
+  mockOf(site).options.isDeaf = true;
+  await page.goto(`${site.url}#/inboxes`);
+  await page.waitForTimeout(300);
+  await mockOf(site).stop();
+  await expect(page.locator(".banner")).toBeVisible();
+  await expect(page.locator("main .notice")).toHaveCount(0);
+  mockOf(site).options.isDeaf = false;
+  await mockOf(site).start();
+  await expect(page.locator("main .card").last().getByRole("link").first()).toBeVisible({ timeout: 20_000 });
+});
+
 test("a page whose client ID was taken over stops, until it is told to go on", async ({ page, site }) => {
   await open(page, site);
   mockOf(site).disconnectAll(0x8e);
