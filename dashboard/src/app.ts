@@ -2,28 +2,10 @@
 import * as contract from "./model/contract";
 import { noEvents, received, type EventStream } from "./model/events";
 import { History, row } from "./model/history";
-import { bool, object, str } from "./model/json";
 import { signal } from "./model/signal";
 import { noTrace, type TraceState } from "./model/trace";
 import { Connection } from "./mqtt/connection";
-
-/** `/dashboard.json`: where the broker is, and whether it asks for a login. */
-export interface Site {
-  url: string;
-  inboxPrefix: string;
-  anonymous: boolean;
-  version: string;
-}
-
-export async function findSite(): Promise<Site> {
-  const answer = await fetch("dashboard.json", { cache: "no-store" });
-  if (!answer.ok) throw new Error(`dashboard.json was answered with ${String(answer.status)}`);
-  const from = object(await answer.json());
-  const url = new URL(str(from, "mqtt_path") ?? "/mqtt", location.href);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.hash = "";
-  return { url: url.href, inboxPrefix: str(from, "inbox_prefix") ?? "", anonymous: bool(from, "anonymous"), version: str(from, "version") ?? "" };
-}
+import type { Site } from "./mqtt/site";
 
 /** How long the broker may be silent before its figures are called old, in milliseconds. It reports every 10 s where nobody watches. */
 const SILENCE_MS = 15_000;
@@ -42,7 +24,9 @@ export class App {
   private offset: number | undefined;
 
   constructor(readonly site: Site) {
-    this.connection = new Connection(site, (name, value) => { this.board(name, value); });
+    this.connection = new Connection(site, (name, value) => {
+      this.board(name, value);
+    });
     this.connection.phase.watch((phase) => {
       if (phase.name === "online") {
         this.offset = undefined;
@@ -53,7 +37,9 @@ export class App {
       if (phase.name === "signed-out") this.forget();
       this.look();
     });
-    setInterval(() => { this.look(); }, 1000);
+    setInterval(() => {
+      this.look();
+    }, 1000);
   }
 
   /** The broker's clock, in microseconds since 1970: ages are right although this computer's clock is not. */
@@ -67,7 +53,9 @@ export class App {
 
   /** Calls now, if there is a connection, and each time that it comes back; the answer ends that. */
   whenOnline(each: () => void): () => void {
-    return this.connection.phase.watch((phase) => { if (phase.name === "online") each(); });
+    return this.connection.phase.watch((phase) => {
+      if (phase.name === "online") each();
+    });
   }
 
   ask(command: string, parameters: object = {}, follow?: (message: unknown) => void): Promise<unknown> {

@@ -1,6 +1,7 @@
 /** Starts the page: asks where the broker is, and shows the login or the views. */
-import { App, findSite } from "./app";
+import { App } from "./app";
 import { isSignedOut, remembered } from "./mqtt/login";
+import { findSite, NoSite } from "./mqtt/site";
 import { empty, failed, h, replace } from "./ui/dom";
 import { shell } from "./ui/shell";
 import { startTheme } from "./ui/theme";
@@ -18,13 +19,14 @@ async function start(): Promise<void> {
     if (login) app.connection.signIn(login, true);
     else if (app.site.anonymous && !isSignedOut()) app.connection.signIn({ kind: "anonymous" }, true);
   } catch (error) {
+    const title = error instanceof NoSite ? error.title : "The dashboard met an error of its own";
     const why = error instanceof Error ? error.message : String(error);
     replace(
       place,
       h(
         "main",
         { class: "alone" },
-        empty("The broker's web port does not answer as it should", `Look whether inboxd runs, and whether a proxy in front of it passes on /dashboard.json. (${why})`),
+        empty(title, why),
         failed("The dashboard could not start.", () => void start()),
       ),
     );

@@ -39,7 +39,8 @@ export interface Overview {
   latency: { puback: Latency; delivery: Latency; commit: Latency };
   commit: { perSecond: number; messagesP50?: number | undefined; messagesMax?: number | undefined; cancelledShare?: number | undefined };
   clients: { connected: number; keptSessions: number };
-  inboxes?: { withMail: number; messages: number; bytes: number; oldestAt?: number | undefined; countedAt?: number | undefined } | undefined;
+  inboxes?:
+    { withMail: number; messages: number; bytes: number; oldestAt?: number | undefined; countedAt?: number | undefined } | undefined;
   store: { engine: string; diskFree?: number | undefined; uncommitted: number; memory?: number | undefined; isTroubled: boolean };
   memory: { used?: number | undefined; limit?: number | undefined; pressure?: string | undefined };
   refusals: Refusal[];
@@ -232,7 +233,9 @@ function message(from: Json): Message | undefined {
     responseTopic: str(from, "response_topic"),
     correlationDataHex: str(from, "correlation_data_hex"),
     userProperties: Array.isArray(pairs)
-      ? pairs.flatMap((pair: unknown) => (Array.isArray(pair) && pair.length === 2 ? [[String(pair[0]), String(pair[1])] as [string, string]] : []))
+      ? pairs.flatMap((pair: unknown) =>
+          Array.isArray(pair) && pair.length === 2 ? [[String(pair[0]), String(pair[1])] as [string, string]] : [],
+        )
       : [],
   };
 }

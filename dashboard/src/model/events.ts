@@ -57,7 +57,9 @@ export function matches(event: Event, filter: EventFilter): boolean {
   if (filter.kinds.size > 0 && !filter.kinds.has(event.kind)) return false;
   if (filter.text === "") return true;
   const wanted = filter.text.toLowerCase();
-  return Object.values(event.fields).some((value) => typeof value === "string" && (value.toLowerCase().includes(wanted) || visible(value).toLowerCase().includes(wanted)));
+  return Object.values(event.fields).some(
+    (value) => typeof value === "string" && (value.toLowerCase().includes(wanted) || visible(value).toLowerCase().includes(wanted)),
+  );
 }
 
 /** What happened, beside the name that it happened to, in words. */
@@ -66,7 +68,11 @@ export function sentence(event: Event): string {
   const number = (key: string): string => count(num(event.fields, key));
   switch (event.kind) {
     case "connected":
-      return joined([text("user") && `user ${text("user")}`, text("peer") && `from ${text("peer")}`, text("listener") && `over ${text("listener")}`]);
+      return joined([
+        text("user") && `user ${text("user")}`,
+        text("peer") && `from ${text("peer")}`,
+        text("listener") && `over ${text("listener")}`,
+      ]);
     case "disconnected":
       return joined([text("why") || text("cause") || text("reason")]);
     case "takeover":

@@ -46,10 +46,7 @@ export class History {
     const first = this.times.findIndex((time) => time >= from);
     const start = Math.max(0, first - 1);
     const rows = this.times.length - start;
-    return [
-      this.times.slice(start),
-      ...names.map((name) => this.columns.get(name)?.slice(start) ?? new Array<Value>(rows).fill(null)),
-    ];
+    return [this.times.slice(start), ...names.map((name) => this.columns.get(name)?.slice(start) ?? new Array<Value>(rows).fill(null))];
   }
 
   latest(name: string): number | undefined {

@@ -36,7 +36,10 @@ export function at(from: Json | undefined, key: string): Json | undefined {
 export function list<T>(from: Json | undefined, key: string, each: (member: Json) => T | undefined): T[] {
   const value = from?.[key];
   if (!Array.isArray(value)) return [];
-  return value.map((member) => object(member)).flatMap((member) => (member ? [each(member)] : [])).filter((member) => member !== undefined);
+  return value
+    .map((member) => object(member))
+    .flatMap((member) => (member ? [each(member)] : []))
+    .filter((member) => member !== undefined);
 }
 
 /** The numbers of an object, by name. */

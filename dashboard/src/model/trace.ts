@@ -40,7 +40,12 @@ export function followed(state: TraceState, value: unknown): TraceState {
   const what = str(event, "what");
   const inbox = str(event, "inbox");
   if (!event || what === undefined || inbox === undefined) return state;
-  const milestone: Milestone = { what, at: num(event, "at"), why: str(event, "why") ?? str(event, "cause"), isDuplicate: event["dup"] === true };
+  const milestone: Milestone = {
+    what,
+    at: num(event, "at"),
+    why: str(event, "why") ?? str(event, "cause"),
+    isDuplicate: event["dup"] === true,
+  };
   const seen = { inbox, id: str(event, "id"), seq: num(event, "seq"), from: str(event, "from") };
   const known = state.messages.findIndex((message) => isSame(message, seen));
   const old = state.messages[known];
@@ -56,7 +61,10 @@ export function followed(state: TraceState, value: unknown): TraceState {
   return { ...state, messages, events: state.events + 1 };
 }
 
-function isSame(message: Traced, seen: { inbox: string; id?: string | undefined; seq?: number | undefined; from?: string | undefined }): boolean {
+function isSame(
+  message: Traced,
+  seen: { inbox: string; id?: string | undefined; seq?: number | undefined; from?: string | undefined },
+): boolean {
   if (message.inbox !== seen.inbox) return false;
   if (message.seq !== undefined && seen.seq !== undefined) return message.seq === seen.seq;
   // The scope of an id is its sender and inbox.

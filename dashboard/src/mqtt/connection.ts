@@ -13,6 +13,7 @@ import { signal } from "../model/signal";
 import { clientId, randomName, type Login } from "./login";
 import { backoffMs, ended, refusedLogin, type Ending } from "./reasons";
 import { Requests } from "./requests";
+import type { Site } from "./site";
 
 export const BOARD = "$SYS/inboxd/";
 const TOPICS = ["overview", "top", "clients", "event/#"].map((name) => BOARD + name);
@@ -31,11 +32,6 @@ export interface Denied {
   why: string | undefined;
 }
 
-export interface Site {
-  url: string;
-  inboxPrefix: string;
-}
-
 export class Connection {
   readonly phase = signal<Phase>({ name: "signed-out" });
   readonly requests = new Requests((command, payload, correlation) => this.publish(command, payload, correlation));
@@ -51,8 +47,12 @@ export class Connection {
     /** Takes what came on a topic below `$SYS/inboxd/`. */
     private readonly board: (name: string, value: unknown) => void,
   ) {
-    window.addEventListener("online", () => { this.hurry(); });
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); });
+    window.addEventListener("online", () => {
+      this.hurry();
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.hurry();
+    });
   }
 
   /** Connects. With `isPatient`, a broker that is away is waited for; else the first failure comes back to the login. */
@@ -96,13 +96,17 @@ export class Connection {
       }
       if (packet.cmd === "disconnect") ending = ended(packet.reasonCode ?? 0, packet.properties?.reasonString);
     });
-    client.on("connect", () => { this.arrived(client, login); });
+    client.on("connect", () => {
+      this.arrived(client, login);
+    });
     client.on("message", (topic, payload, packet) => {
       const text = new TextDecoder().decode(payload);
       if (topic.startsWith(BOARD)) this.board(topic.slice(BOARD.length), parse(text));
       else this.requests.answered(new TextDecoder().decode(packet.properties?.correlationData ?? new Uint8Array()), parse(text));
     });
-    client.on("error", () => { /* What it means is in the packet; without one the connection closes, which is told below. */ });
+    client.on("error", () => {
+      /* What it means is in the packet; without one the connection closes, which is told below. */
+    });
     client.on("close", () => {
       if (client !== this.client) return;
       this.gone(ending ?? { next: "retry", text: this.wasOnline ? "The connection to the broker was lost." : unreachable(this.site.url) });
@@ -119,12 +123,15 @@ export class Connection {
         if (packet.cmd !== "suback") return;
         client.off("packetreceive", granted);
         packet.granted.forEach((code, index) => {
-          if (typeof code === "number" && code >= 0x80) denied.push({ topic: topics[index] ?? "", code, why: packet.properties?.reasonString });
+          if (typeof code === "number" && code >= 0x80)
+            denied.push({ topic: topics[index] ?? "", code, why: packet.properties?.reasonString });
         });
         then();
       };
       client.on("packetreceive", granted);
-      client.subscribe(topics, { qos: 0 }, () => { /* The codes are read above. */ });
+      client.subscribe(topics, { qos: 0 }, () => {
+        /* The codes are read above. */
+      });
     };
     subscribe([answers], () => {
       subscribe(TOPICS, () => {
@@ -145,7 +152,9 @@ export class Connection {
     } else {
       const wait = backoffMs(Math.max(1, this.attempt), Math.random());
       this.phase.set({ name: "waiting", why: ending.text, until: Date.now() + wait });
-      this.timer = setTimeout(() => { this.connect(ending.text); }, wait);
+      this.timer = setTimeout(() => {
+        this.connect(ending.text);
+      }, wait);
     }
   }
 
@@ -163,7 +172,10 @@ export class Connection {
     const properties = {
       responseTopic: this.site.inboxPrefix + this.id,
       // MQTT.js brings a Buffer of its own, which is a Uint8Array; its types name Node's.
-      correlationData: new TextEncoder().encode(correlation) as NonNullable<NonNullable<Parameters<MqttClient["publish"]>[2]>["properties"]>["correlationData"] & Uint8Array,
+      correlationData: new TextEncoder().encode(correlation) as NonNullable<
+        NonNullable<Parameters<MqttClient["publish"]>[2]>["properties"]
+      >["correlationData"] &
+        Uint8Array,
       contentType: "application/json",
     };
     client.publish(`${BOARD}api/${command}`, payload, { qos: 0, properties });
@@ -190,5 +202,5 @@ function options(login: Login, id: string): IClientOptions {
 }
 
 function unreachable(url: string): string {
-  return `The broker does not answer at ${url}. Is it running, and is its WebSocket path reachable from here?`;
+  return `The broker does not answer at ${url}. Look whether it runs, whether a proxy in front of it passes on WebSocket, and whether its origins allow this page.`;
 }

@@ -1,7 +1,8 @@
 /** How an operator logs in: the credentials of CONNECT, and the client ID that goes with them. */
 import { object, parse, str } from "../model/json";
 
-export type Login = { kind: "password"; user: string; password: string } | { kind: "token"; user: string; token: string } | { kind: "anonymous" };
+export type Login =
+  { kind: "password"; user: string; password: string } | { kind: "token"; user: string; token: string } | { kind: "anonymous" };
 
 /** The user that a token names in `sub`: what stands before the `~` of the client ID. Nothing is verified here: that is the broker's. */
 export function userOfToken(token: string): string | undefined {

@@ -7,15 +7,22 @@ export interface Ending {
   text: string;
 }
 
-const because = (reason: string | undefined): string => (reason ? ` The broker says: ${visible(reason)}${/[.!?]$/.test(reason) ? "" : "."}` : "");
+const because = (reason: string | undefined): string =>
+  reason ? ` The broker says: ${visible(reason)}${/[.!?]$/.test(reason) ? "" : "."}` : "";
 
 /** CONNACK with a code of 0x80 or more. */
 export function refusedLogin(code: number, reason: string | undefined, clientId: string): Ending {
   switch (code) {
     case 0x86:
-      return { next: "login", text: `The broker does not accept this login: the user name, password or token is wrong, or the token is no longer valid.${because(reason)}` };
+      return {
+        next: "login",
+        text: `The broker does not accept this login: the user name, password or token is wrong, or the token is no longer valid.${because(reason)}`,
+      };
     case 0x87:
-      return { next: "login", text: `This login may not connect as ${clientId}. Log in with a user name that the broker knows.${because(reason)}` };
+      return {
+        next: "login",
+        text: `This login may not connect as ${clientId}. Log in with a user name that the broker knows.${because(reason)}`,
+      };
     case 0x85:
       return { next: "login", text: `The broker does not accept the client ID ${clientId}.${because(reason)}` };
     case 0x8a:

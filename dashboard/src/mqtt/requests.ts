@@ -99,7 +99,8 @@ export function isOffline(error: unknown): boolean {
 /** A sentence about what went wrong, for the page. */
 export function explained(error: unknown): string {
   const said = sentence(error instanceof Error ? error.message : String(error));
-  if (error instanceof RequestError && error.code === "not-allowed") return `${said} Requests need the role ops: inboxd passwd FILE USER --role ops.`;
+  if (error instanceof RequestError && error.code === "not-allowed")
+    return `${said} Requests need the role ops: inboxd passwd FILE USER --role ops.`;
   return said;
 }
 

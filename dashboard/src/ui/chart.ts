@@ -44,7 +44,15 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
   const legend = h(
     "div",
     { class: "legend" },
-    ...lines.map((line, index) => h("span", { class: "legend-item" }, h("i", { class: `swatch ink-${String(line.colour)}${line.isDashed ? " dashed" : ""}` }), line.label, values[index])),
+    ...lines.map((line, index) =>
+      h(
+        "span",
+        { class: "legend-item" },
+        h("i", { class: `swatch ink-${String(line.colour)}${line.isDashed ? " dashed" : ""}` }),
+        line.label,
+        values[index],
+      ),
+    ),
     when,
   );
   const element = h("section", { class: "card chart" }, h("h2", { title: hint }, title), legend, place);
@@ -54,7 +62,9 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
 
   const tell = (at: number | null | undefined): void => {
     const index = at ?? latest[0].length - 1;
-    values.forEach((value, line) => { write(value, shown(latest[line + 1]?.[index] ?? undefined)); });
+    values.forEach((value, line) => {
+      write(value, shown(latest[line + 1]?.[index] ?? undefined));
+    });
     const time = latest[0][index];
     write(when, at === null || at === undefined || time === undefined ? "" : clock.format(time * 1000));
   };
@@ -78,7 +88,10 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
   return {
     element,
     draw(history, spanS) {
-      latest = history.window(lines.map((line) => line.column), spanS) as uPlot.AlignedData;
+      latest = history.window(
+        lines.map((line) => line.column),
+        spanS,
+      ) as uPlot.AlignedData;
       const end = history.end ?? 0;
       if (plot) {
         plot.batch(() => {
@@ -100,7 +113,13 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
   };
 }
 
-function options(lines: readonly Line[], shown: (value: number) => string, width: number, unit: Unit, tell: (at: number | null | undefined) => void): uPlot.Options {
+function options(
+  lines: readonly Line[],
+  shown: (value: number) => string,
+  width: number,
+  unit: Unit,
+  tell: (at: number | null | undefined) => void,
+): uPlot.Options {
   const text = ink("faint");
   const grid = { stroke: ink("grid-line"), width: 1 };
   const axis = { stroke: text, font: "11px Inter, system-ui, sans-serif", grid, ticks: { show: false } };
@@ -131,10 +150,29 @@ function options(lines: readonly Line[], shown: (value: number) => string, width
       }),
     ],
     axes: [
-      { ...axis, space: 70, size: 26, values: (_plot, at) => at.map((time) => clock.format(time * 1000).slice(0, at.length > 1 && (at[1] ?? 0) - (at[0] ?? 0) >= 60 ? 5 : 8)) },
-      { ...axis, space: 26, size: 70, gap: 6, incrs: increments(unit), values: (_plot, at) => at.map((value) => (value === 0 ? "0" : shown(value))) },
+      {
+        ...axis,
+        space: 70,
+        size: 26,
+        values: (_plot, at) =>
+          at.map((time) => clock.format(time * 1000).slice(0, at.length > 1 && (at[1] ?? 0) - (at[0] ?? 0) >= 60 ? 5 : 8)),
+      },
+      {
+        ...axis,
+        space: 26,
+        size: 70,
+        gap: 6,
+        incrs: increments(unit),
+        values: (_plot, at) => at.map((value) => (value === 0 ? "0" : shown(value))),
+      },
     ],
-    hooks: { setCursor: [(plot) => { tell(plot.cursor.idx); }] },
+    hooks: {
+      setCursor: [
+        (plot) => {
+          tell(plot.cursor.idx);
+        },
+      ],
+    },
   };
 }
 

@@ -31,8 +31,12 @@ export function confirm(question: Question): void {
   const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "off", id: "typed" });
   if (typed !== undefined) {
     act.disabled = true;
-    input.addEventListener("input", () => { act.disabled = !isTyped(typed, input.value); });
-    input.addEventListener("keydown", (event) => { if (event.key === "Enter" && !act.disabled) act.click(); });
+    input.addEventListener("input", () => {
+      act.disabled = !isTyped(typed, input.value);
+    });
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !act.disabled) act.click();
+    });
   }
   const field =
     typed !== undefined &&
@@ -43,7 +47,16 @@ export function confirm(question: Question): void {
       input,
       visible(typed) !== typed && h("p", { class: "hint" }, "Escapes are typed as they are shown."),
     );
-  const dialog = modal(question.title, [...question.text.map((text) => (text instanceof Node ? text : h("p", {}, text))), field, problem], [button("Cancel", "plain", () => { dialog.close(); }), act]);
+  const dialog = modal(
+    question.title,
+    [...question.text.map((text) => (text instanceof Node ? text : h("p", {}, text))), field, problem],
+    [
+      button("Cancel", "plain", () => {
+        dialog.close();
+      }),
+      act,
+    ],
+  );
   if (typed !== undefined) input.focus();
 }
 
@@ -61,7 +74,9 @@ export function modal(title: string, body: Child[], buttons: HTMLButtonElement[]
     dialog.remove();
     if (before instanceof HTMLElement && before.isConnected) before.focus();
   });
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
@@ -76,5 +91,7 @@ export function toast(...text: Child[]): void {
   }
   const shown = h("div", { class: "toast" }, ...text);
   place.append(shown);
-  setTimeout(() => { shown.remove(); }, 6000);
+  setTimeout(() => {
+    shown.remove();
+  }, 6000);
 }

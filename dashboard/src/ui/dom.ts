@@ -14,11 +14,17 @@ function fill<E extends Element>(element: E, attributes: Attributes, children: r
 }
 
 function shown(children: readonly Child[]): (Node | string)[] {
-  return children.flatMap((child) => (child === false || child === null || child === undefined ? [] : [typeof child === "number" ? String(child) : child]));
+  return children.flatMap((child) =>
+    child === false || child === null || child === undefined ? [] : [typeof child === "number" ? String(child) : child],
+  );
 }
 
 /** An element: attributes, `onclick` and the like as functions, then its children. */
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Attributes = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
   return fill(document.createElement(tag), attributes, children);
 }
 
@@ -48,8 +54,10 @@ const ICONS = {
   inboxes: "M3 13l3-8h12l3 8v6H3z M3 13h5c.6 2 2 3 4 3s3.400-1 4-3h5",
   clients: "M4 5h16v10H4z M9 19h6 M12 15v4",
   events: "M5 6h14 M5 12h14 M5 18h9",
-  trace: "M6 6m-2.500 0a2.500 2.500 0 1 0 5 0a2.500 2.500 0 1 0-5 0 M18 18m-2.500 0a2.500 2.500 0 1 0 5 0a2.500 2.500 0 1 0-5 0 M8.500 6H15a3 3 0 0 1 0 6H9a3 3 0 0 0 0 6h6.500",
-  light: "M12 12m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0 M12 3v2 M12 19v2 M3 12h2 M19 12h2 M5.600 5.600l1.400 1.400 M17 17l1.400 1.400 M18.400 5.600 17 7 M7 17l-1.400 1.400",
+  trace:
+    "M6 6m-2.500 0a2.500 2.500 0 1 0 5 0a2.500 2.500 0 1 0-5 0 M18 18m-2.500 0a2.500 2.500 0 1 0 5 0a2.500 2.500 0 1 0-5 0 M8.500 6H15a3 3 0 0 1 0 6H9a3 3 0 0 0 0 6h6.500",
+  light:
+    "M12 12m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0 M12 3v2 M12 19v2 M3 12h2 M19 12h2 M5.600 5.600l1.400 1.400 M17 17l1.400 1.400 M18.400 5.600 17 7 M7 17l-1.400 1.400",
   dark: "M20 14.500A8 8 0 0 1 9.500 4a8 8 0 1 0 10.500 10.500z",
   system: "M4 5h16v11H4z M8 20h8",
   out: "M10 5H5v14h5 M15 8l4 4-4 4 M19 12H9",
@@ -69,7 +77,9 @@ export function button(label: string, kind: "plain" | "primary" | "danger", act:
     const doing = act();
     if (!doing) return;
     made.disabled = true;
-    void doing.finally(() => { made.disabled = false; });
+    void doing.finally(() => {
+      made.disabled = false;
+    });
   });
   return made;
 }

@@ -28,8 +28,14 @@ export function pager<T>(app: App, source: Source<T>): Pager {
   let turn = 0;
   const body = h("div", { class: "slot" }, loading(`Asking for ${source.what} …`));
   const where = h("span", { class: "faint" });
-  const back = button("Previous", "plain", () => { starts.pop(); return load(); });
-  const forth = button("Next", "plain", () => { starts.push(next); return load(); });
+  const back = button("Previous", "plain", () => {
+    starts.pop();
+    return load();
+  });
+  const forth = button("Next", "plain", () => {
+    starts.push(next);
+    return load();
+  });
   const foot = h("div", { class: "pager", hidden: true }, back, where, forth);
   let isLoaded = false;
 
@@ -54,7 +60,10 @@ export function pager<T>(app: App, source: Source<T>): Pager {
       isLoaded = false;
       // The banner says that the connection is gone; what is there stays, and is asked for again when it is back.
       if (isOffline(error)) return;
-      replace(body, failed(explained(error), () => void load()));
+      replace(
+        body,
+        failed(explained(error), () => void load()),
+      );
       foot.hidden = true;
     } finally {
       if (mine === turn) body.removeAttribute("aria-busy");
@@ -62,7 +71,9 @@ export function pager<T>(app: App, source: Source<T>): Pager {
   }
 
   // A list that is there stays when the connection comes back: its rows do not jump under the operator's hand.
-  const unwatch = app.whenOnline(() => { if (!isLoaded) void load(); });
+  const unwatch = app.whenOnline(() => {
+    if (!isLoaded) void load();
+  });
   return {
     element: h("div", {}, body, foot),
     restart() {

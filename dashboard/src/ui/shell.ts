@@ -54,7 +54,18 @@ export function shell(app: App): HTMLElement {
   const framed = h(
     "div",
     { class: "frame" },
-    h("a", { class: "skip", href: "#main", onclick: (event: Event) => { event.preventDefault(); main.focus(); } }, "Skip to the content"),
+    h(
+      "a",
+      {
+        class: "skip",
+        href: "#main",
+        onclick: (event: Event) => {
+          event.preventDefault();
+          main.focus();
+        },
+      },
+      "Skip to the content",
+    ),
     header(app),
     h("nav", { "aria-label": "Views" }, ...links),
     h("div", { class: "content" }, banner, main),
@@ -80,7 +91,9 @@ export function shell(app: App): HTMLElement {
       scrollTo(0, 0);
     }
   };
-  addEventListener("hashchange", () => { if (shown !== "login") go(true); });
+  addEventListener("hashchange", () => {
+    if (shown !== "login") go(true);
+  });
 
   app.connection.phase.watch((phase) => {
     const wanted = showing(phase, shown);
@@ -109,7 +122,7 @@ function showing(phase: Phase, shown: "login" | "denied" | "views" | undefined):
     case "signed-out":
       return "login";
     case "connecting":
-      return phase.isFirst ? "login" : (shown === "denied" ? "denied" : "views");
+      return phase.isFirst ? "login" : shown === "denied" ? "denied" : "views";
     case "online":
       return phase.denied.some(({ topic }) => topic.startsWith(BOARD)) ? "denied" : "views";
     default:
@@ -137,7 +150,17 @@ function header(app: App): HTMLElement {
   });
   const out = h(
     "button",
-    { type: "button", class: "icon-button", title: "Sign out", "aria-label": "Sign out", onclick: () => { forget(); setSignedOut(true); app.connection.signOut(); } },
+    {
+      type: "button",
+      class: "icon-button",
+      title: "Sign out",
+      "aria-label": "Sign out",
+      onclick: () => {
+        forget();
+        setSignedOut(true);
+        app.connection.signOut();
+      },
+    },
     icon("out"),
   );
   return h(
@@ -167,16 +190,34 @@ function keepBanner(app: App, banner: HTMLElement): void {
     const old = app.overview.value ? " What you see is from before." : "";
     if (phase.name === "waiting") {
       const when = h("span", { class: "countdown", "aria-hidden": "true" });
-      const tick = (): void => { write(when, `Next attempt in ${String(Math.max(0, Math.ceil((phase.until - Date.now()) / 1000)))} s`); };
+      const tick = (): void => {
+        write(when, `Next attempt in ${String(Math.max(0, Math.ceil((phase.until - Date.now()) / 1000)))} s`);
+      };
       tick();
       countdown = setInterval(tick, 250);
-      show("warn", phase.why + old, when, button("Try now", "plain", () => { app.connection.hurry(); }));
+      show(
+        "warn",
+        phase.why + old,
+        when,
+        button("Try now", "plain", () => {
+          app.connection.hurry();
+        }),
+      );
     } else if (phase.name === "stopped") {
-      show("bad", `${phase.why} This page stopped.${old}`, button("Connect again", "plain", () => { app.connection.again(); }));
+      show(
+        "bad",
+        `${phase.why} This page stopped.${old}`,
+        button("Connect again", "plain", () => {
+          app.connection.again();
+        }),
+      );
     } else if (phase.name === "connecting" && !phase.isFirst) {
       show("warn", `${phase.why ?? ""} Connecting to the broker …${old}`.trim());
     } else if (phase.name === "online" && app.isStale.value) {
-      show("warn", `The broker has said nothing for ${String(Math.round(app.heardMsAgo() / 1000))} s, although the connection is open. It may be busy or stopped; look at its log.`);
+      show(
+        "warn",
+        `The broker has said nothing for ${String(Math.round(app.heardMsAgo() / 1000))} s, although the connection is open. It may be busy or stopped; look at its log.`,
+      );
     } else {
       banner.hidden = true;
     }

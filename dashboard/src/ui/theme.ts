@@ -23,7 +23,9 @@ function apply(chosen: Theme): void {
 
 export function startTheme(): void {
   apply(stored());
-  system.addEventListener("change", () => { apply(theme.value.chosen); });
+  system.addEventListener("change", () => {
+    apply(theme.value.chosen);
+  });
 }
 
 export function choose(chosen: Theme): void {
@@ -36,7 +38,9 @@ export function choose(chosen: Theme): void {
 export function themeButton(): HTMLElement {
   const order: Theme[] = ["system", "light", "dark"];
   const made = h("button", { type: "button", class: "icon-button" });
-  made.addEventListener("click", () => { choose(order[(order.indexOf(theme.value.chosen) + 1) % order.length] ?? "system"); });
+  made.addEventListener("click", () => {
+    choose(order[(order.indexOf(theme.value.chosen) + 1) % order.length] ?? "system");
+  });
   theme.watch(({ chosen }) => {
     const label = `Theme: ${chosen === "system" ? "as the system" : chosen}`;
     made.title = label;

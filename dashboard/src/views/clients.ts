@@ -18,7 +18,13 @@ export function clients(app: App): View {
   const list: Pager = pager(app, {
     what: "Clients",
     ask: async (after) => clientPage(await app.ask("client/list", { limit: ROWS, after })),
-    show: (rows) => (rows.length === 0 ? empty("No clients", "Nobody is connected.") : table(columns(app, rows, () => list.refresh()), rows)),
+    show: (rows) =>
+      rows.length === 0
+        ? empty("No clients", "Nobody is connected.")
+        : table(
+            columns(app, rows, () => list.refresh()),
+            rows,
+          ),
   });
   const counts = h("div", { class: "live" });
   const unwatch = app.counts.watch((now) => {
@@ -37,9 +43,23 @@ export function clients(app: App): View {
   const element = h(
     "div",
     { class: "stack" },
-    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Clients"), h("p", { class: "about" }, "Who is connected, from where and since when."))),
+    h(
+      "div",
+      { class: "title" },
+      h("div", {}, h("h1", {}, "Clients"), h("p", { class: "about" }, "Who is connected, from where and since when.")),
+    ),
     h("section", { class: "card" }, counts),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Connected clients"), button("Refresh", "plain", () => list.refresh())), list.element),
+    h(
+      "section",
+      { class: "card" },
+      h(
+        "div",
+        { class: "card-head" },
+        h("h2", {}, "Connected clients"),
+        button("Refresh", "plain", () => list.refresh()),
+      ),
+      list.element,
+    ),
   );
   return {
     title: "Clients",
@@ -53,27 +73,51 @@ export function clients(app: App): View {
 
 function shares(all: readonly (readonly [string, number])[]): HTMLElement | string {
   const some = all.filter(([, number]) => number > 0);
-  return some.length === 0 ? "–" : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), `: ${format.count(number)}`)));
+  return some.length === 0
+    ? "–"
+    : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), `: ${format.count(number)}`)));
 }
 
 function columns(app: App, rows: readonly Client[], then: () => Promise<void>): Column<Client>[] {
   // Where only connected clients are listed, that need not be said on each line.
-  const state: Column<Client> = { label: "State", cell: ({ connected }) => h("span", { class: `badge ${connected ? "good" : ""}` }, connected ? "connected" : "kept") };
+  const state: Column<Client> = {
+    label: "State",
+    cell: ({ connected }) => h("span", { class: `badge ${connected ? "good" : ""}` }, connected ? "connected" : "kept"),
+  };
   return [
     {
       label: "Client ID",
-      cell: ({ client }) => h("button", { type: "button", class: "link", onclick: () => { details(app, client); } }, name(client)),
+      cell: ({ client }) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            onclick: () => {
+              details(app, client);
+            },
+          },
+          name(client),
+        ),
     },
     { label: "User", kind: "minor", cell: ({ user }) => name(user) },
     ...(rows.every(({ connected }) => connected) ? [] : [state]),
-    { label: "Since", kind: "minor number", cell: ({ connectedAt }) => h("span", { title: format.iso(connectedAt) }, format.ago(connectedAt, app.now())) },
+    {
+      label: "Since",
+      kind: "minor number",
+      cell: ({ connectedAt }) => h("span", { title: format.iso(connectedAt) }, format.ago(connectedAt, app.now())),
+    },
     { label: "Address", kind: "minor", cell: ({ peer }) => name(peer) },
     { label: "Listener", kind: "minor", cell: ({ listener }) => name(listener) },
     { label: "MQTT", kind: "minor", cell: ({ protocol }) => name(protocol) },
     {
       label: "Action",
       kind: "acts",
-      cell: ({ client, connected }) => connected && button("Disconnect", "plain", () => { disconnect(app, client, then); }),
+      cell: ({ client, connected }) =>
+        connected &&
+        button("Disconnect", "plain", () => {
+          disconnect(app, client, then);
+        }),
     },
   ];
 }
@@ -81,7 +125,15 @@ function columns(app: App, rows: readonly Client[], then: () => Promise<void>): 
 function disconnect(app: App, client: string, then: () => Promise<void>): void {
   confirm({
     title: "Disconnect this client?",
-    text: [h("p", {}, "The connection of ", h("strong", {}, name(client)), " is ended. Its session and its mail stay. Most clients connect again at once; to keep one out, take away its login.")],
+    text: [
+      h(
+        "p",
+        {},
+        "The connection of ",
+        h("strong", {}, name(client)),
+        " is ended. Its session and its mail stay. Most clients connect again at once; to keep one out, take away its login.",
+      ),
+    ],
     act: "Disconnect",
     run: async () => {
       const result = object(await app.ask("client/disconnect", { client }));
@@ -93,7 +145,15 @@ function disconnect(app: App, client: string, then: () => Promise<void>): void {
 
 function details(app: App, client: string): void {
   const body = h("div", {}, loading("Asking …"));
-  const dialog = modal("Client", [body], [button("Close", "plain", () => { dialog.close(); })]);
+  const dialog = modal(
+    "Client",
+    [body],
+    [
+      button("Close", "plain", () => {
+        dialog.close();
+      }),
+    ],
+  );
   const load = async (): Promise<void> => {
     const answer = object(await app.ask("client/show", { client }));
     const shown = answer && read(answer);
@@ -112,9 +172,17 @@ function details(app: App, client: string): void {
         ["Inbox", link(toInbox(client), "look into it")],
       ]),
       held !== undefined && h("h3", {}, "Subscriptions"),
-      held === undefined ? undefined : held.length === 0 ? h("p", { class: "faint" }, "None.") : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
+      held === undefined
+        ? undefined
+        : held.length === 0
+          ? h("p", { class: "faint" }, "None.")
+          : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
     );
-    body.querySelector("a")?.addEventListener("click", () => { dialog.close(); });
+    body.querySelector("a")?.addEventListener("click", () => {
+      dialog.close();
+    });
   };
-  load().catch((error: unknown) => { replace(body, h("p", { class: "notice bad", role: "alert" }, explained(error))); });
+  load().catch((error: unknown) => {
+    replace(body, h("p", { class: "notice bad", role: "alert" }, explained(error)));
+  });
 }

@@ -17,8 +17,25 @@ export function denied(app: App, phase: Extract<Phase, { name: "online" }>): Vie
     why && h("p", {}, "The broker says: ", sentence(why)),
     h("p", {}, "The dashboard needs a user with the role ", h("code", {}, "ops"), ". Whoever runs the broker gives it with"),
     h("pre", { class: "mono" }, "inboxd passwd /etc/inboxd/users USER --role ops"),
-    h("p", {}, "and has the broker read its users again (SIGHUP). A token has its roles in the claim ", h("code", {}, "roles"), ". Access rules may deny ", h("code", {}, "$SYS/inboxd/#"), " besides."),
-    h("div", { class: "actions" }, button("Try again", "primary", () => { app.connection.again(); }), button("Log in as somebody else", "plain", () => { app.connection.signOut(); })),
+    h(
+      "p",
+      {},
+      "and has the broker read its users again (SIGHUP). A token has its roles in the claim ",
+      h("code", {}, "roles"),
+      ". Access rules may deny ",
+      h("code", {}, "$SYS/inboxd/#"),
+      " besides.",
+    ),
+    h(
+      "div",
+      { class: "actions" },
+      button("Try again", "primary", () => {
+        app.connection.again();
+      }),
+      button("Log in as somebody else", "plain", () => {
+        app.connection.signOut();
+      }),
+    ),
   );
   return { title: "Not allowed", element };
 }

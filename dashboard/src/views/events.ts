@@ -25,16 +25,28 @@ export function events(app: App): View {
   const rows = h("ol", { class: "events", "aria-label": "Events" });
   const place = h("div", {});
   const tally = h("span", { class: "faint" });
-  const pause = button("Pause", "plain", () => { app.events.set(paused(app.events.value, !app.events.value.isPaused)); });
+  const pause = button("Pause", "plain", () => {
+    app.events.set(paused(app.events.value, !app.events.value.isPaused));
+  });
   const drawnRows = new Map<number, HTMLElement>();
 
   const draw = (stream: EventStream): void => {
     const shown = stream.events.filter((event) => matches(event, filter));
     write(pause, stream.isPaused ? `Resume${stream.held.length > 0 ? ` (${String(stream.held.length)} new)` : ""}` : "Pause");
     pause.setAttribute("aria-pressed", String(stream.isPaused));
-    write(tally, shown.length === stream.events.length ? `Shown: ${format.count(shown.length)}, at most ${String(EVENTS_MAX)}.` : `Shown: ${format.count(shown.length)} of ${format.count(stream.events.length)}.`);
+    write(
+      tally,
+      shown.length === stream.events.length
+        ? `Shown: ${format.count(shown.length)}, at most ${String(EVENTS_MAX)}.`
+        : `Shown: ${format.count(shown.length)} of ${format.count(stream.events.length)}.`,
+    );
     if (shown.length === 0) {
-      replace(place, stream.events.length > 0 ? empty("No event fits the filter", "Take something out of it.") : empty("No events yet", "They are shown as they happen, while this page is open: connect a client, and it appears here."));
+      replace(
+        place,
+        stream.events.length > 0
+          ? empty("No event fits the filter", "Take something out of it.")
+          : empty("No events yet", "They are shown as they happen, while this page is open: connect a client, and it appears here."),
+      );
       return;
     }
     // Rows that are there are kept: a selection in them stays.
@@ -75,7 +87,14 @@ export function events(app: App): View {
     });
     return chip;
   });
-  const search = h("input", { type: "search", id: "find", value: filter.text, placeholder: "Client ID, user, reason …", autocomplete: "off", spellcheck: "false" });
+  const search = h("input", {
+    type: "search",
+    id: "find",
+    value: filter.text,
+    placeholder: "Client ID, user, reason …",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   search.addEventListener("input", () => {
     filter.text = search.value;
     later();
@@ -86,10 +105,33 @@ export function events(app: App): View {
     h(
       "div",
       { class: "title" },
-      h("div", {}, h("h1", {}, "Events"), h("p", { class: "about" }, "Live, newest first; nothing is kept when the page is closed. ", tally)),
-      h("div", { class: "actions" }, pause, button("Clear", "plain", () => { app.events.set(cleared(app.events.value)); })),
+      h(
+        "div",
+        {},
+        h("h1", {}, "Events"),
+        h("p", { class: "about" }, "Live, newest first; nothing is kept when the page is closed. ", tally),
+      ),
+      h(
+        "div",
+        { class: "actions" },
+        pause,
+        button("Clear", "plain", () => {
+          app.events.set(cleared(app.events.value));
+        }),
+      ),
     ),
-    h("section", { class: "card" }, h("div", { class: "filters" }, h("label", { for: "find", class: "hidden" }, "Filter"), search, h("div", { class: "chips", role: "group", "aria-label": "Kinds of events" }, ...chips)), place),
+    h(
+      "section",
+      { class: "card" },
+      h(
+        "div",
+        { class: "filters" },
+        h("label", { for: "find", class: "hidden" }, "Filter"),
+        search,
+        h("div", { class: "chips", role: "group", "aria-label": "Kinds of events" }, ...chips),
+      ),
+      place,
+    ),
   );
   return {
     title: "Events",

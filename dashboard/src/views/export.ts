@@ -13,8 +13,18 @@ export function exportInbox(app: App, client: string): void {
   let isStopped = false;
   const progress = h("p", { role: "status" }, "Asking for the messages …");
   const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
-  const dialog = modal("Export", [h("p", {}, "From the inbox of ", name(client)), progress, problem], [button("Cancel", "plain", () => { dialog.close(); })]);
-  dialog.addEventListener("close", () => { isStopped = true; });
+  const dialog = modal(
+    "Export",
+    [h("p", {}, "From the inbox of ", name(client)), progress, problem],
+    [
+      button("Cancel", "plain", () => {
+        dialog.close();
+      }),
+    ],
+  );
+  dialog.addEventListener("close", () => {
+    isStopped = true;
+  });
 
   const run = async (): Promise<void> => {
     const parts: string[] = [];
@@ -42,5 +52,7 @@ export function exportInbox(app: App, client: string): void {
 function save(file: string, content: Blob): void {
   const url = URL.createObjectURL(content);
   h("a", { href: url, download: file }).click();
-  setTimeout(() => { URL.revokeObjectURL(url); }, 60_000);
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, 60_000);
 }

@@ -22,16 +22,27 @@ export function inbox(app: App, { name: client }: Route): View {
     ask: async (after) => messagePage(await app.ask("inbox/peek", { client, limit: MESSAGES, payload_bytes_max: PAYLOAD_BYTES, after })),
     show: (rows) =>
       rows.length === 0
-        ? empty("Nothing waits here", "Every message was acknowledged by its reader, has expired, or was removed. What comes next is shown after a refresh.")
+        ? empty(
+            "Nothing waits here",
+            "Every message was acknowledged by its reader, has expired, or was removed. What comes next is shown after a refresh.",
+          )
         : h("div", { class: "messages" }, ...rows.map((row) => messageItem(row, app.now()))),
   });
   const load = async (): Promise<void> => {
     try {
       const shown = read(await app.ask("inbox/show", { client }));
       if (shown) replace(figures, summary(app, shown));
-      else replace(figures, failed("The broker's answer about this inbox cannot be read.", () => void load()));
+      else
+        replace(
+          figures,
+          failed("The broker's answer about this inbox cannot be read.", () => void load()),
+        );
     } catch (error) {
-      if (!isOffline(error)) replace(figures, failed(explained(error), () => void load()));
+      if (!isOffline(error))
+        replace(
+          figures,
+          failed(explained(error), () => void load()),
+        );
     }
   };
   const unwatch = app.whenOnline(() => void load());
@@ -45,19 +56,40 @@ export function inbox(app: App, { name: client }: Route): View {
     h(
       "div",
       { class: "title" },
-      h("div", { class: "grow" }, h("p", { class: "about" }, link(to("inboxes"), "Inboxes"), " /"), h("h1", { class: "long" }, name(client))),
+      h(
+        "div",
+        { class: "grow" },
+        h("p", { class: "about" }, link(to("inboxes"), "Inboxes"), " /"),
+        h("h1", { class: "long" }, name(client)),
+      ),
       h(
         "div",
         { class: "actions" },
         button("Refresh", "plain", reload),
-        button("Export", "plain", () => { exportInbox(app, client); }),
+        button("Export", "plain", () => {
+          exportInbox(app, client);
+        }),
         h("a", { class: "button plain", href: to("trace", { to: client }) }, "Trace"),
-        button("Purge …", "danger", () => { purge(app, client, reload); }),
-        button("Erase …", "danger", () => { erase(app, client, reload); }),
+        button("Purge …", "danger", () => {
+          purge(app, client, reload);
+        }),
+        button("Erase …", "danger", () => {
+          erase(app, client, reload);
+        }),
       ),
     ),
     h("section", { class: "card" }, figures),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Messages, oldest first"), h("span", { class: "faint" }, "Looking changes nothing: they go on waiting.")), messages.element),
+    h(
+      "section",
+      { class: "card" },
+      h(
+        "div",
+        { class: "card-head" },
+        h("h2", {}, "Messages, oldest first"),
+        h("span", { class: "faint" }, "Looking changes nothing: they go on waiting."),
+      ),
+      messages.element,
+    ),
   );
   return {
     title: "Inbox",
@@ -71,26 +103,45 @@ export function inbox(app: App, { name: client }: Route): View {
 
 function summary(app: App, shown: Inbox): HTMLElement {
   const now = app.now();
-  const state = shown.reader ? h("span", {}, h("span", { class: "badge good" }, "being read"), shown.inFlight !== undefined && shown.inFlight > 0 && ` ${format.count(shown.inFlight)} in flight`) : shown.connected ? h("span", { class: "badge warn" }, "connected, does not read") : h("span", { class: "badge" }, "reader absent");
+  const state = shown.reader
+    ? h(
+        "span",
+        {},
+        h("span", { class: "badge good" }, "being read"),
+        shown.inFlight !== undefined && shown.inFlight > 0 && ` ${format.count(shown.inFlight)} in flight`,
+      )
+    : shown.connected
+      ? h("span", { class: "badge warn" }, "connected, does not read")
+      : h("span", { class: "badge" }, "reader absent");
   return facts([
     ["Reader", state],
     ["Messages", part(shown.messages, shown.messagesMax, format.count)],
     ["Size", part(shown.bytes, shown.bytesMax, format.bytes)],
     ["Oldest", shown.oldestAt === undefined ? "–" : h("span", { title: format.iso(shown.oldestAt) }, format.ago(shown.oldestAt, now))],
-    ["Newest", shown.newestAt === undefined ? undefined : h("span", { title: format.iso(shown.newestAt) }, format.ago(shown.newestAt, now))],
+    [
+      "Newest",
+      shown.newestAt === undefined ? undefined : h("span", { title: format.iso(shown.newestAt) }, format.ago(shown.newestAt, now)),
+    ],
   ]);
 }
 
 /** How much of what may be. */
 function part(value: number, max: number | undefined, shown: (value: number) => string): HTMLElement {
   if (max === undefined || max === 0) return h("span", {}, shown(value));
-  return h("span", { class: "part" }, h("span", {}, `${shown(value)} of ${shown(max)}`), h("meter", { min: 0, max, value, high: max * 0.8, optimum: 0, "aria-label": "Used" }));
+  return h(
+    "span",
+    { class: "part" },
+    h("span", {}, `${shown(value)} of ${shown(max)}`),
+    h("meter", { min: 0, max, value, high: max * 0.8, optimum: 0, "aria-label": "Used" }),
+  );
 }
 
 function purge(app: App, client: string, then: () => Promise<void>): void {
   confirm({
     title: "Purge this inbox?",
-    text: ["All messages that wait in it are removed, those that come in the meantime among them. Their senders are not told, and nobody can bring them back. Export them first if somebody may need them."],
+    text: [
+      "All messages that wait in it are removed, those that come in the meantime among them. Their senders are not told, and nobody can bring them back. Export them first if somebody may need them.",
+    ],
     act: "Purge",
     typed: client,
     run: async () => {
@@ -112,7 +163,9 @@ function erase(app: App, client: string, then: () => Promise<void>): void {
     typed: client,
     run: async () => {
       const result = object(await app.ask("client/erase", { client }));
-      const tables = numbers(at(result, "kept")).filter(([, entries]) => entries > 0).map(([table, entries]) => `${format.words(table)} (${format.count(entries)})`);
+      const tables = numbers(at(result, "kept"))
+        .filter(([, entries]) => entries > 0)
+        .map(([table, entries]) => `${format.words(table)} (${format.count(entries)})`);
       const rest = [...(bool(result, "session") ? ["its session"] : []), ...tables].join(", ");
       toast(`Erased: ${format.count(num(result, "purged"))} messages${rest === "" ? "" : `, ${rest}`} of `, name(client), ".");
       await then();

@@ -16,7 +16,8 @@ export function inboxes(app: App, at: Route): View {
   const list: Pager = pager(app, {
     what: "Inboxes",
     ask: async (after) => {
-      const ask = async (from: typeof after): Promise<Page<InboxRow>> => inboxPage(await app.ask("inbox/list", { limit: ROWS, after: from, ...(prefix === "" ? {} : { prefix }) }));
+      const ask = async (from: typeof after): Promise<Page<InboxRow>> =>
+        inboxPage(await app.ask("inbox/list", { limit: ROWS, after: from, ...(prefix === "" ? {} : { prefix }) }));
       let page = await ask(after);
       // The broker passes by so many inboxes in one request, and says where to go on.
       for (let more = 0; page.rows.length === 0 && page.next !== undefined && more < SEARCHES_MAX; more += 1) page = await ask(page.next);
@@ -25,10 +26,23 @@ export function inboxes(app: App, at: Route): View {
     show: (rows) => {
       if (rows.length > 0) return inboxTable(rows, app.now());
       if (prefix === "") return inboxTable([], app.now());
-      return empty("No inbox with mail begins so", "Capital letters count. ", link(toInbox(prefix), "Look into the inbox of ", name(prefix)), " all the same.");
+      return empty(
+        "No inbox with mail begins so",
+        "Capital letters count. ",
+        link(toInbox(prefix), "Look into the inbox of ", name(prefix)),
+        " all the same.",
+      );
     },
   });
-  const search = h("input", { type: "search", id: "prefix", placeholder: "Client ID begins with …", value: prefix, autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+  const search = h("input", {
+    type: "search",
+    id: "prefix",
+    placeholder: "Client ID begins with …",
+    value: prefix,
+    autocomplete: "off",
+    spellcheck: "false",
+    autocapitalize: "off",
+  });
   let typing: ReturnType<typeof setTimeout> | undefined;
   const find = (): void => {
     clearTimeout(typing);
@@ -44,7 +58,14 @@ export function inboxes(app: App, at: Route): View {
   });
   const form = h(
     "form",
-    { class: "search", role: "search", onsubmit: (event: Event) => { event.preventDefault(); find(); } },
+    {
+      class: "search",
+      role: "search",
+      onsubmit: (event: Event) => {
+        event.preventDefault();
+        find();
+      },
+    },
     h("label", { for: "prefix", class: "hidden" }, "Client ID begins with"),
     search,
     button("Refresh", "plain", () => list.refresh()),
@@ -58,7 +79,16 @@ export function inboxes(app: App, at: Route): View {
   const element = h(
     "div",
     { class: "stack" },
-    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Inboxes"), h("p", { class: "about" }, "Messages that wait for their reader. An inbox leaves the list when it is empty."))),
+    h(
+      "div",
+      { class: "title" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Inboxes"),
+        h("p", { class: "about" }, "Messages that wait for their reader. An inbox leaves the list when it is empty."),
+      ),
+    ),
     h(
       "div",
       { class: "grid" },

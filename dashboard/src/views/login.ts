@@ -7,26 +7,58 @@ import type { View } from "../ui/shell";
 
 export function login(app: App): View {
   let kind: "password" | "token" = "password";
-  const user = h("input", { id: "user", name: "username", type: "text", autocomplete: "username", spellcheck: "false", autocapitalize: "off", required: true });
+  const user = h("input", {
+    id: "user",
+    name: "username",
+    type: "text",
+    autocomplete: "username",
+    spellcheck: "false",
+    autocapitalize: "off",
+    required: true,
+  });
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
-  const token = h("textarea", { id: "token", name: "token", rows: 4, spellcheck: "false", autocomplete: "off", class: "mono", required: true });
+  const token = h("textarea", {
+    id: "token",
+    name: "token",
+    rows: 4,
+    spellcheck: "false",
+    autocomplete: "off",
+    class: "mono",
+    required: true,
+  });
   const keep = h("input", { id: "keep", type: "checkbox" });
   const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
   const enter = h("button", { type: "submit", class: "button primary wide" }, "Log in");
   const userField = h("div", { class: "field" }, h("label", { for: "user" }, "User name"), user);
   const fields = h("div", { class: "fields" });
   const kinds = (["password", "token"] as const).map((each) =>
-    h("button", { type: "button", class: "segment", "aria-pressed": String(each === kind), onclick: () => { choose(each); } }, each === "password" ? "Password" : "Token"),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "segment",
+        "aria-pressed": String(each === kind),
+        onclick: () => {
+          choose(each);
+        },
+      },
+      each === "password" ? "Password" : "Token",
+    ),
   );
 
   function choose(each: "password" | "token"): void {
     kind = each;
-    kinds.forEach((segment, index) => { segment.setAttribute("aria-pressed", String((index === 0 ? "password" : "token") === each)); });
+    kinds.forEach((segment, index) => {
+      segment.setAttribute("aria-pressed", String((index === 0 ? "password" : "token") === each));
+    });
     const hint = h("p", { class: "hint" }, "A JSON Web Token with the role ops. The user name is the one in the token.");
-    if (each === "password") replace(fields, userField, h("div", { class: "field" }, h("label", { for: "password" }, "Password"), password));
+    if (each === "password")
+      replace(fields, userField, h("div", { class: "field" }, h("label", { for: "password" }, "Password"), password));
     else replace(fields, h("div", { class: "field" }, h("label", { for: "token" }, "Token"), token, hint), userField);
   }
-  token.addEventListener("input", () => { user.value = userOfToken(token.value.trim()) ?? user.value; });
+  token.addEventListener("input", () => {
+    user.value = userOfToken(token.value.trim()) ?? user.value;
+  });
   choose("password");
 
   const signIn = (given: Login, isKept: boolean): void => {
@@ -42,7 +74,10 @@ export function login(app: App): View {
       onsubmit: (event: Event) => {
         event.preventDefault();
         const name = user.value.trim();
-        signIn(kind === "password" ? { kind, user: name, password: password.value } : { kind, user: name, token: token.value.trim() }, keep.checked);
+        signIn(
+          kind === "password" ? { kind, user: name, password: password.value } : { kind, user: name, token: token.value.trim() },
+          keep.checked,
+        );
       },
     },
     h("div", { class: "segments", role: "group", "aria-label": "How to log in" }, ...kinds),
@@ -65,7 +100,17 @@ export function login(app: App): View {
     "div",
     { class: "without" },
     h("p", { class: "hint" }, "This broker knows no users and serves this machine only."),
-    h("button", { type: "button", class: "button plain wide", onclick: () => { signIn({ kind: "anonymous" }, false); } }, "Continue without a login"),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button plain wide",
+        onclick: () => {
+          signIn({ kind: "anonymous" }, false);
+        },
+      },
+      "Continue without a login",
+    ),
   );
   const element = h(
     "main",
@@ -73,7 +118,14 @@ export function login(app: App): View {
     h(
       "div",
       { class: "card" },
-      h("div", { class: "login-head" }, h("span", { class: "mark large" }, icon("inboxes")), h("h1", {}, "inboxd"), h("span", { class: "spring" }), themeButton()),
+      h(
+        "div",
+        { class: "login-head" },
+        h("span", { class: "mark large" }, icon("inboxes")),
+        h("h1", {}, "inboxd"),
+        h("span", { class: "spring" }),
+        themeButton(),
+      ),
       h("p", { class: "hint" }, "Log in with a user of the broker that has the role ", h("code", {}, "ops"), "."),
       form,
       app.site.anonymous && nobody,

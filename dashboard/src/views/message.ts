@@ -45,7 +45,11 @@ export function messageItem(message: Message, now: number): HTMLElement {
 
 /** Names and values; those without a value are left out. */
 export function facts(pairs: readonly (readonly [Child, Child])[]): HTMLElement {
-  return h("dl", { class: "facts" }, ...pairs.flatMap(([key, value]) => (value === undefined || value === null ? [] : [h("dt", {}, key), h("dd", {}, value)])));
+  return h(
+    "dl",
+    { class: "facts" },
+    ...pairs.flatMap(([key, value]) => (value === undefined || value === null ? [] : [h("dt", {}, key), h("dd", {}, value)])),
+  );
 }
 
 function excerpt({ payload: held, payloadBytes }: Message): Child {
@@ -74,6 +78,18 @@ function payload(message: Message): HTMLElement {
     return segment;
   });
   shown.textContent = message.payloadBytes === 0 ? "" : (ways[0]?.[1]() ?? "");
-  const size = message.truncated ? `the first ${format.count(hex.length / 2)} of ${format.count(message.payloadBytes)} bytes; an export has them all` : format.bytes(message.payloadBytes);
-  return h("div", { class: "payload-box" }, h("div", { class: "card-head" }, h("span", { class: "faint" }, `Payload, ${size}`), h("div", { class: "segments small", role: "group", "aria-label": "Payload as" }, ...segments)), shown);
+  const size = message.truncated
+    ? `the first ${format.count(hex.length / 2)} of ${format.count(message.payloadBytes)} bytes; an export has them all`
+    : format.bytes(message.payloadBytes);
+  return h(
+    "div",
+    { class: "payload-box" },
+    h(
+      "div",
+      { class: "card-head" },
+      h("span", { class: "faint" }, `Payload, ${size}`),
+      h("div", { class: "segments small", role: "group", "aria-label": "Payload as" }, ...segments),
+    ),
+    shown,
+  );
 }

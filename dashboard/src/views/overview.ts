@@ -30,14 +30,24 @@ function charts(): Chart[] {
       { column: "bytes_received", label: "In", colour: 1, isFilled: true },
       { column: "bytes_sent", label: "Out", colour: 3 },
     ]),
-    chart("Publish to PUBACK", "micros", [
-      { column: "puback_p99", label: "99 %", colour: 2 },
-      { column: "puback_p50", label: "50 %", colour: 1, isFilled: true },
-    ], "How long publishers wait for PUBACK: 99 of 100, and half of them, wait no longer"),
-    chart("Publish to delivery", "micros", [
-      { column: "delivery_p99", label: "99 %", colour: 2 },
-      { column: "delivery_p50", label: "50 %", colour: 1, isFilled: true },
-    ], "How long messages take from the sender to a reader that is there"),
+    chart(
+      "Publish to PUBACK",
+      "micros",
+      [
+        { column: "puback_p99", label: "99 %", colour: 2 },
+        { column: "puback_p50", label: "50 %", colour: 1, isFilled: true },
+      ],
+      "How long publishers wait for PUBACK: 99 of 100, and half of them, wait no longer",
+    ),
+    chart(
+      "Publish to delivery",
+      "micros",
+      [
+        { column: "delivery_p99", label: "99 %", colour: 2 },
+        { column: "delivery_p50", label: "50 %", colour: 1, isFilled: true },
+      ],
+      "How long messages take from the sender to a reader that is there",
+    ),
     chart("Commit: messages in one", "count", [
       { column: "commit_messages_max", label: "Largest", colour: 2 },
       { column: "commit_messages_p50", label: "50 %", colour: 1, isFilled: true },
@@ -88,14 +98,24 @@ export function overview(app: App): View {
   const element = h(
     "div",
     { class: "stack" },
-    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Overview"), about), h("div", { class: "segments", role: "group", "aria-label": "Time that the charts show" }, ...spans)),
+    h(
+      "div",
+      { class: "title" },
+      h("div", {}, h("h1", {}, "Overview"), about),
+      h("div", { class: "segments", role: "group", "aria-label": "Time that the charts show" }, ...spans),
+    ),
     place,
   );
 
   function draw(from: Overview | undefined): void {
     if (!from) return;
     if (wait.isConnected) replace(place, body);
-    write(about, [`inboxd ${from.version}`, from.store.engine, `up ${format.seconds(from.uptimeS)}`, `as of ${format.time(from.at, app.now())}`].join(" · "));
+    write(
+      about,
+      [`inboxd ${from.version}`, from.store.engine, `up ${format.seconds(from.uptimeS)}`, `as of ${format.time(from.at, app.now())}`].join(
+        " · ",
+      ),
+    );
     now.draw(from);
     figures.draw(from, app.now());
     for (const each of drawn) each.draw(app.history, spanS);

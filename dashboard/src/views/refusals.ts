@@ -31,14 +31,23 @@ export function refusals(): Refusals {
       if (key !== drawn) {
         drawn = key;
         lines?.close();
-        lines = chart("Refused, by cause", "rate", causes.length > 0 ? causes.map(line) : [{ column: "refused", label: "All causes", colour: 5 }]);
+        lines = chart(
+          "Refused, by cause",
+          "rate",
+          causes.length > 0 ? causes.map(line) : [{ column: "refused", label: "All causes", colour: 5 }],
+        );
         replace(place, lines.element);
       }
       lines?.draw(history, spanS);
       const now = JSON.stringify(byTotal);
       if (now === listed) return;
       listed = now;
-      replace(body, byTotal.length === 0 ? empty("Nothing was refused", "Every connection, subscription and publish since the start was accepted.") : rows(byTotal));
+      replace(
+        body,
+        byTotal.length === 0
+          ? empty("Nothing was refused", "Every connection, subscription and publish since the start was accepted.")
+          : rows(byTotal),
+      );
     },
     close() {
       lines?.close();
@@ -58,7 +67,19 @@ function rows(all: readonly Refusal[]): HTMLElement {
       "table",
       {},
       h("thead", {}, h("tr", {}, h("th", {}, "Cause"), h("th", { class: "number" }, "Now"), h("th", { class: "number" }, "Total"))),
-      h("tbody", {}, ...all.map(({ cause, total, perSecond }) => h("tr", {}, h("td", {}, format.words(cause)), h("td", { class: "number" }, perSecond > 0 ? format.rate(perSecond) : "–"), h("td", { class: "number" }, format.count(total))))),
+      h(
+        "tbody",
+        {},
+        ...all.map(({ cause, total, perSecond }) =>
+          h(
+            "tr",
+            {},
+            h("td", {}, format.words(cause)),
+            h("td", { class: "number" }, perSecond > 0 ? format.rate(perSecond) : "–"),
+            h("td", { class: "number" }, format.count(total)),
+          ),
+        ),
+      ),
     ),
   );
 }

@@ -18,7 +18,21 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): HTM
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, ...columns.map((column) => h("th", { class: column.kind, scope: "col" }, column.kind === "acts" ? h("span", { class: "hidden" }, column.label) : column.label)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ...columns.map((column) =>
+            h(
+              "th",
+              { class: column.kind, scope: "col" },
+              column.kind === "acts" ? h("span", { class: "hidden" }, column.label) : column.label,
+            ),
+          ),
+        ),
+      ),
       h("tbody", {}, ...rows.map((row) => h("tr", {}, ...columns.map((column) => h("td", { class: column.kind }, column.cell(row)))))),
     ),
   );
@@ -27,14 +41,19 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): HTM
 /** Inboxes, as the board or an answer lists them. */
 export function inboxTable(rows: readonly InboxRow[] | undefined, now: number): HTMLElement {
   if (!rows) return loading("Not counted yet …");
-  if (rows.length === 0) return empty("No mail waits", "Every message was acknowledged by its reader. An inbox is listed here while something is in it.");
+  if (rows.length === 0)
+    return empty("No mail waits", "Every message was acknowledged by its reader. An inbox is listed here while something is in it.");
   const columns: Column<InboxRow>[] = [
     { label: "Client ID", cell: ({ client }) => link(toInbox(client), name(client)) },
     { label: "Messages", kind: "number", cell: ({ messages }) => format.count(messages) },
     { label: "Size", kind: "number", cell: ({ bytes }) => format.bytes(bytes) },
   ];
   if (rows.some(({ oldestAt }) => oldestAt !== undefined)) {
-    columns.push({ label: "Oldest", kind: "number", cell: ({ oldestAt }) => h("span", { title: format.iso(oldestAt) }, format.ago(oldestAt, now)) });
+    columns.push({
+      label: "Oldest",
+      kind: "number",
+      cell: ({ oldestAt }) => h("span", { title: format.iso(oldestAt) }, format.ago(oldestAt, now)),
+    });
   }
   return table(columns, rows);
 }

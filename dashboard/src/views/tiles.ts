@@ -21,7 +21,8 @@ const TILES: readonly Tile[] = [
     label: "Messages waiting",
     hint: "Messages in all inboxes that their readers have not acknowledged",
     value: (from) => (from.inboxes ? (from.inboxes.messages < 1e7 ? format.count : format.short)(from.inboxes.messages) : "…"),
-    more: ({ inboxes }) => (inboxes ? `${format.bytes(inboxes.bytes)} in ${format.short(inboxes.withMail)} inboxes` : "being counted for the first time"),
+    more: ({ inboxes }) =>
+      inboxes ? `${format.bytes(inboxes.bytes)} in ${format.short(inboxes.withMail)} inboxes` : "being counted for the first time",
   },
   {
     label: "Oldest message",
@@ -45,26 +46,32 @@ const TILES: readonly Tile[] = [
     label: "PUBACK, 99 %",
     hint: "So long a publisher waits for PUBACK at most, in 99 of 100 cases",
     value: ({ latency }) => format.micros(latency.puback.p99),
-    more: ({ latency }) => (latency.puback.count > 0 ? `half within ${format.micros(latency.puback.p50)}` : "no publish in the last interval"),
+    more: ({ latency }) =>
+      latency.puback.count > 0 ? `half within ${format.micros(latency.puback.p50)}` : "no publish in the last interval",
   },
   {
     label: "Commits",
     hint: "Batches written to the disk, a second; and which part of the messages was acknowledged by its reader before it had to be written",
     value: ({ commit }) => format.rate(commit.perSecond),
-    more: ({ commit, rates }) => (commit.cancelledShare === undefined || rates.acknowledged === 0 ? "" : `${format.percent(commit.cancelledShare)} never had to be written`),
+    more: ({ commit, rates }) =>
+      commit.cancelledShare === undefined || rates.acknowledged === 0
+        ? ""
+        : `${format.percent(commit.cancelledShare)} never had to be written`,
   },
   {
     label: "Disk free",
     hint: "Space on the disk that has the data",
     value: ({ store }) => format.bytes(store.diskFree),
-    more: ({ store }) => (store.isTroubled ? "the store is in trouble" : `${store.engine}, ${format.bytes(store.uncommitted)} to be written`),
+    more: ({ store }) =>
+      store.isTroubled ? "the store is in trouble" : `${store.engine}, ${format.bytes(store.uncommitted)} to be written`,
     level: ({ store }) => (store.isTroubled ? "bad" : (store.diskFree ?? Infinity) < DISK_LOW_BYTES ? "warn" : ""),
   },
   {
     label: "Memory",
     hint: "What the broker counts against its memory budget",
     value: ({ memory }) => format.bytes(memory.used),
-    more: ({ memory }) => [memory.limit ? `of ${format.bytes(memory.limit)}` : "no limit", ...(memory.pressure ? [memory.pressure] : [])].join(", "),
+    more: ({ memory }) =>
+      [memory.limit ? `of ${format.bytes(memory.limit)}` : "no limit", ...(memory.pressure ? [memory.pressure] : [])].join(", "),
     level: ({ memory }) => (memory.pressure ? "warn" : ""),
   },
 ];

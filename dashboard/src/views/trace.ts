@@ -16,7 +16,17 @@ let follow: ((message: unknown) => void) | undefined;
 
 export function trace(app: App, at: Route): View {
   const field = (id: string, label: string, hint: string): HTMLInputElement =>
-    h("input", { id, name: id, type: "text", value: at.query.get(id) ?? "", placeholder: hint, "aria-label": label, autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+    h("input", {
+      id,
+      name: id,
+      type: "text",
+      value: at.query.get(id) ?? "",
+      placeholder: hint,
+      "aria-label": label,
+      autocomplete: "off",
+      spellcheck: "false",
+      autocapitalize: "off",
+    });
   const from = field("from", "From", "any sender");
   const to = field("to", "To", "any inbox");
   const id = field("id", "Message id", "any message");
@@ -34,7 +44,13 @@ export function trace(app: App, at: Route): View {
       onsubmit: (event: Event) => {
         event.preventDefault();
         problem.hidden = true;
-        const asked = Object.fromEntries([["from", from.value], ["to", to.value], ["id", id.value]].filter(([, value]) => value !== ""));
+        const asked = Object.fromEntries(
+          [
+            ["from", from.value],
+            ["to", to.value],
+            ["id", id.value],
+          ].filter(([, value]) => value !== ""),
+        );
         start(app, { ...asked, seconds: Number(seconds.value) }).catch((error: unknown) => {
           app.trace.set(noTrace);
           problem.textContent = explained(error);
@@ -42,7 +58,14 @@ export function trace(app: App, at: Route): View {
         });
       },
     },
-    ...([["From", from], ["To", to], ["Message id", id], ["For", seconds]] as const).map(([label, input]) => h("div", { class: "field" }, h("label", { for: input.id }, label), input)),
+    ...(
+      [
+        ["From", from],
+        ["To", to],
+        ["Message id", id],
+        ["For", seconds],
+      ] as const
+    ).map(([label, input]) => h("div", { class: "field" }, h("label", { for: input.id }, label), input)),
     h("div", { class: "actions" }, begin, end),
   );
 
@@ -51,21 +74,49 @@ export function trace(app: App, at: Route): View {
     begin.disabled = isOn;
     end.hidden = now.phase !== "running";
     for (const input of [from, to, id, seconds]) input.disabled = isOn;
-    write(state, { idle: "", starting: "Starting …", running: `Trace ${String(now.trace ?? "")} runs`, ended: "The trace is over" }[now.phase]);
+    write(
+      state,
+      { idle: "", starting: "Starting …", running: `Trace ${String(now.trace ?? "")} runs`, ended: "The trace is over" }[now.phase],
+    );
     if (now.messages.length > 0) replace(place, h("ol", { class: "traced" }, ...now.messages.map(tracedItem)));
     else if (now.phase === "running") replace(place, loading("Nothing yet. Publish a message that fits, and its way is shown here …"));
-    else if (now.phase === "ended") replace(place, empty("No message came by", "Nobody published or read a message that fits while the trace ran. Leave a field empty to follow more."));
-    else replace(place, empty("Where is my message?", "Say whose messages to follow and start. Each is shown with what happens to it: received, accepted, written, delivered, acknowledged, or why not. The broker follows nothing while no trace runs."));
+    else if (now.phase === "ended")
+      replace(
+        place,
+        empty(
+          "No message came by",
+          "Nobody published or read a message that fits while the trace ran. Leave a field empty to follow more.",
+        ),
+      );
+    else
+      replace(
+        place,
+        empty(
+          "Where is my message?",
+          "Say whose messages to follow and start. Each is shown with what happens to it: received, accepted, written, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
+        ),
+      );
   };
   let frame: number | undefined;
   const unwatch = app.trace.watch((now) => {
     if (frame !== undefined) cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => { draw(now); });
+    frame = requestAnimationFrame(() => {
+      draw(now);
+    });
   });
   const element = h(
     "div",
     { class: "stack" },
-    h("div", { class: "title" }, h("div", {}, h("h1", {}, "Trace"), h("p", { class: "about" }, "Follows messages to inboxes from PUBLISH to the reader's acknowledgement."))),
+    h(
+      "div",
+      { class: "title" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Trace"),
+        h("p", { class: "about" }, "Follows messages to inboxes from PUBLISH to the reader's acknowledgement."),
+      ),
+    ),
     h("section", { class: "card" }, form, problem),
     h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Messages"), state), place),
   );
@@ -82,7 +133,9 @@ export function trace(app: App, at: Route): View {
 async function start(app: App, asked: object): Promise<void> {
   if (follow) app.connection.requests.unfollow(follow);
   app.trace.set({ ...noTrace, phase: "starting" });
-  follow = (message) => { app.trace.set(followed(app.trace.value, message)); };
+  follow = (message) => {
+    app.trace.set(followed(app.trace.value, message));
+  };
   const trace = num(object(await app.ask("trace/start", asked, follow)), "trace");
   // Milestones may have come before the answer.
   const now = app.trace.value;
@@ -109,7 +162,13 @@ function tracedItem(message: Traced): HTMLElement {
     h(
       "div",
       { class: "traced-head" },
-      h("span", { class: "traced-way" }, name(message.from), h("span", { class: "faint" }, " → "), link(toInbox(message.inbox), name(message.inbox))),
+      h(
+        "span",
+        { class: "traced-way" },
+        name(message.from),
+        h("span", { class: "faint" }, " → "),
+        link(toInbox(message.inbox), name(message.inbox)),
+      ),
       h("span", { class: "mono faint traced-id" }, message.id === undefined ? (message.seq ?? "") : name(message.id)),
       h("span", { class: `badge ${BADGES[how]}` }, label),
     ),
@@ -122,7 +181,12 @@ function step({ what, at, why, isDuplicate }: Milestone, first: number | undefin
   return h(
     "li",
     { class: fate(what) },
-    h("span", { class: "step-what" }, what === "cancelled" ? "write cancelled" : format.words(what), isDuplicate && h("span", { class: "faint" }, " again")),
+    h(
+      "span",
+      { class: "step-what" },
+      what === "cancelled" ? "write cancelled" : format.words(what),
+      isDuplicate && h("span", { class: "faint" }, " again"),
+    ),
     h("span", { class: "step-at number", title: format.iso(at) }, passed),
     why !== undefined && h("span", { class: "step-why" }, name(why)),
   );

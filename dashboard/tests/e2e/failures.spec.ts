@@ -135,7 +135,12 @@ test.describe("names", () => {
     await open(page, site);
     for (const view of ["overview", "inboxes", "clients"]) {
       await page.goto(`${site.url}#/${view}`);
-      await expect(page.locator("main .name", { hasText: "<script>alert('inbox')</script>" }).or(page.locator("main .name", { hasText: "<img" })).first()).toBeVisible();
+      await expect(
+        page
+          .locator("main .name", { hasText: "<script>alert('inbox')</script>" })
+          .or(page.locator("main .name", { hasText: "<img" }))
+          .first(),
+      ).toBeVisible();
     }
     for (const name of HOSTILE) {
       await page.goto(`${site.url}#/inbox/${encodeURIComponent(name)}`);
@@ -182,4 +187,16 @@ test.describe("an idle broker", () => {
     await page.goto(`${site.url}#/inboxes`);
     await expect(page.getByText("No mail waits").last()).toBeVisible();
   });
+});
+
+test("a port that is not the broker's is told as such", async ({ page, site, complaints }) => {
+  await page.route("**/dashboard.json", (route) => route.fulfill({ status: 502, body: "" }));
+  await page.goto(site.url);
+  await expect(page.getByText("does not answer as it should")).toBeVisible();
+  await expect(page.getByText("502")).toBeVisible();
+  await page.unroute("**/dashboard.json");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await expect(page.locator("header .state")).toHaveText("Live");
+  // The browser's own line about the status.
+  expect(complaints.splice(0)).toHaveLength(1);
 });

@@ -29,8 +29,13 @@ export const test = base.extend<{ site: Site; mockOptions: object; complaints: s
     async ({ page }, use) => {
       const complaints: string[] = [];
       page.on("pageerror", (error) => complaints.push(error.message));
-      page.on("dialog", (dialog) => { complaints.push(`a dialog: ${dialog.message()}`); void dialog.dismiss(); });
-      page.on("console", (message) => { if (message.type() === "error" && !message.text().includes("WebSocket connection to")) complaints.push(message.text()); });
+      page.on("dialog", (dialog) => {
+        complaints.push(`a dialog: ${dialog.message()}`);
+        void dialog.dismiss();
+      });
+      page.on("console", (message) => {
+        if (message.type() === "error" && !message.text().includes("WebSocket connection to")) complaints.push(message.text());
+      });
       await use(complaints);
       expect(complaints).toEqual([]);
     },

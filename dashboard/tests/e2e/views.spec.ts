@@ -5,8 +5,12 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { expect, open, test } from "./site";
 
 let peer: Peer;
-test.beforeEach(async ({ site }) => { peer = await connectPeer(site); });
-test.afterEach(async () => { await peer.client.endAsync(true); });
+test.beforeEach(async ({ site }) => {
+  peer = await connectPeer(site);
+});
+test.afterEach(async () => {
+  await peer.client.endAsync(true);
+});
 
 /** An inbox that nobody reads, with three messages: JSON, a page, bytes. */
 async function inboxWithMail(): Promise<string> {
@@ -85,7 +89,11 @@ test("an inbox that was never written to is no error without advice", async ({ p
 });
 
 test("clients are listed, shown and disconnected", async ({ page, site }) => {
-  const gone = new Promise((resolve) => { peer.client.once("close", () => { resolve(true); }); });
+  const gone = new Promise((resolve) => {
+    peer.client.once("close", () => {
+      resolve(true);
+    });
+  });
   await open(page, site, "#/clients");
   const row = page.getByRole("row", { name: peer.id });
   await row.getByRole("button", { name: peer.id }).click();

@@ -16,8 +16,10 @@ function page(all, after, limit, key) {
 }
 
 function cut(message, max) {
-  if (message.payload !== undefined && Buffer.byteLength(message.payload) > max) return { ...message, payload: Buffer.from(message.payload).subarray(0, max).toString("utf8"), truncated: true };
-  if (message.payload_hex !== undefined && message.payload_hex.length > 2 * max) return { ...message, payload_hex: message.payload_hex.slice(0, 2 * max), truncated: true };
+  if (message.payload !== undefined && Buffer.byteLength(message.payload) > max)
+    return { ...message, payload: Buffer.from(message.payload).subarray(0, max).toString("utf8"), truncated: true };
+  if (message.payload_hex !== undefined && message.payload_hex.length > 2 * max)
+    return { ...message, payload_hex: message.payload_hex.slice(0, 2 * max), truncated: true };
   return message;
 }
 
@@ -42,7 +44,17 @@ const COMMANDS = {
   "inbox/show": (world, { client }) => {
     const inbox = world.inboxes.get(client);
     const connected = world.clients.get(client)?.connected ?? false;
-    return { client, messages: inbox?.count ?? 0, bytes: inbox?.bytes ?? 0, messages_max: 100_000, bytes_max: 268_435_456, oldest_at: inbox?.oldestAt ?? null, in_flight: 0, reader: connected && (inbox?.count ?? 0) < 50, connected };
+    return {
+      client,
+      messages: inbox?.count ?? 0,
+      bytes: inbox?.bytes ?? 0,
+      messages_max: 100_000,
+      bytes_max: 268_435_456,
+      oldest_at: inbox?.oldestAt ?? null,
+      in_flight: 0,
+      reader: connected && (inbox?.count ?? 0) < 50,
+      connected,
+    };
   },
   "inbox/peek": (world, { client, after, limit, payload_bytes_max = 1024 }) => {
     const { rows, next } = page(world.messages(client), after, bounded(limit, 20, 100), (message) => message.seq);
@@ -57,15 +69,31 @@ const COMMANDS = {
     event("purged", { inbox: client, messages: purged, by: "ops" });
     return { purged };
   },
-  "client/erase": (world, { client }) => ({ purged: world.purge(client), kept: { lists: 1, acquaintances: 0 }, session: world.clients.delete(client) }),
+  "client/erase": (world, { client }) => ({
+    purged: world.purge(client),
+    kept: { lists: 1, acquaintances: 0 },
+    session: world.clients.delete(client),
+  }),
   "client/list": (world, { after, limit }) => {
-    const { rows, next } = page(inOrder(world.clients).filter((name) => world.clients.get(name).connected), after, bounded(limit, 100, 1000), (name) => name);
+    const { rows, next } = page(
+      inOrder(world.clients).filter((name) => world.clients.get(name).connected),
+      after,
+      bounded(limit, 100, 1000),
+      (name) => name,
+    );
     return { clients: rows.map((name) => world.clients.get(name)), next };
   },
   "client/show": (world, { client }) => {
     const known = world.clients.get(client);
     if (!known) throw new Refused("not-found", "There is no client with this ID, neither connected nor with a session that is kept.");
-    return { ...known, subscriptions: [{ filter: client, qos: 1 }, { filter: "sensors/+/temperature", qos: 0 }, { filter: "$share/workers/jobs/#", qos: 2 }] };
+    return {
+      ...known,
+      subscriptions: [
+        { filter: client, qos: 1 },
+        { filter: "sensors/+/temperature", qos: 0 },
+        { filter: "$share/workers/jobs/#", qos: 2 },
+      ],
+    };
   },
   "client/disconnect": (world, { client }, { event, disconnect }) => {
     const known = world.clients.get(client);
@@ -104,10 +132,20 @@ export function milestones({ from = "alice", to = "bob", id }, serial, world) {
   const seq = (world.seq += 1);
   const kind = serial % 4;
   const steps = [["received", 0, {}]];
-  if (kind === 3) return [["received", 0, {}], ["refused", 90, { cause: "publish_inbox_full", why: "The inbox has 100,000 messages, as many as it may." }]].map(([what, after, more]) => ({ what, at: at + after, ...message, ...more }));
+  if (kind === 3)
+    return [
+      ["received", 0, {}],
+      ["refused", 90, { cause: "publish_inbox_full", why: "The inbox has 100,000 messages, as many as it may." }],
+    ].map(([what, after, more]) => ({ what, at: at + after, ...message, ...more }));
   steps.push(["accepted", 140, { seq }]);
   if (kind === 0) steps.push(["delivered", 410, { seq }], ["acknowledged", 2_300, { seq }], ["cancelled", 2_350, { seq }]);
   if (kind === 1) steps.push(["committed", 3_900, { seq }]);
-  if (kind === 2) steps.push(["committed", 3_200, { seq }], ["delivered", 5_100, { seq }], ["delivered", 905_100, { seq, dup: true }], ["acknowledged", 951_000, { seq }]);
+  if (kind === 2)
+    steps.push(
+      ["committed", 3_200, { seq }],
+      ["delivered", 5_100, { seq }],
+      ["delivered", 905_100, { seq, dup: true }],
+      ["acknowledged", 951_000, { seq }],
+    );
   return steps.map(([what, after, more]) => ({ what, at: at + after, ...message, ...more }));
 }

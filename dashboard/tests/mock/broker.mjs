@@ -10,7 +10,13 @@ import { answer, milestones } from "./api.mjs";
 import { nowUs, World } from "./world.mjs";
 
 const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
-const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8" };
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".txt": "text/plain; charset=utf-8",
+};
 export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const PREFIX = "$SYS/inboxd/";
@@ -22,7 +28,17 @@ const PREFIX = "$SYS/inboxd/";
  */
 export class MockBroker {
   constructor(options = {}) {
-    this.options = { scenario: "loaded", port: 0, anonymous: true, inboxPrefix: "", history: 0, intervalMs: 1000, isMute: false, isDeaf: false, ...options };
+    this.options = {
+      scenario: "loaded",
+      port: 0,
+      anonymous: true,
+      inboxPrefix: "",
+      history: 0,
+      intervalMs: 1000,
+      isMute: false,
+      isDeaf: false,
+      ...options,
+    };
     this.world = new World(this.options.scenario);
     this.sessions = new Set();
     this.traces = new Map();
@@ -32,7 +48,11 @@ export class MockBroker {
 
   async start() {
     this.http = createServer((request, response) => void this.serve(request, response));
-    this.websockets = new WebSocketServer({ server: this.http, path: "/mqtt", handleProtocols: (offered) => (offered.has("mqtt") ? "mqtt" : false) });
+    this.websockets = new WebSocketServer({
+      server: this.http,
+      path: "/mqtt",
+      handleProtocols: (offered) => (offered.has("mqtt") ? "mqtt" : false),
+    });
     this.websockets.on("connection", (socket) => this.attach(socket));
     await new Promise((resolve) => this.http.listen(this.options.port, "127.0.0.1", resolve));
     this.options.port = this.http.address().port;
@@ -63,7 +83,9 @@ export class MockBroker {
     const head = { "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" };
     if (path === "/dashboard.json") {
       response.writeHead(200, { ...head, "Content-Type": "application/json" });
-      response.end(JSON.stringify({ inbox_prefix: this.options.inboxPrefix, mqtt_path: "/mqtt", anonymous: this.options.anonymous, version: "0.1.0" }));
+      response.end(
+        JSON.stringify({ inbox_prefix: this.options.inboxPrefix, mqtt_path: "/mqtt", anonymous: this.options.anonymous, version: "0.1.0" }),
+      );
       return;
     }
     try {
@@ -84,7 +106,9 @@ export class MockBroker {
       socket,
       id: "",
       filters: new Set(),
-      send: (packet) => { if (socket.readyState === socket.OPEN) stream.write(mqttPacket.generate(packet, { protocolVersion: 5 })); },
+      send: (packet) => {
+        if (socket.readyState === socket.OPEN) stream.write(mqttPacket.generate(packet, { protocolVersion: 5 }));
+      },
     };
     parser.on("packet", (packet) => this.take(session, packet));
     parser.on("error", () => socket.close());
@@ -120,7 +144,8 @@ export class MockBroker {
     };
     if (user === undefined && !this.options.anonymous) return refuse(0x87, "log in with a user name and a password");
     if (user !== undefined && !isToken && password !== "secret") return refuse(0x86, "the user name or the password is wrong");
-    if (user !== undefined && packet.clientId !== user && !packet.clientId.startsWith(`${user}~`)) return refuse(0x87, "this client ID is not the user's");
+    if (user !== undefined && packet.clientId !== user && !packet.clientId.startsWith(`${user}~`))
+      return refuse(0x87, "this client ID is not the user's");
     session.id = packet.clientId;
     session.isOps = user === undefined ? this.options.anonymous : user !== "alice";
     this.sessions.add(session);
@@ -136,9 +161,18 @@ export class MockBroker {
   }
 
   subscribe(session, { messageId, subscriptions }) {
-    const granted = subscriptions.map(({ topic }) => (topic === this.options.inboxPrefix + session.id || (topic.startsWith(PREFIX) && session.isOps) ? 0 : 0x87));
-    session.send({ cmd: "suback", messageId, granted, properties: granted.includes(0x87) ? { reasonString: "the role ops may read this, and no one else" } : {} });
-    subscriptions.forEach(({ topic }, index) => { if (granted[index] === 0) session.filters.add(topic); });
+    const granted = subscriptions.map(({ topic }) =>
+      topic === this.options.inboxPrefix + session.id || (topic.startsWith(PREFIX) && session.isOps) ? 0 : 0x87,
+    );
+    session.send({
+      cmd: "suback",
+      messageId,
+      granted,
+      properties: granted.includes(0x87) ? { reasonString: "the role ops may read this, and no one else" } : {},
+    });
+    subscriptions.forEach(({ topic }, index) => {
+      if (granted[index] === 0) session.filters.add(topic);
+    });
     if (!session.filters.has(`${PREFIX}overview`) || this.options.isMute) return;
     const now = nowUs();
     for (let back = this.options.history; back > 0; back -= 1) this.board(session, "overview", this.world.overview(now - back * 1e6));
@@ -155,14 +189,25 @@ export class MockBroker {
       return;
     }
     if (this.options.isDeaf) return;
-    const reply = (message) => session.send({ cmd: "publish", topic: properties.responseTopic, payload: JSON.stringify(message), qos: 0, properties: { correlationData: properties.correlationData, contentType: "application/json" } });
+    const reply = (message) =>
+      session.send({
+        cmd: "publish",
+        topic: properties.responseTopic,
+        payload: JSON.stringify(message),
+        qos: 0,
+        properties: { correlationData: properties.correlationData, contentType: "application/json" },
+      });
     const trace = { start: (asked) => this.startTrace(asked, reply), stop: (number) => this.endTrace(number) };
     const disconnect = (client) => {
       for (const each of this.sessions) if (each.id === client) each.socket.close();
     };
     const doors = { event: (kind, fields) => this.event(kind, fields), trace, disconnect };
     const command = topic.slice(`${PREFIX}api/`.length);
-    reply(session.isOps ? answer(this.world, command, payload.toString(), doors) : { ok: false, error: { code: "not-allowed", message: "Only the role ops may ask this." } });
+    reply(
+      session.isOps
+        ? answer(this.world, command, payload.toString(), doors)
+        : { ok: false, error: { code: "not-allowed", message: "Only the role ops may ask this." } },
+    );
   }
 
   startTrace(asked, reply) {
@@ -209,7 +254,8 @@ export class MockBroker {
   event(kind, fields) {
     const payload = JSON.stringify({ at: nowUs(), ...fields });
     for (const session of this.sessions) {
-      if (session.filters.has(`${PREFIX}event/#`)) session.send({ cmd: "publish", topic: `${PREFIX}event/${kind}`, payload, qos: 0, properties: {} });
+      if (session.filters.has(`${PREFIX}event/#`))
+        session.send({ cmd: "publish", topic: `${PREFIX}event/${kind}`, payload, qos: 0, properties: {} });
     }
   }
 

@@ -11,5 +11,10 @@ const { values } = parseArgs({
     login: { type: "boolean", default: false },
   },
 });
-const broker = await new MockBroker({ scenario: values.scenario, port: Number(values.port), history: Number(values.history), anonymous: !values.login }).start();
+const broker = await new MockBroker({
+  scenario: values.scenario,
+  port: Number(values.port),
+  history: Number(values.history),
+  anonymous: !values.login,
+}).start();
 console.log(`mock broker, scenario ${values.scenario}: ${broker.url}`);

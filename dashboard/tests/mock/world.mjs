@@ -14,7 +14,27 @@ export function random(seed) {
   };
 }
 
-const PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj", "olivia", "peggy", "rupert", "sybil", "trent", "victor", "walter"];
+const PEOPLE = [
+  "alice",
+  "bob",
+  "carol",
+  "dave",
+  "erin",
+  "frank",
+  "grace",
+  "heidi",
+  "ivan",
+  "judy",
+  "mallory",
+  "niaj",
+  "olivia",
+  "peggy",
+  "rupert",
+  "sybil",
+  "trent",
+  "victor",
+  "walter",
+];
 const DEVICES = ["phone", "laptop", "sensor-7", "gateway", "tablet", "backup"];
 
 /** Client IDs as an attacker, a script or a child makes them. */
@@ -32,7 +52,7 @@ export const HOSTILE = [
   "  spaces around  ",
   "quote\"'`&amp;%2F%00",
   "javascript:alert(1)",
-  "=HYPERLINK(\"http://example\")",
+  '=HYPERLINK("http://example")',
 ];
 
 export class World {
@@ -44,7 +64,16 @@ export class World {
     /** client -> { messages: [...] | undefined, count, bytes, oldestAt } */
     this.inboxes = new Map();
     this.clients = new Map();
-    this.refusals = scenario === "idle" ? [] : [["publish_inbox_full", 18_402, 2.4], ["connect_credentials", 213, 0.2], ["subscribe_not_own_inbox", 57, 0], ["publish_too_large", 9, 0], ["connect_websocket", 3, 0]];
+    this.refusals =
+      scenario === "idle"
+        ? []
+        : [
+            ["publish_inbox_full", 18_402, 2.4],
+            ["connect_credentials", 213, 0.2],
+            ["subscribe_not_own_inbox", 57, 0],
+            ["publish_too_large", 9, 0],
+            ["connect_websocket", 3, 0],
+          ];
     this.waiting = undefined;
     this.isTroubled = false;
     this.phase = this.next() * 10;
@@ -64,9 +93,18 @@ export class World {
     const names = this.names();
     names.forEach((client) => {
       const count = Math.max(1, Math.floor(this.next() ** 6 * (this.scenario === "many" ? 900 : 60_000)));
-      this.inboxes.set(client, { count, bytes: Math.floor(count * (180 + this.next() * 900)), oldestAt: nowUs() - Math.floor(this.next() ** 3 * 26 * 86_400e6) - 40e6 });
+      this.inboxes.set(client, {
+        count,
+        bytes: Math.floor(count * (180 + this.next() * 900)),
+        oldestAt: nowUs() - Math.floor(this.next() ** 3 * 26 * 86_400e6) - 40e6,
+      });
     });
-    const connected = this.scenario === "idle" ? ["sensor-1"] : this.scenario === "many" ? names.slice(0, 2_000) : names.filter((_, index) => index % 3 !== 1);
+    const connected =
+      this.scenario === "idle"
+        ? ["sensor-1"]
+        : this.scenario === "many"
+          ? names.slice(0, 2_000)
+          : names.filter((_, index) => index % 3 !== 1);
     for (const client of connected) this.connect(client);
     for (const client of names.slice(0, 400)) if (!this.clients.has(client)) this.connect(client, false);
   }
@@ -112,7 +150,11 @@ export class World {
       expires_at: at + 30 * 86_400e6,
     };
     if (index % 7 === 6) {
-      const hex = Array.from({ length: 80 }, () => Math.floor(this.next() * 256).toString(16).padStart(2, "0")).join("");
+      const hex = Array.from({ length: 80 }, () =>
+        Math.floor(this.next() * 256)
+          .toString(16)
+          .padStart(2, "0"),
+      ).join("");
       return { ...common, bytes: 232, payload_bytes: 80, payload_hex: hex, truncated: false, content_type: "application/octet-stream" };
     }
     const payload = texts[index % texts.length];
@@ -122,7 +164,17 @@ export class World {
       payload_bytes: Buffer.byteLength(payload),
       payload,
       truncated: false,
-      ...(index % 6 === 0 ? { content_type: "application/json", response_topic: "bob~laptop", correlation_data_hex: "00ff17", user_properties: [["trace", "4711"], ["app", "chat 2.1"]] } : {}),
+      ...(index % 6 === 0
+        ? {
+            content_type: "application/json",
+            response_topic: "bob~laptop",
+            correlation_data_hex: "00ff17",
+            user_properties: [
+              ["trace", "4711"],
+              ["app", "chat 2.1"],
+            ],
+          }
+        : {}),
     };
   }
 
@@ -132,7 +184,17 @@ export class World {
     this.inboxes.set(client, inbox);
     const text = payload.toString("utf8");
     const isText = Buffer.from(text, "utf8").equals(payload);
-    const message = { seq: (this.seq += 1), at: nowUs(), from, id: this.seq.toString(16), qos: 1, bytes: payload.length + 152, payload_bytes: payload.length, truncated: false, ...(isText ? { payload: text } : { payload_hex: payload.toString("hex") }) };
+    const message = {
+      seq: (this.seq += 1),
+      at: nowUs(),
+      from,
+      id: this.seq.toString(16),
+      qos: 1,
+      bytes: payload.length + 152,
+      payload_bytes: payload.length,
+      truncated: false,
+      ...(isText ? { payload: text } : { payload_hex: payload.toString("hex") }),
+    };
     this.messages(client).push(message);
     inbox.count += 1;
     inbox.bytes += payload.length;
@@ -162,7 +224,12 @@ export class World {
     const connected = all.filter((client) => client.connected);
     const tally = (key) => connected.reduce((counts, client) => ({ ...counts, [client[key]]: (counts[client[key]] ?? 0) + 1 }), {});
     const by_protocol = { 3.1: 0, "3.1.1": 0, 5: 0, ...(connected.length < 500 ? tally("protocol") : { 5: 1388, "3.1.1": 590, 3.1: 22 }) };
-    return { connected: connected.length, kept: all.length - connected.length, by_protocol, by_listener: connected.length < 500 ? tally("listener") : { tcp: 700, tls: 800, websocket: 500 } };
+    return {
+      connected: connected.length,
+      kept: all.length - connected.length,
+      by_protocol,
+      by_listener: connected.length < 500 ? tally("listener") : { tcp: 700, tls: 800, websocket: 500 },
+    };
   }
 
   /** The next report. `at` can be set, to fill charts at once. */
@@ -173,7 +240,16 @@ export class World {
     const received = 8_400 * load;
     const share = (of) => Math.round(received * of * 10) / 10;
     const spike = this.tick % 61 === 60 ? 6 : 1;
-    const latency = (base) => (load === 0 ? { count: 0 } : { count: Math.round(received), p50: Math.round(base * wave(17, 0.1)), p90: Math.round(base * 1.9 * wave(17, 0.1)), p99: Math.round(base * 3.2 * spike * wave(11, 0.25)), max: Math.round(base * 9 * spike) });
+    const latency = (base) =>
+      load === 0
+        ? { count: 0 }
+        : {
+            count: Math.round(received),
+            p50: Math.round(base * wave(17, 0.1)),
+            p90: Math.round(base * 1.9 * wave(17, 0.1)),
+            p99: Math.round(base * 3.2 * spike * wave(11, 0.25)),
+            max: Math.round(base * 9 * spike),
+          };
     const held = [...this.inboxes.values()];
     const messages = held.reduce((sum, inbox) => sum + inbox.count, 0);
     return {
@@ -181,15 +257,51 @@ export class World {
       at,
       uptime_s: Math.floor((at - this.startedAt) / 1e6),
       interval_ms: 1000,
-      rates: { received: share(1), sent: share(1.1), accepted: share(0.96), delivered: share(0.78), acknowledged: share(0.76), committed: share(0.41), refused: load === 0 ? 0 : 2.6, connects: load === 0 ? 0 : 3.2, bytes_received: received * 340, bytes_sent: received * 390 },
+      rates: {
+        received: share(1),
+        sent: share(1.1),
+        accepted: share(0.96),
+        delivered: share(0.78),
+        acknowledged: share(0.76),
+        committed: share(0.41),
+        refused: load === 0 ? 0 : 2.6,
+        connects: load === 0 ? 0 : 3.2,
+        bytes_received: received * 340,
+        bytes_sent: received * 390,
+      },
       latency_us: { puback: latency(2_300), delivery: latency(640), commit: latency(1_900) },
-      commit: { per_second: load === 0 ? 0 : 410 * wave(9, 0.1), messages_p50: load === 0 ? 0 : Math.round(9 * load), messages_max: load === 0 ? 0 : Math.round(44 * load * spike), cancelled_share: load === 0 ? 0 : 0.57 + 0.05 * (this.next() - 0.5) },
+      commit: {
+        per_second: load === 0 ? 0 : 410 * wave(9, 0.1),
+        messages_p50: load === 0 ? 0 : Math.round(9 * load),
+        messages_max: load === 0 ? 0 : Math.round(44 * load * spike),
+        cancelled_share: load === 0 ? 0 : 0.57 + 0.05 * (this.next() - 0.5),
+      },
       clients: { connected: this.clientCounts().connected + 1, kept_sessions: this.clientCounts().kept },
-      inboxes: { with_mail: held.length, messages: Math.round(messages * (load === 0 ? 1 : wave(61, 0.04))), bytes: held.reduce((sum, inbox) => sum + inbox.bytes, 0), oldest_at: held.length ? Math.min(...held.slice(0, 1000).map((inbox) => inbox.oldestAt)) : null, counted_at: at - 2e6 },
-      store: { engine: "sled", disk_free_bytes: 212_340_711_424, uncommitted_bytes: Math.round(load * 91_000), memory_bytes: 41_231_002, is_troubled: this.isTroubled },
+      inboxes: {
+        with_mail: held.length,
+        messages: Math.round(messages * (load === 0 ? 1 : wave(61, 0.04))),
+        bytes: held.reduce((sum, inbox) => sum + inbox.bytes, 0),
+        oldest_at: held.length ? Math.min(...held.slice(0, 1000).map((inbox) => inbox.oldestAt)) : null,
+        counted_at: at - 2e6,
+      },
+      store: {
+        engine: "sled",
+        disk_free_bytes: 212_340_711_424,
+        uncommitted_bytes: Math.round(load * 91_000),
+        memory_bytes: 41_231_002,
+        is_troubled: this.isTroubled,
+      },
       memory: { used: Math.round(38e6 + load * 64e6), limit: 1 << 30, pressure: 0 },
-      refusals: this.refusals.map(([cause, total, per_second]) => ({ cause, total: Math.round(total + this.tick * per_second), per_second: per_second === 0 ? 0 : Math.max(0, per_second * wave(7, 0.8)) })),
-      waiting: this.waiting ?? (load === 0 ? { publishes: 0, oldest_ms: 0, for: null } : { publishes: Math.round(19 * load), oldest_ms: Math.round(20 * load) / 10, for: this.tick % 5 === 4 ? "reader" : "disk" }),
+      refusals: this.refusals.map(([cause, total, per_second]) => ({
+        cause,
+        total: Math.round(total + this.tick * per_second),
+        per_second: per_second === 0 ? 0 : Math.max(0, per_second * wave(7, 0.8)),
+      })),
+      waiting:
+        this.waiting ??
+        (load === 0
+          ? { publishes: 0, oldest_ms: 0, for: null }
+          : { publishes: Math.round(19 * load), oldest_ms: Math.round(20 * load) / 10, for: this.tick % 5 === 4 ? "reader" : "disk" }),
     };
   }
 }

@@ -5,20 +5,34 @@ import { World } from "../mock/world.mjs";
 
 test("a report of the broker", () => {
   const read = overview(JSON.parse(JSON.stringify(new World("loaded").overview(1e15))));
-  expect(read).toMatchObject({ version: "0.1.0", at: 1e15, intervalMs: 1000, store: { engine: "sled", isTroubled: false }, waiting: { for: "disk" } });
+  expect(read).toMatchObject({
+    version: "0.1.0",
+    at: 1e15,
+    intervalMs: 1000,
+    store: { engine: "sled", isTroubled: false },
+    waiting: { for: "disk" },
+  });
   expect(read?.latency.puback.p99).toBeGreaterThan(0);
   expect(read?.refusals[0]).toMatchObject({ cause: "publish_inbox_full" });
 });
 
 test("a report before the first count, of an idle broker", () => {
-  const read = overview({ at: 1, inboxes: null, latency_us: { puback: { count: 0 } }, memory: { pressure: 2 }, waiting: { publishes: 0, for: null } });
+  const read = overview({
+    at: 1,
+    inboxes: null,
+    latency_us: { puback: { count: 0 } },
+    memory: { pressure: 2 },
+    waiting: { publishes: 0, for: null },
+  });
   expect(read?.inboxes).toBeUndefined();
   expect(read?.latency.puback).toEqual({ count: 0, p50: undefined, p90: undefined, p99: undefined, max: undefined });
   expect(read?.waiting.for).toBeUndefined();
   expect(read?.memory.pressure).toBe("mail leaves memory");
 });
 
-test.each([undefined, null, 7, "x", [], {}, { at: "now" }])("%j is no report", (value) => { expect(overview(value)).toBeUndefined(); });
+test.each([undefined, null, 7, "x", [], {}, { at: "now" }])("%j is no report", (value) => {
+  expect(overview(value)).toBeUndefined();
+});
 
 test("the other messages take anything", () => {
   for (const value of [undefined, null, 7, [], {}, { inboxes: 7, messages: {}, clients: [7, null, {}], largest: [{}] }]) {

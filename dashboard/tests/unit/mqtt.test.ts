@@ -2,11 +2,16 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { clientId, userOfToken } from "../../src/mqtt/login";
 import { backoffMs, ended, refusedLogin } from "../../src/mqtt/reasons";
+import { NoSite, site } from "../../src/mqtt/site";
 import { explained, NOT_CONNECTED, RequestError, Requests } from "../../src/mqtt/requests";
 
 describe("requests", () => {
-  beforeEach(() => { vi.useFakeTimers(); });
-  afterEach(() => { vi.useRealTimers(); });
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
 
   function desk(isConnected = true): { requests: Requests; sent: string[] } {
     const sent: string[] = [];
@@ -55,7 +60,9 @@ describe("requests", () => {
   test("a trace goes on after its answer, also where a milestone came first", async () => {
     const { requests } = desk();
     const seen: unknown[] = [];
-    const follow = (message: unknown): void => { seen.push(message); };
+    const follow = (message: unknown): void => {
+      seen.push(message);
+    };
     const asked = requests.ask("trace/start", {}, follow);
     requests.answered("1", { trace: 4, event: 1 });
     requests.answered("1", { ok: true, result: { trace: 4 } });
@@ -63,7 +70,10 @@ describe("requests", () => {
     await expect(asked).resolves.toEqual({ trace: 4 });
     requests.unfollow(follow);
     requests.answered("1", { trace: 4, event: 3 });
-    expect(seen).toEqual([{ trace: 4, event: 1 }, { trace: 4, event: 2 }]);
+    expect(seen).toEqual([
+      { trace: 4, event: 1 },
+      { trace: 4, event: 2 },
+    ]);
   });
 });
 
@@ -89,4 +99,19 @@ test("client IDs, and the user that a token names", () => {
   const body = Buffer.from(JSON.stringify({ sub: "öps" })).toString("base64url");
   expect(userOfToken(`e30.${body}.sig`)).toBe("öps");
   for (const broken of ["", "a", "a.b.c", "a.!!.c"]) expect(userOfToken(broken)).toBeUndefined();
+});
+
+test("where the broker is", () => {
+  const about = { inbox_prefix: "inbox/", mqtt_path: "/mqtt", anonymous: true, version: "1" };
+  expect(site(about, "http://127.0.0.1:8080/#/events")).toEqual({
+    url: "ws://127.0.0.1:8080/mqtt",
+    inboxPrefix: "inbox/",
+    anonymous: true,
+    version: "1",
+  });
+  expect(site(about, "https://ops.example/").url).toBe("wss://ops.example/mqtt");
+  expect(site({ ...about, mqtt_path: "mqtt" }, "https://ops.example/inboxd/").url).toBe("wss://ops.example/inboxd/mqtt");
+  expect(site({ ...about, mqtt_port: 9001 }, "http://[::1]:8080/").url).toBe("ws://[::1]:9001/mqtt");
+  expect(() => site({ ...about, mqtt_path: null }, "http://a/")).toThrow(NoSite);
+  expect(() => site(undefined, "http://a/")).toThrow(NoSite);
 });

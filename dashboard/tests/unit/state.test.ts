@@ -46,7 +46,11 @@ describe("history", () => {
     for (let time = 0; time < 20; time += 1) history.push(time, { a: time });
     expect(history.length).toBe(10);
     history.push(100, { a: 1, b: 2 }, 15);
-    expect(history.window(["a", "b"], 50)).toEqual([[19.001, 100], [null, 1], [null, 2]]);
+    expect(history.window(["a", "b"], 50)).toEqual([
+      [19.001, 100],
+      [null, 1],
+      [null, 2],
+    ]);
   });
 
   test("what is not newer is passed over, and a column that nobody filled is empty", () => {
@@ -64,22 +68,38 @@ describe("trace", () => {
   const fold = (...messages: unknown[]): TraceState => messages.reduce<TraceState>(followed, { ...noTrace, phase: "running", trace: 7 });
 
   test("milestones of one message stand together: by id, then by seq", () => {
-    const state = fold(event("received", { id: "x" }), event("received", { id: "y" }), event("accepted", { id: "x", seq: 3 }), event("committed", { seq: 3 }), event("acknowledged", { seq: 3 }));
-    expect(state.messages.map((message) => message.milestones.map(({ what }) => what))).toEqual([["received"], ["received", "accepted", "committed", "acknowledged"]]);
+    const state = fold(
+      event("received", { id: "x" }),
+      event("received", { id: "y" }),
+      event("accepted", { id: "x", seq: 3 }),
+      event("committed", { seq: 3 }),
+      event("acknowledged", { seq: 3 }),
+    );
+    expect(state.messages.map((message) => message.milestones.map(({ what }) => what))).toEqual([
+      ["received"],
+      ["received", "accepted", "committed", "acknowledged"],
+    ]);
     expect(state.messages.map((message) => outcome(message).label)).toEqual(["under way", "acknowledged"]);
   });
 
   test("the same id from another sender, or to another inbox, is another message", () => {
-    expect(fold(event("received", { id: "x" }), event("received", { id: "x", from: "carol" }), event("received", { id: "x", inbox: "dave" })).messages).toHaveLength(3);
+    expect(
+      fold(event("received", { id: "x" }), event("received", { id: "x", from: "carol" }), event("received", { id: "x", inbox: "dave" }))
+        .messages,
+    ).toHaveLength(3);
   });
 
   test("another trace, garbage and the end", () => {
-    expect(fold({ trace: 8, event: { what: "received", inbox: "bob" } }, null, { trace: 7 }, { trace: 7, event: 1 }).messages).toHaveLength(0);
+    expect(fold({ trace: 8, event: { what: "received", inbox: "bob" } }, null, { trace: 7 }, { trace: 7, event: 1 }).messages).toHaveLength(
+      0,
+    );
     expect(fold({ trace: 7, ended: "time" }).phase).toBe("ended");
   });
 
   test("the newest messages stay", () => {
-    expect(fold(...Array.from({ length: MESSAGES_MAX + 5 }, (_, id) => event("received", { id: String(id) }))).messages).toHaveLength(MESSAGES_MAX);
+    expect(fold(...Array.from({ length: MESSAGES_MAX + 5 }, (_, id) => event("received", { id: String(id) }))).messages).toHaveLength(
+      MESSAGES_MAX,
+    );
   });
 });
 

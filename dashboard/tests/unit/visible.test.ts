@@ -10,7 +10,9 @@ test.each([
   ["\u001b[31m", "\\u{1b}[31m"],
   ["half \uD83D", "half \\u{d83d}"],
   ["<script>", "<script>"],
-])("%j is shown as %s", (name, shown) => { expect(visible(name)).toBe(shown); });
+])("%j is shown as %s", (name, shown) => {
+  expect(visible(name)).toBe(shown);
+});
 
 test("an emoji of several parts stays whole, and a joiner elsewhere is seen", () => {
   expect(visible("👨‍👩‍👧 👩🏽‍💻")).toBe("👨‍👩‍👧 👩🏽‍💻");
@@ -19,7 +21,11 @@ test("an emoji of several parts stays whole, and a joiner elsewhere is seen", ()
 });
 
 test("escapes are told apart from the same text", () => {
-  expect(pieces("a\nb")).toEqual([{ text: "a", isEscape: false }, { text: "\\n", isEscape: true }, { text: "b", isEscape: false }]);
+  expect(pieces("a\nb")).toEqual([
+    { text: "a", isEscape: false },
+    { text: "\\n", isEscape: true },
+    { text: "b", isEscape: false },
+  ]);
   expect(pieces("a\\nb")).toEqual([{ text: "a\\nb", isEscape: false }]);
   expect(pieces("")).toEqual([]);
 });
