@@ -36,10 +36,10 @@ use crate::notices::Notices;
 use crate::observer::Observer;
 use crate::rooms::Rooms;
 use crate::seq_clock::SeqClock;
-use inbox_store::{Poison, Store, StoreError};
+use inbox_store::{Poison, Store, StoreError, epoch_of};
 use inbox_types::{
-    Age, Budgets, ClientId, Clock, Counter, Counters, Events, Left, Limits, Message, Now, Outcome, Port, Pressure,
-    Refusal, Seq, Ticket, Timings,
+    Age, Budgets, ClientId, Clock, Counter, Counters, Epoch, Events, Left, Limits, Message, Now, Outcome, Port,
+    Pressure, Refusal, Seq, Ticket, Timings,
 };
 
 const SHARDS: usize = 64;
@@ -52,6 +52,7 @@ pub struct Hub {
     seqs: SeqClock,
     age: AgeClock,
     limits: Limits,
+    epoch: Option<Epoch>,
     sizes: sizing::OwnSizes,
     counters: Arc<Counters>,
     events: Arc<Events>,
@@ -101,6 +102,7 @@ impl Hub {
             seqs,
             age,
             limits,
+            epoch: epoch_of(store)?,
             sizes: sizing::OwnSizes::default(),
             counters: Arc::default(),
             events: Arc::default(),

@@ -1,8 +1,10 @@
 //! The command line of `inboxd`.
 
 mod acl;
+mod backup;
 mod doctor;
 mod import;
+mod store;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,8 +13,10 @@ use clap::{Args, Parser, Subcommand};
 use inbox_bridge::{ClientId, ClientIdError, Engine};
 
 pub use acl::{AclAction, AclArgs, AclQuestion, AclTestArgs};
+pub use backup::{BackupArgs, RestoreArgs};
 pub use doctor::DoctorArgs;
 pub use import::ImportArgs;
+pub use store::{StoreAction, StoreArgs};
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
 
@@ -69,6 +73,10 @@ pub enum Command {
     Inbox(InboxArgs),
     /// Work on the whole store of a stopped broker
     Store(StoreArgs),
+    /// Write a backup of the store of a stopped broker to one file
+    Backup(BackupArgs),
+    /// Make a data directory from a backup, or check one
+    Restore(RestoreArgs),
 }
 
 /// Where settings come from, and those that have a flag.
@@ -173,31 +181,6 @@ pub enum InboxAction {
         /// Do not ask
         #[arg(long)]
         yes: bool,
-    },
-}
-
-/// `inboxd store`.
-#[derive(Debug, Clone, Args)]
-pub struct StoreArgs {
-    /// What to do with the store.
-    #[command(subcommand)]
-    pub action: StoreAction,
-}
-
-/// What to do with the store of a stopped broker.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum StoreAction {
-    /// Copy every message to a new data directory, on this engine and in the format of this version
-    Convert {
-        /// The data directory of the stopped broker; no message in it is changed
-        #[arg(long, value_name = "DIR")]
-        from: PathBuf,
-        /// A directory that does not exist, or is empty
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-        /// What keeps the messages there: sled or fjall
-        #[arg(long, value_name = "NAME", value_parser = engine, default_value = Engine::default().name())]
-        engine: Engine,
     },
 }
 
@@ -379,6 +362,9 @@ mod tests {
             "inboxd inbox show",
             "inboxd store convert --from a",
             "inboxd store convert --from a --to b --engine fjal",
+            "inboxd backup",
+            "inboxd restore b",
+            "inboxd restore b --verify --data d",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -389,6 +375,8 @@ mod tests {
             "print-config",
             "inbox",
             "store",
+            "backup",
+            "restore",
             "--listen",
             "--log-format",
             "RUST_LOG",

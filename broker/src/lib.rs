@@ -6,6 +6,7 @@ pub mod access_rules;
 pub mod acl_command;
 mod audit;
 pub mod authentication;
+pub mod backup_command;
 pub mod cli;
 pub mod config;
 pub mod config_command;

@@ -6,16 +6,16 @@ use std::{env, io};
 use clap::Parser;
 use inbox_bridge::open_existing_store;
 use inboxd::cli::{
-    AclArgs, AclQuestion, CheckArgs, Cli, Command, DoctorArgs, ImportArgs, InboxArgs, InitArgs, PasswdArgs, ServeArgs,
-    StoreAction,
+    AclArgs, AclQuestion, BackupArgs, CheckArgs, Cli, Command, DoctorArgs, ImportArgs, InboxArgs, InitArgs, PasswdArgs,
+    RestoreArgs, ServeArgs, StoreAction,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
 use inboxd::{
-    acl_command, config_command, doctor, hardening, import_command, init_command, logging, passwd_command, serve,
-    store_command,
+    acl_command, backup_command, config_command, doctor, hardening, import_command, init_command, logging,
+    passwd_command, serve, store_command,
 };
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         Command::Acl(args) => ask_rules(&args),
         Command::Inbox(args) => look_into_inboxes(&args).map(done),
         Command::Store(args) => work_on_store(&args.action).map(done),
+        Command::Backup(args) => back_up(&args).map(done),
+        Command::Restore(args) => restore(&args).map(done),
     };
     let exit = outcome.unwrap_or_else(|(exit, error)| {
         logging::say(&error.to_string());
@@ -150,6 +152,36 @@ fn work_on_store(action: &StoreAction) -> Outcome {
     let StoreAction::Convert { from, to, engine } = action;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     store_command::run(from, to, *engine, &mut out, &mut notes).map_err(|error| (error.exit(), error.into()))
+}
+
+fn back_up(args: &BackupArgs) -> Outcome {
+    let mut config = configured(args.load())?;
+    config.log.audit_file = None;
+    start_log(&config.log)?;
+    let failed = |error: backup_command::BackupCommandError| (error.exit(), error.into());
+    let store = open_existing_store(&config.data_dir, &serve::store_options(&config)).map_err(|error| {
+        match backup_command::open_error(&error) {
+            Some(error) => failed(error),
+            None => (serve::open_exit(&error), error.into()),
+        }
+    })?;
+    let mut source = |out: &mut dyn io::Write| backup_command::of_store(&*store, out, &mut io::stderr());
+    let saved = backup_command::save(&args.file, args.force, &mut source, &mut io::stderr()).map_err(failed);
+    let closed = store.close().map_err(|error| (Exit::StoreFailed, error.into()));
+    saved.and(closed)
+}
+
+fn restore(args: &RestoreArgs) -> Outcome {
+    start_log(&LogConfig {
+        level: "warn".to_owned(),
+        ..Config::default().log
+    })?;
+    let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
+    let done = match &args.data {
+        Some(to) if !args.verify => backup_command::restore(&args.file, to, args.engine, &mut out, &mut notes),
+        _ => backup_command::verify(&args.file, &mut out),
+    };
+    done.map_err(|error| (error.exit(), error.into()))
 }
 
 fn configured(config: Result<Config, ConfigError>) -> Result<Config, (Exit, anyhow::Error)> {

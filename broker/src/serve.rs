@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Bridge, CheckpointOptions, Clock, FjallOptions, Node, OpenError, SledOptions, StartError, StoreError, StoreOptions,
-    SystemClock, check_data_directory, open_store,
+    Bridge, CheckpointOptions, Clock, Epoch, FjallOptions, Node, OpenError, SledOptions, StartError, StoreError,
+    StoreOptions, SystemClock, check_data_directory, keep_epoch, open_store,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -133,7 +133,7 @@ pub fn open_exit(error: &OpenError) -> Exit {
 }
 
 /// Whether there is none of something for now, so that the same may work later.
-fn is_lack(why: &io::Error) -> bool {
+pub(crate) fn is_lack(why: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
     matches!(why.kind(), FileTooLarge | OutOfMemory | QuotaExceeded | StorageFull)
 }
@@ -211,6 +211,7 @@ pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> 
     // Before the store is opened, which can take a while.
     let signals = runtime.block_on(async { signals() }).map_err(ServeError::System)?;
     let store = open_store(&config.data_dir, &store_options(config))?;
+    keep_epoch(&*store, Epoch::from_random(rand::random())).map_err(StartError::Store)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {

@@ -20,6 +20,7 @@ impl Hub {
             events: self.events.clone(),
             timings: self.timings.clone(),
             time_to_live: self.limits.time_to_live,
+            epoch: self.epoch,
         }
     }
 }

@@ -3,20 +3,18 @@
 //! **Promise:** no message of the source is changed or removed, and its format stays what it is. The target appears under its name
 //! when all of it is durable and was read back; until then it has another name, [`UNFINISHED`] at its end.
 
-use std::ffi::OsString;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::directory::{DataDirectory, OpenError, sync_dir};
+use crate::directory::{DataDirectory, OpenError};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::open::open_tree;
 use crate::open::{StoreOptions, open_store};
 use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
 use crate::table::{Table, TableChange, TableKey, TablePage};
+use crate::target::{Target, TargetError};
 use crate::tree_store::CheckpointOptions;
 use bytes::Bytes;
 use inbox_types::{ClientId, Entry, Seq};
@@ -97,7 +95,8 @@ pub fn convert(
     options: &StoreOptions,
     progress: &mut dyn FnMut(Converted),
 ) -> Result<(Converted, Engine), ConvertError> {
-    let unfinished = check_target(from, to)?;
+    let made = check_target(from, to)?;
+    let unfinished = &made.unfinished;
     let (directory, engine) = DataDirectory::open_source(from)?;
     let source_options = StoreOptions {
         engine,
@@ -109,50 +108,30 @@ pub fn convert(
         ..*options
     };
     let source = Side::new(from, open_tree(directory, &source_options)?);
-    let target = Side::new(&unfinished, open_store(&unfinished, options)?);
+    let target = Side::new(unfinished, open_store(unfinished, options)?);
     let converted = copy(&source, &target, progress)?;
     target.close()?;
     // What is on the disk counts.
-    let target = Side::new(&unfinished, open_store(&unfinished, options)?);
+    let target = Side::new(unfinished, open_store(unfinished, options)?);
     compare(&source, &target)?;
     target.close()?;
     source.close()?;
-    finish(&unfinished, to)?;
+    made.finish()?;
     Ok((converted, engine))
 }
 
-/// The name under which the target is written.
-fn check_target(from: &Path, to: &Path) -> Result<PathBuf, ConvertError> {
-    let not_empty = || ConvertError::NotEmpty { dir: to.to_owned() };
-    let io = |why| OpenError::io(to, why);
-    let is_free = match fs::read_dir(to) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(why) if why.kind() == ErrorKind::NotFound => true,
-        Err(why) if why.kind() == ErrorKind::NotADirectory => false,
-        Err(why) => return Err(io(why).into()),
-    };
-    if !is_free {
-        return Err(not_empty());
+/// Where the target is written, if there is nothing in its place.
+fn check_target(from: &Path, to: &Path) -> Result<Target, ConvertError> {
+    let dir = || to.to_owned();
+    let target = Target::check(to, UNFINISHED).map_err(|why| match why {
+        TargetError::NotEmpty => ConvertError::NotEmpty { dir: dir() },
+        TargetError::Interrupted(dir) => ConvertError::Interrupted { dir },
+        TargetError::Io(why) => why.into(),
+    })?;
+    match target.is_in(from) {
+        true => Err(ConvertError::Inside { dir: dir() }),
+        false => Ok(target),
     }
-    let absolute = std::path::absolute(to).map_err(io)?;
-    let mut name = OsString::from(absolute.file_name().ok_or_else(not_empty)?);
-    name.push(UNFINISHED);
-    let unfinished = absolute.with_file_name(name);
-    if std::path::absolute(from).is_ok_and(|from| absolute.starts_with(from)) {
-        return Err(ConvertError::Inside { dir: to.to_owned() });
-    }
-    match unfinished.try_exists() {
-        Ok(false) => Ok(unfinished),
-        Ok(true) => Err(ConvertError::Interrupted { dir: unfinished }),
-        Err(why) => Err(io(why).into()),
-    }
-}
-
-/// Gives the target its name. An empty directory of that name is replaced.
-fn finish(unfinished: &Path, to: &Path) -> Result<(), OpenError> {
-    let to = std::path::absolute(to).map_err(|why| OpenError::io(to, why))?;
-    fs::rename(unfinished, &to).map_err(|why| OpenError::io(&to, why))?;
-    to.parent().map_or(Ok(()), sync_dir)
 }
 
 /// A store, and where it is.

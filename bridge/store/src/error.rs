@@ -1,6 +1,7 @@
 //! Why a store could not do what it was asked to.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use inbox_types::{ClientId, Seq};
@@ -85,6 +86,49 @@ pub enum Failure {
     /// A test asked for it.
     #[error("an injected fault")]
     Injected,
+}
+
+/// Why the commits that a backup needs are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// Room for new mail comes first.
+    #[error(
+        "the disk of the data directory has less than {disk_free_bytes_min} bytes left, and what comes in while a backup runs must be kept \
+         there until it ends; make room, and try again"
+    )]
+    NoRoom {
+        /// So much is not touched.
+        disk_free_bytes_min: u64,
+    },
+    /// The log cannot be read.
+    #[error("the log of the store cannot be read: {0}")]
+    Log(#[from] UnreadableLog),
+    /// The store does not work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was read could not be written.
+    #[error("{0}")]
+    Write(#[source] io::Error),
+}
+
+/// A part of the log that cannot be read again.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableLog {
+    /// What the operating system said.
+    #[error("{}: {why}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        why: io::Error,
+    },
+    /// It is not what was written.
+    #[error("{}: it is damaged", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// What an engine said when it failed.

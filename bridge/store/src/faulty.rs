@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Failure, StoreError};
 use crate::poison::Poison;
-use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
+use crate::store::{Batch, HeldCommits, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
 use crate::trouble::Trouble;
 use inbox_types::{ClientId, Seq};
@@ -186,6 +186,10 @@ impl Store for FaultyStore {
 
     fn disk_free_bytes(&self) -> Option<u64> {
         self.inner.disk_free_bytes()
+    }
+
+    fn hold_commits(&self, disk_free_bytes_min: u64) -> Result<Box<dyn HeldCommits>, StoreError> {
+        self.inner.hold_commits(disk_free_bytes_min)
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -5,9 +5,12 @@
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufReader, Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// What is read of a file at once, in bytes.
+const READ_BYTES: usize = 256 * 1024;
 
 /// What [`Files::open`] does with what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub(crate) enum Opening {
 pub(crate) trait Files: Debug + Send + Sync + 'static {
     /// All that a file holds.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The same, a part at a time.
+    fn reader(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(Cursor::new(self.read(path)?)))
+    }
     /// The names in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// Makes a directory.
@@ -53,6 +60,10 @@ pub(crate) struct RealFiles;
 impl Files for RealFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn reader(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(BufReader::with_capacity(READ_BYTES, File::open(path)?)))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {

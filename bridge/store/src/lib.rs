@@ -7,6 +7,7 @@
 //! All calls block; they belong on threads that may.
 
 mod acknowledged;
+mod backup;
 mod blocks;
 mod checkpoint;
 mod chunk;
@@ -15,6 +16,7 @@ mod directory;
 mod engine;
 mod engines;
 mod envelope;
+mod epoch;
 mod error;
 mod fault;
 #[cfg(any(test, feature = "testing"))]
@@ -37,6 +39,7 @@ pub mod simulated;
 mod store;
 mod table;
 mod tables;
+mod target;
 mod totals;
 mod tree;
 mod tree_store;
@@ -47,12 +50,17 @@ pub mod contract;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{
+    BackedUp, BackupError, BackupOptions, BackupReadError, BackupSummary, FormatError, RestoreError, RestoreOptions,
+    Restored, restore_backup, verify_backup, write_backup,
+};
 pub use convert::{ConvertError, Converted, convert};
 pub use directory::{OpenError, Owner};
 pub use engine::Engine;
 pub use engines::fjall::FjallOptions;
 pub use engines::sled::SledOptions;
-pub use error::{Damage, EngineError, Failure, ForeignRecord, Panicked, StoreError};
+pub use epoch::{epoch_of, keep_epoch};
+pub use error::{Damage, EngineError, Failure, ForeignRecord, HoldError, Panicked, StoreError, UnreadableLog};
 #[cfg(feature = "testing")]
 pub use fault::{StoreFault, set_store_fault};
 #[cfg(any(test, feature = "testing"))]
@@ -60,7 +68,7 @@ pub use faulty::FaultyStore;
 pub use memory::{FaultPlan, MemoryStore};
 pub use open::{StoreOptions, check_data_directory, open_existing_store, open_store};
 pub use poison::Poison;
-pub use store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
+pub use store::{Batch, HeldCommits, InboxRecord, OnFailure, Page, PageLimit, Store};
 pub use table::{TABLE_KEY_BYTES_MAX, TABLE_VALUE_BYTES_MAX, Table, TableChange, TableKey, TableKeyError, TablePage};
 pub use tree_store::CheckpointOptions;
 pub use trouble::{Pauses, Trouble};

@@ -5,15 +5,18 @@
 //! came back.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::error::{Failure, StoreError};
+use crate::error::{Failure, HoldError, StoreError};
+use crate::frame;
 use crate::poison::Poison;
-use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
+use crate::store::{Batch, HeldCommits, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableChange, TableKey, TablePage};
 use inbox_types::{ClientId, Entry, Seq};
 
@@ -32,7 +35,7 @@ pub struct FaultPlan {
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     // One lock: its users are tests, where simple beats fast.
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     poison: Poison,
 }
 
@@ -43,6 +46,9 @@ struct State {
     commits: u64,
     plan: FaultPlan,
     disk_free_bytes: Option<u64>,
+    /// Backups that run, and the commits since the first of them began.
+    holds: usize,
+    held: Vec<(u64, Vec<u8>)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -83,7 +89,7 @@ impl MemoryStore {
             ..State::default()
         };
         MemoryStore {
-            state: Mutex::new(state),
+            state: Arc::new(Mutex::new(state)),
             poison: Poison::default(),
         }
     }
@@ -108,6 +114,11 @@ impl Store for MemoryStore {
             drop(state);
             self.poison.tell();
             return Err(error);
+        }
+        if state.holds > 0 {
+            let mut frame = Vec::new();
+            frame::encode_into(batch, &mut frame);
+            state.held.push((commit, frame));
         }
         state.written.apply(batch);
         if plan.freeze_after.is_none_or(|last| commit <= last) {
@@ -201,12 +212,65 @@ impl Store for MemoryStore {
         self.state.lock().disk_free_bytes
     }
 
+    fn hold_commits(&self, disk_free_bytes_min: u64) -> Result<Box<dyn HeldCommits>, StoreError> {
+        let mut state = self.state()?;
+        state.holds += 1;
+        Ok(Box::new(Held {
+            after: state.commits,
+            state: Arc::clone(&self.state),
+            disk_free_bytes_min,
+        }))
+    }
+
     fn on_failure(&self, tell: OnFailure) {
         self.poison.on_failure(tell);
     }
 
     fn close(&self) -> Result<(), StoreError> {
         self.poison.check()
+    }
+}
+
+/// What a backup holds on to.
+struct Held {
+    state: Arc<Mutex<State>>,
+    after: u64,
+    disk_free_bytes_min: u64,
+}
+
+impl HeldCommits for Held {
+    fn after(&self) -> u64 {
+        self.after
+    }
+
+    fn check(&self) -> Result<(), HoldError> {
+        let disk_free_bytes_min = self.disk_free_bytes_min;
+        match self.state.lock().disk_free_bytes {
+            Some(free) if free < disk_free_bytes_min => Err(HoldError::NoRoom { disk_free_bytes_min }),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> Result<u64, HoldError> {
+        self.check()?;
+        let (held, last) = {
+            let state = self.state.lock();
+            (state.held.clone(), state.commits)
+        };
+        for (commit, frame) in held.iter().filter(|(commit, _)| *commit > self.after) {
+            each(*commit, frame).map_err(HoldError::Write)?;
+        }
+        Ok(last)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.state.lock();
+        state.holds -= 1;
+        if state.holds == 0 {
+            state.held.clear();
+        }
     }
 }
 

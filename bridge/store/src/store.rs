@@ -1,10 +1,11 @@
 //! What a store is asked, and what it answers.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::error::StoreError;
+use crate::error::{HoldError, StoreError};
 use crate::table::{Table, TableChange, TableKey, TablePage};
 use crate::trouble::Trouble;
 use inbox_types::{ClientId, Entry, Seq};
@@ -81,6 +82,22 @@ pub struct PageLimit {
 /// Who is told that a store failed.
 pub type OnFailure = Box<dyn FnOnce(&StoreError) + Send>;
 
+/// Commits that are held on to while a backup runs: see [`Store::hold_commits`].
+pub trait HeldCommits {
+    /// The last commit before those that are held. Everything up to it is seen by every read from now on.
+    fn after(&self) -> u64;
+    /// Whether they still are, and there is room for more.
+    ///
+    /// # Errors
+    /// They were taken away, or would be soon.
+    fn check(&self) -> Result<(), HoldError>;
+    /// Hands each commit up to now to `each`, in order: its number, and the commit as the log keeps it. Gives the last number.
+    ///
+    /// # Errors
+    /// They were taken away, the log cannot be read, or `each` failed.
+    fn read(&self, each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> Result<u64, HoldError>;
+}
+
 /// A durable map from (inbox, seq) to message.
 pub trait Store: Send + Sync + 'static {
     /// Makes `batch` durable. One caller at a time. After [`StoreError::Troubled`] nothing was changed: it, or another one, may be tried.
@@ -133,6 +150,9 @@ pub trait Store: Send + Sync + 'static {
     }
     /// Bytes that the file system of the store has left; `None` where that means nothing.
     fn disk_free_bytes(&self) -> Option<u64>;
+    /// Holds on to every commit that comes from now on, until what it gives is dropped: a backup needs them. It is taken away when the
+    /// disk has less than so many bytes left.
+    fn hold_commits(&self, disk_free_bytes_min: u64) -> Result<Box<dyn HeldCommits>, StoreError>;
     /// Closes the store; everything committed stays. Later calls may fail.
     fn close(&self) -> Result<(), StoreError>;
 }

@@ -36,6 +36,10 @@ impl Table {
     pub const SENDERS: Table = Table(8);
     /// Who wrote to whom, where strangers are limited.
     pub const ACQUAINTANCES: Table = Table(9);
+    /// What the store says of itself: its epoch.
+    pub const STORE: Table = Table(10);
+    /// When the owners of inboxes were last there, by the age of the store, where inboxes are forgotten (contract rule 5).
+    pub const SEEN: Table = Table(11);
 
     /// The table that a store on disk calls so; a newer build may know what it is for. There is no table 0.
     pub fn from_id(id: u8) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! The engines against the contract, a model, damage, and death.
 
+mod backup;
 mod convert;
 mod crash;
 mod damage;

@@ -13,6 +13,7 @@
 //! beginning. The former is removed when the store is opened, the latter by the first checkpoint after a scan came by.
 
 mod checkpointer;
+mod holding;
 mod opening;
 mod reading;
 mod reservation;
@@ -34,7 +35,7 @@ use crate::error::{Failure, Panicked, StoreError};
 use crate::files::Files;
 use crate::log::Log;
 use crate::poison::Poison;
-use crate::store::{Batch, InboxRecord, OnFailure, Page, PageLimit, Store};
+use crate::store::{Batch, HeldCommits, InboxRecord, OnFailure, Page, PageLimit, Store};
 use crate::table::{Table, TableKey, TablePage};
 use crate::tree::Tree;
 use crate::trouble::Trouble;
@@ -297,6 +298,10 @@ impl<T: Tree> Store for TreeStore<T> {
 
     fn disk_free_bytes(&self) -> Option<u64> {
         self.shared.disk_free_bytes()
+    }
+
+    fn hold_commits(&self, disk_free_bytes_min: u64) -> Result<Box<dyn HeldCommits>, StoreError> {
+        holding::hold(&self.shared, disk_free_bytes_min)
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::client_id::ClientId;
 use crate::clock::{Clock, Now};
 use crate::counters::Counters;
+use crate::epoch::Epoch;
 use crate::events::Events;
 use crate::message::{Message, Seq};
 use crate::port::{AttachmentId, Port, Refusal, Ticket};
@@ -109,6 +110,8 @@ pub struct Node {
     pub timings: Arc<Timings>,
     /// How long mail is kept that asks for no expiry of its own.
     pub time_to_live: Duration,
+    /// Which life of the store this is, where it has a name.
+    pub epoch: Option<Epoch>,
 }
 
 impl Node {

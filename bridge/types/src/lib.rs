@@ -7,6 +7,7 @@ mod budget;
 mod client_id;
 mod clock;
 mod counters;
+mod epoch;
 mod events;
 mod fault;
 mod inbox_sizes;
@@ -22,6 +23,7 @@ pub use budget::{Budgets, Charge, MemoryBudget, Pressure};
 pub use client_id::{ClientId, ClientIdError, DEVICE, NOTICE_FROM, party};
 pub use clock::{Clock, Now, SystemClock};
 pub use counters::{Counter, Counters};
+pub use epoch::Epoch;
 pub use events::{Event, EventKind, Events, Heard, Listener};
 pub use fault::CAN_MAKE_MISTAKES;
 #[cfg(feature = "testing")]

@@ -68,6 +68,8 @@ fn the_page_lists_the_tables_that_have_a_purpose() {
         Table::CLOCKS,
         Table::SENDERS,
         Table::ACQUAINTANCES,
+        Table::STORE,
+        Table::SEEN,
     ];
     assert_eq!(listed, known.map(|table| table.id().to_string()));
     assert!(tables.contains(&format!(

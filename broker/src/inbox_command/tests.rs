@@ -83,6 +83,10 @@ impl Store for Shelf {
         Ok(TablePage::default())
     }
 
+    fn hold_commits(&self, _disk_free_bytes_min: u64) -> Result<Box<dyn inbox_bridge::HeldCommits>, StoreError> {
+        unreachable!("nothing here backs it up")
+    }
+
     fn disk_free_bytes(&self) -> Option<u64> {
         None
     }

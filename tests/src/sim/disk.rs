@@ -264,6 +264,10 @@ impl Store for Disk {
         None
     }
 
+    fn hold_commits(&self, disk_free_bytes_min: u64) -> Result<Box<dyn inbox_bridge::HeldCommits>, StoreError> {
+        self.checked()?.machine.store().hold_commits(disk_free_bytes_min)
+    }
+
     fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }

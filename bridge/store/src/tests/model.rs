@@ -12,7 +12,7 @@ use crate::contract::{Place, all, change, entry, id, key, table};
 use crate::{Batch, Engine, InboxRecord, MemoryStore, PageLimit, Table, TableKey, TablePage};
 use inbox_types::{ClientId, Entry, Seq};
 
-const INBOXES: [&str; 6] = ["a", "a\u{1}", "ab", "b", "\u{1}", "ß"];
+pub(super) const INBOXES: [&str; 6] = ["a", "a\u{1}", "ab", "b", "\u{1}", "ß"];
 
 /// One step. Numbers are turned into what makes sense when the step is taken.
 #[derive(Debug, Clone)]
@@ -36,16 +36,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-#[derive(Default)]
-struct Model {
+#[derive(Default, Clone)]
+pub(super) struct Model {
     entries: BTreeMap<(ClientId, Seq), Entry>,
-    tables: BTreeMap<TableKey, Bytes>,
-    reserved: u64,
+    pub(super) tables: BTreeMap<TableKey, Bytes>,
+    pub(super) reserved: u64,
     last: u64,
 }
 
 impl Model {
-    fn commit(&mut self, puts: &[(usize, usize)], removals: &[prop::sample::Index], reserve: Option<u64>) -> Batch {
+    pub(super) fn commit(
+        &mut self,
+        puts: &[(usize, usize)],
+        removals: &[prop::sample::Index],
+        reserve: Option<u64>,
+    ) -> Batch {
         let mut batch = Batch {
             reserve: reserve.map(Seq),
             ..Batch::default()
@@ -96,7 +101,7 @@ impl Model {
         page
     }
 
-    fn inbox(&self, inbox: &ClientId) -> Vec<Entry> {
+    pub(super) fn inbox(&self, inbox: &ClientId) -> Vec<Entry> {
         let range = (inbox.clone(), Seq::ZERO)..=(inbox.clone(), Seq(u64::MAX));
         self.entries.range(range).map(|(_, entry)| entry.clone()).collect()
     }
@@ -122,7 +127,7 @@ impl Model {
         (page, more)
     }
 
-    fn records(&self) -> Vec<(ClientId, InboxRecord)> {
+    pub(super) fn records(&self) -> Vec<(ClientId, InboxRecord)> {
         let inboxes: BTreeSet<&ClientId> = self.entries.keys().map(|(inbox, _)| inbox).collect();
         let record = |inbox: &ClientId| {
             let entries = self.inbox(inbox);

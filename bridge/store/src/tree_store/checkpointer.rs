@@ -52,6 +52,8 @@ pub(super) struct Recent {
     since: Option<Instant>,
     /// Why checkpoints wait.
     trouble: Option<Trouble>,
+    /// What the disk must have left while a backup holds on to the log.
+    pub(super) disk_free_bytes_min: u64,
     /// Why the last commit is not in the log; whoever wanted it tries again.
     unwritten: Option<Trouble>,
 }
@@ -69,6 +71,7 @@ impl Recent {
             is_behind: false,
             since: None,
             trouble: None,
+            disk_free_bytes_min: 0,
             unwritten: None,
         }
     }
@@ -371,8 +374,13 @@ impl<T: Tree> Shared<T> {
     /// Removes the log up to commit `last`.
     fn cut(&self, last: u64) -> Result<(), StoreError> {
         let (paths, bytes) = {
+            let is_short = self.is_short_of_space();
             let mut log = self.log.lock();
-            (log.cut(last), log.bytes())
+            let mut paths = log.cut(last);
+            if is_short && log.is_pinned() {
+                paths.extend(log.take_pins_away());
+            }
+            (paths, log.bytes())
         };
         let mut recent = self.recent.lock();
         recent.is_behind = false;

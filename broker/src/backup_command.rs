@@ -1,0 +1,394 @@
+//! `inboxd backup` and `inboxd restore`.
+//!
+//! What is promised of the bytes is said in [`inbox_bridge::write_backup`] and [`inbox_bridge::restore_backup`]; here they come from
+//! somewhere and go to a file, and back. **Promise:** a file has its name only when it is whole: until then it is written under another
+//! name, [`PARTIAL`] at its end, synced, and read back. After an error nothing is left of it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use inbox_bridge::{
+    BackupError, BackupOptions, BackupReadError, BackupSummary, Clock, Converted, Engine, Epoch, OpenError,
+    RestoreError, RestoreOptions, Restored, Store, StoreError, StoreOptions, SystemClock, format_size, restore_backup,
+    verify_backup, write_backup,
+};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::exit::Exit;
+use crate::serve::{is_lack, open_exit};
+
+/// Ends the name of a file that is not whole.
+const PARTIAL: &str = ".partial";
+/// How often progress is told.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+/// What is read or written at once, in bytes.
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Why the command ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupCommandError {
+    /// There is such a file already.
+    #[error("{} is there already; give another name, or --force to replace it", .0.display())]
+    Exists(PathBuf),
+    /// Another process writes it.
+    #[error("another process is writing {}", .0.display())]
+    Busy(PathBuf),
+    /// A broker runs on the data directory.
+    #[error("a broker runs on {}; stop it for this command", .0.display())]
+    Running(PathBuf),
+    /// The file cannot be written.
+    #[error("{}: {why}{}", .path.display(), hint(.why))]
+    File {
+        /// The file, perhaps under its other name.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        why: io::Error,
+    },
+    /// The store, or the disk that the backup goes to.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// What was written is no backup: it came so, or the disk changed it.
+    #[error("what was written to {} is not whole: {why}", .path.display())]
+    NotWhole {
+        /// The file, under its other name.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        why: BackupReadError,
+    },
+    /// The backup cannot be used.
+    #[error("{}: {why}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        why: BackupReadError,
+    },
+    /// It was not restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The answer could not be written.
+    #[error("the answer could not be written: {0}; the work is done")]
+    Output(#[source] io::Error),
+}
+
+fn hint(why: &io::Error) -> &'static str {
+    match is_lack(why) {
+        true => "; make room, and try again. Nothing is left of it",
+        false => "",
+    }
+}
+
+impl BackupCommandError {
+    /// How the process ends after this.
+    pub fn exit(&self) -> Exit {
+        let file = |why: &io::Error| match why.kind() {
+            _ if is_lack(why) => Exit::StoreFailed,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Exit::NotPermitted,
+            _ => Exit::Failed,
+        };
+        let read = |why: &BackupReadError| match why {
+            BackupReadError::Io(why) => file(why),
+            BackupReadError::Format(_) => Exit::DataUnusable,
+        };
+        match self {
+            BackupCommandError::Running(_) => Exit::DataLocked,
+            BackupCommandError::File { why, .. } | BackupCommandError::Backup(BackupError::Write(why)) => file(why),
+            BackupCommandError::Backup(BackupError::Store(StoreError::Damaged { .. })) => Exit::DataUnusable,
+            BackupCommandError::Backup(_) | BackupCommandError::NotWhole { .. } => Exit::StoreFailed,
+            BackupCommandError::Unreadable { why, .. } | BackupCommandError::Restore(RestoreError::Backup(why)) => {
+                read(why)
+            }
+            BackupCommandError::Restore(RestoreError::Open(error)) => open_exit(error),
+            BackupCommandError::Restore(RestoreError::Store { .. } | RestoreError::Different { .. }) => {
+                Exit::StoreFailed
+            }
+            BackupCommandError::Exists(_)
+            | BackupCommandError::Busy(_)
+            | BackupCommandError::Restore(_)
+            | BackupCommandError::Output(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Where the bytes of a backup come from: a store, or a broker that is asked for them.
+pub type Source<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), BackupCommandError>;
+
+/// Writes what `source` gives to `file`, or to standard output if that is `-`. Says so on `notes`.
+///
+/// # Errors
+/// See [`BackupCommandError`]. `file` is what it was before.
+pub fn save(file: &Path, force: bool, source: Source<'_>, notes: &mut dyn Write) -> Result<(), BackupCommandError> {
+    if is_standard(file) {
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+        source(&mut out)?;
+        return out.flush().map_err(|why| BackupError::Write(why).into());
+    }
+    if !force {
+        refuse_existing(file)?;
+    }
+    let partial = with_suffix(file);
+    let summary = write(&partial, source).and_then(|summary| {
+        if !force {
+            refuse_existing(file)?;
+        }
+        let in_place = fs::rename(&partial, file).and_then(|()| sync_parent(file));
+        in_place.map_err(|why| failed(file, why))?;
+        Ok(summary)
+    });
+    if !matches!(summary, Ok(_) | Err(BackupCommandError::Busy(_))) {
+        let _ = fs::remove_file(&partial);
+    }
+    let (summary, bytes) = summary?;
+    let _ = writeln!(
+        notes,
+        "{}: {}, {}",
+        file.display(),
+        format_size(bytes),
+        described(&summary)
+    );
+    Ok(())
+}
+
+/// Writes the backup, syncs it, and reads it back. Gives its length, too.
+fn write(partial: &Path, source: Source<'_>) -> Result<(BackupSummary, u64), BackupCommandError> {
+    let io = |why| failed(partial, why);
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(partial);
+    let mut file = open.map_err(io)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| BackupCommandError::Busy(partial.to_owned()))?;
+    file.set_len(0).map_err(io)?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, &file);
+    source(&mut out).map_err(|why| match why {
+        BackupCommandError::Backup(BackupError::Write(why)) => failed(partial, why),
+        why => why,
+    })?;
+    out.flush().map_err(io)?;
+    drop(out);
+    file.sync_all().map_err(io)?;
+    file.rewind().map_err(io)?;
+    let read = verify_backup(&mut BufReader::with_capacity(BUFFER_BYTES, &file));
+    let path = partial.to_owned();
+    let summary = read.map_err(|why| BackupCommandError::NotWhole { path, why })?;
+    Ok((summary, file.metadata().map_err(io)?.len()))
+}
+
+/// A backup of a store that this process has open, as a [`Source`].
+///
+/// # Errors
+/// Those of [`write_backup`].
+pub fn of_store(store: &dyn Store, out: &mut dyn Write, notes: &mut dyn Write) -> Result<(), BackupCommandError> {
+    let options = BackupOptions {
+        created_at: SystemClock::default().now().wall,
+        // Nothing is committed meanwhile.
+        disk_free_bytes_min: 0,
+    };
+    write_backup(store, out, &options, &mut told("copied", notes))?;
+    Ok(())
+}
+
+/// Makes a data directory from a backup.
+///
+/// # Errors
+/// See [`BackupCommandError`]. Nothing is left of it then.
+pub fn restore(
+    file: &Path,
+    to: &Path,
+    engine: Engine,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<(), BackupCommandError> {
+    let options = RestoreOptions {
+        store: StoreOptions {
+            engine,
+            ..StoreOptions::default()
+        },
+        epoch: Epoch::from_random(rand::random()),
+        now: SystemClock::default().now().wall,
+    };
+    let mut input = read(file)?;
+    let Restored { held, backup } =
+        restore_backup(&mut input, to, &options, &mut told("restored", notes)).map_err(|why| match why {
+            RestoreError::Backup(why) => BackupCommandError::Unreadable {
+                path: file.to_owned(),
+                why,
+            },
+            why => why.into(),
+        })?;
+    let Converted {
+        inboxes,
+        messages,
+        bytes,
+    } = held;
+    answer(
+        out,
+        &format!(
+            "{} holds {messages} messages ({bytes} bytes) of {inboxes} inboxes, read back, as of commit {}; its epoch is {} from now on. \
+             To run on it, set data_dir to it, and store.engine to {:?}\n",
+            to.display(),
+            backup.last_commit,
+            options.epoch,
+            engine.name()
+        ),
+    )
+}
+
+/// Reads a backup as a whole, and says what it is.
+///
+/// # Errors
+/// It cannot be read, or is not whole.
+pub fn verify(file: &Path, out: &mut dyn Write) -> Result<(), BackupCommandError> {
+    let summary = verify_backup(&mut read(file)?).map_err(|why| BackupCommandError::Unreadable {
+        path: file.to_owned(),
+        why,
+    })?;
+    answer(out, &format!("{} is whole: {}\n", file.display(), described(&summary)))
+}
+
+/// What the error of opening the store of a backup means here.
+pub fn open_error(error: &OpenError) -> Option<BackupCommandError> {
+    match error {
+        OpenError::Locked { dir } => Some(BackupCommandError::Running(dir.clone())),
+        _ => None,
+    }
+}
+
+fn described(summary: &BackupSummary) -> String {
+    let BackupSummary { copied, commits, .. } = summary;
+    let epoch = summary
+        .epoch
+        .map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
+    format!(
+        "{} messages of {} inboxes, and {commits} commits that came meanwhile, up to commit {}, of epoch {epoch}",
+        copied.messages, copied.inboxes, summary.last_commit
+    )
+}
+
+fn told<'a>(what: &'a str, notes: &'a mut dyn Write) -> impl FnMut(Converted) + 'a {
+    let mut last_told = Instant::now();
+    move |done| {
+        if last_told.elapsed() >= PROGRESS_INTERVAL {
+            last_told = Instant::now();
+            // Nobody needs to see it.
+            let _ = writeln!(notes, "{what} {} messages", done.messages);
+        }
+    }
+}
+
+fn answer(out: &mut dyn Write, text: &str) -> Result<(), BackupCommandError> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(BackupCommandError::Output),
+    }
+}
+
+fn read(file: &Path) -> Result<Box<dyn Read>, BackupCommandError> {
+    if is_standard(file) {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let opened = File::open(file).map_err(|why| failed(file, why))?;
+    Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, opened)))
+}
+
+fn is_standard(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+fn refuse_existing(file: &Path) -> Result<(), BackupCommandError> {
+    match file.try_exists() {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(BackupCommandError::Exists(file.to_owned())),
+        Err(why) => Err(failed(file, why)),
+    }
+}
+
+fn with_suffix(file: &Path) -> PathBuf {
+    let mut name = OsString::from(file.as_os_str());
+    name.push(PARTIAL);
+    name.into()
+}
+
+fn sync_parent(file: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(file)?;
+    absolute.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+fn failed(path: &Path, why: io::Error) -> BackupCommandError {
+    let path = path.to_owned();
+    BackupCommandError::File { path, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use inbox_bridge::MemoryStore;
+
+    use super::*;
+
+    fn save_quietly(file: &Path, force: bool, source: Source<'_>) -> Result<(), BackupCommandError> {
+        save(file, force, source, &mut io::sink())
+    }
+
+    fn good(out: &mut dyn Write) -> Result<(), BackupCommandError> {
+        of_store(&MemoryStore::new(), out, &mut io::sink())
+    }
+
+    /// Goal: a file gets its name when it is whole, for its owner alone, and what has the name stays unless that is asked for.
+    #[test]
+    fn a_backup_has_its_name_when_it_is_whole() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("b");
+        save_quietly(&file, false, &mut good).unwrap();
+        let first = fs::read(&file).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let again = save_quietly(&file, false, &mut good).unwrap_err();
+        assert!(matches!(again, BackupCommandError::Exists(_)) && again.exit() == Exit::Failed);
+        save_quietly(&file, true, &mut good).unwrap();
+        verify(&file, &mut io::sink()).unwrap();
+        let full = |_: &mut dyn Write| Err(BackupError::Write(ErrorKind::StorageFull.into()).into());
+        let cut = |out: &mut dyn Write| {
+            out.write_all(&first[..first.len() - 1])
+                .map_err(|why| BackupError::Write(why).into())
+        };
+        let sources: [Source<'_>; 2] = [&mut { full }, &mut { cut }];
+        for source in sources {
+            let error = save_quietly(&file, true, source).unwrap_err();
+            assert_eq!(error.exit(), Exit::StoreFailed, "{error}");
+            verify(&file, &mut io::sink()).unwrap();
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half is left");
+        }
+    }
+
+    /// Goal: what is no backup is unusable data, and what is not there is told with its name.
+    #[test]
+    fn what_is_no_backup_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("b");
+        let missing = verify(&file, &mut io::sink()).unwrap_err();
+        assert!(
+            missing.exit() == Exit::Failed && missing.to_string().contains("/b: "),
+            "{missing}"
+        );
+        fs::write(&file, "something else entirely").unwrap();
+        let to = dir.path().join("to");
+        let errors = [
+            verify(&file, &mut io::sink()).unwrap_err(),
+            restore(&file, &to, Engine::Sled, &mut io::sink(), &mut io::sink()).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.exit(), Exit::DataUnusable, "{error}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
