@@ -13,6 +13,7 @@ mod access_matrix;
 mod access_rules;
 mod audit;
 mod authentication;
+mod backup;
 mod bad_input;
 mod client_crate;
 mod command_line;

@@ -38,6 +38,8 @@ pub struct ConnAck<'a> {
     pub server_keep_alive: Option<u16>,
     /// Property 0x15.
     pub authentication_method: Option<&'a str>,
+    /// Name and value. Property 0x26.
+    pub user: Option<(&'a str, &'a str)>,
 }
 
 /// Which acknowledgement.
@@ -78,6 +80,7 @@ pub fn connack(out: &mut Vec<u8>, version: Version, connack: &ConnAck<'_>) {
                 connack.reason_string.map(|text| Property::Text(0x1F, text)),
                 connack.server_keep_alive.map(|seconds| Property::U16(0x13, seconds)),
                 connack.authentication_method.map(|method| Property::Text(0x15, method)),
+                connack.user.map(|(name, value)| Property::User(name, value)),
             ];
             let properties = || properties.iter().flatten().copied();
             put_header(out, 0x20, 2 + block_len(properties_len(properties())));

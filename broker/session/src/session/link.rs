@@ -179,7 +179,8 @@ impl Link {
         assigned_client_id: Option<&str>,
         shared: &Shared,
     ) {
-        let connack = encode::ConnAck {
+        let epoch = shared.node.epoch.map(|epoch| epoch.to_string());
+        let mut connack = encode::ConnAck {
             // That byte is reserved in MQTT 3.1 (section 3.2).
             session_present: session_present && !self.is_v31,
             reason: reason::SUCCESS,
@@ -192,8 +193,16 @@ impl Link {
             reason_string: None,
             authentication_method: self.has_method.then_some(TOKEN_METHOD),
             server_keep_alive: self.changed_keep_alive.then_some(self.keep_alive),
+            user: epoch.as_deref().map(|epoch| ("epoch", epoch)),
         };
+        let start = out.len();
         encode::connack(out, self.version, &connack);
+        if out.len() - start > self.packet_bytes_max as usize {
+            // A server need not say it, and must not say more than fits (MQTT-3.2.2-20).
+            connack.user = None;
+            out.truncate(start);
+            encode::connack(out, self.version, &connack);
+        }
     }
 
     /// The client says DISCONNECT.

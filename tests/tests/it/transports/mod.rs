@@ -14,7 +14,9 @@ use inbox_tests::{Broker, DEADLINE};
 
 /// CONNECT of "ann" with MQTT 5 and a clean start, and the beginning of the CONNACK that lets her in.
 const CONNECT: &[u8] = b"\x10\x10\0\x04MQTT\x05\x02\0\0\0\0\x03ann";
-const CONNACK: &[u8] = &[0x20, 14, 0, 0];
+const CONNACK: &[u8] = &[0x20, 40, 0, 0];
+/// How long it is, as a packet.
+const CONNACK_BYTES: usize = 2 + 40;
 
 /// The path of one of these files as an argument, or in a configuration.
 fn text(files: &Files, name: &str) -> String {

@@ -7,7 +7,7 @@ pub(super) use inbox_test_support::websocket::REQUEST as UPGRADE;
 use inbox_tests::tools::{mqttjs, paho};
 use inbox_tests::{Broker, RawClient, Version};
 
-use super::{CONNACK, CONNECT, Files, connect_to, listener, text, tls_listener, told};
+use super::{CONNACK, CONNACK_BYTES, CONNECT, Files, connect_to, listener, text, tls_listener, told};
 
 /// A connection whose upgrade was granted.
 fn upgraded(broker: &Broker) -> TcpStream {
@@ -64,7 +64,7 @@ fn mqtt_6_0_0_2_packets_are_split_and_joined_anywhere() {
     ] {
         let mut socket = upgraded(&broker);
         socket.write_all(&bytes).unwrap();
-        let mut expected = vec![0; pong.len() + 2 + 16 + if behind.is_empty() { 0 } else { behind.len() }];
+        let mut expected = vec![0; pong.len() + 2 + CONNACK_BYTES + if behind.is_empty() { 0 } else { behind.len() }];
         socket.read_exact(&mut expected).unwrap();
         let connack = expected.strip_prefix(pong).expect("the ping is answered first");
         assert_eq!(connack[0], 0x82);
@@ -94,7 +94,7 @@ fn mqtt_6_0_0_1_a_text_frame_ends_the_connection() {
     broker.wait_for_log("cause=packet_websocket");
     let mut socket = upgraded(&broker);
     socket.write_all(&frame(0x82, CONNECT)).unwrap();
-    socket.read_exact(&mut [0; 18]).unwrap();
+    socket.read_exact(&mut [0; 2 + CONNACK_BYTES]).unwrap();
     // Close with 1000 is answered with the same.
     assert_eq!(told(socket, &frame(0x88, &[3, 0xE8])), [0x88, 2, 3, 0xE8]);
 }
@@ -105,7 +105,7 @@ fn a_shutdown_says_goodbye_over_websocket() {
     let mut broker = Broker::with_config(&listener("ws", ""));
     let mut socket = upgraded(&broker);
     socket.write_all(&frame(0x82, CONNECT)).unwrap();
-    socket.read_exact(&mut [0; 18]).unwrap();
+    socket.read_exact(&mut [0; 2 + CONNACK_BYTES]).unwrap();
     let ended = std::thread::spawn(move || told(socket, b""));
     assert_eq!(broker.terminate().code, Some(0));
     let said = ended.join().unwrap();
