@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::hub::{Hub, ReadRequest};
+use crate::hub::{Absences, Hub, ReadRequest};
 use crate::observer::Observer;
 use inbox_store::{Batch, Failure, PageLimit, Pauses, Store, StoreError};
 use inbox_types::{ClientId, Clock, Limits, PAGE_BYTES_MAX, Seq};
@@ -274,6 +274,10 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
     let _watch = PanicWatch(hub);
     let mut swept_to: Option<ClientId> = None;
     let mut next_sweep = hub.now().mono + SWEEP_PAUSE;
+    let mut absences = Absences::start(hub, store).unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot look for inboxes whose owners do not come");
+        None
+    });
     loop {
         hub.evict_idle(IDLE);
         hub.keep_age();
@@ -281,6 +285,9 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
         hub.relieve();
         hub.set_disk_free(store.disk_free_bytes());
         hub.pass_room_on();
+        if let Some(absences) = &mut absences {
+            absences.turn(hub, store);
+        }
         if hub.now().mono >= next_sweep {
             swept_to = sweep(hub, store, closing, swept_to.as_ref());
             if swept_to.is_none() {

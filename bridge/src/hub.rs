@@ -4,6 +4,7 @@
 //! in the same shard), never across I/O; a plain lock is simpler than a task per inbox and costs an idle inbox nothing. Ports are
 //! called with the lock held, so that two publishers' messages reach a reader in seq order.
 
+mod absence;
 mod commit;
 mod door;
 mod keeping;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+pub(crate) use absence::Absences;
 pub use commit::{PendingCommit, Round};
 pub use keeping::kept;
 pub use reading::ReadRequest;
@@ -75,6 +77,7 @@ pub struct Hub {
     rooms: Rooms,
     /// Taken for a moment, and with no inbox locked.
     kept: Mutex<keeping::Kept>,
+    came: absence::Came,
     poison: Poison,
     store_is_troubled: AtomicBool,
     /// The shard that the next batch begins with.
@@ -119,6 +122,7 @@ impl Hub {
             notices: Mutex::default(),
             rooms: Rooms::default(),
             kept: Mutex::default(),
+            came: absence::Came::default(),
             poison: Poison::default(),
             store_is_troubled: AtomicBool::new(false),
             gather_from: AtomicUsize::new(0),
@@ -145,14 +149,6 @@ impl Hub {
     /// How old the store is at `now`: the measure of how long messages wait (contract rule 5).
     pub fn age(&self, now: Now) -> Age {
         self.age.age(now)
-    }
-
-    /// Has the age of the store saved, if that is due.
-    pub fn keep_age(&self) {
-        let now = self.clock.now();
-        if self.age.is_due(now) {
-            self.alarm.want(now.mono);
-        }
     }
 
     /// Takes a message with QoS 1 or 2 for `inbox`. `port` is told the outcome under `ticket`, perhaps before this returns.

@@ -35,11 +35,13 @@ impl Inboxes for Hub {
     }
 
     fn attach(&self, inbox: &ClientId, port: Arc<dyn Port>, window: u16, in_flight: &[Seq]) -> AttachmentId {
+        self.has_come(inbox);
         self.attach_again(inbox, port, window, in_flight)
     }
 
     fn detach(&self, inbox: &ClientId, attachment: AttachmentId) {
         Hub::detach(self, inbox, attachment);
+        self.has_come(inbox);
     }
 
     fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]) {

@@ -45,7 +45,15 @@ impl Hub {
         }
     }
 
-    fn keep(&self, table: Table, key: Bytes, value: Option<Bytes>, origin: Option<Origin>) {
+    /// Has the age of the store saved, if that is due.
+    pub fn keep_age(&self) {
+        let now = self.clock.now();
+        if self.age.is_due(now) {
+            self.alarm.want(now.mono);
+        }
+    }
+
+    pub(super) fn keep(&self, table: Table, key: Bytes, value: Option<Bytes>, origin: Option<Origin>) {
         let Ok(key) = TableKey::new(key) else {
             unreachable!("a client ID has 1 to 1,024 bytes, and a key may have 256 more");
         };

@@ -65,6 +65,17 @@ impl Mailbox {
         }
     }
 
+    /// A message of an inbox that is forgotten, which the store holds. Tells whether it leaves: what is in memory is not to.
+    pub(crate) fn leave_forgotten(&mut self, entry: &Entry, cx: Context, fx: &mut Effects) -> bool {
+        let in_memory = self.young_at(entry.seq).is_some() || self.is_leaving(entry.seq);
+        if !in_memory {
+            left_unread(entry.seq, &entry.message, Left::Idle, cx, fx);
+            // As for one that expired.
+            self.remove(entry.seq, None, None, cx, fx);
+        }
+        !in_memory
+    }
+
     /// A notice leaves, unread: a later one that says all of it is durable. One that was sent meanwhile stays its reader's.
     pub(super) fn leave_replaced(&mut self, earlier: Replaced, cx: Context, fx: &mut Effects) {
         let is_unread = self.is_unread(earlier.seq, cx) || inbox_types::fault!(ReplaceGone);
@@ -173,6 +184,7 @@ fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Eff
     match why {
         Left::Expired => cx.counters.expired.add(1),
         Left::Dropped => cx.counters.dropped.add(1),
+        Left::Idle => cx.counters.idle.add(1),
         Left::Purged => {}
     }
     cx.events.tell(EventKind::Left, || Event::Left {

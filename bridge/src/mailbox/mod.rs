@@ -183,6 +183,11 @@ impl Mailbox {
             && !self.wants_totals()
     }
 
+    /// Whether its owner is there.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.reader.is_some()
+    }
+
     /// Up to where messages that are still here may have been sent before; zero when none is left.
     pub(crate) fn sent_mark(&self) -> Seq {
         match self.totals {

@@ -76,6 +76,10 @@ counters! {
     dropped,
     /// Messages that operators removed.
     purged,
+    /// Messages of inboxes that were forgotten, because their owners did not come.
+    idle,
+    /// Inboxes that were forgotten with their messages.
+    inboxes_forgotten,
     /// QoS 0 messages whose recipient was not there, or was too far behind.
     qos0_undelivered,
     /// Pages read from the store.

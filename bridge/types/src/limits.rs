@@ -58,6 +58,8 @@ pub struct Limits {
     pub sender_share: u8,
     /// How long a message waits at most; a publisher may ask for less (MQTT 5 message expiry).
     pub time_to_live: Duration,
+    /// How long the owner of an inbox may stay away until it is forgotten, mail and all (contract rule 5).
+    pub idle_expiry: Option<Duration>,
     /// How long a message that its online reader is about to acknowledge is held back from the disk.
     pub commit_hold: Duration,
     /// How long a durable removal may wait for company (contract rule 7).
@@ -115,6 +117,7 @@ impl Default for Limits {
             when_full: WhenFull::Refuse,
             sender_share: 100,
             time_to_live: Duration::from_secs(30 * 24 * 3600),
+            idle_expiry: None,
             commit_hold: Duration::from_millis(10),
             ack_flush_interval: Duration::from_millis(200),
             qos0_settle: Duration::from_secs(1),

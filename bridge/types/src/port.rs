@@ -105,6 +105,8 @@ pub enum Left {
     Expired,
     /// It was the oldest of a full inbox that drops the oldest.
     Dropped,
+    /// Its recipient has not come for so long that the inbox is forgotten.
+    Idle,
     /// An operator removed it.
     Purged,
 }
@@ -115,6 +117,7 @@ impl Left {
         match self {
             Left::Expired => "expired",
             Left::Dropped => "dropped",
+            Left::Idle => "idle",
             Left::Purged => "purged",
         }
     }

@@ -77,6 +77,11 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.inbox.time_to_live,
         Span(seconds(1)..=TIME_TO_LIVE_MAX),
     )?;
+    v.key(
+        "inbox.idle_expiry",
+        &mut c.inbox.idle_expiry,
+        OptionalSeconds(seconds(1)..=TIME_TO_LIVE_MAX),
+    )?;
     v.key("inbox.strangers_max", &mut c.inbox.strangers_max, OrNone(quotas::COUNT))?;
     v.key(
         "inbox.qos0_settle",

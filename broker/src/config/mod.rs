@@ -107,6 +107,8 @@ pub struct InboxConfig {
     pub sender_share: u8,
     /// How long a message waits at most.
     pub time_to_live: Duration,
+    /// How long the owner of an inbox may stay away until it is forgotten.
+    pub idle_expiry: Option<Duration>,
     /// Messages that a stranger may write until it is answered.
     pub strangers_max: Option<u32>,
     /// How long a connection stays open after a message was written to it with QoS 0, until that leaves the inbox (contract rule 5).
@@ -199,6 +201,7 @@ impl Config {
             when_full: self.inbox.when_full,
             sender_share: self.inbox.sender_share,
             time_to_live: self.inbox.time_to_live,
+            idle_expiry: self.inbox.idle_expiry,
             qos0_settle: self.inbox.qos0_settle,
             commit_hold: self.store.commit_hold,
             ack_flush_interval: self.store.ack_flush_interval,
@@ -233,6 +236,7 @@ impl Default for Config {
                 when_full: limits.when_full,
                 sender_share: limits.sender_share,
                 time_to_live: limits.time_to_live,
+                idle_expiry: limits.idle_expiry,
                 strangers_max: None,
                 qos0_settle: limits.qos0_settle,
             },

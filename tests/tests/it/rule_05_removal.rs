@@ -217,6 +217,35 @@ fn rule_05_drop_oldest_makes_room_and_is_told() {
 }
 
 #[test]
+fn rule_05_an_inbox_whose_owner_does_not_come_is_forgotten_and_that_is_told() {
+    // Goal: `inbox.idle_expiry` removes the mail of an owner that has not come for so long, also over kill -9; each message is an event; whoever is
+    // there keeps its mail, also what it does not acknowledge; new mail for a forgotten inbox is taken as before.
+    let mut broker = Broker::with_config("[inbox]\nidle_expiry = \"4s\"\n");
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("bob", "never read", 1);
+    std::thread::sleep(Duration::from_secs(2));
+    broker.crash_and_restart();
+    let mut watcher = watcher(&broker);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    let mut carol = RawClient::reader(&broker, Version::V311, "carol", 1);
+    alice.publish("carol", "kept", 1);
+    assert_eq!(carol.receive().text(), "kept");
+    assert_event(&event(&mut watcher), "idle", "bob", "alice");
+    broker.wait_for_log("an inbox is forgotten");
+    alice.publish("bob", "new", 1);
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    assert_eq!(bob.texts(1), ["new"]);
+    // Longer than the expiry: carol is there all the time.
+    for _ in 0..7 {
+        thread::sleep(Duration::from_secs(1));
+        carol.ping();
+    }
+    carol.vanish();
+    let mut carol = RawClient::reader(&broker, Version::V311, "carol", 1);
+    assert_eq!(carol.texts(1), ["kept"]);
+}
+
+#[test]
 fn rule_05_clients_cannot_forge_events() {
     // Goal: `$SYS` is the broker's: what a client publishes there, whatever it is answered, reaches nobody.
     let broker = Broker::with_config("[inbox]\nmessages_max = 1\nwhen_full = \"drop-oldest\"\n");

@@ -1,5 +1,6 @@
 //! Tests of all inboxes together: single steps of the hub, and whole random lives against a plain model.
 
+mod absence;
 mod events;
 mod keeping;
 pub(crate) mod kit;

@@ -303,7 +303,7 @@ impl Model {
             let has_reason = match why {
                 Left::Expired => sent.expires_at <= age(now) || self.sweeping,
                 Left::Dropped => self.limits.when_full == WhenFull::DropOldest,
-                Left::Purged => false,
+                Left::Idle | Left::Purged => false,
             };
             check(has_reason, || format!("{why:?} without a reason: {it}"))?;
             sent.gone = true;

@@ -31,7 +31,7 @@ use events::{EVENTS_MAX, KINDS};
 use mosquitto::Mosquitto;
 
 /// Every topic below `$SYS/inboxd/`.
-pub const TOPICS: [&str; 13] = [
+pub const TOPICS: [&str; 14] = [
     "$SYS/inboxd/version",
     "$SYS/inboxd/metrics",
     "$SYS/inboxd/overview",
@@ -44,6 +44,7 @@ pub const TOPICS: [&str; 13] = [
     "$SYS/inboxd/event/inbox-full",
     "$SYS/inboxd/event/expired",
     "$SYS/inboxd/event/dropped",
+    "$SYS/inboxd/event/idle",
     "$SYS/inboxd/event/purged",
 ];
 

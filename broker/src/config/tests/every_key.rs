@@ -65,6 +65,7 @@ bytes_max = "1KiB"
 when_full = "drop-oldest"
 sender_share = 20
 time_to_live = "1d"
+idle_expiry = "7d"
 strangers_max = 3
 qos0_settle = "250ms"
 [store]
@@ -351,6 +352,7 @@ fn every_key_reaches_its_place() {
         when_full: WhenFull::DropOldest,
         sender_share: 20,
         time_to_live: Duration::from_secs(24 * 3600),
+        idle_expiry: Some(Duration::from_secs(7 * 24 * 3600)),
         qos0_settle: Duration::from_millis(250),
         commit_hold: Duration::ZERO,
         ack_flush_interval: Duration::from_secs(1),

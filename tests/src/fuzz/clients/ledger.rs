@@ -155,7 +155,7 @@ impl Ledger {
                 drops_oldest,
                 "contract rule 5: m{at} was dropped by a broker that refuses"
             ),
-            Left::Purged => panic!("nobody purges here"),
+            Left::Idle | Left::Purged => panic!("nobody purges here, and inboxes are not forgotten"),
         }
         self.mails[at].gone = Gone::At(self.tick);
     }
