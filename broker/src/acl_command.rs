@@ -4,7 +4,10 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 
-use access::{Account, Action, Denied, Grounds, Identity, PasswordFileError, Passwords, Rules, RulesError, Target};
+use access::{
+    Account, Action, Denied, Grounds, Identity, PasswordFileError, Passwords, PasswordsError, Registered, Rules,
+    RulesError, Target,
+};
 use inbox_bridge::ClientIdError;
 use intake::InboxNames;
 use mqtt_codec::{FilterError, TopicFilter, topic_name_fault};
@@ -27,6 +30,9 @@ pub enum AclError {
     /// The password file, which has the roles of the user, cannot be used.
     #[error(transparent)]
     Passwords(#[from] PasswordFileError),
+    /// The password file, which has all users, cannot be used.
+    #[error(transparent)]
+    Users(#[from] PasswordsError),
     /// There is no topic, and the action is about one.
     #[error("which topic? `inboxd acl test USER CLIENT {0} TOPIC`")]
     NoTopic(&'static str),
@@ -51,7 +57,7 @@ impl AclError {
     /// How the process ends after this.
     pub fn exit(&self) -> Exit {
         match self {
-            AclError::Rules(_) | AclError::Passwords(_) => Exit::BadConfiguration,
+            AclError::Rules(_) | AclError::Passwords(_) | AclError::Users(_) => Exit::BadConfiguration,
             _ => Exit::Failed,
         }
     }
@@ -65,7 +71,7 @@ pub fn test(args: &AclTestArgs, config: &Config, out: &mut dyn Write) -> Result<
     let rules = access_rules::load(config)?;
     let names = InboxNames::new(&config.inbox.prefix);
     let who = identity(args, config)?;
-    let judged = judge(args, &rules, &names, &who)?;
+    let judged = judge(args, config, &rules, &names, &who)?;
     let mut text = match &judged {
         Ok(Grounds::BuiltIn) if config.access.acl_file.is_none() => {
             "allowed: there are no access rules (access.acl_file is not set)\n".to_owned()
@@ -105,8 +111,19 @@ fn identity(args: &AclTestArgs, config: &Config) -> Result<Identity, AclError> {
     Ok(Identity::of(args.client.clone(), Arc::new(account)))
 }
 
+/// Whether an inbox may be written to as far as `inbox.registered_only` is concerned.
+fn is_registered(config: &Config, owner: &str, rules: &Rules) -> Result<bool, AclError> {
+    let auth = &config.auth;
+    let (Some(path), true) = (&auth.password_file, config.inbox.registered_only) else {
+        return Ok(true);
+    };
+    let users = Passwords::load(path, auth.verifications_max, auth.remember)?;
+    Ok(Registered::new(Arc::new(users), config.anonymous().is_some()).may_own(owner, rules))
+}
+
 fn judge(
     args: &AclTestArgs,
+    config: &Config,
     rules: &Rules,
     names: &InboxNames,
     who: &Identity,
@@ -129,7 +146,13 @@ fn judge(
             }
             let destination = names.destination(topic);
             let target = destination.target(topic).unwrap_or(Target::Ordinary(topic));
-            Ok(rules.judge(who, Action::Publish(target)))
+            let judged = rules.judge(who, Action::Publish(target));
+            match target {
+                Target::Inbox(owner) if judged.is_ok() && !is_registered(config, owner, rules)? => {
+                    Ok(Err(Denied::Unregistered))
+                }
+                _ => Ok(judged),
+            }
         }
         AclAction::Subscribe => {
             let filter = topic().ok_or(AclError::NoTopic("subscribe"))?;

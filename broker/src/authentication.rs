@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::{
     Anonymous, Authentication, Authenticator, Authenticators, CallOut, CallOutError, KeysError, Passwords,
-    PasswordsError, Tokens,
+    PasswordsError, Registered, Tokens,
 };
 
 use crate::config::Config;
@@ -24,15 +24,26 @@ pub enum AuthenticationError {
     Keys(#[from] KeysError),
 }
 
+/// Who clients are, and who can be one.
+pub struct Known {
+    /// Who is asked.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// All who may have an inbox, where that is asked for.
+    pub registered: Option<Registered>,
+}
+
 /// Makes what `config` asks for, and adds to `reloading` what can be read again. To be called within a runtime.
 ///
 /// # Errors
 /// See [`AuthenticationError`].
-pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authenticator>, AuthenticationError> {
+pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Known, AuthenticationError> {
     if !config.auth.knows_users() {
         // Clients are taken at their word.
         let is_everywhere = config.listener.allow_anonymous;
-        return Ok(Arc::new(Anonymous { is_everywhere }));
+        return Ok(Known {
+            authenticator: Arc::new(Anonymous { is_everywhere }),
+            registered: None,
+        });
     }
     let passwords = load_passwords(config)?;
     if let Some(passwords) = passwords.clone() {
@@ -51,13 +62,18 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Arc<dyn Authe
             Ok::<_, AuthenticationError>(())
         });
     }
-    Ok(Arc::new(Authentication::new(Authenticators {
+    let listed = passwords.clone().filter(|_| config.inbox.registered_only);
+    let authenticator = Arc::new(Authentication::new(Authenticators {
         anonymous: config.anonymous(),
         passwords,
         tokens,
         call_out,
         certificate: config.auth.certificate,
-    })))
+    }));
+    Ok(Known {
+        authenticator,
+        registered: listed.map(|passwords| Registered::new(passwords, config.anonymous().is_some())),
+    })
 }
 
 /// Looks at what [`start`] would read.

@@ -245,10 +245,10 @@ async fn run(
         // First, so that the file has what became of the other parts.
         reloading.add("audit log", logging::open_audit_file_again);
     }
-    let authenticator = authentication::start(config, &mut reloading)?;
+    let known = authentication::start(config, &mut reloading)?;
     let rules = access_rules::load(config)?;
     bridge.hub().resize(rules.sizes());
-    let access = Access::ruled(authenticator, rules);
+    let access = Access::ruled(known.authenticator, rules).registered_only(known.registered);
     // All of them before anybody is let in.
     let listening = Listening::start(config)?;
     let addresses = listening.addresses.clone();

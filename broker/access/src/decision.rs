@@ -10,6 +10,7 @@ use crate::authenticator::{Authenticating, Authenticator, Credentials};
 use crate::denied::Denied;
 use crate::identity::Identity;
 use crate::recipients::{Recipients, Strangers};
+use crate::registered::Registered;
 
 /// What a topic or a topic filter names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub struct Access {
     rules: ArcSwap<Rules>,
     recipients: Recipients,
     strangers: Option<Strangers>,
+    registered: Option<Registered>,
 }
 
 impl fmt::Debug for Access {
@@ -64,6 +66,7 @@ impl Access {
             rules: ArcSwap::from_pointee(rules),
             recipients: Recipients::default(),
             strangers: None,
+            registered: None,
         }
     }
 
@@ -71,6 +74,12 @@ impl Access {
     #[must_use]
     pub fn limiting(self, strangers: Option<Strangers>) -> Self {
         Access { strangers, ..self }
+    }
+
+    /// Inboxes take mail only if somebody may have their client ID.
+    #[must_use]
+    pub fn registered_only(self, registered: Option<Registered>) -> Self {
+        Access { registered, ..self }
     }
 
     /// From now on clients may do what these rules say. Whether they may go on with what they have is for their sessions to look at again.
@@ -91,7 +100,7 @@ impl Access {
     }
 
     fn recipients_decide(&self) -> bool {
-        self.strangers.is_some() || !self.recipients.are_none()
+        self.strangers.is_some() || self.registered.is_some() || !self.recipients.are_none()
     }
 
     /// Who the client with these credentials is; [`Access::decide`] has still to be asked whether it may connect.
@@ -125,7 +134,13 @@ impl Access {
         let rules = self.rules.load();
         rules.judge(who, action)?;
         match action {
-            Action::Publish(Target::Inbox(owner)) if self.recipients_decide() && !rules.passes_lists(who) => {
+            Action::Publish(Target::Inbox(owner)) if self.recipients_decide() => {
+                if self.registered.as_ref().is_some_and(|all| !all.may_own(owner, &rules)) {
+                    return Err(Denied::Unregistered);
+                }
+                if rules.passes_lists(who) {
+                    return Ok(());
+                }
                 let wanted = self.recipients.judge(who, owner);
                 if !inbox_types::fault!(IgnoreLists) {
                     wanted?;

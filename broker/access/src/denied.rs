@@ -64,6 +64,9 @@ pub enum Denied {
     /// The owner of the inbox does not take messages from it.
     #[error("the owner of this inbox takes no messages from this client")]
     Unwanted,
+    /// Nobody may have this client ID.
+    #[error("no user of this broker may have this client ID, so nobody could read that inbox (inbox.registered_only)")]
+    Unregistered,
     /// It has written to the owner before, and was not answered.
     #[error(
         "the owner of this inbox has not answered what this client wrote before; it may write again then (inbox.strangers_max)"

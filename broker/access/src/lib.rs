@@ -21,6 +21,7 @@ mod origin;
 mod passwords;
 mod quota;
 mod recipients;
+mod registered;
 mod remembered;
 mod tokens;
 
@@ -43,5 +44,6 @@ pub use passwords::{
 };
 pub use quota::{Held, OverQuota, Pace, QuotaLimits, Quotas, RoleQuota};
 pub use recipients::{Acquaintance, ListKind, ListRefused, Recipients, Strangers, Unreadable};
+pub use registered::Registered;
 pub use remembered::NoRandomness;
 pub use tokens::{KeysError, TokenFault, TokenKeyFiles, TokenRules, Tokens, WrongKey};

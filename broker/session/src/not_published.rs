@@ -44,7 +44,9 @@ impl NotPublished {
         match self {
             NotPublished::TooLarge { .. } => reason::PACKET_TOO_LARGE,
             NotPublished::RetainOff => reason::RETAIN_NOT_SUPPORTED,
-            NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => reason::TOPIC_NAME_INVALID,
+            NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved | Denied::Unregistered)) => {
+                reason::TOPIC_NAME_INVALID
+            }
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => reason::QUOTA_EXCEEDED,
             NotPublished::Shut(Shut::Denied(_)) => reason::NOT_AUTHORIZED,
             NotPublished::Shut(Shut::Full(refusal)) => NotPublished::Inbox(*refusal).reason_code(),

@@ -61,6 +61,15 @@ impl AuthConfig {
             || self.token_keys.are_any()
             || self.certificate != CertificateName::Off
     }
+
+    /// Whether all users are in a list, so that nobody else can come.
+    pub fn lists_users(&self) -> bool {
+        let others = AuthConfig {
+            password_file: None,
+            ..self.clone()
+        };
+        self.password_file.is_some() && !others.knows_users()
+    }
 }
 
 impl Config {

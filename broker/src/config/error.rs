@@ -93,6 +93,15 @@ pub enum ConfigError {
         /// Who set it.
         origin: SetBy,
     },
+    /// Nobody knows all names that somebody may have.
+    #[error(
+        "{origin}: inbox.registered_only = true needs a list of all users: set auth.password_file, and neither auth.jwt, auth.http nor \
+         auth.certificate, whose users nobody can list; or leave it false"
+    )]
+    UnlistedUsers {
+        /// Who set it.
+        origin: SetBy,
+    },
     /// The environment holds what is not text.
     #[error("environment variable {name} is not UTF-8; unset it or give it a value that is")]
     NotUtf8 {

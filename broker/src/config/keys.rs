@@ -36,6 +36,7 @@ const TIME_TO_LIVE_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 pub(super) const LISTEN: &str = "mqtt.listen";
 pub(super) const LISTENERS: &str = "listener";
 pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
+pub(super) const REGISTERED_ONLY: &str = "inbox.registered_only";
 pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
 pub(super) const DATA_DIR: &str = "data_dir";
 pub(super) const MEMORY_BUDGET: &str = "memory.budget";
@@ -82,6 +83,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.inbox.idle_expiry,
         OptionalSeconds(seconds(1)..=TIME_TO_LIVE_MAX),
     )?;
+    v.key(REGISTERED_ONLY, &mut c.inbox.registered_only, Truth)?;
     v.key("inbox.strangers_max", &mut c.inbox.strangers_max, OrNone(quotas::COUNT))?;
     v.key(
         "inbox.qos0_settle",

@@ -213,6 +213,10 @@ impl Layers {
                 other: self.setting(keys::CACHE_BYTES, format_size(cache)),
             })));
         }
+        if config.inbox.registered_only && !config.auth.lists_users() {
+            let origin = self.origin(keys::REGISTERED_ONLY);
+            return Err(ConfigError::UnlistedUsers { origin });
+        }
         let first = (config.listener.listen, keys::LISTEN);
         let others = config
             .listeners

@@ -109,6 +109,8 @@ pub struct InboxConfig {
     pub time_to_live: Duration,
     /// How long the owner of an inbox may stay away until it is forgotten.
     pub idle_expiry: Option<Duration>,
+    /// Whether mail is taken only for client IDs that somebody may have.
+    pub registered_only: bool,
     /// Messages that a stranger may write until it is answered.
     pub strangers_max: Option<u32>,
     /// How long a connection stays open after a message was written to it with QoS 0, until that leaves the inbox (contract rule 5).
@@ -237,6 +239,7 @@ impl Default for Config {
                 sender_share: limits.sender_share,
                 time_to_live: limits.time_to_live,
                 idle_expiry: limits.idle_expiry,
+                registered_only: false,
                 strangers_max: None,
                 qos0_settle: limits.qos0_settle,
             },

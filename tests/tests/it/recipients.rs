@@ -145,3 +145,48 @@ fn rule_02_strangers_wait_for_an_answer() {
     let mut eve = RawClient::clean(&broker, Version::V5, "eve");
     assert_eq!([(); 3].map(|()| published(&mut eve, "bob")), [0; 3]);
 }
+
+#[test]
+fn rule_02_only_names_that_a_user_may_have_take_mail_where_that_is_wanted() {
+    // Goal: `inbox.registered_only` refuses mail, by PUBACK 0x90 and by a notice to 3.1.1, for client IDs that no user may have; devices of users
+    // take it before they ever came; a user that is added counts at SIGHUP. It is not taken beside users whom nobody can list.
+    let directory = tempfile::tempdir().unwrap();
+    let (file, more) = (directory.path().join("users"), directory.path().join("more"));
+    let add = |file: &std::path::Path, user: &str| {
+        let mut command = inbox_tests::inboxd_command();
+        let command = command
+            .arg("passwd")
+            .arg(file)
+            .arg(user)
+            .stdin(std::process::Stdio::piped());
+        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"secret\n").unwrap();
+        assert!(child.wait().unwrap().success());
+    };
+    add(&file, "alice");
+    let config = format!("[inbox]\nregistered_only = true\n[auth]\npassword_file = {file:?}\n");
+    let broker = Broker::with_config(&config);
+    let connect = |version, id: &str| Connect::new(version, id).login("alice", b"secret");
+    let (mut alice, _) = RawClient::connect(&broker, &connect(Version::V5, "alice"));
+    let answers = ["alice~phone", "alice", "bob", "bob~alice", "auto-0123"].map(|to| published(&mut alice, to));
+    assert_eq!(answers, [0, 0, 0x90, 0x90, 0x90]);
+    let (mut old, _) = RawClient::connect(&broker, &connect(Version::V311, "alice~old"));
+    old.subscribe("alice~old", 1);
+    old.publish("bob", "x", 1);
+    assert!(old.receive_and_ack().text().contains("registered_only"));
+    broker.wait_for_log("cause=publish_unregistered");
+    add(&file, "bob");
+    broker.signal(rustix::process::Signal::HUP);
+    broker.wait_for_log("password file");
+    let until = std::time::Instant::now() + inbox_tests::DEADLINE;
+    while published(&mut alice, "bob") != 0 {
+        assert!(std::time::Instant::now() < until, "bob is not known");
+    }
+    std::fs::write(&more, format!("{config}[auth.jwt]\nsecret_file = {file:?}\n")).unwrap();
+    let output = inbox_tests::run_inboxd(&["check-config", "--config", more.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(78) && said.contains("list of all users"),
+        "{said}"
+    );
+}

@@ -190,6 +190,17 @@ impl Rules {
         line.map(Grounds::of)
     }
 
+    /// Whether a role lets users have other client IDs than their own.
+    pub(crate) fn give_client_ids(&self) -> bool {
+        self.roles.iter().any(|role| !role.client_ids.is_empty())
+    }
+
+    /// The users that the file names as members of such roles.
+    pub(crate) fn members_with_client_ids(&self) -> impl Iterator<Item = &str> {
+        let roles = self.roles.iter().filter(|role| !role.client_ids.is_empty());
+        roles.flat_map(|role| role.members.iter().map(|member| &**member))
+    }
+
     /// Whether lists of inboxes are not about `who`.
     pub(crate) fn passes_lists(&self, who: &Identity) -> bool {
         self.roles_of(who).has(SERVICE)

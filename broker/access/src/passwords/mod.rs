@@ -19,8 +19,7 @@ use crate::denied::Denied;
 use crate::identity::Account;
 use crate::remembered::{NoRandomness, Remembered};
 pub(crate) use hash::PASSWORD_BYTES_MAX;
-use text::Users;
-pub(crate) use text::check_role;
+pub(crate) use text::{Users, check_role};
 
 pub use file::{EditError, Edited, PasswordFileError, edit_passwords};
 pub use hash::{HashError, WrongHash};
@@ -82,6 +81,11 @@ impl Passwords {
     pub fn roles_in(path: &Path, user: &str) -> Result<Option<Vec<Box<str>>>, PasswordFileError> {
         let users = file::load(path)?.users;
         Ok(users.get(user).map(|user| user.account.roles.clone()))
+    }
+
+    /// All of them, as the file has them now.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        self.users.read().clone()
     }
 
     /// Whether there is such a user.

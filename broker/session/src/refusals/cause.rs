@@ -141,6 +141,9 @@ causes! {
     TopicInvalid = "publish_topic", PUBLISH, "publish to another topic";
     /// Its owner has not answered what the sender wrote before.
     Stranger = "publish_stranger", PUBLISH, "";
+    /// Nobody may have the client ID of the inbox.
+    Unregistered = "publish_unregistered", PUBLISH,
+        "correct the topic, or add the user to the password file and send SIGHUP";
     /// A request to the broker is none, or asks for too much.
     RequestRefused = "publish_request", PUBLISH, "";
     /// An inbox is full.
@@ -295,6 +298,7 @@ impl Cause {
             NotPublished::Request(_) | NotPublished::OperatorsBusy => Cause::RequestRefused,
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => Cause::Stranger,
+            NotPublished::Shut(Shut::Denied(Denied::Unregistered)) => Cause::Unregistered,
             NotPublished::Shut(Shut::Denied(_)) => Cause::PublishDenied,
             NotPublished::Inbox(refusal) | NotPublished::Shut(Shut::Full(refusal)) => Cause::of_refusal(*refusal),
             NotPublished::Router(PublishError::RetainedFull) => Cause::RetainedFull,

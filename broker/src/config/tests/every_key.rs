@@ -66,6 +66,7 @@ when_full = "drop-oldest"
 sender_share = 20
 time_to_live = "1d"
 idle_expiry = "7d"
+registered_only = false
 strangers_max = 3
 qos0_settle = "250ms"
 [store]
