@@ -132,7 +132,7 @@ impl Bridge {
         &*self.store
     }
 
-    /// The same, to be kept. It is closed by [`Bridge::close`], whoever has it then.
+    /// The same, for a thread that reads it for long, as a backup does. Once it is closed, every call of it fails.
     pub fn shared_store(&self) -> Arc<dyn Store> {
         self.store.clone()
     }

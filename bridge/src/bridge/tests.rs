@@ -1,5 +1,7 @@
 //! The inboxes with their threads: many publishers and readers at once, stores that fail or are slow, and the end.
 
+mod backup;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

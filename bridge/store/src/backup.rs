@@ -83,7 +83,7 @@ pub struct BackedUp {
     pub bytes: u64,
 }
 
-/// Writes a backup of `store`, which may be in use, to `out`. `progress` is told what was copied so far, every few thousand messages. It
+/// Writes a backup of `store`, which may be in use, to `out`, in many small pieces: buffer it. `progress` is told what was copied so far, every few thousand messages. It
 /// needs a few megabytes of memory, and disk space for what is committed while it runs.
 ///
 /// # Errors

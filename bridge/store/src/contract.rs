@@ -8,6 +8,7 @@
     reason = "a suite of assertions, run by tests only"
 )]
 
+mod holding;
 mod makers;
 mod tables;
 
@@ -38,6 +39,7 @@ pub fn run(make: impl Fn() -> Place) {
         the_reservation_never_goes_down,
         inboxes_are_listed_in_order_and_in_pages,
         messages_of_every_size_are_kept_and_removed,
+        holding::commits_are_held_for_a_backup,
         a_reader_beside_the_committer_sees_whole_messages_in_order,
         reopening_keeps_everything,
     ];

@@ -10,7 +10,7 @@ use super::{AT_ONCE, batch_of};
 use crate::contract::{all, change, entry, id, table};
 use crate::record::PIECE_BYTES;
 use crate::simulated::{Lack, SimStore};
-use crate::{Batch, InboxRecord, PageLimit, Store, StoreError, Table, TableChange, TableKey, Trouble};
+use crate::{Batch, HeldCommits, InboxRecord, PageLimit, Store, StoreError, Table, TableChange, TableKey, Trouble};
 use inbox_types::{ClientId, Entry, Seq};
 
 const INBOXES: [&str; 3] = ["a", "ab", "b"];
@@ -29,6 +29,8 @@ enum Step {
     /// How many operations later, of what seed, and how many operations later again while the store is being opened.
     Crash(usize, u64, Option<usize>),
     Reopen,
+    /// A backup begins, or all end.
+    Hold(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -44,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0usize..60, any::<u32>(), prop::option::of(0usize..20))
             .prop_map(|(n, seed, again)| Step::Crash(n, seed.into(), again)),
         1 => Just(Step::Reopen),
+        2 => any::<bool>().prop_map(Step::Hold),
     ]
 }
 
@@ -137,6 +140,8 @@ struct World {
     used: std::collections::BTreeSet<u64>,
     /// There is no space for the next commit.
     is_full: bool,
+    /// What backups hold on to, and how many commits were acknowledged since.
+    held: Vec<(Box<dyn HeldCommits>, u64)>,
 }
 
 impl World {
@@ -148,12 +153,15 @@ impl World {
             last: 100,
             used: Default::default(),
             is_full: false,
+            held: Vec::new(),
         }
     }
 
     /// The power was off, and comes back. It may go off again while the store is opened, after `then_off_after` operations.
     fn restart(&mut self, seed: u64, then_off_after: Option<usize>) {
         self.is_full = false;
+        // The process is gone: nothing of it is let go of.
+        std::mem::take(&mut self.held).into_iter().for_each(std::mem::forget);
         if self.machine.restart(seed, then_off_after).is_err() {
             assert!(
                 self.machine.is_off(),
@@ -207,7 +215,11 @@ impl World {
         batch.reserve = reserve.then_some(Seq(self.last));
         batch.age = reserve.then_some(Duration::from_secs(self.last));
         match self.machine.store().commit(&batch) {
-            Ok(()) => self.contents.apply(&batch),
+            Ok(()) => {
+                self.contents.apply(&batch);
+                let is_one = u64::from(!batch.is_empty());
+                self.held.iter_mut().for_each(|(_, commits)| *commits += is_one);
+            }
             // It was not written, and may be tried again.
             Err(StoreError::Troubled(Trouble::NoSpace)) if self.is_full => {}
             // Only the first can have been written.
@@ -232,6 +244,23 @@ impl World {
         assert!(is_passing || self.machine.is_doomed(), "{lack:?}: {done:?}");
     }
 
+    /// Backups have all commits that were acknowledged since they began, whatever checkpoints did.
+    fn let_go(&mut self) {
+        for (held, commits) in std::mem::take(&mut self.held) {
+            let mut next = held.after() + 1;
+            let read = held.read(&mut |number, frame| {
+                assert_eq!(number, next);
+                assert!(crate::frame::decode(frame).is_ok());
+                next += 1;
+                Ok(())
+            });
+            match read {
+                Ok(last) => assert_eq!((next, last), (held.after() + 1 + commits, held.after() + commits)),
+                Err(why) => assert!(self.machine.is_doomed() || self.is_full, "{why}"),
+            }
+        }
+    }
+
     fn take(&mut self, step: Step) {
         match step {
             Step::Commit(puts, removals, reserve) => self.commit(&puts, &removals, reserve),
@@ -240,7 +269,15 @@ impl World {
             Step::Full => self.set_full(true),
             Step::Crash(after, ..) => self.machine.power_off_after(after),
             // A store begins a file when it is opened.
-            Step::Reopen => self.set_full(false),
+            Step::Reopen => {
+                self.set_full(false);
+                self.held.clear();
+            }
+            Step::Hold(true) => {
+                let held = self.machine.store().hold_commits(0);
+                self.held.extend(held.ok().map(|held| (held, 0)));
+            }
+            Step::Hold(false) => self.let_go(),
         }
     }
 }

@@ -19,9 +19,11 @@ struct Held<T: Tree> {
 pub(super) fn hold<T: Tree>(shared: &Arc<Shared<T>>, min: u64) -> Result<Box<dyn HeldCommits>, StoreError> {
     let mut log = shared.log.lock();
     // Whoever has this lock knows that the last commit is in the index, too.
+    let others = log.is_pinned();
     let pin = shared.with(|_| Ok(log.pin()))?;
     let mut recent = shared.recent.lock();
-    recent.disk_free_bytes_min = recent.disk_free_bytes_min.max(min);
+    let wanted = if others { recent.disk_free_bytes_min } else { 0 };
+    recent.disk_free_bytes_min = wanted.max(min);
     Ok(Box::new(Held {
         shared: Arc::clone(shared),
         pin,
