@@ -3,6 +3,7 @@
 mod acl;
 mod backup;
 mod doctor;
+mod health;
 mod import;
 mod store;
 
@@ -15,6 +16,7 @@ use inbox_bridge::{ClientId, ClientIdError, Engine};
 pub use acl::{AclAction, AclArgs, AclQuestion, AclTestArgs};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use doctor::DoctorArgs;
+pub use health::HealthArgs;
 pub use import::ImportArgs;
 pub use store::{StoreAction, StoreArgs};
 
@@ -69,6 +71,8 @@ pub enum Command {
     Passwd(PasswdArgs),
     /// Ask what the access rules say
     Acl(AclArgs),
+    /// Ask the broker on this machine whether it takes messages: exit code 0 when it does
+    Health(HealthArgs),
     /// Look into the inboxes of a stopped broker, or empty one
     Inbox(InboxArgs),
     /// Work on the whole store of a stopped broker

@@ -44,6 +44,11 @@ pub(crate) fn limit_for(connections: u64) -> u64 {
     connections.saturating_add(RESERVE)
 }
 
+/// How many HTTP connections leave enough to MQTT clients.
+pub(crate) fn for_http() -> usize {
+    limit().map_or(usize::MAX, |limit| ((limit - reserve(limit)) / 4).max(1) as usize)
+}
+
 /// How many tables fjall may keep open.
 pub(crate) fn for_tables() -> usize {
     limit().map_or(TABLES_MAX, tables) as usize

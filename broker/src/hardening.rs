@@ -1,13 +1,15 @@
 //! What works and is not safe: what `inboxd check-config` tells of, and refuses with `--strict`. The checklist of `docs/security.md` has it line by line.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use admin::Part;
 use transport::Remark;
 
 use crate::config::{Config, NamedListener, Transport};
+use crate::http_ports;
 
 /// Any access by users who are neither the owner nor of the group.
 const OTHERS: u32 = 0o007;
@@ -55,6 +57,11 @@ pub enum Weakness {
         "passwords and mail come to the listener {0:?} in the clear; give it transport = \"tls\" or \"wss\", or put it on loopback"
     )]
     Plain(String),
+    /// Secrets travel in the clear.
+    #[error(
+        "passwords, tokens and mail come to the HTTP port {0} in the clear; put it on loopback, and a proxy with TLS before it"
+    )]
+    PlainHttp(SocketAddr),
     /// One address can take every connection.
     #[error(
         "one address can take all connections of the listener {0:?}, and guess as fast as it connects; set quota.connections_per_address and \
@@ -95,6 +102,7 @@ pub fn weaknesses(config: &Config, source: Option<&Path>, remarks: Vec<Remark>) 
             .iter()
             .flat_map(|listener| of_listener(config, listener)),
     );
+    found.extend(of_http(config));
     let is_reached = config.all_listeners().iter().any(is_reachable);
     if is_reached && config.auth.knows_users() && config.access.acl_file.is_none() {
         found.push(Weakness::NoRules);
@@ -126,6 +134,7 @@ pub(crate) fn secrets(config: &Config) -> Vec<(&'static str, Option<&Path>)> {
     let mut secret = vec![
         ("password file", config.auth.password_file.as_deref()),
         ("secret of tokens", config.auth.token_keys.secret.as_deref()),
+        ("token of the API", config.http.token_file.as_deref()),
         ("audit log", config.log.audit_file.as_deref()),
     ];
     let tls = config.listeners.iter().filter_map(|listener| listener.transport.tls());
@@ -206,6 +215,24 @@ fn of_listener(config: &Config, listener: &NamedListener) -> Vec<Weakness> {
     found
 }
 
+fn of_http(config: &Config) -> Vec<Weakness> {
+    let mut found = Vec::new();
+    if config.http.origins.iter().any(|origin| origin == "*") && config.anonymous().is_some() {
+        found.push(Weakness::AnyOrigin("http".to_owned()));
+    }
+    let open = http_ports::places(config).into_iter().filter(|place| {
+        let is_loopback = place.address.ip().to_canonical().is_loopback();
+        !is_loopback && (place.has(Part::WebSocket) || place.has(Part::Api))
+    });
+    for place in open {
+        found.push(Weakness::PlainHttp(place.address));
+        if place.has(Part::WebSocket) && config.listener.allow_anonymous {
+            found.push(Weakness::Anonymous(place.name.to_owned()));
+        }
+    }
+    found
+}
+
 fn mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|metadata| metadata.mode())
 }
@@ -233,6 +260,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::config::HttpListen;
 
     fn said(config: &Config, source: Option<&Path>) -> String {
         let found = weaknesses(config, source, Vec::new());
@@ -269,6 +297,15 @@ mod tests {
         assert_eq!(said(&config, None), "");
         config.auth.token_keys.secret = Some("none".into());
         assert!(said(&config, None).contains("auth.jwt.audience"));
+        config.auth.token_keys.secret = None;
+        config.http.listen = HttpListen::At("0.0.0.0:8080".parse().unwrap());
+        config.http.origins = vec!["*".to_owned()];
+        let http = said(&config, None);
+        assert!(
+            http.contains("0.0.0.0:8080 in the clear") && http.contains("origins = [\"*\"]"),
+            "{http}"
+        );
+        assert_eq!(http.lines().count(), 3, "{http}");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod doctor;
 mod documents;
 pub mod exit;
 pub mod hardening;
+pub mod health_command;
+pub mod http_ports;
 pub mod import_command;
 pub mod inbox_command;
 pub mod init_command;

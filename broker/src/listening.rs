@@ -12,6 +12,7 @@ use transport::{
 };
 
 use crate::config::{Config, NamedListener, Transport};
+use crate::http_ports;
 
 /// What clients ask for by ALPN (RFC 7301) to speak MQTT over TLS, and HTTP.
 const ALPN_MQTT: &[u8] = b"mqtt";
@@ -63,15 +64,21 @@ pub(crate) fn check(config: &Config) -> Result<Vec<Remark>, ListenerError> {
 }
 
 fn check_distinct(config: &Config) -> Result<(), ListenerError> {
-    let all = config.all_listeners();
-    for (at, listener) in all.iter().enumerate() {
-        let address = listener.listen;
+    let listeners = config.all_listeners();
+    let http = http_ports::places(config);
+    // The default address of HTTP gives way.
+    let set = http.iter().filter(|place| !place.is_auto);
+    let all = listeners
+        .iter()
+        .map(|listener| (listener.name.as_str(), listener.listen));
+    let all: Vec<_> = all.chain(set.map(|place| (place.name, place.address))).collect();
+    for (at, (name, address)) in all.iter().enumerate() {
         let mut before = all.iter().take(at);
-        if let Some(first) = before.find(|other| overlap(other.listen, address)) {
+        if let Some((first, _)) = before.find(|(_, other)| overlap(*other, *address)) {
             return Err(ListenerError::SameAddress {
-                first: first.name.clone(),
-                second: listener.name.clone(),
-                address,
+                first: (*first).to_owned(),
+                second: (*name).to_owned(),
+                address: *address,
             });
         }
     }

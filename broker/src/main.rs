@@ -6,16 +6,16 @@ use std::{env, io};
 use clap::Parser;
 use inbox_bridge::open_existing_store;
 use inboxd::cli::{
-    AclArgs, AclQuestion, BackupArgs, CheckArgs, Cli, Command, DoctorArgs, ImportArgs, InboxArgs, InitArgs, PasswdArgs,
-    RestoreArgs, ServeArgs, StoreAction,
+    AclArgs, AclQuestion, BackupArgs, CheckArgs, Cli, Command, DoctorArgs, HealthArgs, ImportArgs, InboxArgs, InitArgs,
+    PasswdArgs, RestoreArgs, ServeArgs, StoreAction,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
 use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
 use inboxd::{
-    acl_command, backup_command, config_command, doctor, hardening, import_command, init_command, logging,
-    passwd_command, serve, store_command,
+    acl_command, backup_command, config_command, doctor, hardening, health_command, import_command, init_command,
+    logging, passwd_command, serve, store_command,
 };
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => look_at_machine(&args),
         Command::Passwd(args) => edit_passwords(&args).map(done),
         Command::Acl(args) => ask_rules(&args),
+        Command::Health(args) => ask_health(&args).map(done),
         Command::Inbox(args) => look_into_inboxes(&args).map(done),
         Command::Store(args) => work_on_store(&args.action).map(done),
         Command::Backup(args) => back_up(&args).map(done),
@@ -124,6 +125,14 @@ fn ask_rules(args: &AclArgs) -> Outcome<Exit> {
         Ok(false) => Ok(Exit::Failed),
         Err(error) => Err((error.exit(), error.into())),
     }
+}
+
+fn ask_health(args: &HealthArgs) -> Outcome {
+    let url = match &args.server {
+        Some(url) => url.clone(),
+        None => health_command::find(&configured(args.load())?).map_err(|error| (Exit::Failed, error.into()))?,
+    };
+    health_command::run(&url, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use admin::{Board, BoardOptions, Figures, Operator, Speaker, answer_requests};
+use admin::{Board, BoardOptions, Figures, Health, Measure, Measured, Operator, Speaker, State, answer_requests};
+use hdrhistogram::Histogram;
 use inbox_bridge::{Bridge, ClientId, Left, MemoryBudget, Observer, Pressure, Seq, StoreError, Trouble};
 use mqtt_session::{OperatorsRequest, Shared};
 use pubsub::Router;
@@ -16,13 +17,14 @@ use crate::config::Config;
 /// The broker's [`Observer`].
 pub(crate) struct Watcher {
     store_failed: watch::Sender<bool>,
+    health: Arc<Health>,
 }
 
 impl Watcher {
     /// Gives also what comes out of it: whether the store failed.
-    pub(crate) fn new() -> (Self, watch::Receiver<bool>) {
+    pub(crate) fn new(health: Arc<Health>) -> (Self, watch::Receiver<bool>) {
         let (store_failed, failed) = watch::channel(false);
-        (Watcher { store_failed }, failed)
+        (Watcher { store_failed, health }, failed)
     }
 }
 
@@ -33,6 +35,7 @@ impl Observer for Watcher {
 
     fn store_failed(&self, error: &StoreError) {
         tracing::error!(%error, "FATAL: the store failed; nothing more is acknowledged, and the broker ends");
+        self.health.enter(State::Failed);
         self.store_failed.send_replace(true);
     }
 
@@ -69,6 +72,7 @@ impl Observer for Watcher {
     }
 
     fn disk_is_full(&self, is_full: bool, free_bytes: u64) {
+        self.health.set_disk_full(is_full);
         if is_full {
             tracing::error!(
                 free_bytes,
@@ -83,13 +87,23 @@ impl Observer for Watcher {
     }
 }
 
+/// What was started for operators.
+pub(crate) struct Observing {
+    /// The task that tells them, and answers over MQTT.
+    pub(crate) reporter: JoinHandle<()>,
+    /// What is measured.
+    pub(crate) numbers: Arc<Numbers>,
+    /// Who carries out what they ask for over HTTP.
+    pub(crate) operations: Arc<Operator>,
+}
+
 /// Starts what tells operators of the broker, and what answers them.
 pub(crate) fn start(
     config: &Config,
     bridge: &Bridge,
     broker: &Broker,
     requests: flume::Receiver<OperatorsRequest>,
-) -> JoinHandle<()> {
+) -> Observing {
     let (shared, router) = (broker.shared.clone(), broker.router.clone());
     let figures = Arc::new(Figures::new(
         bridge.hub().clone(),
@@ -107,6 +121,11 @@ pub(crate) fn start(
         broker.table.clone(),
         figures.clone(),
     );
+    let numbers = Arc::new(Numbers {
+        shared: shared.clone(),
+        router: router.clone(),
+    });
+    let operations = Arc::new(operator.clone());
     let speaker = Speaker::new(shared.clone(), router.clone());
     let options = BoardOptions {
         version: env!("CARGO_PKG_VERSION"),
@@ -116,12 +135,47 @@ pub(crate) fn start(
         }),
     };
     let board = Board::new(shared, router, figures, options);
-    tokio::spawn(async move {
+    let reporter = tokio::spawn(async move {
         tokio::join!(board.run(), answer_requests(requests, operator, speaker));
-    })
+    });
+    Observing {
+        reporter,
+        numbers,
+        operations,
+    }
+}
+
+/// What is measured, for whoever asks.
+pub(crate) struct Numbers {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) router: Router,
+}
+
+impl Measured for Numbers {
+    fn numbers(&self) -> Vec<(&'static str, u64)> {
+        numbers(&self.shared, &self.router)
+    }
+
+    fn histograms(&self) -> Vec<(Measure, Histogram<u64>)> {
+        let node = &self.shared.node;
+        // Whoever scrapes now and then wants what happens in between, too.
+        node.timings.want_for_long(node.now().mono);
+        vec![
+            (Measure::PubackLatency, node.timings.puback.snapshot()),
+            (Measure::DeliveryLatency, node.timings.delivery.snapshot()),
+            (Measure::CommitDuration, node.timings.commit.snapshot()),
+            (Measure::CommitMessages, node.timings.commit_messages.snapshot()),
+        ]
+    }
 }
 
 pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
+    let numbers = numbers(shared, router).into_iter();
+    let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
+    Value::Object(object).to_string()
+}
+
+fn numbers(shared: &Shared, router: &Router) -> Vec<(&'static str, u64)> {
     let inboxes = shared.node.counters.snapshot();
     let budget = &shared.node.budgets.all;
     let memory = [
@@ -138,13 +192,9 @@ pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
         ("audit_records_lost", crate::logging::audit_lost()),
         ("store_is_troubled", u64::from(shared.node.inboxes.is_troubled())),
     ];
-    let numbers = shared
-        .metrics
-        .snapshot()
-        .into_iter()
-        .chain(inboxes)
-        .chain(routed)
-        .chain(memory);
-    let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
-    Value::Object(object).to_string()
+    let mut numbers = shared.metrics.snapshot();
+    numbers.extend(inboxes);
+    numbers.extend(routed);
+    numbers.extend(memory);
+    numbers
 }

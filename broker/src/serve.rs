@@ -3,6 +3,8 @@
 //! Shutdown, in this order, within `shutdown_timeout`: stop accepting; tell every client (MQTT 5: 0x8B) and put its session away;
 //! publish what ordinary messages and wills are left; commit what waits; close the store.
 
+mod error;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,22 +12,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_bridge::{
-    Bridge, CheckpointOptions, Clock, Epoch, FjallOptions, Node, OpenError, SledOptions, StartError, StoreError,
-    StoreOptions, SystemClock, check_data_directory, keep_epoch, open_store,
+    Bridge, CheckpointOptions, Clock, Epoch, FjallOptions, Node, OpenError, SledOptions, StartError, StoreOptions,
+    SystemClock, check_data_directory, keep_epoch, open_store,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use access::{Access, Quotas, RulesError, Strangers};
+use access::{Access, Quotas, Strangers};
+use admin::{Health, Live, State};
+
+pub(crate) use error::is_lack;
+pub use error::{ServeError, open_exit};
 
 use crate::access_rules;
 use crate::audit::{self, Auditor};
-use crate::authentication::{self, AuthenticationError};
+use crate::authentication;
 use crate::config::Config;
 use crate::descriptors;
-use crate::exit::Exit;
-use crate::listening::{self, Certificates, ListenerError, Listening, NotListening};
+use crate::http_ports::{self, Http};
+use crate::listening::{self, Certificates, Listening};
 use crate::logging;
 use crate::observe::{self, Watcher};
 use crate::reload::Reloading;
@@ -34,7 +40,7 @@ use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Operators, Order, SessionTable, Shared};
 use pubsub::{AgeSource, Router, RouterOptions};
-use transport::{BindError, Broker, Remark};
+use transport::{BindError, Broker, Door, Remark};
 
 /// How often every client is told that the broker shuts down: some had no session yet when it began.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -42,101 +48,6 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 const OPERATORS_REQUESTS_MAX: usize = 64;
 /// After the store failed: how long clients are given to hear of it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Why the broker could not start, or ended otherwise than it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The inboxes did not start.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {} ({}); {}", .0.address, .0.why, listen_advice(.0.why.kind()))]
-    Listen(#[from] BindError),
-    /// A listener is not what it should be.
-    #[error(transparent)]
-    Listener(#[from] ListenerError),
-    /// It cannot be found out who clients are.
-    #[error(transparent)]
-    Authentication(#[from] AuthenticationError),
-    /// It is not known what clients may do.
-    #[error(transparent)]
-    Rules(#[from] RulesError),
-    /// The system gave no thread, no signal handler, or no standard output.
-    #[error("the system does not let the broker start ({0})")]
-    System(io::Error),
-    /// The store failed while the broker ran.
-    #[error("the store failed; what was acknowledged is safe. Check the disk, then start again")]
-    StoreFailed,
-    /// The store failed at the very end.
-    #[error(transparent)]
-    Close(StoreError),
-    /// It took too long.
-    #[error("the shutdown took longer than shutdown_timeout ({0:?}); what was acknowledged is safe")]
-    Timeout(Duration),
-}
-
-impl ServeError {
-    /// How the process ends after this.
-    pub fn exit(&self) -> Exit {
-        match self {
-            ServeError::Open(error) => open_exit(error),
-            ServeError::Listen(_) | ServeError::Listener(ListenerError::SameAddress { .. }) => Exit::CannotListen,
-            ServeError::Listener(ListenerError::Tls { .. }) | ServeError::Authentication(_) | ServeError::Rules(_) => {
-                Exit::BadConfiguration
-            }
-            ServeError::StoreFailed | ServeError::Close(_) | ServeError::Start(StartError::Store(_)) => {
-                Exit::StoreFailed
-            }
-            ServeError::Start(StartError::Thread(_)) | ServeError::System(_) | ServeError::Timeout(_) => Exit::Failed,
-        }
-    }
-}
-
-impl From<NotListening> for ServeError {
-    fn from(why: NotListening) -> Self {
-        match why {
-            NotListening::Listener(error) => error.into(),
-            NotListening::Bind(error) => error.into(),
-        }
-    }
-}
-
-/// What to do when the system does not let us listen.
-fn listen_advice(kind: io::ErrorKind) -> &'static str {
-    match kind {
-        io::ErrorKind::AddrInUse => {
-            "is another broker running there? Choose another address, with --listen or in its [[listener]]"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "it is not an address of this machine: choose one that is, with --listen or in its [[listener]]"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a permission: choose a higher one with --port, or give it with AmbientCapabilities=CAP_NET_BIND_SERVICE \
-             in the systemd unit, or with `setcap cap_net_bind_service=+ep` on the binary"
-        }
-        _ => "choose another address, with --listen or in its [[listener]]",
-    }
-}
-
-/// How the process ends when the data directory cannot be opened.
-pub fn open_exit(error: &OpenError) -> Exit {
-    match error {
-        OpenError::Locked { .. } => Exit::DataLocked,
-        // It may pass: a service manager is to try again.
-        OpenError::Unwritable { why, .. } | OpenError::Io { why, .. } if is_lack(why) => Exit::StoreFailed,
-        OpenError::Unwritable { .. } | OpenError::Io { .. } | OpenError::NotADirectory { .. } => Exit::NotPermitted,
-        _ => Exit::DataUnusable,
-    }
-}
-
-/// Whether there is none of something for now, so that the same may work later.
-pub(crate) fn is_lack(why: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
-    matches!(why.kind(), FileTooLarge | OutOfMemory | QuotaExceeded | StorageFull)
-}
 
 /// How the store of `config` is opened.
 pub fn store_options(config: &Config) -> StoreOptions {
@@ -164,12 +75,15 @@ pub fn check(config: &Config) -> Result<Vec<Remark>, ServeError> {
     let remarks = listening::check(config)?;
     authentication::check(config)?;
     access_rules::load(config)?;
+    http_ports::check(config)?;
     let is_there = check_data_directory(&config.data_dir, config.store.engine)?;
     if !is_there {
         check_can_be_made(&config.data_dir)?;
     }
-    for listener in config.all_listeners() {
-        check_address(listener.listen)?;
+    let http = http_ports::places(config).into_iter().filter(|place| !place.is_auto);
+    let listeners = config.all_listeners().into_iter().map(|listener| listener.listen);
+    for address in listeners.chain(http.map(|place| place.address)) {
+        check_address(address)?;
     }
     Ok(remarks)
 }
@@ -203,21 +117,27 @@ fn check_address(address: SocketAddr) -> Result<(), ServeError> {
 pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> Result<(), ServeError> {
     listening::check(config)?;
     descriptors::raise_limit();
-    let (watcher, store_failed) = Watcher::new();
+    let health = Arc::new(Health::default());
+    let (watcher, store_failed) = Watcher::new(health.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(ServeError::System)?;
     // Before the store is opened, which can take a while.
     let signals = runtime.block_on(async { signals() }).map_err(ServeError::System)?;
+    // And so that whoever waits for the broker is told so meanwhile.
+    let mut http = runtime.block_on(async { Http::start(config, &health) })?;
     let store = open_store(&config.data_dir, &store_options(config))?;
     keep_epoch(&*store, Epoch::from_random(rand::random())).map_err(StartError::Store)?;
+    http.tell_commands(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {
-        run(config, &bridge, store_failed, signals).await?;
+        run(config, &bridge, &http, &health, store_failed, signals).await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
-        match timeout(config.shutdown_timeout, closing).await {
+        let closed = timeout(config.shutdown_timeout, closing).await;
+        http.stop(config).await;
+        match closed {
             Ok(Ok(Ok(()))) => {
                 tracing::info!("the store is closed, and everything that was acknowledged is in it");
                 Ok(())
@@ -236,6 +156,8 @@ pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> 
 async fn run(
     config: &Config,
     bridge: &Bridge,
+    http: &Http,
+    health: &Health,
     mut store_failed: watch::Receiver<bool>,
     signals: Signals,
 ) -> Result<(), ServeError> {
@@ -251,7 +173,7 @@ async fn run(
     let access = Access::ruled(known.authenticator, rules).registered_only(known.registered);
     // All of them before anybody is let in.
     let listening = Listening::start(config)?;
-    let addresses = listening.addresses.clone();
+    let addresses = format!("{}{}", http.addresses, listening.addresses);
     let node = bridge.hub().node();
     let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
     let (operators, operators_requests) = Operators::bounded(OPERATORS_REQUESTS_MAX);
@@ -277,11 +199,30 @@ async fn run(
         table,
         router: router.clone(),
         connections_max: config.listener.connections_max,
-        connections_with_descriptors: descriptors::for_connections(),
+        connections_with_descriptors: descriptors::for_connections()
+            .saturating_sub(http_ports::connections_max(config))
+            .max(1),
         closing,
     });
-    let reporter = observe::start(config, bridge, &broker, operators_requests);
-    let auditor = Auditor::start(shared);
+    let observing = observe::start(config, bridge, &broker, operators_requests);
+    let reporter = observing.reporter;
+    let auditor = Auditor::start(shared.clone());
+    // Every connection's task holds a sender; when the last one is gone, receiving ends.
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    http.site.serve(Live {
+        door: Some(Door {
+            name: "http".into(),
+            rules: http.site.websocket_rules(),
+            broker: broker.clone(),
+            alive: alive.downgrade(),
+        }),
+        figures: observing.numbers,
+        operations: Some(observing.operations),
+        audit: Box::new(audit::requested),
+        shared,
+    });
+    http_ports::reload_with(&mut reloading, config, &http.site);
+    health.enter(State::Serving);
     audit::started(addresses.trim_start(), &config.data_dir);
     let reloader = reload_at(reloading, hangups, listening.certificates());
     let reaper = tokio::spawn({
@@ -315,8 +256,6 @@ async fn run(
         }
     });
 
-    // Every connection's task holds a sender; when the last one is gone, receiving ends.
-    let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let failed = tokio::select! {
         () = listening.accept_all(broker.clone(), alive) => false,
         () = shutdown => false,
@@ -324,6 +263,7 @@ async fn run(
     };
     service_manager::stopping();
     tracing::info!(connections = broker.shared.metrics.connections.get(), "shutting down");
+    health.enter(State::Closing);
     let patience = if failed { LAST_WORDS } else { config.shutdown_timeout };
     close.send_replace(true);
     let ended = timeout(patience, async {
@@ -375,27 +315,4 @@ fn router_options(config: &Config) -> RouterOptions {
 /// Retained messages expire by the measure by which mail does.
 fn age_of(node: Node) -> AgeSource {
     Arc::new(move || node.inboxes.age(node.now()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_keeps_it_from_listening_is_told_by_its_cause() {
-        // Goal: a port that needs a permission is no reason to look for another broker.
-        let said = |kind: io::ErrorKind| {
-            let address = SocketAddr::from(([127, 0, 0, 1], 883));
-            let why = kind.into();
-            ServeError::from(BindError { address, why }).to_string()
-        };
-        let forbidden = said(io::ErrorKind::PermissionDenied);
-        assert!(
-            forbidden.contains("below 1024") && forbidden.contains("setcap"),
-            "{forbidden}"
-        );
-        assert!(!forbidden.contains("another broker"), "{forbidden}");
-        assert!(said(io::ErrorKind::AddrInUse).contains("another broker"));
-        assert!(said(io::ErrorKind::AddrNotAvailable).contains("not an address of this machine"));
-    }
 }

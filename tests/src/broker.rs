@@ -14,7 +14,9 @@ use tempfile::TempDir;
 use crate::DEADLINE;
 
 /// What the one line on standard output begins with.
-const READY: &str = "inboxd ready mqtt=127.0.0.1:";
+const READY: &str = "inboxd ready ";
+/// And what is in it before the port of the MQTT listener.
+const MQTT: &str = "mqtt=127.0.0.1:";
 
 /// How a broker is started.
 #[derive(Debug, Clone, Default)]
@@ -259,9 +261,8 @@ impl Process {
         };
         match readiness.recv_timeout(DEADLINE) {
             Ok(line) => {
-                let port = line
-                    .strip_prefix(READY)
-                    .and_then(|rest| rest.split(' ').next()?.parse().ok());
+                let mut listeners = line.strip_prefix(READY).unwrap_or_default().split(' ');
+                let port = listeners.find_map(|listener| listener.strip_prefix(MQTT)?.parse().ok());
                 process.port = port.unwrap_or_else(|| panic!("the first line on standard output is {line:?}"));
             }
             Err(RecvTimeoutError::Timeout) => {

@@ -1,9 +1,9 @@
-//! What operators see of an inbox that is in memory.
+//! What is asked of an inbox that is in memory: by its own parts, and by operators.
 
 use std::time::Duration;
 
-use super::{Durability, Mailbox};
-use inbox_types::Now;
+use super::{Context, Durability, Mailbox};
+use inbox_types::{Now, Seq};
 
 /// An inbox, as far as it is in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +30,16 @@ pub struct Waiting {
 }
 
 impl Mailbox {
+    /// Whether a message that may still be here was never sent to the client.
+    pub(crate) fn is_unread(&self, seq: Seq, cx: Context) -> bool {
+        seq > self.sent_up_to.max(cx.sent_floor)
+    }
+
+    /// Whether it is in flight, or was written and has not settled.
+    pub(super) fn is_with_reader(&self, seq: Seq) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.has(seq))
+    }
+
     pub(crate) fn look(&self) -> InMemory {
         InMemory {
             unstored: self.unstored.messages,

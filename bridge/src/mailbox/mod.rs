@@ -334,16 +334,6 @@ impl Mailbox {
         }
         Some(young)
     }
-
-    /// Whether a message that may still be here was never sent to the client.
-    pub(crate) fn is_unread(&self, seq: Seq, cx: Context) -> bool {
-        seq > self.sent_up_to.max(cx.sent_floor)
-    }
-
-    /// Whether it is in flight, or was written and has not settled.
-    fn is_with_reader(&self, seq: Seq) -> bool {
-        self.reader.as_ref().is_some_and(|reader| reader.has(seq))
-    }
 }
 
 /// Where `seq` is in a queue in seq order, or would be. Mostly it is one end: readers acknowledge the oldest, and are sent the newest.

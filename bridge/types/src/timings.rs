@@ -79,7 +79,12 @@ impl Timings {
     /// Somebody looks, at `now` on the monotonic clock: it is measured for the next half minute.
     pub fn want(&self, now: Duration) {
         let until = u64::try_from((now + WANTED_FOR).as_micros()).unwrap_or(u64::MAX);
-        self.wanted_until.store(until, Relaxed);
+        self.wanted_until.fetch_max(until, Relaxed);
+    }
+
+    /// The same by somebody who looks now and then: for the next minutes.
+    pub fn want_for_long(&self, now: Duration) {
+        self.want(now + WANTED_FOR * 4);
     }
 
     /// Whether somebody wants to know how long something takes that begins or ends at `now`.

@@ -2,6 +2,34 @@
 
 use inbox_bridge::{ClientId, ClientIdError, StoreError};
 
+/// Why a request was not carried out, as programs are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// It says something that cannot be meant.
+    BadRequest,
+    /// What it is about is not there.
+    NotFound,
+    /// Whoever asks may not.
+    NotAllowed,
+    /// Not now.
+    Busy,
+    /// It went wrong.
+    Failed,
+}
+
+impl Code {
+    /// Its name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::BadRequest => "bad-request",
+            Code::NotFound => "not-found",
+            Code::NotAllowed => "not-allowed",
+            Code::Busy => "busy",
+            Code::Failed => "failed",
+        }
+    }
+}
+
 /// Why an operator is not given what it asks for. The text is the message that it gets.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -46,18 +74,18 @@ pub enum OperatorError {
 }
 
 impl OperatorError {
-    /// One word, for programs.
-    pub fn code(&self) -> &'static str {
+    /// The kind of it, for programs.
+    pub fn code(&self) -> Code {
         match self {
             OperatorError::Unknown { .. }
             | OperatorError::NoJson(_)
             | OperatorError::Parameters(_)
             | OperatorError::ClientId(_)
             | OperatorError::TracesAll
-            | OperatorError::NoStream => "bad-request",
-            OperatorError::NoClient => "not-found",
-            OperatorError::Store(StoreError::Troubled(_)) | OperatorError::TooManyTraces(_) => "busy",
-            OperatorError::Store(_) | OperatorError::Broken => "failed",
+            | OperatorError::NoStream => Code::BadRequest,
+            OperatorError::NoClient => Code::NotFound,
+            OperatorError::Store(StoreError::Troubled(_)) | OperatorError::TooManyTraces(_) => Code::Busy,
+            OperatorError::Store(_) | OperatorError::Broken => Code::Failed,
         }
     }
 }

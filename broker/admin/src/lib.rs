@@ -1,18 +1,25 @@
-//! What operators see and ask.
+//! What operators see and ask for.
 //!
-//! Requests come over MQTT ([`answer_requests`]) or HTTP, and one [`Operator`] answers them all. The board under `$SYS` is published by
-//! [`Board`]. `ARCHITECTURE.md` has the map.
+//! Requests come over MQTT ([`answer_requests`]) or HTTP ([`HttpPort`]), and one [`Operator`] answers them all. The board under `$SYS` is
+//! published by [`Board`], metrics are there to be scraped. `ARCHITECTURE.md` has the map.
 
 mod board;
 mod error;
+mod http;
 mod operator;
+mod prometheus;
 mod requests;
 mod speaking;
 mod trace;
 
 pub use board::{Board, BoardOptions, Figures, TOPICS};
-pub use error::OperatorError;
+pub use error::{Code, OperatorError};
+pub use http::{
+    ApiError, Health, HttpPort, Live, Operations, Part, Performed, Request, RunFile, RunFileError, Server, Settings,
+    Site, State, Token, TokenError, UrlError, Wanted, fetch,
+};
 pub use operator::Operator;
+pub use prometheus::{Measure, Measured, metric_of};
 pub use requests::answer_requests;
 pub use speaking::Speaker;
 pub use trace::Trace;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Identity;
 use inbox_bridge::Qos;
 use mqtt_session::OperatorsRequest;
 use serde_json::{Value, json};
@@ -46,9 +47,10 @@ async fn answer(request: &OperatorsRequest, operator: &Operator, speaker: &Speak
         }
         said.is_ok()
     };
+    let by = named(who);
     let parameters = parameters(&request.parameters);
     match (&*request.command, parameters) {
-        (TRACE, Ok(parameters)) => match operator.trace(who, parameters).await {
+        (TRACE, Ok(parameters)) => match operator.trace(&by, parameters).await {
             Ok(mut trace) => {
                 if say(said(Ok(json!({"trace": trace.number()})))).await {
                     while let Some(told) = trace.next().await {
@@ -61,10 +63,18 @@ async fn answer(request: &OperatorsRequest, operator: &Operator, speaker: &Speak
             Err(error) => _ = say(said(Err(error))).await,
         },
         (command, Ok(parameters)) => {
-            let answer = operator.answer(who, command, parameters).await;
+            let answer = operator.answer(&by, command, parameters).await;
             say(said(answer)).await;
         }
         (_, Err(error)) => _ = say(said(Err(error))).await,
+    }
+}
+
+/// Who asks, as the audit log names it.
+fn named(who: &Identity) -> String {
+    match who.user() {
+        Some(user) => format!("client {} of user {user}", who.client_id()),
+        None => format!("client {}", who.client_id()),
     }
 }
 
@@ -81,7 +91,7 @@ pub(crate) fn said(answer: Result<Value, OperatorError>) -> Value {
     match answer {
         Ok(result) => json!({"ok": true, "result": result}),
         Err(error) => {
-            json!({"ok": false, "error": {"code": error.code(), "message": error.to_string()}})
+            json!({"ok": false, "error": {"code": error.code().as_str(), "message": error.to_string()}})
         }
     }
 }

@@ -12,6 +12,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
+use admin::Performed;
 use inbox_bridge::ClientId;
 use mqtt_session::Shared;
 use tokio::sync::oneshot;
@@ -45,6 +46,18 @@ pub(crate) fn reloaded(part: &str, why_not: Option<&(dyn Error + Send + Sync)>) 
 pub(crate) fn purged(inbox: &ClientId, messages: u64, bytes: u64, complete: bool) {
     let uid = rustix::process::getuid().as_raw();
     tracing::warn!(target: TARGET, event = "purge", %inbox, messages, bytes, complete, uid, "purged by the operator");
+}
+
+/// An operator asked over HTTP for something that would have changed something, and was refused.
+pub(crate) fn requested(performed: &Performed<'_>) {
+    let Performed {
+        command,
+        parameters,
+        who,
+        peer,
+        error,
+    } = performed;
+    tracing::warn!(target: TARGET, event = "request", command, %parameters, who, %peer, why = %error, "a request of an operator was refused");
 }
 
 /// The task that writes what clients do.

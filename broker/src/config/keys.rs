@@ -10,6 +10,7 @@ use access::QuotaLimits;
 use inbox_bridge::WhenFull;
 use mqtt_session::V311Refusals;
 
+use super::http::{HttpConfig, Listen, Origins, Part};
 use super::kind::{
     Address, Choice, Count, Directives, Directory, Kind, OptionalFile, OptionalSeconds, Prefix, Seconds, Size, Span,
     Truth,
@@ -35,6 +36,7 @@ const TIME_TO_LIVE_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 pub(super) const LISTEN: &str = "mqtt.listen";
 pub(super) const LISTENERS: &str = "listener";
+pub(super) const HTTP_LISTEN: &str = "http.listen";
 pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
 pub(super) const REGISTERED_ONLY: &str = "inbox.registered_only";
 pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
@@ -66,6 +68,7 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     )?;
     v.key(LISTENERS, &mut c.listeners, Listeners)?;
     visit_mqtt(c, v)?;
+    visit_http(&mut c.http, v)?;
     visit_auth(&mut c.auth, v)?;
     v.key("access.acl_file", &mut c.access.acl_file, OptionalFile)?;
     v.key("inbox.prefix", &mut c.inbox.prefix, Prefix)?;
@@ -186,6 +189,17 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         memory(KIB),
     )?;
     v.key("mqtt.v311_refusals", &mut mqtt.v311_refusals, V311_REFUSALS)
+}
+
+fn visit_http(http: &mut HttpConfig, v: &mut impl Visitor) -> Result<(), ConfigError> {
+    v.key(HTTP_LISTEN, &mut http.listen, Listen)?;
+    v.key("http.dashboard", &mut http.dashboard, Part)?;
+    v.key("http.api", &mut http.api, Part)?;
+    v.key("http.metrics", &mut http.metrics, Part)?;
+    v.key("http.websocket", &mut http.websocket, Part)?;
+    v.key("http.origins", &mut http.origins, Origins)?;
+    v.key("http.token_file", &mut http.token_file, OptionalFile)?;
+    v.key("http.connections_max", &mut http.connections_max, Count(1..=10_000))
 }
 
 fn visit_quota(quota: &mut QuotaLimits, v: &mut impl Visitor) -> Result<(), ConfigError> {

@@ -198,7 +198,8 @@ impl Table<'_> {
 
 fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
-        && name != "mqtt"
+        && !matches!(name, "mqtt" | "http")
+        && !name.starts_with("http-")
         && name
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -211,7 +212,7 @@ fn is_path(path: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
 }
 
-fn is_origin(origin: &str) -> bool {
+pub(super) fn is_origin(origin: &str) -> bool {
     let host = origin.split_once("://").map_or("", |(_, host)| host);
     let is_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
     origin == "*" || origin == "null" || is_host

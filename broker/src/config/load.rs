@@ -322,12 +322,15 @@ fn nearest<'a>(key: &str, known: &[&'a str]) -> &'a str {
     let likeness = |name: &str| {
         let whole = strsim::normalized_damerau_levenshtein(key, name);
         let last = strsim::normalized_damerau_levenshtein(last_level(key), last_level(name));
-        whole.max(last * 0.95)
+        (whole.max(last * 0.95), whole)
     };
+    // Of equals the first, which is what most people mean by it.
+    let known = known.iter().rev().copied();
     known
-        .iter()
-        .copied()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .max_by(|a, b| {
+            let ((a, a_whole), (b, b_whole)) = (likeness(a), likeness(b));
+            a.total_cmp(&b).then(a_whole.total_cmp(&b_whole))
+        })
         .unwrap_or_default()
 }
 

@@ -8,6 +8,7 @@ mod auth;
 mod budget;
 mod directives;
 mod error;
+mod http;
 mod keys;
 mod kind;
 mod listener;
@@ -35,6 +36,7 @@ pub use budget::MemoryShares;
 pub use directives::DirectivesError;
 pub(crate) use directives::parse_directives;
 pub use error::{ConfigError, Misfit, SetBy, Setting};
+pub use http::{DEFAULT_HTTP, HttpConfig, HttpListen, HttpPart};
 pub use inbox_bridge::Engine;
 pub use listener::{NamedListener, Transport};
 pub use load::Overrides;
@@ -56,6 +58,8 @@ pub struct Config {
     pub listener: ListenerConfig,
     /// Section `[mqtt]`: what one client may take.
     pub mqtt: MqttLimits,
+    /// Section `[http]`: health, metrics, the API, the dashboard.
+    pub http: HttpConfig,
     /// Section `[auth]`: who clients are.
     pub auth: AuthConfig,
     /// Section `[access]`: what clients may do.
@@ -229,6 +233,7 @@ impl Default for Config {
                 connections_max: 50_000,
             },
             mqtt: MqttLimits::default(),
+            http: HttpConfig::default(),
             auth: AuthConfig::default(),
             access: AccessConfig::default(),
             inbox: InboxConfig {

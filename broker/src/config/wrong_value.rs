@@ -65,6 +65,21 @@ pub enum WrongValue {
         "it is an IP address or a host name, and a port, like \"127.0.0.1:1883\", \"[::1]:1883\" or \"localhost:1883\""
     )]
     Address,
+    /// It is no address, and does not say where HTTP is spoken either.
+    #[error(
+        "it is \"auto\" (127.0.0.1:8080, or a free port where that is in use), \"off\", or an address and a port, like \"0.0.0.0:8080\""
+    )]
+    HttpListen,
+    /// It is no address, and does not say whether the port has it either.
+    #[error(
+        "it is \"on\" (where http.listen is), \"off\", or an address and a port of its own, like \"127.0.0.1:9090\""
+    )]
+    HttpPart,
+    /// It is no list of origins.
+    #[error(
+        "it is a list of what browsers call the origin of a page, like \"https://example.org\", or \"*\" for any page"
+    )]
+    Origins,
     /// The host name has no address.
     #[error("this host name has no address; write the IP address")]
     HostWithoutAddress,
@@ -229,7 +244,9 @@ pub enum ListenersError {
     #[error("one of them has no {0}; write it")]
     Lacks(&'static str),
     /// The name cannot be used.
-    #[error("a name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, and not \"mqtt\", which is the one of mqtt.listen")]
+    #[error(
+        "a name is 1 to {NAME_BYTES_MAX} of a-z, 0-9 and -, and not \"mqtt\" or \"http\", which are those of mqtt.listen and http.listen, nor one that begins with \"http-\""
+    )]
     Name,
     /// TLS needs a key that is not there.
     #[error("{name:?} has no {key}, which TLS needs; write the path of a file in PEM")]

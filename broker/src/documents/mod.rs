@@ -6,6 +6,7 @@
 mod architecture;
 mod configuration;
 mod deploying;
+mod deployment;
 mod names;
 mod observing;
 mod page;

@@ -17,6 +17,7 @@ fn tests_that_the_documents_name_exist() {
         known.extend(names.map(str::to_owned));
     }
     known.extend(super::observing::published());
+    known.extend(super::deployment::known());
     let is_name = |name: &str| {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         name.matches('_').count() >= 3 && name.bytes().all(is_word)
@@ -37,9 +38,11 @@ fn files_that_the_documents_name_exist() {
     let mut found = 0;
     for (path, page) in pages().into_iter().filter(|(path, _)| path != "ARCHITECTURE.md") {
         for name in quoted(&page) {
-            let is_ours = ["bridge/", "broker/", "client/", "tests/", "docs/", "xtask/", "fuzz/"]
-                .iter()
-                .any(|top| name.starts_with(top));
+            let is_ours = [
+                "bridge/", "broker/", "client/", "deploy/", "tests/", "docs/", "xtask/", "fuzz/",
+            ]
+            .iter()
+            .any(|top| name.starts_with(top));
             // Commands of operators look like paths in the client.
             let is_command = admin::Operator::commands().contains(&name);
             if is_ours && !is_command && !name.contains([' ', '*', '…']) {

@@ -23,7 +23,7 @@ pub(super) fn published() -> BTreeSet<String> {
         &MemoryStore::default(),
         config.limits(),
         clock,
-        Arc::new(Watcher::new().0),
+        Arc::new(Watcher::new(Arc::default()).0),
     )
     .unwrap();
     let shared = Shared {

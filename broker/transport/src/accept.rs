@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Origin;
-use mqtt_session::{Caller, Cause};
+use inbox_types::Now;
+use mqtt_session::{Caller, Cause, Counted};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -40,9 +41,7 @@ pub async fn accept<L: Listener, E: Entrance<L::Io>>(
             listener: Some(name.clone()),
             ..Origin::from(peer)
         };
-        let Some(slot) = broker.shared.metrics.connections.enter(broker.most() as u64) else {
-            broker.shared.metrics.connects_refused.add(1);
-            refuse(&broker, &name, &origin);
+        let Some(slot) = place(&broker, &name, &origin) else {
             continue;
         };
         tracing::debug!(%peer, listener = %name, "accepted");
@@ -57,6 +56,16 @@ pub async fn accept<L: Listener, E: Entrance<L::Io>>(
             }
         });
     }
+}
+
+/// A place among the connections; `None`: there is none, which was told.
+pub(crate) fn place(broker: &Broker, name: &str, origin: &Origin) -> Option<Counted> {
+    let slot = broker.shared.metrics.connections.enter(broker.most() as u64);
+    if slot.is_none() {
+        broker.shared.metrics.connects_refused.add(1);
+        refuse(broker, name, origin);
+    }
+    slot
 }
 
 /// Hears what comes before MQTT; `None`: the client is not let in, or the broker shuts down.
@@ -84,15 +93,20 @@ async fn let_in<R, E: Entrance<R>>(
         }
         Err(why) => why,
     };
+    turn_away(&broker, name, &origin, &why, accepted);
+    None
+}
+
+/// Tells that a client was not let in.
+pub(crate) fn turn_away(broker: &Broker, name: &str, origin: &Origin, why: &NotEntered, now: Now) {
     let metrics = &broker.shared.metrics;
     metrics.connects_refused.add(1);
     match why.cause() {
         Some(cause) => metrics
             .refusals
-            .turn_away(cause, Caller::from(&origin), name, &why, accepted.mono),
+            .turn_away(cause, Caller::from(origin), name, why, now.mono),
         None => tracing::debug!(peer = %origin.peer, listener = name, %why, "a connection was gone before its CONNECT"),
     }
-    None
 }
 
 /// Tells which limit it was that a connection was closed for.

@@ -5,6 +5,7 @@
 
 mod accept;
 mod connection;
+mod door;
 mod entrance;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzzing;
@@ -15,9 +16,12 @@ mod websocket;
 
 pub use accept::accept;
 pub use connection::Broker;
+pub use door::{Admitted, Door, NotAdmitted};
 pub use entrance::{Arrival, Entrance, NotEntered};
 pub use ipnet::IpNet;
 pub use listener::{BACKLOG, Bind, BindError, Bound, Io, Listener, Tcp, TcpAddress};
 pub use proxy::{OverTcp, ProxyError};
 pub use tls::{ClientCertificates, Fresh, HandshakeError, Handshakes, OverTls, Remark, TlsError, TlsFiles, TlsKeys};
-pub use websocket::{OverWebSocket, UpgradeError, Violation, WebSocket, WebSocketRules};
+pub use websocket::{
+    OverWebSocket, UpgradeError, UpgradeRequest, Violation, WebSocket, WebSocketRules, is_loopback, is_name,
+};

@@ -21,6 +21,7 @@ mod conformance;
 mod engines;
 mod file_modes;
 mod first_configuration;
+mod http;
 mod inbox_sizes;
 mod logging;
 mod mqtt;

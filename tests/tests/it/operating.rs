@@ -45,7 +45,11 @@ fn the_ready_line_is_all_that_standard_output_ever_shows() {
     let port = broker.port();
     RawClient::clean(&broker, Version::V5, "alice").publish("bob", "x", 1);
     let exit = broker.terminate();
-    assert_eq!(exit.stdout, [format!("inboxd ready mqtt=127.0.0.1:{port}")]);
+    let http = broker.port_of("http");
+    assert_eq!(
+        exit.stdout,
+        [format!("inboxd ready http=127.0.0.1:{http} mqtt=127.0.0.1:{port}")]
+    );
 }
 
 #[test]

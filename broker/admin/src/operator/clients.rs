@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use access::Identity;
 use inbox_bridge::{ClientId, Port, Ticket, party};
 use mqtt_session::Presence;
 use serde::Deserialize;
@@ -63,7 +62,7 @@ fn shown(presence: &Presence) -> Value {
 }
 
 /// Ends the connection of a client. Its session and its mail stay.
-pub(super) fn disconnect(parts: &Parts, by: &Identity, wanted: &OfClient) -> Result<Value, OperatorError> {
+pub(super) fn disconnect(parts: &Parts, by: &str, wanted: &OfClient) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
     let disconnected = parts.table.disconnect(&client);
     super::audit(by, "disconnect", &client, u64::from(disconnected));
@@ -76,7 +75,7 @@ pub(super) async fn end_session(parts: &Parts, wanted: &OfClient) -> Result<bool
 }
 
 /// The second part: its inbox, whom it takes messages from, and who wrote to it. What it wrote to others is theirs.
-pub(super) fn erase(parts: &Parts, by: &Identity, wanted: &OfClient, session: bool) -> Result<Value, OperatorError> {
+pub(super) fn erase(parts: &Parts, by: &str, wanted: &OfClient, session: bool) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
     let node = &parts.shared.node;
     let has_lists = parts.shared.access.recipients().forget(&client, &node.budgets.all);

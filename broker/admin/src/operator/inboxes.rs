@@ -1,6 +1,5 @@
 //! Requests about inboxes.
 
-use access::Identity;
 use inbox_bridge::{ClientId, PAGE_BYTES_MAX, PageLimit, Seq};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,8 +10,6 @@ use crate::error::{OperatorError, client_id};
 /// Inboxes in one answer, unless fewer are asked for; and at most.
 const LISTED: usize = 100;
 const LISTED_MAX: usize = 1000;
-/// Inboxes that are passed by in one request, in search of those that begin as wanted.
-const PASSED_MAX: usize = 100_000;
 /// Inboxes read at a time.
 const PAGE: usize = 512;
 /// Messages in one answer, unless fewer are asked for; and at most.
@@ -54,24 +51,31 @@ pub(super) fn list(parts: &Parts, wanted: Listed) -> Result<Value, OperatorError
     let prefix = wanted.prefix.unwrap_or_default();
     let mut after = wanted.after.as_deref().map(client_id).transpose()?;
     let mut found = Vec::new();
+    if let Ok(first) = client_id(&prefix)
+        && after.as_ref().is_none_or(|after| *after < first)
+    {
+        // Everything that begins so comes behind what is called just so.
+        if let Some(record) = parts.store.inbox(&first)? {
+            let (messages, bytes) = (record.messages, record.bytes);
+            found.push(json!({"client": first.as_str(), "messages": messages, "bytes": bytes}));
+        }
+        after = Some(first);
+    }
     let mut next = None;
-    let mut passed = 0;
     'pages: loop {
         let page = parts.store.inboxes(after.as_ref(), PAGE)?;
         let is_end = page.len() < PAGE;
         for (client, record) in page {
-            if found.len() == limit || passed == PASSED_MAX {
-                next = after;
-                break 'pages;
-            }
-            passed += 1;
-            if client.as_str().starts_with(&prefix) {
-                let (messages, bytes) = (record.messages, record.bytes);
-                found.push(json!({"client": client.as_str(), "messages": messages, "bytes": bytes}));
-            } else if client.as_str() > prefix.as_str() && !prefix.is_empty() {
+            if !client.as_str().starts_with(&prefix) {
                 // In byte order, nothing behind this one begins so.
                 break 'pages;
             }
+            if found.len() >= limit {
+                next = after;
+                break 'pages;
+            }
+            let (messages, bytes) = (record.messages, record.bytes);
+            found.push(json!({"client": client.as_str(), "messages": messages, "bytes": bytes}));
             after = Some(client);
         }
         if is_end {
@@ -147,18 +151,13 @@ fn messages(parts: &Parts, wanted: &Peeked, payload_bytes_max: usize) -> Result<
 }
 
 /// Everything that an inbox holds leaves it, or everything up to a seq.
-pub(super) fn purge(parts: &Parts, by: &Identity, wanted: Purged) -> Result<Value, OperatorError> {
+pub(super) fn purge(parts: &Parts, by: &str, wanted: Purged) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
     let purged = purge_all(parts, by, &client, wanted.up_to.map(Seq))?;
     Ok(json!({"purged": purged}))
 }
 
-pub(super) fn purge_all(
-    parts: &Parts,
-    by: &Identity,
-    client: &ClientId,
-    up_to: Option<Seq>,
-) -> Result<u64, OperatorError> {
+pub(super) fn purge_all(parts: &Parts, by: &str, client: &ClientId, up_to: Option<Seq>) -> Result<u64, OperatorError> {
     let purged = parts.hub.purge(&*parts.store, client, up_to)?;
     super::audit(by, "purge", client, purged);
     Ok(purged)

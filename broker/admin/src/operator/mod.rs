@@ -6,10 +6,11 @@
 mod clients;
 mod inboxes;
 mod message;
+mod over_http;
 
 use std::sync::Arc;
 
-use access::{AUDIT_TARGET, Identity};
+use access::AUDIT_TARGET;
 use inbox_bridge::{ClientId, Hub, Store};
 use mqtt_session::{SessionTable, Shared};
 use serde::Deserialize;
@@ -94,11 +95,11 @@ impl Operator {
         &COMMANDS
     }
 
-    /// Does what `who` asks for, who may.
+    /// Does what is asked for, by somebody who may: `by`, as the audit log names it.
     ///
     /// # Errors
     /// See [`OperatorError`].
-    pub async fn answer(&self, who: &Identity, command: &str, parameters: Value) -> Result<Value, OperatorError> {
+    pub async fn answer(&self, by: &str, command: &str, parameters: Value) -> Result<Value, OperatorError> {
         let parts = &self.0;
         match command {
             "inbox/list" => self.blocking(parameters, inboxes::list).await,
@@ -106,17 +107,17 @@ impl Operator {
             "inbox/peek" => self.blocking(parameters, inboxes::peek).await,
             "inbox/export" => self.blocking(parameters, inboxes::export).await,
             "inbox/purge" => {
-                let by = who.clone();
+                let by = by.to_owned();
                 self.blocking(parameters, move |parts, wanted| inboxes::purge(parts, &by, wanted))
                     .await
             }
             "client/list" => clients::list(parts, &read(parameters)?),
             "client/show" => clients::show(parts, &read(parameters)?),
-            "client/disconnect" => clients::disconnect(parts, who, &read(parameters)?),
+            "client/disconnect" => clients::disconnect(parts, by, &read(parameters)?),
             "client/erase" => {
                 let wanted: OfClient = read(parameters)?;
                 let session = clients::end_session(parts, &wanted).await?;
-                let by = who.clone();
+                let by = by.to_owned();
                 let kept = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &by, &wanted, session);
                 self.run(wanted, kept).await
             }
@@ -139,10 +140,10 @@ impl Operator {
     ///
     /// # Errors
     /// See [`OperatorError`].
-    pub async fn trace(&self, who: &Identity, parameters: Value) -> Result<Trace, OperatorError> {
+    pub async fn trace(&self, by: &str, parameters: Value) -> Result<Trace, OperatorError> {
         let traced = read(parameters)?;
         let parts = self.0.clone();
-        tracing::info!(who = %who.client_id(), "an operator begins to follow messages");
+        tracing::info!(by, "an operator begins to follow messages");
         let begun = tokio::task::spawn_blocking(move || parts.traces.start(&parts.shared.node, &*parts.store, traced));
         begun.await.unwrap_or(Err(OperatorError::Broken))
     }
@@ -173,7 +174,6 @@ fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
 }
 
 /// Notes for the audit log what an operator changed.
-fn audit(by: &Identity, what: &'static str, client: &ClientId, messages: u64) {
-    let (who, user) = (by.client_id(), by.user());
-    tracing::warn!(target: AUDIT_TARGET, event = "operate", what, %client, messages, %who, user, "an operator changed something");
+fn audit(by: &str, what: &'static str, client: &ClientId, messages: u64) {
+    tracing::warn!(target: AUDIT_TARGET, event = "operate", what, %client, messages, by, "an operator changed something");
 }

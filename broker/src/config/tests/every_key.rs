@@ -34,6 +34,15 @@ queue_bytes_max = "4KiB"
 subscriptions_per_session_max = 6
 filter_bytes_per_session_max = "3KiB"
 v311_refusals = "close"
+[http]
+listen = "off"
+dashboard = "off"
+api = "[::1]:5"
+metrics = "[::1]:6"
+websocket = "[::1]:7"
+origins = ["https://Ops.example"]
+token_file = "/etc/inboxd/token"
+connections_max = 8
 [auth]
 password_file = "/etc/inboxd/users"
 remember = "0s"
@@ -188,6 +197,22 @@ fn the_example_states_the_ranges_that_hold() {
             &["1", "1000000"],
             &["0", "1000001"],
         ),
+        (
+            "INBOXD_HTTP__LISTEN",
+            &["auto", "off", "127.0.0.1:0", "localhost:8080"],
+            &["on", "8080", "127.0.0.1", ""],
+        ),
+        (
+            "INBOXD_HTTP__METRICS",
+            &["on", "off", "127.0.0.1:9090"],
+            &["auto", "true", "9090"],
+        ),
+        (
+            "INBOXD_HTTP__ORIGINS",
+            &["", "*", "https://a.example, https://b.example"],
+            &["a.example", "https://a.example/"],
+        ),
+        ("INBOXD_HTTP__CONNECTIONS_MAX", &["1", "10000"], &["0", "10001"]),
         ("INBOXD_AUTH__REMEMBER", &["0s", "1h"], &["61m", "5"]),
         ("INBOXD_AUTH__HTTP__TIMEOUT", &["100ms", "1m"], &["99ms", "61s"]),
         ("INBOXD_AUTH__HTTP__CACHE", &["0s", "1h"], &["61m"]),
@@ -290,6 +315,18 @@ fn every_key_reaches_its_place() {
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
     assert_eq!(config.inbox.strangers_max, Some(3));
     assert_eq!(config.access.acl_file, Some("/etc/inboxd/acl.toml".into()));
+    let own = |port: u16| HttpPart::At(std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)));
+    let http = HttpConfig {
+        listen: HttpListen::Off,
+        dashboard: HttpPart::Off,
+        api: own(5),
+        metrics: own(6),
+        websocket: own(7),
+        origins: vec!["https://ops.example".to_owned()],
+        token_file: Some("/etc/inboxd/token".into()),
+        connections_max: 8,
+    };
+    assert_eq!(config.http, http);
     let auth = AuthConfig {
         password_file: Some("/etc/inboxd/users".into()),
         remember: Duration::ZERO,

@@ -21,7 +21,8 @@ pub(crate) use frames::{Decoder, End};
 pub use stream::WebSocket;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use upgrade::answer;
-pub use upgrade::{UpgradeError, WebSocketRules};
+pub(crate) use upgrade::{Granted, grant};
+pub use upgrade::{UpgradeError, UpgradeRequest, WebSocketRules, is_loopback, is_name};
 
 /// A request is at most so long.
 pub(crate) const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -51,10 +52,12 @@ pub struct OverWebSocket<E> {
     pub rules: WebSocketRules,
 }
 
+/// Bytes that an idle connection takes for its WebSocket. Measured.
+pub(crate) const IDLE_BYTES: usize = 512;
+
 impl<R: Send + 'static, E: Entrance<R>> Entrance<R> for OverWebSocket<E> {
     type Io = WebSocket<E::Io>;
-    // Measured.
-    const IDLE_BYTES: usize = 512 + E::IDLE_BYTES;
+    const IDLE_BYTES: usize = IDLE_BYTES + E::IDLE_BYTES;
 
     async fn enter(&self, raw: R, origin: &mut Origin) -> Result<Self::Io, NotEntered> {
         let io = self.below.enter(raw, origin).await?;

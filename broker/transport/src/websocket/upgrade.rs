@@ -21,11 +21,41 @@ pub struct WebSocketRules {
     pub origins: Vec<String>,
 }
 
+impl WebSocketRules {
+    /// Whether pages of this origin may connect to this host, as the header `Host` names it. Browsers send the origin, and pages cannot forge
+    /// it; other clients send what they like, or none.
+    pub fn let_in_pages_of(&self, origin: &str, host: &str, peer: IpAddr) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        let mut listed = self.origins.iter();
+        if listed.any(|known| *known == ANY_ORIGIN || *known == origin) {
+            return true;
+        }
+        let same_host = origin.split_once("://").is_some_and(|(_, host_of)| {
+            let host = host.to_ascii_lowercase();
+            host_of == host || without_port(host_of) == without_port(&host)
+        });
+        self.origins.is_empty() && same_host && !(is_loopback(peer) && is_name(host))
+    }
+}
+
+/// A request that asks for a WebSocket, as whoever read it understood it.
+#[derive(Debug, Clone)]
+pub struct UpgradeRequest<'r> {
+    /// The method.
+    pub method: &'r str,
+    /// Path and query of the URL.
+    pub target: &'r str,
+    /// Names and values of the headers.
+    pub headers: Vec<(&'r str, &'r [u8])>,
+}
+
 /// A request that is granted.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Granted {
     /// The answer: HTTP status 101.
     pub(crate) answer: String,
+    /// The header `Sec-WebSocket-Accept` in it.
+    pub(crate) accept: String,
     /// What the client shows for itself.
     pub(crate) token: Option<Box<str>>,
 }
@@ -65,16 +95,25 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
+    /// The status code of the answer to the client.
+    pub fn status(self) -> u16 {
+        match self {
+            UpgradeError::NotHttp | UpgradeError::Key | UpgradeError::Subprotocol | UpgradeError::Early => 400,
+            UpgradeError::Origin => 403,
+            UpgradeError::Path => 404,
+            UpgradeError::NotAnUpgrade | UpgradeError::Version => 426,
+            UpgradeError::TooLong => 431,
+        }
+    }
+
     /// The answer to the client.
     pub(crate) fn answer(self) -> String {
-        let status = match self {
-            UpgradeError::NotHttp | UpgradeError::Key | UpgradeError::Subprotocol | UpgradeError::Early => {
-                "400 Bad Request"
-            }
-            UpgradeError::Origin => "403 Forbidden",
-            UpgradeError::Path => "404 Not Found",
-            UpgradeError::NotAnUpgrade | UpgradeError::Version => "426 Upgrade Required",
-            UpgradeError::TooLong => "431 Request Header Fields Too Large",
+        let status = match self.status() {
+            403 => "403 Forbidden",
+            404 => "404 Not Found",
+            426 => "426 Upgrade Required",
+            431 => "431 Request Header Fields Too Large",
+            _ => "400 Bad Request",
         };
         let (connection, upgrade) = match self {
             UpgradeError::NotAnUpgrade | UpgradeError::Version => {
@@ -100,15 +139,28 @@ pub(crate) fn answer(head: &[u8], rules: &WebSocketRules, peer: IpAddr) -> Resul
         Err(httparse::Error::TooManyHeaders) => return Err(UpgradeError::TooLong),
         Ok(httparse::Status::Partial) | Err(_) => return Err(UpgradeError::NotHttp),
     }
-    let request = Request(&request);
-    let is_upgrade = request.0.method == Some("GET")
+    let headers = request.headers.iter();
+    let request = UpgradeRequest {
+        method: request.method.unwrap_or_default(),
+        target: request.path.unwrap_or_default(),
+        headers: headers.map(|header| (header.name, header.value)).collect(),
+    };
+    grant(&request, rules, peer)
+}
+
+/// Answers a request that came from `peer`.
+pub(crate) fn grant(
+    request: &UpgradeRequest<'_>,
+    rules: &WebSocketRules,
+    peer: IpAddr,
+) -> Result<Granted, UpgradeError> {
+    let is_upgrade = request.method == "GET"
         && request.lists("Connection", |word| word.eq_ignore_ascii_case("upgrade"))
         && request.lists("Upgrade", |word| word.eq_ignore_ascii_case("websocket"));
     if !is_upgrade {
         return Err(UpgradeError::NotAnUpgrade);
     }
-    let target = request.0.path.unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
     if !rules.paths.iter().any(|known| known == path) {
         return Err(UpgradeError::Path);
     }
@@ -122,31 +174,27 @@ pub(crate) fn answer(head: &[u8], rules: &WebSocketRules, peer: IpAddr) -> Resul
         return Err(UpgradeError::Subprotocol);
     }
     if let Some(origin) = request.header("Origin")
-        && !may_connect(origin, request.header("Host").unwrap_or_default(), rules, peer)
+        && !rules.let_in_pages_of(origin, request.header("Host").unwrap_or_default(), peer)
     {
         return Err(UpgradeError::Origin);
     }
+    let accept = derive_accept_key(key.as_bytes());
     Ok(Granted {
         answer: format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
-            derive_accept_key(key.as_bytes())
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
         ),
+        accept,
         token: token(request.header("Authorization"), query),
     })
 }
 
-struct Request<'r>(&'r httparse::Request<'r, 'r>);
-
-impl<'r> Request<'r> {
+impl<'r> UpgradeRequest<'r> {
     /// The values of every header of this name that are text.
     fn headers(&self, name: &str) -> impl Iterator<Item = &'r str> {
-        let named = self
-            .0
-            .headers
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.filter_map(|header| std::str::from_utf8(header.value).ok().map(str::trim))
+        let headers = self.headers.iter();
+        let named = headers.filter(move |(of, _)| of.eq_ignore_ascii_case(name));
+        named.filter_map(|(_, value)| std::str::from_utf8(value).ok().map(str::trim))
     }
 
     fn header(&self, name: &str) -> Option<&'r str> {
@@ -170,23 +218,6 @@ fn is_key(key: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
-/// Whether a page of this origin may connect. Browsers send it, and pages cannot forge it; other clients send what they like, or none.
-fn may_connect(origin: &str, host: &str, rules: &WebSocketRules, peer: IpAddr) -> bool {
-    let origin = origin.to_ascii_lowercase();
-    if rules
-        .origins
-        .iter()
-        .any(|known| *known == ANY_ORIGIN || *known == origin)
-    {
-        return true;
-    }
-    let same_host = origin.split_once("://").is_some_and(|(_, host_of)| {
-        let host = host.to_ascii_lowercase();
-        host_of == host || without_port(host_of) == without_port(&host)
-    });
-    rules.origins.is_empty() && same_host && !(is_loopback(peer) && is_name(host))
-}
-
 /// A host as it is where the port is left out: `Host` leaves it out for the port of the scheme, whatever the client calls the scheme.
 fn without_port(host: &str) -> &str {
     host.strip_suffix(":443")
@@ -194,13 +225,14 @@ fn without_port(host: &str) -> &str {
         .unwrap_or(host)
 }
 
-fn is_loopback(peer: IpAddr) -> bool {
+/// Whether it is this machine, however its address is written.
+pub fn is_loopback(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }
 
 /// Whether `host` is a name that anybody can let point to this machine. A page of such a name that connects to a broker on the user's own
 /// machine is an attack (DNS rebinding), or has to be listed.
-fn is_name(host: &str) -> bool {
+pub fn is_name(host: &str) -> bool {
     let is_address = host.parse::<SocketAddr>().is_ok() || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let bare = host.split(':').next().unwrap_or_default();
     !is_address && !bare.eq_ignore_ascii_case("localhost")

@@ -4,7 +4,7 @@ mod browser;
 mod identity;
 mod proxy;
 mod tls;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

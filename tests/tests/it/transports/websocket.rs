@@ -32,7 +32,7 @@ pub(super) fn upgraded_by(broker: &Broker, request: &str) -> TcpStream {
 }
 
 /// A masked frame of at most 125 bytes with this first byte.
-pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x11, 0x22, 0x33, 0x44];
     let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];

@@ -1,0 +1,286 @@
+//! The HTTP ports of a configuration: their sockets, and what is to be found at each.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::{Health, HttpPort, Part, RunFile, Server, Settings, Site, Token, TokenError};
+use transport::{Bind, BindError, Bound, TcpAddress};
+
+use crate::config::{Config, DEFAULT_HTTP, HttpListen, HttpPart};
+use crate::reload::Reloading;
+
+/// How long answers that are being given may take at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Why HTTP cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] BindError),
+    /// The token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// One address, and what is to be found there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// What the line that says that the broker is ready calls it.
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    /// Another one of loopback will do.
+    pub(crate) is_auto: bool,
+    parts: Vec<Part>,
+}
+
+impl Place {
+    pub(crate) fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+}
+
+/// Every address that the configuration names.
+pub(crate) fn places(config: &Config) -> Vec<Place> {
+    let http = &config.http;
+    let parts = [
+        (Part::Dashboard, http.dashboard, "http-dashboard"),
+        (Part::Api, http.api, "http-api"),
+        (Part::Metrics, http.metrics, "http-metrics"),
+        (Part::WebSocket, http.websocket, "http-websocket"),
+    ];
+    let mut places = Vec::new();
+    let main = match http.listen {
+        HttpListen::Off => None,
+        HttpListen::Auto => Some(DEFAULT_HTTP),
+        HttpListen::At(address) => Some(address),
+    };
+    if let Some(address) = main {
+        let here = parts.iter().filter(|(_, place, _)| *place == HttpPart::On);
+        places.push(Place {
+            name: "http",
+            address,
+            is_auto: http.listen == HttpListen::Auto,
+            parts: here.map(|(part, ..)| *part).collect(),
+        });
+    }
+    for (part, place, name) in parts {
+        let HttpPart::At(address) = place else { continue };
+        // Port 0 is another one each time.
+        let same = places
+            .iter_mut()
+            .find(|other| other.address == address && address.port() != 0);
+        match same {
+            Some(other) => other.parts.push(part),
+            None => places.push(Place {
+                name,
+                address,
+                is_auto: false,
+                parts: vec![part],
+            }),
+        }
+    }
+    places
+}
+
+/// HTTP, while the broker runs.
+pub(crate) struct Http {
+    pub(crate) site: Arc<Site>,
+    server: Server,
+    /// Every address by its name, for people: each with a space before it.
+    pub(crate) addresses: String,
+    run_file: Option<RunFile>,
+    told: Option<Told>,
+}
+
+/// The file by which commands find the broker, as long as it is right.
+struct Told(PathBuf);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        RunFile::remove(&self.0);
+    }
+}
+
+impl Http {
+    /// Listens, and answers that the broker is not ready. To be called within a runtime.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub(crate) fn start(config: &Config, health: &Arc<Health>) -> Result<Self, HttpError> {
+        let token = load_token(config)?;
+        let own_token = Token::random()?;
+        let (mut ports, mut addresses, mut bound) = (Vec::new(), String::new(), Vec::new());
+        for place in places(config) {
+            let Bound { listener, address } = bind(&place)?;
+            addresses.push_str(&format!(" {}={address}", place.name));
+            bound.push((place.parts.clone(), place.name, address));
+            ports.push(HttpPort {
+                socket: listener,
+                parts: place.parts,
+            });
+        }
+        warn_of_the_network(config, token.is_some(), &bound);
+        let of = |part: Part| bound.iter().find(|(parts, ..)| parts.contains(&part));
+        let websocket = of(Part::WebSocket).map(|(parts, _, address)| {
+            let is_beside = parts.contains(&Part::Dashboard) || of(Part::Dashboard).is_none();
+            (!is_beside).then(|| address.port())
+        });
+        let settings = Settings {
+            version: env!("CARGO_PKG_VERSION"),
+            data_dir: config.data_dir.clone(),
+            inbox_prefix: config.inbox.prefix.clone(),
+            anonymous: config.anonymous().is_some(),
+            knows_users: config.auth.knows_users(),
+            origins: config.http.origins.clone(),
+            websocket,
+            has_api: of(Part::Api).is_some(),
+            connections_max: connections_max(config),
+        };
+        let api_url = of(Part::Api).map(|(.., address)| url(*address));
+        let run_file = bound.first().map(|(.., address)| RunFile {
+            url: url(*address),
+            api_url,
+            token: own_token.clone(),
+        });
+        let site = Arc::new(Site::new(settings, health.clone(), own_token, token));
+        Ok(Http {
+            server: Server::start(ports, &site),
+            site,
+            addresses,
+            run_file,
+            told: None,
+        })
+    }
+
+    /// Lets commands on this machine find the broker. Its data directory is locked by now.
+    pub(crate) fn tell_commands(&mut self, config: &Config) {
+        let Some(run_file) = &self.run_file else {
+            return RunFile::remove(&config.data_dir);
+        };
+        match run_file.write(&config.data_dir) {
+            Ok(()) => self.told = Some(Told(config.data_dir.clone())),
+            // The broker serves without it.
+            Err(error) => tracing::warn!(%error, "commands on this machine will not find the broker by themselves"),
+        }
+    }
+
+    /// Answers what was asked, and ends.
+    pub(crate) async fn stop(self, config: &Config) {
+        drop(self.told);
+        self.server.stop(LAST_ANSWERS.min(config.shutdown_timeout)).await;
+    }
+}
+
+/// Reads the token again at SIGHUP.
+pub(crate) fn reload_with(reloading: &mut Reloading, config: &Config, site: &Arc<Site>) {
+    if config.http.token_file.is_none() {
+        return;
+    }
+    let (config, site) = (config.clone(), site.clone());
+    reloading.add("token of the API", move || {
+        load_token(&config).map(|token| site.take_token(token))
+    });
+}
+
+/// Looks at what [`Http::start`] would read.
+///
+/// # Errors
+/// See [`HttpError`].
+pub(crate) fn check(config: &Config) -> Result<(), HttpError> {
+    load_token(config).map(drop).map_err(HttpError::from)
+}
+
+fn load_token(config: &Config) -> Result<Option<Token>, TokenError> {
+    config.http.token_file.as_deref().map(Token::load).transpose()
+}
+
+/// HTTP connections that leave most of the file descriptors to clients and to the store.
+pub(crate) fn connections_max(config: &Config) -> usize {
+    match places(config).is_empty() {
+        true => 0,
+        false => config.http.connections_max.min(crate::descriptors::for_http()),
+    }
+}
+
+fn bind(place: &Place) -> Result<Bound<transport::Tcp>, BindError> {
+    let wanted = TcpAddress(place.address).bind();
+    match wanted {
+        Err(error) if place.is_auto => {
+            let free = TcpAddress(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).bind()?;
+            tracing::warn!(
+                wanted = %place.address,
+                taken = %free.address,
+                why = %error.why,
+                "HTTP is spoken on another port than the default one; set http.listen to choose it, or to \"off\""
+            );
+            Ok(free)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Says what other machines can reach, and what they cannot do there.
+fn warn_of_the_network(config: &Config, has_token: bool, bound: &[(Vec<Part>, &'static str, SocketAddr)]) {
+    if has_token || config.auth.knows_users() {
+        return;
+    }
+    for (parts, _, address) in bound {
+        if parts.contains(&Part::Api) && !address.ip().to_canonical().is_loopback() {
+            tracing::warn!(%address, "the API refuses other machines: neither users nor http.token_file are set");
+        }
+    }
+}
+
+/// Where programs on this machine reach it.
+fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(toml: &str) -> Vec<(&'static str, String, usize)> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("inboxd.toml");
+        std::fs::write(&path, toml).unwrap();
+        let config = Config::load(Some(&path), [], &Default::default()).unwrap();
+        let of = |place: Place| (place.name, place.address.to_string(), place.parts.len());
+        places(&config).into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn parts_share_a_port_or_have_their_own() {
+        // Goal: by default all parts are at one address; a part can be off, elsewhere, or together with another that is elsewhere; without any
+        // address nothing listens.
+        assert_eq!(placed(""), [("http", "127.0.0.1:8080".to_owned(), 4)]);
+        let some =
+            "[http]\nlisten = \"127.0.0.1:0\"\nmetrics = \"127.0.0.1:9\"\nwebsocket = \"off\"\napi = \"127.0.0.1:9\"";
+        assert_eq!(
+            placed(some),
+            [
+                ("http", "127.0.0.1:0".to_owned(), 1),
+                ("http-api", "127.0.0.1:9".to_owned(), 2)
+            ]
+        );
+        assert_eq!(placed("[http]\nlisten = \"off\""), []);
+        let alone = "[http]\nlisten = \"off\"\nmetrics = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"";
+        assert_eq!(placed(alone).len(), 2, "port 0 is another one each time");
+    }
+
+    #[test]
+    fn a_url_for_this_machine_is_one_that_can_be_connected_to() {
+        // Goal: all addresses of the machine are reached by loopback.
+        assert_eq!(url("0.0.0.0:1".parse().unwrap()), "http://127.0.0.1:1");
+        assert_eq!(url("[::]:1".parse().unwrap()), "http://[::1]:1");
+        assert_eq!(url("192.0.2.1:1".parse().unwrap()), "http://192.0.2.1:1");
+    }
+}

@@ -1,0 +1,126 @@
+//! Where it listens, health, and `inboxd health`.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use inbox_tests::{Broker, BrokerOptions, run_inboxd};
+
+use super::{ask_with, get};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn a_broker_that_runs_is_found_and_well() {
+    // Goal: both health checks, `inboxd health` by the file in the data directory and by URL; the file is for its owner alone and gone with the
+    // broker; without a broker, or with something else, the command ends with 1 and says so.
+    let mut broker = Broker::start();
+    assert_eq!(get(&broker, "/healthz").status, 200);
+    assert_eq!(get(&broker, "/readyz").body, "{\"ready\":true}");
+    let file = broker.data().join("running.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let well = broker.run_on_data(&["health"]);
+    assert!(
+        well.status.success() && text(&well.stdout).starts_with("ready: "),
+        "{well:?}"
+    );
+    let url = format!("http://127.0.0.1:{}", broker.port_of("http"));
+    assert!(run_inboxd(&["health", "--server", &url]).status.success());
+    let mqtt = format!("http://127.0.0.1:{}", broker.port());
+    for (server, sentence) in [
+        (mqtt.as_str(), "not HTTP"),
+        ("https://127.0.0.1", "like http://"),
+        ("127.0.0.1:8080", "like http://"),
+    ] {
+        let output = run_inboxd(&["health", "--server", server]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(text(&output.stderr).contains(sentence), "{output:?}");
+    }
+    assert_eq!(broker.terminate().code, Some(0));
+    assert!(!file.exists());
+    let gone = run_inboxd(&["health", "--server", &url]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("no broker answers"), "{gone:?}");
+}
+
+#[test]
+fn the_default_address_gives_way_and_a_set_one_does_not() {
+    // Goal: two brokers with the defaults run side by side; an address that was set and is in use ends with 69, and a message that names it.
+    let (one, other) = (Broker::start(), Broker::start());
+    assert_ne!(one.port_of("http"), other.port_of("http"));
+    assert_eq!(get(&other, "/readyz").status, 200);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let config = data.path().join("inboxd.toml");
+    fs::write(&config, format!("[http]\nlisten = \"{address}\"\n")).unwrap();
+    let store = data.path().join("data");
+    let args = [
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        config.to_str().unwrap(),
+        "--data",
+        store.to_str().unwrap(),
+    ];
+    let output = run_inboxd(&args);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert!(text(&output.stderr).contains(&address), "{output:?}");
+    assert!(!store.exists(), "nothing was made");
+}
+
+#[test]
+fn parts_are_moved_and_turned_off() {
+    // Goal: a part with an address of its own is there and nowhere else, with the health checks; one that is off is nowhere; without any HTTP the
+    // broker serves all the same, and `inboxd health` cannot find it.
+    let broker = Broker::with_config("[http]\nlisten = \"127.0.0.1:0\"\nmetrics = \"127.0.0.1:0\"\napi = \"off\"\n");
+    let on_metrics = |path: &str| ask_with(&broker, "http-metrics", &format!("GET {path}"), "Host: x\r\n").status;
+    assert_eq!(
+        (on_metrics("/metrics"), on_metrics("/readyz"), on_metrics("/")),
+        (200, 200, 404)
+    );
+    assert_eq!((get(&broker, "/metrics").status, get(&broker, "/").status), (404, 200));
+    assert_eq!(get(&broker, "/api/v1/openapi.json").status, 404);
+
+    let mut silent = Broker::start_with(BrokerOptions {
+        env: vec![("INBOXD_HTTP__LISTEN".into(), "off".into())],
+        ..BrokerOptions::default()
+    });
+    assert_eq!(
+        silent.stdout(),
+        [format!("inboxd ready mqtt=127.0.0.1:{}", silent.port())]
+    );
+    assert!(!silent.data().join("running.json").exists());
+    assert_eq!(silent.terminate().code, Some(0));
+}
+
+#[test]
+fn pages_are_safe_to_look_at() {
+    // Goal: the headers that keep pages from loading, framing, sniffing and telling; no script and no style inside the page.
+    let broker = Broker::start();
+    let page = get(&broker, "/");
+    assert_eq!(page.status, 200);
+    for header in [
+        "content-security-policy: default-src 'none'; script-src 'self'",
+        "frame-ancestors 'none'",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "cache-control: no-store",
+        "content-type: text/html; charset=utf-8",
+    ] {
+        assert!(page.head.contains(header), "{header}: {}", page.head);
+    }
+    assert!(!page.head.contains("unsafe-inline") && !page.body.contains("<script") && !page.body.contains("style="));
+    let style = get(&broker, "/page.css");
+    assert!(
+        style.status == 200 && style.head.contains("content-type: text/css"),
+        "{style:?}"
+    );
+    let told: serde_json::Value = serde_json::from_str(&get(&broker, "/dashboard.json").body).unwrap();
+    assert_eq!(
+        (&told["mqtt_path"], &told["anonymous"]),
+        (&"/mqtt".into(), &true.into())
+    );
+}
