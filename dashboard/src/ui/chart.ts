@@ -53,9 +53,14 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
         values[index],
       ),
     ),
-    when,
   );
-  const element = h("section", { class: "card chart" }, h("h2", { title: hint }, title), legend, place);
+  const element = h(
+    "section",
+    { class: "card chart" },
+    h("div", { class: "chart-head" }, h("h2", { title: hint }, title), when),
+    legend,
+    place,
+  );
 
   let plot: uPlot | undefined;
   let latest: uPlot.AlignedData = [[], ...lines.map(() => [])] as unknown as uPlot.AlignedData;
