@@ -131,7 +131,7 @@ function options(
   return {
     width,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 24, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: CURSOR }, points: { size: 7 }, y: false, drag: { x: false, y: false } },
     scales: {
