@@ -29,6 +29,9 @@ const INBOXES_PER_TURN: usize = 64;
 const MESSAGES_PER_TURN: usize = 4096;
 /// How often an owner's presence is noted at most, where a tenth of the expiry is more.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// After a start nobody is forgotten for so long, where that is not more than a tenth of the expiry: nobody could come while the broker was
+/// down, and the store may have grown older meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3600);
 /// The pause between two looks through all of them, where that is not more than a tenth of the expiry.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -108,7 +111,7 @@ struct Forgetting {
 impl Absences {
     /// Begins to look; `None` where inboxes are not forgotten.
     pub(crate) fn start(hub: &Hub, store: &dyn Store) -> Result<Option<Self>, StoreError> {
-        let Ok(key) = TableKey::new(&b"seen-since"[..]) else {
+        let Ok(key) = TableKey::new(Table::SEEN_SINCE) else {
             return Ok(None);
         };
         let since = store.get(Table::STORE, &key)?.as_deref().and_then(from_bytes);
@@ -129,7 +132,7 @@ impl Absences {
             noted_every: NOTED_EVERY.min(expiry / 10),
             since: since.unwrap_or(now),
             noting: HashMap::new(),
-            patient_until: Age::default(),
+            patient_until: now.after(PATIENCE.min(expiry / 10)),
             notes: Walk::at(now),
             inboxes: Walk::at(now),
             forgetting: None,

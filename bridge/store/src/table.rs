@@ -41,6 +41,9 @@ impl Table {
     /// When the owners of inboxes were last there, by the age of the store, where inboxes are forgotten (contract rule 5).
     pub const SEEN: Table = Table(11);
 
+    /// The key in [`Table::STORE`] that says since when [`Table::SEEN`] is kept without a gap.
+    pub const SEEN_SINCE: &[u8] = b"seen-since";
+
     /// The table that a store on disk calls so; a newer build may know what it is for. There is no table 0.
     pub fn from_id(id: u8) -> Option<Self> {
         (id != 0).then_some(Table(id))

@@ -145,6 +145,23 @@ fn rule_05_no_step_of_the_system_clock_forgets_an_inbox_and_a_restart_goes_on() 
 }
 
 #[test]
+fn rule_05_owners_have_an_hour_after_a_long_time_without_a_broker() {
+    // Goal: while the broker was down nobody could come, and the store grew older: whoever comes within the hour keeps its mail.
+    let mut world = World::new(limits());
+    mail(&world, "bob", 3);
+    mail(&world, "carol", 3);
+    world.look();
+    world.broker.clock.advance(100 * DAY);
+    world.restart(limits());
+    world.look();
+    assert_eq!(["bob", "carol"].map(|owner| world.holds(owner)), [3, 3]);
+    let bob = world.come("bob");
+    world.go("bob", bob);
+    world.pass(Duration::from_secs(3600));
+    assert_eq!(["bob", "carol"].map(|owner| world.holds(owner)), [3, 0]);
+}
+
+#[test]
 fn rule_05_whoever_came_while_nothing_was_noted_is_not_forgotten() {
     // Goal: notes of an earlier time, with a time without notes in between, say nothing: nobody knows who came meanwhile.
     let mut world = World::new(limits());

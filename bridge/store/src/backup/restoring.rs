@@ -16,6 +16,7 @@ use crate::epoch;
 use crate::error::StoreError;
 use crate::open::{StoreOptions, open_store};
 use crate::store::{Batch, Store};
+use crate::table::{Table, TableChange, TableKey};
 use crate::target::{Target, TargetError};
 use inbox_types::{Epoch, Micros, Seq};
 
@@ -142,8 +143,14 @@ fn restore(
     })?;
     builder.flush()?;
     let reserved = store.reserved().map_err(failed)?;
+    // Who came after the backup is not known: whoever is idle from now on is.
+    let seen_since = TableKey::new(Table::SEEN_SINCE).ok().map(|key| TableChange {
+        table: Table::STORE,
+        key,
+        value: None,
+    });
     let renewed = Batch {
-        tables: epoch::change(options.epoch).into_iter().collect(),
+        tables: epoch::change(options.epoch).into_iter().chain(seen_since).collect(),
         reserve: Some(beyond(reserved, options.now)),
         ..Batch::default()
     };
@@ -226,7 +233,7 @@ impl Builder<'_> {
     }
 }
 
-fn change_size(change: &crate::table::TableChange) -> usize {
+fn change_size(change: &TableChange) -> usize {
     change.value.as_ref().map_or(0, |value| value.len())
 }
 

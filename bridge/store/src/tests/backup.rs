@@ -15,7 +15,7 @@ use crate::contract::{all, change, id, seqs, table};
 use crate::{
     BackupError, BackupOptions, BackupReadError, BackupSummary, Batch, CheckpointOptions, Engine, FaultyStore,
     FormatError, HoldError, MemoryStore, PageLimit, RestoreError, RestoreOptions, Restored, Store, StoreOptions, Table,
-    keep_epoch, open_store, restore_backup, verify_backup, write_backup,
+    TableKey, keep_epoch, open_store, restore_backup, verify_backup, write_backup,
 };
 use inbox_types::{Epoch, Micros, Seq};
 
@@ -381,6 +381,11 @@ fn the_epoch_is_kept_and_a_restore_changes_it() {
     drop(store);
     let store = open_engine(&from, Engine::Fjall).unwrap();
     assert_eq!(keep_epoch(&*store, Epoch::from_random(6)).unwrap(), first);
+    let mut since = Batch::default();
+    since
+        .tables
+        .push(change(Table::STORE, Table::SEEN_SINCE, Some(&[0; 8])));
+    store.commit(&since).unwrap();
     let bytes = back_up(&*store);
     let BackupSummary { epoch, created_at, .. } = verify_backup(&mut &*bytes).unwrap();
     assert_eq!((epoch, created_at), (Some(first), Micros(NOW)));
@@ -388,6 +393,9 @@ fn the_epoch_is_kept_and_a_restore_changes_it() {
     let restored = open_engine(&to, Engine::Sled).unwrap();
     assert_eq!(keep_epoch(&*restored, first).unwrap(), Epoch::from_random(77));
     assert_eq!(first.to_string(), "0000000000000005");
+    // Who came after the backup is not known.
+    let since = TableKey::new(Table::SEEN_SINCE).unwrap();
+    assert_eq!(restored.get(Table::STORE, &since).unwrap(), None);
 }
 
 fn eventually(is_so: impl Fn() -> bool) {
