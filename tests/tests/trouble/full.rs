@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
-use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, Props, PublishPacket, RawClient, Version};
+use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, Props, PublishPacket, RawClient, Version, run_inboxd};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
@@ -161,6 +161,46 @@ fn has(broker: &Broker, expected: &[String]) {
         );
     }
     bob.expect_nothing();
+}
+
+#[test]
+fn a_backup_to_a_full_disk_and_a_restore_onto_one_leave_nothing_half() {
+    // Goal: both end with 74 and a sentence, and what was there is as it was: the earlier backup, and the empty directory. With space, both work.
+    let mut broker = Broker::start();
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    (0..MESSAGES).for_each(|_| alice.publish("bob", vec![b'x'; BYTES], 1));
+    assert_eq!(broker.terminate().code, Some(0));
+    for engine in Engine::ALL {
+        let disk = SmallDisk::new(3 * 1024 * 1024);
+        let (file, good, to) = (
+            disk.0.path().join("b"),
+            broker.data().with_file_name("b"),
+            disk.0.path().join("to"),
+        );
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        std::fs::write(&file, "an earlier one").unwrap();
+        let names = || std::fs::read_dir(disk.0.path()).unwrap().count();
+        let full = broker.run_on_data(&["backup", &text(&file), "--force"]);
+        let said = String::from_utf8_lossy(&full.stderr);
+        assert!(full.status.code() == Some(74) && said.contains("make room"), "{said}");
+        assert_eq!(
+            (std::fs::read(&file).unwrap(), names()),
+            (b"an earlier one".to_vec(), 1)
+        );
+        assert!(
+            broker
+                .run_on_data(&["backup", &text(&good), "--force"])
+                .status
+                .success()
+        );
+        let restore =
+            |to: &Path| run_inboxd(&["restore", &text(&good), "--data", &text(to), "--engine", engine.name()]);
+        let full = restore(&to);
+        let said = String::from_utf8_lossy(&full.stderr);
+        assert!(full.status.code() == Some(74) && !said.contains("panicked"), "{said}");
+        assert_eq!(names(), 1, "{said}");
+        assert!(restore(&broker.data().with_file_name(engine.name())).status.success());
+    }
 }
 
 /// A tmpfs of its own.
