@@ -2,7 +2,7 @@
 //!
 //! What is promised of the bytes is said in [`inbox_bridge::write_backup`] and [`inbox_bridge::restore_backup`]; here they come from
 //! somewhere and go to a file, and back. **Promise:** a file has its name only when it is whole: until then it is written under another
-//! name, [`PARTIAL`] at its end, synced, and read back. After an error nothing is left of it.
+//! name, `.partial` at its end, synced, and read back. After an error nothing is left of it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use inbox_bridge::{
     BackupError, BackupOptions, BackupReadError, BackupSummary, Clock, Converted, Engine, Epoch, OpenError,
-    RestoreError, RestoreOptions, Restored, Store, StoreError, StoreOptions, SystemClock, format_size, restore_backup,
+    RestoreError, RestoreOptions, Restored, Store, StoreError, StoreOptions, SystemClock, restore_backup,
     verify_backup, write_backup,
 };
 use rustix::fs::{FlockOperation, flock};
@@ -146,13 +146,7 @@ pub fn save(file: &Path, force: bool, source: Source<'_>, notes: &mut dyn Write)
         let _ = fs::remove_file(&partial);
     }
     let (summary, bytes) = summary?;
-    let _ = writeln!(
-        notes,
-        "{}: {}, {}",
-        file.display(),
-        format_size(bytes),
-        described(&summary)
-    );
+    let _ = writeln!(notes, "{}: {bytes} bytes, {}", file.display(), described(&summary));
     Ok(())
 }
 
