@@ -60,7 +60,7 @@ fn the_unit_starts_what_the_package_installs() {
         unit("ExecStart"),
         "/usr/bin/inboxd serve --config /etc/inboxd/inboxd.toml"
     );
-    assert!(read("deploy/debian/sysusers.conf").contains(&format!("u {} ", unit("User"))));
+    assert!(read("deploy/debian/sysusers.d/inboxd.conf").contains(&format!("u {} ", unit("User"))));
 
     let config = load("deploy/debian/inboxd.toml", &read("deploy/debian/inboxd.toml"));
     assert_eq!(
