@@ -41,10 +41,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim AS base
 # Authorities, for keys of tokens and services at https:// URLs.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && groupadd --system --gid 10001 inboxd \
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+RUN groupadd --system --gid 10001 inboxd \
     && useradd --system --uid 10001 --gid inboxd --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin inboxd
 
 FROM base AS chat-demo
