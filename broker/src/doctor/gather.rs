@@ -14,6 +14,7 @@ use super::machine::{Directory, Disk, FileState, FileSystem, Keeping, Machine, N
 use super::proc_files::{listened_on, locked_by, meminfo};
 use crate::config::{Config, memory_bytes};
 use crate::hardening;
+use crate::http_ports;
 
 /// What says that systemd-timesyncd has reached a time server, and that it runs at all.
 const TIMESYNC_DONE: &str = "/run/systemd/timesync/synchronized";
@@ -32,7 +33,11 @@ pub(super) fn machine(config: &Config, source: Option<&Path>) -> Machine {
         .into_iter()
         .flat_map(|path| listened_on(&read(path)))
         .collect();
-    let ports = config.all_listeners().into_iter().filter(|one| one.listen.port() != 0);
+    let mqtt = config.all_listeners().into_iter();
+    let mqtt = mqtt.map(|one| (one.name, one.listen, false));
+    let http = http_ports::places(config).into_iter();
+    let http = http.map(|place| (place.name.to_owned(), place.address, place.is_auto));
+    let ports = mqtt.chain(http).filter(|(_, address, _)| address.port() != 0);
     Machine {
         user: geteuid().as_raw(),
         now: SystemTime::now(),
@@ -45,10 +50,11 @@ pub(super) fn machine(config: &Config, source: Option<&Path>) -> Machine {
         data: directory(&config.data_dir),
         files: files(config, source),
         ports: ports
-            .map(|one| Port {
-                state: port_state(one.listen, &taken),
-                name: one.name,
-                address: one.listen,
+            .map(|(name, address, is_auto)| Port {
+                state: port_state(address, &taken),
+                name,
+                address,
+                is_auto,
             })
             .collect(),
     }

@@ -112,6 +112,8 @@ pub(super) struct Port {
     /// The listener.
     pub(super) name: String,
     pub(super) address: SocketAddr,
+    /// Whether another one is taken when it is in use.
+    pub(super) is_auto: bool,
     pub(super) state: PortState,
 }
 

@@ -132,8 +132,17 @@ fn named_file(file: &NamedFile, user: u32) -> Finding {
 
 fn port(port: &Port, is_running: bool) -> Finding {
     const ABOUT: &str = "port";
-    let Port { name, address, state } = port;
+    let Port {
+        name,
+        address,
+        is_auto,
+        state,
+    } = port;
     match state {
+        PortState::Free if is_running && *is_auto => Finding::ok(
+            ABOUT,
+            format!("{address} is free; the broker that runs took another port for the listener {name:?}"),
+        ),
         PortState::Free if is_running => Finding::should(
             ABOUT,
             format!(
@@ -145,6 +154,12 @@ fn port(port: &Port, is_running: bool) -> Finding {
         PortState::Taken if is_running => Finding::ok(
             ABOUT,
             format!("{address} (listener {name:?}) is in use, and so is the data directory: a broker runs"),
+        ),
+        PortState::Taken if *is_auto => Finding::ok(
+            ABOUT,
+            format!(
+                "{address} (listener {name:?}) is in use by another program; a free port is taken instead, unless an address is set"
+            ),
         ),
         PortState::Taken => Finding::must(
             ABOUT,

@@ -35,6 +35,7 @@ fn healthy() -> Machine {
         ports: vec![Port {
             name: "mqtt".to_owned(),
             address: "127.0.0.1:1883".parse().unwrap(),
+            is_auto: false,
             state: PortState::Free,
         }],
     }
@@ -202,7 +203,8 @@ fn each_fault_of_a_machine_is_one_finding() {
 #[test]
 fn what_is_not_wrong_is_not_complained_of() {
     // Goal: a broker that runs, files that the broker makes, what cannot be seen in a container.
-    let table: [Change; 7] = [
+    let table: [Change; 8] = [
+        |m| (m.ports[0].is_auto, m.ports[0].state) = (true, PortState::Taken),
         |m| (m.data.used_by, m.ports[0].state) = (Some(7), PortState::Taken),
         |m| m.data.exists = false,
         |m| {

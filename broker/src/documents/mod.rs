@@ -5,10 +5,10 @@
 
 mod architecture;
 mod configuration;
-mod deploying;
 mod deployment;
 mod names;
 mod observing;
 mod page;
 mod reasons;
+mod shipping;
 mod storage;

@@ -4,7 +4,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use super::page::{read, root};
 use crate::access_rules;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, HttpListen, Overrides};
 use crate::exit::Exit;
 
 /// The documents of a YAML file.
@@ -127,7 +127,14 @@ fn the_manifests_of_kubernetes_fit_together() {
     }
     let files = &of("ConfigMap")["data"];
     check_rules("the rules of Kubernetes", files["acl.toml"].as_str().unwrap());
-    assert!(files["inboxd.toml"].as_str().unwrap().parse::<toml::Table>().is_ok());
+    let config = load("the ConfigMap", files["inboxd.toml"].as_str().unwrap());
+    assert!(config.auth.knows_users() && config.http.listen != HttpListen::Auto);
+    let environment = container["env"].as_vec().unwrap().iter();
+    assert!(
+        environment
+            .map(|variable| &variable["name"])
+            .all(|name| name.as_str() == Some("INBOXD_DATA_DIR"))
+    );
 }
 
 #[test]
@@ -146,5 +153,7 @@ fn compose_publishes_on_this_machine_alone() {
     check_rules("deploy/compose/acl.toml", &read("deploy/compose/acl.toml"));
     let users = access::Passwords::load(&root().join("deploy/compose/users"), 1, std::time::Duration::ZERO);
     assert!(users.is_ok());
-    assert!(read("deploy/compose/inboxd.toml").parse::<toml::Table>().is_ok());
+    let config = load("deploy/compose/inboxd.toml", &read("deploy/compose/inboxd.toml"));
+    assert!(config.auth.knows_users() && !config.listener.allow_anonymous);
+    assert_eq!(config.http.listen, HttpListen::At("0.0.0.0:8080".parse().unwrap()));
 }
