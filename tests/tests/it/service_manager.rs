@@ -26,10 +26,8 @@ fn a_service_manager_is_told_ready_alive_and_stopping() {
     });
     let first = told(&socket);
     assert!(first.lines().any(|line| line == "READY=1"), "{first}");
-    assert!(
-        first.contains(&format!("STATUS=mqtt=127.0.0.1:{}", broker.port())),
-        "{first}"
-    );
+    assert!(first.contains("STATUS="), "{first}");
+    assert!(first.contains(&format!("mqtt=127.0.0.1:{}", broker.port())), "{first}");
     for _ in 0..3 {
         assert_eq!(told(&socket).trim(), "WATCHDOG=1");
     }
