@@ -1,12 +1,16 @@
 //! Where it listens, health, and `inboxd health`.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
+use inbox_test_support::websocket::REQUEST;
 use inbox_tests::{Broker, BrokerOptions, run_inboxd};
 
-use super::{ask_with, get};
+use super::{ask_with, connect, get, head};
+use crate::transports::websocket::frame;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -122,5 +126,35 @@ fn pages_are_safe_to_look_at() {
     assert_eq!(
         (&told["mqtt_path"], &told["anonymous"]),
         (&"/mqtt".into(), &true.into())
+    );
+}
+
+#[test]
+fn a_shutdown_waits_for_nobody() {
+    // Goal: idle connections, half a request and a browser's MQTT do not hold an orderly end up; the MQTT client is told that the broker shuts down.
+    let mut broker = Broker::start();
+    let mut idle = connect(&broker, "http");
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let mut half = connect(&broker, "http");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHo").unwrap();
+    let mut browser = connect(&broker, "http");
+    browser.write_all(REQUEST.as_bytes()).unwrap();
+    assert!(head(&mut browser).starts_with("HTTP/1.1 101 "));
+    browser
+        .write_all(&frame(0x82, b"\x10\x10\0\x04MQTT\x05\x02\0\0\0\0\x03ann"))
+        .unwrap();
+    let mut connack = [0; 3];
+    browser.read_exact(&mut connack).unwrap();
+    assert_eq!((connack[0], connack[2]), (0x82, 0x20));
+    let began = Instant::now();
+    assert_eq!(broker.terminate().code, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let mut told = Vec::new();
+    browser.read_to_end(&mut told).unwrap();
+    // DISCONNECT with reason code 0x8B (MQTT 5, section 3.14).
+    assert!(
+        told.windows(3).any(|packet| packet[0] == 0xE0 && packet[2] == 0x8B),
+        "{told:?}"
     );
 }

@@ -55,3 +55,13 @@ fn ask_with(broker: &Broker, port: &str, line: &str, headers: &str) -> Told {
 fn get(broker: &Broker, path: &str) -> Told {
     ask_with(broker, "http", &format!("GET {path}"), "Host: localhost\r\n")
 }
+
+/// Reads the head of an answer.
+fn head(socket: &mut TcpStream) -> String {
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        socket.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap()
+}

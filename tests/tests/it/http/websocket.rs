@@ -1,13 +1,12 @@
 //! MQTT over WebSocket on the HTTP port.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use inbox_test_support::websocket::REQUEST;
 use inbox_tests::tools::mqttjs;
 use inbox_tests::{Broker, RawClient, Version};
 
-use super::{Told, ask_with, connect, get};
+use super::{Told, ask_with, connect, get, head};
 use crate::transports::websocket::frame;
 
 const SCRIPT: &str = r#"
@@ -35,16 +34,6 @@ fn mqttjs_reads_and_writes_mail() {
         assert_eq!(mqttjs(&broker, SCRIPT, &[&port, version]), ["by TCP, from the browser"]);
     }
     broker.wait_for_log("listener=http");
-}
-
-/// Reads the head of an answer.
-fn head(socket: &mut TcpStream) -> String {
-    let (mut answer, mut byte) = (Vec::new(), [0]);
-    while !answer.ends_with(b"\r\n\r\n") {
-        socket.read_exact(&mut byte).unwrap();
-        answer.push(byte[0]);
-    }
-    String::from_utf8(answer).unwrap()
 }
 
 #[test]
