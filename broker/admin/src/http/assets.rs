@@ -23,6 +23,11 @@ const HASHED: &str = "/assets/";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
+/// Whether there is a dashboard.
+pub(super) fn are_any() -> bool {
+    !ASSETS.is_empty()
+}
+
 /// The dashboard's own page, if there is a dashboard.
 pub(super) fn index(headers: &HeaderMap) -> Option<Response> {
     find(INDEX).map(|asset| asset.answer(headers))

@@ -5,11 +5,19 @@ use std::fmt::Write;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse, Response};
 
+use super::assets;
 use super::site::Site;
 
+/// Where it is, also when there is a dashboard.
+pub(super) const PATH: &str = "/figures";
 /// Where its style is.
 pub(super) const STYLE_PATH: &str = "/page.css";
 const STYLE: &str = include_str!("page.css");
+const BUILT: &str = "<section>\n<h2>This page works without JavaScript</h2>\n<p>There is more on the <a href=\"/\">dashboard</a>.</p>\n</section>\n";
+const NOT_BUILT: &str = "<section>\n<h2>The dashboard is not built in</h2>\n<p>Build it, and the broker with it, in the source directory:</p>\n\
+                         <pre><code>cargo xtask dashboard</code></pre>\n</section>\n";
+const END: &str = "<nav>\n<a href=\"/readyz\">Readiness</a>\n<a href=\"/metrics\">Metrics</a>\n<a href=\"/api/v1/openapi.json\">API</a>\n</nav>\n\
+                   </main>\n</body>\n</html>\n";
 /// How often browsers get it again, in seconds.
 const REFRESH_S: u32 = 5;
 
@@ -45,11 +53,8 @@ pub(super) fn index(site: &Site) -> Response {
         );
     }
     text.push_str("</dl>\n");
-    text.push_str(
-        "<section>\n<h2>The dashboard is not built in</h2>\n<p>Build it, and the broker with it, in the source directory:</p>\n\
-         <pre><code>cargo xtask dashboard</code></pre>\n</section>\n<nav>\n<a href=\"/readyz\">Readiness</a>\n\
-         <a href=\"/metrics\">Metrics</a>\n<a href=\"/api/v1/openapi.json\">API</a>\n</nav>\n</main>\n</body>\n</html>\n",
-    );
+    text.push_str(if assets::are_any() { BUILT } else { NOT_BUILT });
+    text.push_str(END);
     Html(text).into_response()
 }
 

@@ -40,6 +40,7 @@ pub(super) fn router(site: &Arc<Site>, parts: &[Part]) -> Router {
         router = match part {
             Part::Dashboard => router
                 .route("/", get(index))
+                .route(page::PATH, get(figures))
                 .route(page::STYLE_PATH, get(page::style))
                 .route("/dashboard.json", get(dashboard))
                 .fallback(assets::serve),
@@ -69,6 +70,11 @@ async fn metrics(State(site): State<Arc<Site>>) -> Response {
 
 async fn index(State(site): State<Arc<Site>>, request: Request) -> Response {
     assets::index(request.headers()).unwrap_or_else(|| page::index(&site))
+}
+
+/// The page without JavaScript, whether or not there is a dashboard.
+async fn figures(State(site): State<Arc<Site>>) -> Response {
+    page::index(&site)
 }
 
 /// What the dashboard has to know before it connects.

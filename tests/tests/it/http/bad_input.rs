@@ -137,7 +137,16 @@ fn methods_and_paths_that_are_none_are_told() {
         "/..%5c..%5cetc",
         "/.git/config",
     ] {
-        assert_eq!(get(&broker, path).status, 404, "{path}");
+        // A path that looks like a view of the dashboard leads to its page, where there is one.
+        let told = get(&broker, path);
+        assert!(
+            told.status == 404 || told.body.starts_with("<!doctype html>"),
+            "{path}: {told:?}"
+        );
+        assert!(
+            !told.body.contains("root:") && !told.body.contains("[core]"),
+            "{path}: {told:?}"
+        );
     }
     let head = ask_with(&broker, "http", "HEAD /metrics", "Host: localhost\r\n");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
