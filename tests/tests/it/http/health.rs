@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use inbox_test_support::websocket::REQUEST;
-use inbox_tests::{Broker, BrokerOptions, run_inboxd};
+use inbox_tests::{Broker, BrokerOptions, DEADLINE, inboxd_command, run_inboxd};
 
-use super::{ask_with, connect, get, head};
+use super::{ask_with, connect, exchange, get, head};
 use crate::transports::websocket::frame;
 
 fn text(bytes: &[u8]) -> String {
@@ -73,6 +74,50 @@ fn the_default_address_gives_way_and_a_set_one_does_not() {
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert!(text(&output.stderr).contains(&address), "{output:?}");
     assert!(!store.exists(), "nothing was made");
+}
+
+#[test]
+fn a_broker_that_still_reads_its_store_says_so() {
+    // Goal: the port is open before the store is: the process is alive, not ready, and says why, to `inboxd health`, too. A store whose first file
+    // gives nothing keeps it there.
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let made = Command::new("mkfifo")
+        .arg(data.join("inboxd-store.toml"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let mut broker = inboxd_command()
+        .args(["--listen", "127.0.0.1:0", "--data"])
+        .arg(&data)
+        .env("INBOXD_HTTP__LISTEN", &address)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + DEADLINE;
+    let answer = loop {
+        if let Ok(socket) = TcpStream::connect(&address) {
+            break exchange(socket, b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        }
+        assert!(Instant::now() < until && broker.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let health = run_inboxd(&["health", "--server", &format!("http://{address}")]);
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"reason\":\"recovering\""),
+        "{answer}"
+    );
+    assert_eq!(health.status.code(), Some(1));
+    assert!(
+        text(&health.stderr).contains("not ready: the broker starts"),
+        "{health:?}"
+    );
 }
 
 #[test]
