@@ -63,7 +63,7 @@ pub(super) const INBOX_REFUSALS: [&str; 6] = [
 ];
 
 /// Every number but the refusals.
-pub(super) const NUMBERS: [Known; 38] = [
+pub(super) const NUMBERS: [Known; 49] = [
     shows("connections", "inboxd_connections", "Open MQTT connections"),
     counts(
         "connects_accepted",
@@ -229,6 +229,53 @@ pub(super) const NUMBERS: [Known; 38] = [
         "memory_pressure",
         "inboxd_memory_pressure",
         "0; 1: publishers are slowed down; 2: and durable mail leaves memory; 3: and new messages are refused",
+    ),
+    counts(
+        "bytes_received",
+        "inboxd_received_bytes",
+        "Bytes of MQTT that came from clients",
+    ),
+    counts(
+        "bytes_sent",
+        "inboxd_sent_bytes",
+        "Bytes of MQTT that the sockets of clients took",
+    ),
+    counts(
+        "packets_received",
+        "inboxd_packets_received",
+        "Packets of clients that were let in",
+    ),
+    counts(
+        "packets_sent",
+        "inboxd_packets_sent",
+        "PUBLISH packets and the answers to those of clients",
+    ),
+    counts(
+        "publishes_received",
+        "inboxd_publishes_received",
+        "PUBLISH packets of clients",
+    ),
+    counts(
+        "publish_bytes_received",
+        "inboxd_publish_received_bytes",
+        "Bytes of payloads of clients",
+    ),
+    counts("publishes_sent", "inboxd_publishes_sent", "PUBLISH packets to clients"),
+    counts(
+        "publish_bytes_sent",
+        "inboxd_publish_sent_bytes",
+        "Bytes of payloads to clients",
+    ),
+    counts("purged", "inboxd_messages_purged", "Messages that operators removed"),
+    counts(
+        "idle",
+        "inboxd_messages_idle",
+        "Messages that went with their inbox, whose owner did not come",
+    ),
+    counts(
+        "inboxes_forgotten",
+        "inboxd_inboxes_forgotten",
+        "Inboxes that were forgotten because their owner did not come",
     ),
 ];
 

@@ -125,7 +125,7 @@ const SECONDS: Parameter = Parameter {
     about: "For so long (60)",
 };
 
-const MESSAGE: &str = "seq, at, from, id, qos, bytes, expires_at?, payload or payload_hex, truncated, content_type?, response_topic?, \
+const MESSAGE: &str = "seq, at, from, id, qos, bytes, expires_at?, payload or payload_hex, payload_bytes, truncated, content_type?, response_topic?, \
                        correlation_data_hex?, user_properties?";
 
 const fn looks(
@@ -182,7 +182,7 @@ pub(super) static ROUTES: [Route; 12] = [
         "inbox/show",
         &[CLIENT],
         "What one inbox holds",
-        "client, messages, bytes, messages_max, bytes_max, oldest_at?, newest_at?, reader, connected",
+        "client, messages, bytes, messages_max, bytes_max, oldest_at?, reader, in_flight, connected",
     ),
     looks(
         "/api/v1/inboxes/{client}/messages",
