@@ -1,14 +1,15 @@
-//! Who may use the API, over sockets. What requests do is tested where they are carried out.
+//! The API over sockets: who may use it, and that requests reach the broker. What they do is tested where they are carried out.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use inbox_tests::Broker;
+use inbox_tests::{Broker, RawClient, Version};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{ask_with, get};
+use super::{ask_with, connect, get, head};
 use crate::authentication::passwd;
 
 /// Whether the request got as far as to be carried out.
@@ -94,4 +95,75 @@ fn operators_prove_who_they_are() {
     assert!(is_let_in(&broker, &bearer("another-token-of-the-operator")));
     assert!(!is_let_in(&broker, &bearer("a-token-of-the-operator")));
     assert!(!broker.stderr().contains("of-the-operator"), "a token is in the log");
+}
+
+#[test]
+fn requests_are_carried_out_and_audited() {
+    // Goal: list, show, peek, export, purge and disconnect over HTTP do what they say; a client that is not there is 404; a trace tells what happens
+    // while it is read; what changed something is in the audit log.
+    let broker = Broker::start();
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    (0..3).for_each(|n| alice.publish("bob", n.to_string(), 1));
+    let result = |path: &str| -> Value {
+        let told = get(&broker, path);
+        let mut value: Value = serde_json::from_str(&told.body).unwrap_or_else(|error| panic!("{error}: {told:?}"));
+        assert!(told.status == 200 && value["ok"] == true, "{told:?}");
+        value["result"].take()
+    };
+    let listed = result("/api/v1/inboxes");
+    assert_eq!(
+        (&listed["inboxes"][0]["client"], &listed["inboxes"][0]["messages"]),
+        (&"bob".into(), &3.into())
+    );
+    assert_eq!(result("/api/v1/inboxes/bob")["messages"], 3);
+    let peeked = result("/api/v1/inboxes/bob/messages?limit=2");
+    assert_eq!(
+        (&peeked["messages"][0]["payload"], &peeked["messages"][1]["from"]),
+        (&"0".into(), &"alice".into())
+    );
+    let rest = result(&format!("/api/v1/inboxes/bob/messages?after={}", peeked["next"]));
+    assert_eq!(rest["messages"].as_array().unwrap().len(), 1);
+    let exported = get(&broker, "/api/v1/inboxes/bob/export");
+    assert!(
+        exported.head.contains("content-type: application/x-ndjson"),
+        "{exported:?}"
+    );
+    assert_eq!(exported.body.lines().filter(|line| line.starts_with('{')).count(), 3);
+    assert_eq!(get(&broker, "/api/v1/clients/nobody").status, 404);
+    assert_eq!(result("/api/v1/clients/alice")["client"], "alice");
+    assert!(result("/api/v1/overview")["rates"].is_object());
+
+    let body = r#"{"to":"bob","seconds":1}"#;
+    let headers = format!(
+        "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut traced = connect(&broker, "http");
+    traced
+        .write_all(format!("POST /api/v1/trace HTTP/1.1\r\nConnection: close\r\n{headers}").as_bytes())
+        .unwrap();
+    assert!(head(&mut traced).starts_with("HTTP/1.1 200 "));
+    let mut line = String::new();
+    let mut lines = BufReader::new(traced);
+    while !line.contains("{\"trace\":") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0);
+    }
+    alice.publish("bob", "traced", 1);
+    let mut told = String::new();
+    lines.read_to_string(&mut told).unwrap();
+    assert!(
+        told.contains("\"what\":\"accepted\"") && told.contains("\"ended\":\"time\""),
+        "{told}"
+    );
+
+    let delete = |path: &str| ask_with(&broker, "http", &format!("DELETE {path}"), "Host: localhost\r\n");
+    assert!(delete("/api/v1/inboxes/bob/messages").body.contains("\"purged\":4"));
+    assert!(
+        delete("/api/v1/clients/alice/connection")
+            .body
+            .contains("\"disconnected\":true")
+    );
+    broker.wait_for_log("what=purge");
+    broker.wait_for_log("what=disconnect");
 }
