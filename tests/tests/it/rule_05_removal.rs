@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A client that sees what leaves unread, by the events under `$SYS/inboxd/event/`.
 fn watcher(broker: &Broker) -> RawClient {
     let mut watcher = RawClient::clean(broker, Version::V5, "watcher");
-    for kind in ["expired", "dropped"] {
+    for kind in ["expired", "dropped", "idle"] {
         let filter = format!("$SYS/inboxd/event/{kind}");
         assert_eq!(watcher.subscribe(&filter, 1).codes, [1]);
     }

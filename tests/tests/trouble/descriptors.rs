@@ -25,7 +25,7 @@ fn connections_leave_the_store_its_file_descriptors() {
 fn leave_the_store_its_own(engine: Engine) {
     let broker = Broker::start_with(BrokerOptions {
         config: Some(format!(
-            "[store]\nengine = \"{}\"\ncheckpoint_after = \"20ms\"\n[mqtt]\nconnect_timeout = \"10m\"\n",
+            "[store]\nengine = \"{}\"\ncheckpoint_after = \"20ms\"\n[mqtt]\nconnect_timeout = \"10m\"\n[http]\nlisten = \"off\"\n",
             engine.name()
         )),
         shell: Some(format!("ulimit -Sn 8; ulimit -Hn {LIMIT}; exec \"$0\" \"$@\"")),
