@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything in inboxd that is not one cargo command.
 
+mod dashboard;
 mod fuzz;
 mod mutants;
 mod power;
@@ -31,6 +32,8 @@ enum Task {
     Test,
     /// Look for the tools that the tests need, and install those that are missing.
     Tools,
+    /// Build the dashboard; a broker that is built afterwards has it in it.
+    Dashboard,
     /// Look for inputs that break a rule: bytes, packets, records, filters, configurations.
     Fuzz(fuzz::Arguments),
     /// Compare a release broker with others on this machine, and write docs/benchmarks.md.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     let outcome = Workspace::find().and_then(|workspace| match Arguments::parse().task {
         Task::Test => test::run(&workspace),
         Task::Tools => tools::ensure(&workspace),
+        Task::Dashboard => dashboard::build(&workspace),
         Task::Fuzz(arguments) => fuzz::fuzz(&workspace, &arguments),
         Task::Bench(it) => bench(&workspace, &it.arguments),
         Task::Counts(it) => programs::run(&workspace, BENCH, "counts", &it.arguments),

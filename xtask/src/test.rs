@@ -1,9 +1,13 @@
 //! `cargo xtask test`: all that continuous integration checks, cheapest first.
 //!
 //! The black-box tests run against the release build, which has to be made anyway to show that it can be. Everything
-//! else is tested in the dev profile, with its assertions.
+//! else is tested in the dev profile, with its assertions. What is built for release is built beside what is not: the end of either keeps one
+//! processor busy, and cargo locks the two apart.
+
+use std::thread;
 
 use crate::Workspace;
+use crate::dashboard;
 use crate::programs::{self, BENCH, cargo};
 use crate::steps::Steps;
 use crate::tools;
@@ -15,6 +19,43 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     steps.command("format", cargo(workspace).args(["fmt", "--all", "--check"]))?;
     let deny = ["deny", "--workspace", "check", "bans", "licenses", "sources"];
     steps.command("dependencies", cargo(workspace).args(deny))?;
+    // It goes into the broker.
+    steps.run("dashboard", || dashboard::test(workspace))?;
+    steps.command("downloads", cargo(workspace).args(["fetch", "--locked"]))?;
+    thread::scope(|scope| {
+        let release = scope.spawn(|| build_for_release(workspace));
+        let checked = check(workspace, &mut steps);
+        let built = steps.run("the rest of the release builds", || {
+            release.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked"))
+        });
+        checked.and(built)
+    })?;
+    let inboxd = workspace.target.join("release").join("inboxd");
+    steps.command(
+        "tests",
+        cargo(workspace)
+            .args(["nextest", "run", "--locked", "--workspace"])
+            .env("INBOX_TEST_BROKER", inboxd)
+            .env("INBOX_TEST_PYTHON", workspace.python())
+            .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules"))
+            .env("INBOX_TEST_DASHBOARD", workspace.root.join("dashboard")),
+    )?;
+    steps.run("instruction counts", || programs::run(workspace, BENCH, "counts", &[]))?;
+    steps.command(
+        "documentation tests",
+        cargo(workspace).args(["test", "--locked", "--workspace", "--doc"]),
+    )?;
+    steps.summary("ok");
+    Ok(())
+}
+
+fn build_for_release(workspace: &Workspace) -> anyhow::Result<()> {
+    programs::inboxd(workspace)?;
+    programs::release(workspace, BENCH, "counts").map(|_| ())
+}
+
+/// What needs no release build.
+fn check(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     let clippy = [
         "clippy",
         "--locked",
@@ -27,23 +68,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     steps.command("lints", cargo(workspace).args(clippy))?;
     steps.run("structure", || programs::house(workspace, &[]))?;
     steps.command(
-        "release build",
-        cargo(workspace).args(["build", "--locked", "--release"]),
-    )?;
-    let inboxd = workspace.target.join("release").join("inboxd");
-    steps.command(
-        "tests",
-        cargo(workspace)
-            .args(["nextest", "run", "--locked", "--workspace"])
-            .env("INBOX_TEST_BROKER", inboxd)
-            .env("INBOX_TEST_PYTHON", workspace.python())
-            .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules")),
-    )?;
-    steps.run("instruction counts", || programs::run(workspace, BENCH, "counts", &[]))?;
-    steps.command(
-        "documentation tests",
-        cargo(workspace).args(["test", "--locked", "--workspace", "--doc"]),
-    )?;
-    steps.summary("ok");
-    Ok(())
+        "tests, built",
+        cargo(workspace).args(["nextest", "run", "--locked", "--workspace", "--no-run"]),
+    )
 }

@@ -18,6 +18,7 @@ mod bad_input;
 mod client_crate;
 mod command_line;
 mod conformance;
+mod dashboard;
 mod engines;
 mod file_modes;
 mod first_configuration;

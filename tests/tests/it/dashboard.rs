@@ -1,0 +1,52 @@
+//! The dashboard in a real browser: what the broker serves, and what it shows of a broker that is there.
+//!
+//! The pages and what is expected of them are in `dashboard/tests/e2e`; here they meet the broker.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use inbox_tests::Broker;
+
+/// Where the dashboard is, with what its tests need.
+fn dashboard() -> PathBuf {
+    let directory = std::env::var_os("INBOX_TEST_DASHBOARD");
+    let directory = directory.expect(
+        "INBOX_TEST_DASHBOARD is not set: it is the directory `dashboard`, after `cargo xtask dashboard`. `cargo xtask test` sets it",
+    );
+    PathBuf::from(directory)
+}
+
+/// Runs the tests of this file in Chromium, with more environment.
+fn playwright(spec: &str, env: &[(&str, &str)]) {
+    let directory = dashboard();
+    let output = Command::new("npx")
+        .args(["--no-install", "playwright", "test", spec, "--output"])
+        .arg(std::env::temp_dir().join(format!("inboxd-dashboard-{spec}-{}", std::process::id())))
+        .current_dir(directory)
+        .envs(env.iter().copied())
+        .output()
+        .expect("npx is there (Debian: npm)");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("passed"), "nothing was tried: {said}");
+}
+
+#[test]
+fn every_view_shows_a_real_broker() {
+    // Goal: in the page that the broker serves, with its Content-Security-Policy and over its own WebSocket: live figures, inboxes looked into, purged and
+    // erased, clients, events, a trace; by keyboard, on a phone, in both themes; no complaint of the browser, nor of axe.
+    let broker = Broker::with_config("[http]\nlisten = \"127.0.0.1:0\"\n");
+    let url = format!("http://127.0.0.1:{}/", broker.port_of("http"));
+    playwright("views", &[("INBOX_DASHBOARD_URL", &url)]);
+}
+
+#[test]
+fn what_goes_wrong_is_told_with_what_to_do() {
+    // Goal: wrong logins, missing roles, tokens that end, takeovers, restarts, silence, hostile names, 100,000 inboxes: against a mock that does all of it
+    // at will.
+    playwright("failures", &[]);
+}
