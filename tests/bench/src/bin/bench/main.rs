@@ -18,6 +18,7 @@ mod results;
 mod rounds;
 mod statistics;
 mod targets;
+mod watching;
 mod ways;
 mod workloads;
 

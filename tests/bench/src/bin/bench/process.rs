@@ -33,6 +33,8 @@ pub(crate) struct Broker {
     /// The process that does the work, which a start script may have begun.
     pub(crate) pid: u32,
     pub(crate) port: u16,
+    /// A free one that its configuration may name.
+    pub(crate) second_port: u16,
     after: Vec<String>,
 }
 
@@ -50,11 +52,12 @@ impl Broker {
             .stderr(log)
             .spawn()
             .with_context(|| format!("{} could not be started", launch.program))?;
-        let [port, ..] = gaps.ports;
+        let [port, second_port, ..] = gaps.ports;
         let mut broker = Broker {
             pid: child.id(),
             child,
             port,
+            second_port,
             after: launch.after.iter().map(|word| fill(word, &gaps)).collect(),
         };
         broker.wait_for_port().with_context(|| last_lines(&output))?;
@@ -81,11 +84,12 @@ impl Broker {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         let took = began.elapsed();
-        let [port, ..] = gaps.ports;
+        let [port, second_port, ..] = gaps.ports;
         let broker = Broker {
             pid: child.id(),
             child,
             port,
+            second_port,
             after: vec![],
         };
         anyhow::ensure!(

@@ -8,6 +8,7 @@ use super::generator::Label;
 use super::launch::Launch;
 use super::process::Broker;
 use super::results::Measurement;
+use super::watching::Watcher;
 
 /// One way.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ struct Way {
     more: &'static str,
     /// Arguments of the load generator.
     arguments: &'static [&'static str],
+    /// Somebody watches meanwhile.
+    is_watched: bool,
 }
 
 /// A workload, and the ways that it is measured with.
@@ -35,6 +38,7 @@ pub(crate) struct Trial {
 
 const TCP: &str = "tcp";
 const USERS: &str = "users, rules and quotas";
+const WATCHED: &str = "watched";
 const PASSWORD: &str = "a password of the benchmark";
 const TLS: &[&str] = &["--transport", "tls", "--ca", "{dir}/ca.pem"];
 const CERTIFICATE: &str = "certificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n";
@@ -46,24 +50,28 @@ const WAYS: &[Way] = &[
         listener: "",
         more: "",
         arguments: &[],
+        is_watched: false,
     },
     Way {
         name: "tls",
         listener: "transport = \"tls\"\n",
         more: "",
         arguments: TLS,
+        is_watched: false,
     },
     Way {
         name: "ws",
         listener: "transport = \"ws\"\n",
         more: "",
         arguments: &["--transport", "ws"],
+        is_watched: false,
     },
     Way {
         name: "wss",
         listener: "transport = \"wss\"\n",
         more: "",
         arguments: &["--transport", "wss", "--ca", "{dir}/ca.pem"],
+        is_watched: false,
     },
     Way {
         name: "tls with client certificates",
@@ -79,6 +87,7 @@ const WAYS: &[Way] = &[
             "--key",
             "{dir}/client-key.pem",
         ],
+        is_watched: false,
     },
     Way {
         name: USERS,
@@ -87,31 +96,49 @@ const WAYS: &[Way] = &[
                connections_per_user = 10\npublishes_per_second = 1000000\npublish_bytes_per_second = \"1GiB\"\n\
                [access]\nacl_file = \"{dir}/acl.toml\"\n",
         arguments: &["--prefix", PREFIX, "--password", PASSWORD],
+        is_watched: false,
     },
+    Way {
+        name: WATCHED,
+        listener: "",
+        more: "[http]\nlisten = \"127.0.0.1:{port2}\"\n",
+        arguments: &[],
+        is_watched: true,
+    },
+];
+
+const PAIRS: &[&str] = &[
+    "p2p",
+    "--pairs",
+    "100",
+    "--window",
+    "16",
+    "--warmup",
+    "1",
+    "--seconds",
+    "4",
+];
+const PAIRS_COLUMNS: &[(&str, &str, f64)] = &[
+    ("delivered/s", "delivered_per_s", 1.0),
+    ("broker µs/message", "broker_cpu_us_per_message", 1.0),
+    ("PUBACK p50 ms", "puback_us.p50", 1e-3),
+    ("PUBACK p99 ms", "puback_us.p99", 1e-3),
 ];
 
 pub(crate) const TRIALS: &[Trial] = &[
     Trial {
         name: "pairs",
         what: "100 publishers, each with 16 messages of 256 bytes in flight to a reader of its own, which is there.",
-        arguments: &[
-            "p2p",
-            "--pairs",
-            "100",
-            "--window",
-            "16",
-            "--warmup",
-            "1",
-            "--seconds",
-            "4",
-        ],
+        arguments: PAIRS,
         ways: &[TCP, "tls", "ws", "wss", USERS],
-        columns: &[
-            ("delivered/s", "delivered_per_s", 1.0),
-            ("broker µs/message", "broker_cpu_us_per_message", 1.0),
-            ("PUBACK p50 ms", "puback_us.p50", 1e-3),
-            ("PUBACK p99 ms", "puback_us.p99", 1e-3),
-        ],
+        columns: PAIRS_COLUMNS,
+    },
+    Trial {
+        name: "watched",
+        what: "The same, with a dashboard open (the board and the events of `$SYS`), and `/metrics` scraped every 5 s.",
+        arguments: PAIRS,
+        ways: &[TCP, WATCHED],
+        columns: PAIRS_COLUMNS,
     },
     Trial {
         name: "idle connections",
@@ -182,7 +209,12 @@ fn measure(
             let dir = bench.scratch.path().to_string_lossy().into_owned();
             let words = trial.arguments.iter().chain(way.arguments);
             let arguments: Vec<String> = words.map(|word| word.replace("{dir}", &dir)).collect();
-            bench.generator.measure(&label, &broker, &arguments, TIMEOUT_S, None)
+            let watcher = way.is_watched.then(|| Watcher::start(broker.port, broker.second_port));
+            let measured = bench.generator.measure(&label, &broker, &arguments, TIMEOUT_S, None);
+            match watcher.map_or(Ok(()), Watcher::stop) {
+                Ok(()) => measured,
+                Err(error) => label.failed(format!("it could not be watched: {error:#}")),
+            }
         }
         Err(error) => {
             let measurement = label.failed(format!("{error:#}"));
