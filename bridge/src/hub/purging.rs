@@ -20,7 +20,7 @@ impl Hub {
     /// The store cannot be read, or has failed.
     pub fn purge(&self, store: &dyn Store, inbox: &ClientId, up_to: Option<Seq>) -> Result<u64, StoreError> {
         let up_to = up_to.unwrap_or(Seq(u64::MAX)).min(self.seqs.last());
-        let mut messages = self.purge_memory(inbox, up_to);
+        let mut messages = self.purge_memory(inbox, up_to).len() as u64;
         let mut after = Seq::ZERO;
         loop {
             let mut places = store.seqs(inbox, after, PLACES)?;
@@ -28,7 +28,7 @@ impl Hub {
             places.retain(|seq| *seq <= up_to);
             if let Some(last) = places.last() {
                 after = *last;
-                messages += self.purge_places(inbox, &places);
+                messages += self.purge_places(inbox, &places).len() as u64;
             }
             if is_end {
                 break;
@@ -43,15 +43,15 @@ impl Hub {
         Ok(messages)
     }
 
-    /// The first part of [`Hub::purge`]: what is in memory.
-    pub(super) fn purge_memory(&self, inbox: &ClientId, up_to: Seq) -> u64 {
+    /// The first part of [`Hub::purge`]: what is in memory. Gives what left.
+    pub fn purge_memory(&self, inbox: &ClientId, up_to: Seq) -> Vec<Seq> {
         let now = self.clock.now();
-        let messages = self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.purge_young(up_to, cx, fx));
-        messages.unwrap_or_default()
+        let left = self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.purge_young(up_to, cx, fx));
+        left.unwrap_or_default()
     }
 
-    /// The next parts: these places were just read from the store.
-    pub(super) fn purge_places(&self, inbox: &ClientId, places: &[Seq]) -> u64 {
+    /// The next parts: these places were just read from the store. Gives what left.
+    pub fn purge_places(&self, inbox: &ClientId, places: &[Seq]) -> Vec<Seq> {
         let now = self.clock.now();
         self.step(inbox, now, |mailbox, cx, fx| mailbox.purge_stored(places, cx, fx))
     }

@@ -6,8 +6,8 @@ use super::{Context, Durability, Effects, Mailbox};
 use inbox_types::Seq;
 
 impl Mailbox {
-    /// What is in memory and not beyond `up_to` leaves. Gives how many messages that were.
-    pub(crate) fn purge_young(&mut self, up_to: Seq, cx: Context, fx: &mut Effects) -> u64 {
+    /// What is in memory and not beyond `up_to` leaves. Gives what that was.
+    pub(crate) fn purge_young(&mut self, up_to: Seq, cx: Context, fx: &mut Effects) -> Vec<Seq> {
         let leaves = |durability| !matches!(durability, Durability::Never | Durability::CommittingGone);
         let young = self.young.iter().take_while(|young| young.seq <= up_to);
         let leaving: Vec<_> = young
@@ -18,22 +18,22 @@ impl Mailbox {
             self.give_up_in_flight(*seq);
             self.remove(*seq, self.young_at(*seq), Some(*size), cx, fx);
         }
-        self.purged(leaving.len() as u64, cx, fx)
+        self.purged(leaving.into_iter().map(|(seq, _)| seq).collect(), cx, fx)
     }
 
-    /// What the store holds at these places leaves; they were just read from it. Gives how many messages that were: one that its reader
-    /// acknowledged since may be counted once more.
-    pub(crate) fn purge_stored(&mut self, seqs: &[Seq], cx: Context, fx: &mut Effects) -> u64 {
-        let mut messages = 0;
+    /// What the store holds at these places leaves; they were just read from it. Gives what that was: a message that its reader
+    /// acknowledged since may be in it once more.
+    pub(crate) fn purge_stored(&mut self, seqs: &[Seq], cx: Context, fx: &mut Effects) -> Vec<Seq> {
+        let mut leaving = Vec::new();
         for seq in seqs {
             if self.young_at(*seq).is_none() && !self.is_leaving(*seq) {
                 self.give_up_in_flight(*seq);
                 // It is not read for this, so its size is not known: the totals are counted anew.
                 self.remove(*seq, None, None, cx, fx);
-                messages += 1;
+                leaving.push(*seq);
             }
         }
-        self.purged(messages, cx, fx)
+        self.purged(leaving, cx, fx)
     }
 
     /// Whether something up to `seq` is on its way out and not durably gone.
@@ -49,14 +49,16 @@ impl Mailbox {
                 .any(is_committing_gone)
     }
 
-    fn purged(&mut self, messages: u64, cx: Context, fx: &mut Effects) -> u64 {
-        cx.counters.purged.add(messages);
+    fn purged(&mut self, left: Vec<Seq>, cx: Context, fx: &mut Effects) -> Vec<Seq> {
+        cx.counters.purged.add(left.len() as u64);
+        // A later notice must not take the place of one that is gone: it would be taken off the totals a second time.
+        fx.refused_notices.extend_from_slice(&left);
         if !self.removals.is_empty() {
             // Somebody waits for it.
             self.removals_since = cx.now.mono.saturating_sub(cx.limits.ack_flush_interval);
             fx.commit_by(cx.now.mono);
         }
         self.pump(cx, fx);
-        messages
+        left
     }
 }

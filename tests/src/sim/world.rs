@@ -294,7 +294,30 @@ impl World {
         if self.random.percent(40) {
             self.sweep();
         }
+        if self.random.percent(2) {
+            self.purge()?;
+        }
         self.take_notes()
+    }
+
+    /// An operator empties an inbox (rule 5).
+    fn purge(&mut self) -> Check {
+        // What came before is known, so that it can be told what left.
+        self.take_notes()?;
+        let Some(broker) = self.broker.as_ref() else {
+            return Ok(());
+        };
+        let name = self.names[self.random.below(self.names.len())].clone();
+        let inbox = ClientId::new(&name).map_err(|error| error.to_string())?;
+        let places = self.disk.seqs(&inbox, Seq::ZERO, usize::MAX).unwrap_or_default();
+        let left = broker.purge(&inbox, &places);
+        self.trace.say(
+            self.clock.mono(),
+            format_args!("an operator empties the inbox of {name}: {} messages", left.len()),
+        );
+        let mut notes = self.watcher.0.lock().unwrap();
+        notes.extend(left.into_iter().map(|seq| (inbox.clone(), seq.0, "purged")));
+        Ok(())
     }
 
     /// Looks through one inbox for expired messages.

@@ -9,6 +9,7 @@ mod model;
 mod notices;
 mod ops;
 mod property;
+mod purging;
 mod rooms;
 mod sizes;
 mod steps;

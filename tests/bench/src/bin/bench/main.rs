@@ -64,6 +64,9 @@ struct Arguments {
     /// Only TLS, WebSocket and users, and their section of docs/benchmarks.md
     #[arg(long, conflicts_with_all = ["growth", "only", "peers", "peer"])]
     ways: bool,
+    /// With --ways: only this trial; docs/benchmarks.md stays as it is
+    #[arg(long, value_name = "TRIAL", requires = "ways")]
+    trial: Option<String>,
     /// Measure nothing: write docs/benchmarks.md again from what was measured last
     #[arg(long, conflicts_with_all = ["quick", "only", "peers", "peer", "growth", "ways"])]
     report: bool,
@@ -126,7 +129,7 @@ fn main() -> ExitCode {
 fn run(places: &Places, arguments: &Arguments) -> anyhow::Result<()> {
     let directory = places.target.join("bench");
     std::fs::create_dir_all(&directory)?;
-    let is_whole = !arguments.quick && arguments.only.is_empty();
+    let is_whole = !arguments.quick && arguments.only.is_empty() && arguments.trial.is_none();
     let file = directory.join(if is_whole { "results.json" } else { "results-tried.json" });
     if !arguments.report {
         measure(places, arguments, is_whole, &file)?;
@@ -162,7 +165,7 @@ fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) 
         let rounds = if arguments.quick { 1 } else { arguments.rounds };
         let mut trouble = Ok(());
         let part = part(&bench, rounds, || {
-            ways::run(&bench, rounds).unwrap_or_else(|error| {
+            ways::run(&bench, rounds, arguments.trial.as_deref()).unwrap_or_else(|error| {
                 trouble = Err(error);
                 Vec::new()
             })

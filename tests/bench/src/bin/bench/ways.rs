@@ -172,12 +172,22 @@ const USERS_EACH: usize = 5000;
 const TIMEOUT_S: u64 = 290;
 
 /// Every trial with each of its ways, in so many rounds. Verifying 5,000 passwords takes minutes, so that trial has one round.
-pub(crate) fn run(bench: &Bench, rounds: u32) -> anyhow::Result<Vec<Measurement>> {
+pub(crate) fn run(bench: &Bench, rounds: u32, only: Option<&str>) -> anyhow::Result<Vec<Measurement>> {
+    let is_wanted = |trial: &&Trial| only.is_none_or(|only| only == trial.name);
+    anyhow::ensure!(
+        TRIALS.iter().any(|trial| is_wanted(&trial)),
+        "there is no such trial; there are {}",
+        TRIALS.iter().map(|trial| trial.name).collect::<Vec<_>>().join(", ")
+    );
     let base = bench.launches.first().context("there is no inboxd")?;
     let files = files(&base.program)?;
     let mut done = Vec::new();
     for round in 1..=rounds {
-        for trial in TRIALS.iter().filter(|it| round == 1 || it.columns.len() < 5) {
+        for trial in TRIALS
+            .iter()
+            .filter(is_wanted)
+            .filter(|it| round == 1 || it.columns.len() < 5)
+        {
             eprintln!("\n==> round {round} of {rounds}: {}", trial.name);
             let turn = round as usize % trial.ways.len();
             let names = trial.ways.iter().cycle().skip(turn).take(trial.ways.len());
