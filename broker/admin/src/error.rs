@@ -1,6 +1,6 @@
 //! Why an operator is not given what it asks for.
 
-use inbox_bridge::{ClientId, ClientIdError, StoreError};
+use inbox_bridge::{BackupError, ClientId, ClientIdError, StoreError};
 
 /// Why a request was not carried out, as programs are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,18 @@ impl Code {
             Code::Busy => "busy",
             Code::Failed => "failed",
         }
+    }
+
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Code::BadRequest,
+            Code::NotFound,
+            Code::NotAllowed,
+            Code::Busy,
+            Code::Failed,
+        ];
+        all.into_iter().find(|code| code.as_str() == name)
     }
 }
 
@@ -60,6 +72,9 @@ pub enum OperatorError {
     /// Others are under way.
     #[error("{0} traces are under way, and no more than that may be; stop one, or wait until one ends")]
     TooManyTraces(usize),
+    /// Another one is under way.
+    #[error("a backup is being taken already, and one at a time is enough for a disk; wait until it has ended")]
+    BackupUnderWay,
     /// The client is not connected, and no session is kept for it.
     #[error("no client with that ID is connected, and no session is kept for it")]
     NoClient,
@@ -68,6 +83,9 @@ pub enum OperatorError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(StoreError),
+    /// There is no backup.
+    #[error(transparent)]
+    Backup(BackupError),
     /// A task of the broker's own panicked.
     #[error("the broker met an error of its own; its log has more")]
     Broken,
@@ -84,8 +102,10 @@ impl OperatorError {
             | OperatorError::TracesAll
             | OperatorError::NoStream => Code::BadRequest,
             OperatorError::NoClient => Code::NotFound,
-            OperatorError::Store(StoreError::Troubled(_)) | OperatorError::TooManyTraces(_) => Code::Busy,
-            OperatorError::Store(_) | OperatorError::Broken => Code::Failed,
+            OperatorError::Store(StoreError::Troubled(_))
+            | OperatorError::TooManyTraces(_)
+            | OperatorError::BackupUnderWay => Code::Busy,
+            OperatorError::Store(_) | OperatorError::Backup(_) | OperatorError::Broken => Code::Failed,
         }
     }
 }

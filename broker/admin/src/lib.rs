@@ -15,10 +15,11 @@ mod trace;
 pub use board::{Board, BoardOptions, Figures, TOPICS};
 pub use error::{Code, OperatorError};
 pub use http::{
-    ApiError, Health, HttpPort, Live, Operations, Part, Performed, Request, RunFile, RunFileError, Server, Settings,
-    Site, State, Token, TokenError, UrlError, Wanted, fetch,
+    Answer, ApiError, AskError, Health, HttpPort, Live, Operations, Part, Performed, Pieces, Question, Remote, Request,
+    RunFile, RunFileError, Server, Settings, Site, State, Stopper, Token, TokenError, UrlError, Wanted, fetch,
+    url_part,
 };
-pub use operator::Operator;
+pub use operator::{Operator, exported};
 pub use prometheus::{Measure, Measured, metric_of};
 pub use requests::answer_requests;
 pub use speaking::Speaker;

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::pieces::Pieces;
 use crate::error::{Code, OperatorError};
 
 /// A request that was not carried out.
@@ -57,6 +58,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Does it, and gives one result after the other until it is over, or whoever asked has gone: the receiver is dropped then.
     fn stream(&self, request: Request) -> Wanted<'_, mpsc::Receiver<Value>>;
+
+    /// Begins a backup, which ends when whoever asked has gone: the pieces are dropped then.
+    fn backup(&self, request: Request) -> Wanted<'_, Pieces>;
 }
 
 /// A request that would have changed something, as the audit log has it.

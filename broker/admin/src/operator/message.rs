@@ -5,6 +5,11 @@ use std::fmt::Write;
 use inbox_bridge::{Entry, message_id};
 use serde_json::{Map, Value, json};
 
+/// The message as a line of an export: whole.
+pub fn exported(entry: &Entry) -> Value {
+    shown(entry, usize::MAX)
+}
+
 /// The message, with at most so many bytes of its payload.
 pub(super) fn shown(entry: &Entry, payload_bytes_max: usize) -> Value {
     let message = &entry.message;

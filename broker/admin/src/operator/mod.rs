@@ -3,6 +3,7 @@
 //! **Promise:** a request costs a bounded amount of work and memory, however many inboxes there are; whoever wants more asks again from where the
 //! answer ended (`next`). Answers that say that something is gone are given when that is durable.
 
+mod backups;
 mod clients;
 mod inboxes;
 mod message;
@@ -16,10 +17,12 @@ use mqtt_session::{SessionTable, Shared};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::board::Figures;
 use crate::error::OperatorError;
 use crate::trace::{Trace, Traces};
+pub use message::exported;
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ struct Parts {
     table: Arc<SessionTable>,
     figures: Arc<Figures>,
     traces: Arc<Traces>,
+    /// Backups that may begin.
+    backups: Arc<Semaphore>,
 }
 
 /// Parameters that name a trace.
@@ -87,6 +92,7 @@ impl Operator {
             table,
             figures,
             traces: Arc::default(),
+            backups: Arc::new(Semaphore::new(1)),
         }))
     }
 

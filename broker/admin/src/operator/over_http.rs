@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Operator;
-use crate::http::{ApiError, Operations, Request, Wanted};
+use crate::http::{ApiError, Operations, Pieces, Request, Wanted};
 
 /// What a trace tells and whoever asked has not taken.
 const LINES_MAX: usize = 64;
@@ -46,5 +46,9 @@ impl Operations for Operator {
             });
             Ok(taken)
         })
+    }
+
+    fn backup(&self, request: Request) -> Wanted<'_, Pieces> {
+        Box::pin(async move { Ok(Operator::backup(self, &request.who).await?) })
     }
 }

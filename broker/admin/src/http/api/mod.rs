@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use super::operations::{ApiError, Performed, Request};
 use super::peer::Peer;
+use super::pieces::Pieces;
 use super::site::Site;
 use crate::error::Code;
 pub(super) use answer::in_its_form;
@@ -103,6 +104,7 @@ async fn operate(
         Answered::Once => operations.answer(request).await.map(succeeded),
         Answered::ByMessage => lines::pages(live, request).await,
         Answered::ByEvent => operations.stream(request).await.map(lines::stream),
+        Answered::ByBytes => operations.backup(request).await.map(Pieces::into_response),
     };
     // What was done is in the audit log already, with what it came to.
     if let Some(error) = done.as_ref().err().filter(|_| route.changes) {

@@ -102,6 +102,7 @@ fn responses(route: &Route) -> ResponsesBuilder {
     let (kind, about) = match route.answered {
         Answered::Once => ("application/json", format!("result: {}", route.result)),
         Answered::ByMessage | Answered::ByEvent => ("application/x-ndjson", format!("each line: {}", route.result)),
+        Answered::ByBytes => ("application/octet-stream", route.result.to_owned()),
     };
     let boolean = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::Boolean));
     let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
@@ -110,6 +111,7 @@ fn responses(route: &Route) -> ResponsesBuilder {
             .property("ok", boolean())
             .property("result", ObjectBuilder::new().description(Some(route.result))),
         Answered::ByMessage | Answered::ByEvent => ObjectBuilder::new().description(Some(route.result)),
+        Answered::ByBytes => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))),
     };
     let error = || {
         ObjectBuilder::new().property("ok", boolean()).property(

@@ -19,6 +19,8 @@ pub(super) enum Answered {
     ByMessage,
     /// By one line of JSON for each event, while it lasts.
     ByEvent,
+    /// By bytes, as they are read.
+    ByBytes,
 }
 
 /// Where a parameter is, and what it may be.
@@ -169,7 +171,7 @@ const fn removes(
 }
 
 /// Every request.
-pub(super) static ROUTES: [Route; 12] = [
+pub(super) static ROUTES: [Route; 13] = [
     looks(
         "/api/v1/inboxes",
         "inbox/list",
@@ -250,6 +252,16 @@ pub(super) static ROUTES: [Route; 12] = [
         "The largest and the oldest inboxes",
         "as $SYS/inboxd/top",
     ),
+    Route {
+        answered: Answered::ByBytes,
+        ..looks(
+            "/api/v1/backup",
+            "backup",
+            &[],
+            "A backup of everything that the store keeps, taken while the broker goes on",
+            "what `inboxd restore` takes; one that is cut off is no backup, and says so",
+        )
+    },
     Route {
         method: Method::Post,
         answered: Answered::ByEvent,

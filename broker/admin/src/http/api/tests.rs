@@ -7,7 +7,7 @@ use super::table::Method;
 use super::*;
 
 /// The requests that the API has, with an example of each: method, path, command, parameters.
-const WANTED: [(&str, &str, &str, &str); 12] = [
+const WANTED: [(&str, &str, &str, &str); 13] = [
     (
         "GET",
         "/api/v1/inboxes?after=a&limit=2&prefix=b",
@@ -49,6 +49,7 @@ const WANTED: [(&str, &str, &str, &str); 12] = [
     ),
     ("GET", "/api/v1/overview", "overview", "{}"),
     ("GET", "/api/v1/top", "top", "{}"),
+    ("GET", "/api/v1/backup", "backup", "{}"),
     (
         "POST",
         "/api/v1/trace",
