@@ -4,6 +4,9 @@
 //! somewhere and go to a file, and back. **Promise:** a file has its name only when it is whole: until then it is written under another
 //! name, `.partial` at its end, synced, and read back. After an error nothing is left of it.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
@@ -11,14 +14,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use admin::{AskError, Question, Remote};
 use inbox_bridge::{
-    BackupError, BackupOptions, BackupReadError, BackupSummary, Clock, Converted, Engine, Epoch, OpenError,
-    RestoreError, RestoreOptions, Restored, Store, StoreError, StoreOptions, SystemClock, restore_backup,
-    verify_backup, write_backup,
+    BackupError, BackupOptions, BackupReadError, BackupSummary, Clock, Converted, Engine, Epoch, RestoreError,
+    RestoreOptions, Restored, Store, StoreError, StoreOptions, SystemClock, restore_backup, verify_backup,
+    write_backup,
 };
 use rustix::fs::{FlockOperation, flock};
 
 use crate::exit::Exit;
+use crate::remote::exit_after;
 use crate::serve::{is_lack, open_exit};
 
 /// Ends the name of a file that is not whole.
@@ -27,6 +32,8 @@ const PARTIAL: &str = ".partial";
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// What is read or written at once, in bytes.
 const BUFFER_BYTES: usize = 1024 * 1024;
+/// A broker whose disk is slow says nothing for a while.
+const BROKER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the command ended early.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +44,9 @@ pub enum BackupCommandError {
     /// Another process writes it.
     #[error("another process is writing {}", .0.display())]
     Busy(PathBuf),
-    /// A broker runs on the data directory.
-    #[error("a broker runs on {}; stop it for this command", .0.display())]
-    Running(PathBuf),
+    /// The broker that was asked for it says no, or has gone.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// The file cannot be written.
     #[error("{}: {why}{}", .path.display(), hint(.why))]
     File {
@@ -98,7 +105,7 @@ impl BackupCommandError {
             BackupReadError::Format(_) => Exit::DataUnusable,
         };
         match self {
-            BackupCommandError::Running(_) => Exit::DataLocked,
+            BackupCommandError::Ask(error) => exit_after(error),
             BackupCommandError::File { why, .. } | BackupCommandError::Backup(BackupError::Write(why)) => file(why),
             BackupCommandError::Backup(BackupError::Store(StoreError::Damaged { .. })) => Exit::DataUnusable,
             BackupCommandError::Backup(_) | BackupCommandError::NotWhole { .. } => Exit::StoreFailed,
@@ -192,6 +199,29 @@ pub fn of_store(store: &dyn Store, out: &mut dyn Write, notes: &mut dyn Write) -
     Ok(())
 }
 
+/// A backup of a broker that runs, as a [`Source`].
+///
+/// # Errors
+/// The broker says no, or does not get to the end; or it cannot be written.
+pub fn of_broker(remote: &Remote, out: &mut dyn Write, notes: &mut dyn Write) -> Result<(), BackupCommandError> {
+    let mut answer = remote.ask(Question::new("GET", "/api/v1/backup", BROKER_PATIENCE))?;
+    let (mut buffer, mut bytes) = (vec![0; BUFFER_BYTES], 0_u64);
+    let mut last_told = Instant::now();
+    loop {
+        let read = answer.next_bytes(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        out.write_all(buffer.get(..read).unwrap_or_default())
+            .map_err(BackupError::Write)?;
+        bytes += read as u64;
+        if last_told.elapsed() >= PROGRESS_INTERVAL {
+            last_told = Instant::now();
+            let _ = writeln!(notes, "copied {bytes} bytes");
+        }
+    }
+}
+
 /// Makes a data directory from a backup.
 ///
 /// # Errors
@@ -248,14 +278,6 @@ pub fn verify(file: &Path, out: &mut dyn Write) -> Result<(), BackupCommandError
         why,
     })?;
     answer(out, &format!("{} is whole: {}\n", file.display(), described(&summary)))
-}
-
-/// What the error of opening the store of a backup means here.
-pub fn open_error(error: &OpenError) -> Option<BackupCommandError> {
-    match error {
-        OpenError::Locked { dir } => Some(BackupCommandError::Running(dir.clone())),
-        _ => None,
-    }
 }
 
 fn described(summary: &BackupSummary) -> String {
@@ -321,68 +343,4 @@ fn sync_parent(file: &Path) -> io::Result<()> {
 fn failed(path: &Path, why: io::Error) -> BackupCommandError {
     let path = path.to_owned();
     BackupCommandError::File { path, why }
-}
-
-#[cfg(test)]
-mod tests {
-    use inbox_bridge::MemoryStore;
-
-    use super::*;
-
-    fn save_quietly(file: &Path, force: bool, source: Source<'_>) -> Result<(), BackupCommandError> {
-        save(file, force, source, &mut io::sink())
-    }
-
-    fn good(out: &mut dyn Write) -> Result<(), BackupCommandError> {
-        of_store(&MemoryStore::new(), out, &mut io::sink())
-    }
-
-    /// Goal: a file gets its name when it is whole, for its owner alone, and what has the name stays unless that is asked for.
-    #[test]
-    fn a_backup_has_its_name_when_it_is_whole() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("b");
-        save_quietly(&file, false, &mut good).unwrap();
-        let first = fs::read(&file).unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = save_quietly(&file, false, &mut good).unwrap_err();
-        assert!(matches!(again, BackupCommandError::Exists(_)) && again.exit() == Exit::Failed);
-        save_quietly(&file, true, &mut good).unwrap();
-        verify(&file, &mut io::sink()).unwrap();
-        let full = |_: &mut dyn Write| Err(BackupError::Write(ErrorKind::StorageFull.into()).into());
-        let cut = |out: &mut dyn Write| {
-            out.write_all(&first[..first.len() - 1])
-                .map_err(|why| BackupError::Write(why).into())
-        };
-        let sources: [Source<'_>; 2] = [&mut { full }, &mut { cut }];
-        for source in sources {
-            let error = save_quietly(&file, true, source).unwrap_err();
-            assert_eq!(error.exit(), Exit::StoreFailed, "{error}");
-            verify(&file, &mut io::sink()).unwrap();
-            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half is left");
-        }
-    }
-
-    /// Goal: what is no backup is unusable data, and what is not there is told with its name.
-    #[test]
-    fn what_is_no_backup_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("b");
-        let missing = verify(&file, &mut io::sink()).unwrap_err();
-        assert!(
-            missing.exit() == Exit::Failed && missing.to_string().contains("/b: "),
-            "{missing}"
-        );
-        fs::write(&file, "something else entirely").unwrap();
-        let to = dir.path().join("to");
-        let errors = [
-            verify(&file, &mut io::sink()).unwrap_err(),
-            restore(&file, &to, Engine::Sled, &mut io::sink(), &mut io::sink()).unwrap_err(),
-        ];
-        for error in errors {
-            assert_eq!(error.exit(), Exit::DataUnusable, "{error}");
-        }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
 }

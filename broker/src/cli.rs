@@ -5,7 +5,10 @@ mod backup;
 mod doctor;
 mod health;
 mod import;
+mod inbox;
+mod remote;
 mod store;
+mod trace;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,7 +21,10 @@ pub use backup::{BackupArgs, RestoreArgs};
 pub use doctor::DoctorArgs;
 pub use health::HealthArgs;
 pub use import::ImportArgs;
+pub use inbox::{InboxAction, InboxArgs};
+pub use remote::RemoteArgs;
 pub use store::{StoreAction, StoreArgs};
+pub use trace::TraceArgs;
 
 use crate::config::{Config, ConfigError, LogFormat, Overrides};
 
@@ -73,11 +79,13 @@ pub enum Command {
     Acl(AclArgs),
     /// Ask the broker on this machine whether it takes messages: exit code 0 when it does
     Health(HealthArgs),
-    /// Look into the inboxes of a stopped broker, or empty one
+    /// Look into inboxes, or empty one: those of a running broker or a stopped one
     Inbox(InboxArgs),
+    /// Follow messages through a running broker: where is my message?
+    Trace(TraceArgs),
     /// Work on the whole store of a stopped broker
     Store(StoreArgs),
-    /// Write a backup of the store of a stopped broker to one file
+    /// Write a backup of the store to one file, of a running broker or a stopped one
     Backup(BackupArgs),
     /// Make a data directory from a backup, or check one
     Restore(RestoreArgs),
@@ -142,59 +150,6 @@ pub struct PasswdArgs {
     pub delete: bool,
 }
 
-/// `inboxd inbox`.
-#[derive(Debug, Clone, Args)]
-pub struct InboxArgs {
-    /// Read settings from this TOML file
-    #[arg(short, long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-    /// The data directory of the stopped broker [default: ./data]
-    #[arg(long, value_name = "DIR", global = true)]
-    pub data: Option<PathBuf>,
-    /// What to do with the inboxes.
-    #[command(subcommand)]
-    pub action: InboxAction,
-}
-
-/// What to do with the inboxes of a stopped broker.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum InboxAction {
-    /// List the inboxes that hold something: messages, bytes, client ID
-    List {
-        /// Print one JSON object per line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show the messages of one inbox, oldest first
-    Show {
-        /// Whose inbox
-        #[arg(value_name = "CLIENT", value_parser = client_id)]
-        client: ClientId,
-        /// Print one JSON object per line, with whole payloads and all properties
-        #[arg(long)]
-        json: bool,
-        /// Show at most this many messages
-        #[arg(long, value_name = "N")]
-        limit: Option<u64>,
-    },
-    /// Remove every message of one inbox; nobody will ever receive them
-    Purge {
-        /// Whose inbox
-        #[arg(value_name = "CLIENT", value_parser = client_id)]
-        client: ClientId,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-impl InboxAction {
-    /// Whether it changes an inbox.
-    pub fn changes(&self) -> bool {
-        matches!(self, InboxAction::Purge { .. })
-    }
-}
-
 impl Cli {
     /// The command that was given; `serve` when none was.
     pub fn into_command(self) -> Command {
@@ -216,16 +171,6 @@ impl ServeArgs {
             log_format: self.log_format,
         };
         Config::load(self.config.as_deref(), env::vars_os(), &overrides)
-    }
-}
-
-impl InboxArgs {
-    /// The configuration: defaults, file, this process's environment, these flags.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        load(self.config.as_deref(), self.data.clone())
     }
 }
 
@@ -364,6 +309,10 @@ mod tests {
             "inboxd --listen nowhere",
             "inboxd --log-format xml",
             "inboxd inbox show",
+            "inboxd inbox list --data d --server http://127.0.0.1:1",
+            "inboxd inbox list --token-file t",
+            "inboxd trace",
+            "inboxd trace --to bob --seconds 601",
             "inboxd store convert --from a",
             "inboxd store convert --from a --to b --engine fjal",
             "inboxd backup",
@@ -378,6 +327,7 @@ mod tests {
             "check-config",
             "print-config",
             "inbox",
+            "trace",
             "store",
             "backup",
             "restore",

@@ -1,13 +1,15 @@
 //! The `inboxd` command.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::{env, io};
 
+use admin::Remote;
 use clap::Parser;
-use inbox_bridge::open_existing_store;
+use inbox_bridge::{OpenError, Store, open_existing_store};
 use inboxd::cli::{
     AclArgs, AclQuestion, BackupArgs, CheckArgs, Cli, Command, DoctorArgs, HealthArgs, ImportArgs, InboxArgs, InitArgs,
-    PasswdArgs, RestoreArgs, ServeArgs, StoreAction,
+    PasswdArgs, RemoteArgs, RestoreArgs, ServeArgs, StoreAction, TraceArgs,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
@@ -15,7 +17,7 @@ use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
 use inboxd::{
     acl_command, backup_command, config_command, doctor, hardening, health_command, import_command, init_command,
-    logging, passwd_command, serve, store_command,
+    logging, passwd_command, remote, serve, store_command, trace_command,
 };
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Acl(args) => ask_rules(&args),
         Command::Health(args) => ask_health(&args).map(done),
         Command::Inbox(args) => look_into_inboxes(&args).map(done),
+        Command::Trace(args) => trace(&args).map(done),
         Command::Store(args) => work_on_store(&args.action).map(done),
         Command::Backup(args) => back_up(&args).map(done),
         Command::Restore(args) => restore(&args).map(done),
@@ -136,55 +139,97 @@ fn ask_health(args: &HealthArgs) -> Outcome {
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {
-    let mut config = configured(args.load())?;
-    // Whoever only looks makes no file that the broker could not write to.
-    config.log.audit_file.take_if(|_| !args.action.changes());
-    start_log(&config.log)?;
-    let store = open_existing_store(&config.data_dir, &serve::store_options(&config))
-        .map_err(|error| (serve::open_exit(&error), error.into()))?;
     let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr());
     let streams = Streams {
         input: &mut input,
         out: &mut out,
         notes: &mut notes,
     };
-    let ran = inbox_command::run(&args.action, &*store, streams).map_err(|error| (error.exit(), error.into()));
-    let closed = store.close().map_err(|error| (Exit::StoreFailed, error.into()));
-    ran.and(closed)
+    let failed = |error: inbox_command::InboxCommandError| (error.exit(), error.into());
+    if let Some(broker) = named(&args.remote)? {
+        start_quiet_log()?;
+        return inbox_command::run_live(&args.action, &broker, streams).map_err(failed);
+    }
+    let mut config = configured(args.load())?;
+    // Whoever only looks makes no file that the broker could not write to.
+    config.log.audit_file.take_if(|_| !args.action.changes());
+    start_log(&config.log)?;
+    match open(&config)? {
+        Mail::Live(broker) => inbox_command::run_live(&args.action, &broker, streams).map_err(failed),
+        Mail::Stored(store) => {
+            let ran = inbox_command::run(&args.action, &*store, streams).map_err(failed);
+            ran.and(closed(&*store))
+        }
+    }
+}
+
+fn trace(args: &TraceArgs) -> Outcome {
+    start_quiet_log()?;
+    let broker = match named(&args.remote)? {
+        Some(broker) => broker,
+        None => remote::on(&configured(args.load())?.data_dir).map_err(|error| (error.exit(), error.into()))?,
+    };
+    trace_command::run(args, &broker, &mut io::stdout(), &mut io::stderr())
+        .map_err(|error| (error.exit(), error.into()))
+}
+
+/// Where the mail of a data directory can be reached.
+enum Mail {
+    Stored(Arc<dyn Store>),
+    Live(Remote),
+}
+
+/// Opens the store, or finds the broker that has it open.
+fn open(config: &Config) -> Outcome<Mail> {
+    match open_existing_store(&config.data_dir, &serve::store_options(config)) {
+        Ok(store) => Ok(Mail::Stored(store)),
+        Err(OpenError::Locked { .. }) => match remote::on_locked(&config.data_dir) {
+            Ok(broker) => Ok(Mail::Live(broker)),
+            Err(error) => Err((error.exit(), error.into())),
+        },
+        Err(error) => Err((serve::open_exit(&error), error.into())),
+    }
+}
+
+fn closed(store: &dyn Store) -> Outcome {
+    store.close().map_err(|error| (Exit::StoreFailed, error.into()))
+}
+
+fn named(args: &RemoteArgs) -> Outcome<Option<Remote>> {
+    remote::named(args).map_err(|error| (error.exit(), error.into()))
 }
 
 fn work_on_store(action: &StoreAction) -> Outcome {
-    start_log(&LogConfig {
-        level: "warn".to_owned(),
-        ..Config::default().log
-    })?;
+    start_quiet_log()?;
     let StoreAction::Convert { from, to, engine } = action;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     store_command::run(from, to, *engine, &mut out, &mut notes).map_err(|error| (error.exit(), error.into()))
 }
 
 fn back_up(args: &BackupArgs) -> Outcome {
+    let failed = |error: backup_command::BackupCommandError| (error.exit(), error.into());
+    let save = |source: backup_command::Source<'_>| {
+        backup_command::save(&args.file, args.force, source, &mut io::stderr()).map_err(failed)
+    };
+    let save_of = |broker: Remote| save(&mut |out| backup_command::of_broker(&broker, out, &mut io::stderr()));
+    if let Some(broker) = named(&args.remote)? {
+        start_quiet_log()?;
+        return save_of(broker);
+    }
     let mut config = configured(args.load())?;
     config.log.audit_file = None;
     start_log(&config.log)?;
-    let failed = |error: backup_command::BackupCommandError| (error.exit(), error.into());
-    let store = open_existing_store(&config.data_dir, &serve::store_options(&config)).map_err(|error| {
-        match backup_command::open_error(&error) {
-            Some(error) => failed(error),
-            None => (serve::open_exit(&error), error.into()),
+    match open(&config)? {
+        Mail::Live(broker) => save_of(broker),
+        Mail::Stored(store) => {
+            let saved = save(&mut |out| backup_command::of_store(&*store, out, &mut io::stderr()));
+            saved.and(closed(&*store))
         }
-    })?;
-    let mut source = |out: &mut dyn io::Write| backup_command::of_store(&*store, out, &mut io::stderr());
-    let saved = backup_command::save(&args.file, args.force, &mut source, &mut io::stderr()).map_err(failed);
-    let closed = store.close().map_err(|error| (Exit::StoreFailed, error.into()));
-    saved.and(closed)
+    }
 }
 
 fn restore(args: &RestoreArgs) -> Outcome {
-    start_log(&LogConfig {
-        level: "warn".to_owned(),
-        ..Config::default().log
-    })?;
+    start_quiet_log()?;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     let done = match &args.data {
         Some(to) if !args.verify => backup_command::restore(&args.file, to, args.engine, &mut out, &mut notes),
@@ -199,6 +244,14 @@ fn configured(config: Result<Config, ConfigError>) -> Result<Config, (Exit, anyh
 
 fn start_log(log: &LogConfig) -> Outcome {
     logging::init(log.format, &log.level, log.audit_file.as_deref()).map_err(|error| (error.exit(), error.into()))
+}
+
+/// The log of a command that has no configuration.
+fn start_quiet_log() -> Outcome {
+    start_log(&LogConfig {
+        level: "warn".to_owned(),
+        ..Config::default().log
+    })
 }
 
 /// A remark on the variables that are passed over, if there are any.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use inbox_bridge::Engine;
 
-use super::{engine, load};
+use super::{RemoteArgs, engine, load};
 use crate::config::{Config, ConfigError};
 
 /// `inboxd backup`.
@@ -20,9 +20,12 @@ pub struct BackupArgs {
     /// Read settings from this TOML file
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The data directory of the stopped broker [default: ./data]
+    /// The data directory of the broker [default: ./data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Which broker.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
 }
 
 /// `inboxd restore`.

@@ -2,9 +2,10 @@
 //!
 //! What clients chose (IDs, payloads) is escaped, so that it can neither break a line nor steer a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
-use inbox_bridge::{ClientId, Entry, InboxRecord, Message, Micros, message_id};
+use inbox_bridge::{Entry, Properties, message_id};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -17,77 +18,142 @@ pub(super) fn list_header() -> String {
     format!("{:>10} {:>14} INBOX", "MESSAGES", "BYTES")
 }
 
-pub(super) fn list(client: &ClientId, record: &InboxRecord) -> String {
-    format!("{:>10} {:>14} {}", record.messages, record.bytes, name(client.as_str()))
+pub(super) fn list(client: &str, messages: u64, bytes: u64, json: bool) -> String {
+    match json {
+        true => json_in_one_line(&json!({ "inbox": client, "messages": messages, "bytes": bytes }).to_string()),
+        false => format!("{messages:>10} {bytes:>14} {}", name(client)),
+    }
 }
 
-pub(super) fn list_json(client: &ClientId, record: &InboxRecord) -> String {
-    json_in_one_line(
-        &json!({ "inbox": client.as_str(), "messages": record.messages, "bytes": record.bytes }).to_string(),
-    )
+/// A message, as it is stored here or as a broker tells it.
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
+    seq: u64,
+    /// When it was accepted, and when it leaves, in microseconds since 1970.
+    at: u64,
+    leaves_at: u64,
+    from: Cow<'a, str>,
+    /// The `id` that the recipient will see (contract rule 7).
+    id: Cow<'a, str>,
+    qos: u64,
+    bytes: u64,
+    payload: Cow<'a, [u8]>,
+    /// What its sender gave it, as JSON.
+    properties: Map<String, Value>,
 }
 
-pub(super) fn show(entry: &Entry) -> String {
-    let message = &entry.message;
-    format!(
-        "seq={} at={} from={} id={} qos={} bytes={} expires={} payload=\"{}\"",
-        entry.seq,
-        rfc3339(message.at),
-        name(message.from.as_str()),
-        name(&id(entry)),
-        message.qos as u8,
-        message.size(),
-        rfc3339(leaves_at(message)),
-        preview(&message.payload),
-    )
-}
+/// The properties that a message may have.
+const PROPERTIES: [&str; 5] = [
+    "payload_format",
+    "content_type",
+    "response_topic",
+    "correlation_data_hex",
+    "user_properties",
+];
 
-pub(super) fn show_json(entry: &Entry) -> String {
-    let message = &entry.message;
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put("seq", json!(entry.seq.0));
-    put("at", json!(rfc3339(message.at)));
-    put("from", json!(message.from.as_str()));
-    put("id", json!(id(entry)));
-    put("qos", json!(message.qos as u8));
-    put("bytes", json!(message.size()));
-    put("expires", json!(rfc3339(leaves_at(message))));
-    match std::str::from_utf8(&message.payload) {
-        Ok(text) => put("payload", json!(text)),
-        Err(_) => put("payload_hex", json!(hex(&message.payload))),
-    };
-    if let Some(properties) = &message.properties {
-        if let Some(format) = properties.payload_format {
-            put("payload_format", json!(format as u8));
-        }
-        if let Some(content_type) = &properties.content_type {
-            put("content_type", json!(content_type));
-        }
-        if let Some(topic) = &properties.response_topic {
-            put("response_topic", json!(topic));
-        }
-        if let Some(data) = &properties.correlation_data {
-            put("correlation_data_hex", json!(hex(data)));
-        }
-        if !properties.user.is_empty() {
-            put("user_properties", json!(properties.user));
+impl<'a> Shown<'a> {
+    pub(super) fn of(entry: &'a Entry) -> Self {
+        let message = &entry.message;
+        let id = message.id.as_deref().map(Cow::Borrowed);
+        Shown {
+            seq: entry.seq.0,
+            at: message.at.0,
+            leaves_at: message.at.0.saturating_add(message.expiry.lives()),
+            from: message.from.as_str().into(),
+            id: id.unwrap_or_else(|| message_id(entry.seq).into()),
+            qos: message.qos as u64,
+            bytes: message.size() as u64,
+            payload: Cow::Borrowed(&message.payload),
+            properties: message.properties.as_deref().map(properties).unwrap_or_default(),
         }
     }
-    json_in_one_line(&Value::Object(fields).to_string())
+
+    /// A message of the API; `None` where it is none.
+    pub(super) fn told(message: &'a Value) -> Option<Self> {
+        let number = |name: &str| message.get(name).and_then(Value::as_u64);
+        let text = |name: &str| message.get(name).and_then(Value::as_str);
+        let given = PROPERTIES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), message.get(*name)?.clone())));
+        Some(Shown {
+            seq: number("seq")?,
+            at: number("at")?,
+            leaves_at: number("expires_at").unwrap_or(u64::MAX),
+            from: text("from")?.into(),
+            id: text("id")?.into(),
+            qos: number("qos")?,
+            bytes: number("bytes")?,
+            payload: match text("payload") {
+                Some(text) => Cow::Borrowed(text.as_bytes()),
+                None => Cow::Owned(unhex(text("payload_hex")?)?),
+            },
+            properties: given.collect(),
+        })
+    }
+
+    pub(super) fn line(&self, json: bool) -> String {
+        match json {
+            true => self.json(),
+            false => format!(
+                "seq={} at={} from={} id={} qos={} bytes={} expires={} payload=\"{}\"",
+                self.seq,
+                rfc3339(self.at),
+                name(&self.from),
+                name(&self.id),
+                self.qos,
+                self.bytes,
+                rfc3339(self.leaves_at),
+                preview(&self.payload),
+            ),
+        }
+    }
+
+    fn json(&self) -> String {
+        let mut fields = self.properties.clone();
+        let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+        put("seq", json!(self.seq));
+        put("at", json!(rfc3339(self.at)));
+        put("from", json!(self.from));
+        put("id", json!(self.id));
+        put("qos", json!(self.qos));
+        put("bytes", json!(self.bytes));
+        put("expires", json!(rfc3339(self.leaves_at)));
+        match str::from_utf8(&self.payload) {
+            Ok(text) => put("payload", json!(text)),
+            Err(_) => put("payload_hex", json!(hex(&self.payload))),
+        };
+        json_in_one_line(&Value::Object(fields).to_string())
+    }
 }
 
-/// The `id` that the recipient will see (contract rule 7).
-fn id(entry: &Entry) -> String {
-    entry
-        .message
-        .id
-        .as_ref()
-        .map_or_else(|| message_id(entry.seq), |id| id.to_string())
+fn properties(given: &Properties) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    if let Some(format) = given.payload_format {
+        put("payload_format", json!(format as u8));
+    }
+    if let Some(content_type) = &given.content_type {
+        put("content_type", json!(content_type));
+    }
+    if let Some(topic) = &given.response_topic {
+        put("response_topic", json!(topic));
+    }
+    if let Some(data) = &given.correlation_data {
+        put("correlation_data_hex", json!(hex(data)));
+    }
+    if !given.user.is_empty() {
+        put("user_properties", json!(given.user));
+    }
+    fields
+}
+
+/// A line of an export, which is whole JSON already.
+pub(super) fn exported(message: &Value) -> String {
+    json_in_one_line(&message.to_string())
 }
 
 /// `text` as it is where it cannot be misread, and in quotes with escapes where it could.
-fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     let is_plain = !text.is_empty()
         && text
             .chars()
@@ -124,14 +190,15 @@ fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// When its time is over, by the clock that it was accepted by.
-fn leaves_at(message: &Message) -> Micros {
-    Micros(message.at.0.saturating_add(message.expiry.lives()))
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    let byte = |two: &[u8]| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok();
+    digits.map(byte).collect()
 }
 
-/// `at` in UTC as RFC 3339 writes it, to the microsecond. What is later than the year 9999 is shown as its end.
-fn rfc3339(at: Micros) -> String {
-    let moment = i64::try_from(at.0)
+/// `at`, in microseconds since 1970, in UTC as RFC 3339 writes it, to the microsecond. What is later than the year 9999 is shown as its end.
+pub(crate) fn rfc3339(at: u64) -> String {
+    let moment = i64::try_from(at)
         .ok()
         .and_then(|us| Timestamp::from_microsecond(us).ok());
     format!("{:.6}", moment.unwrap_or(Timestamp::MAX))
@@ -154,10 +221,10 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
             (253_402_207_199, "9999-12-30T21:59:59.000000Z"),
         ] {
-            assert_eq!(rfc3339(Micros(seconds * 1_000_000)), text);
+            assert_eq!(rfc3339(seconds * 1_000_000), text);
         }
-        assert_eq!(rfc3339(Micros(1_000_001)), "1970-01-01T00:00:01.000001Z");
-        assert_eq!(rfc3339(Micros(u64::MAX)), "9999-12-30T22:00:00.999999Z");
+        assert_eq!(rfc3339(1_000_001), "1970-01-01T00:00:01.000001Z");
+        assert_eq!(rfc3339(u64::MAX), "9999-12-30T22:00:00.999999Z");
     }
 
     #[test]

@@ -1,22 +1,28 @@
-//! `inboxd inbox list|show|purge`: the inboxes of a stopped broker.
+//! `inboxd inbox list|show|export|purge|erase`: the inboxes of a stopped broker, and, in [`live`], of one that runs.
 //!
 //! **Promise:** only `purge` changes anything, and when it says that messages are removed, they are durably gone. A purge
 //! that is interrupted has removed the oldest part of the inbox. Inboxes are read in pages, so memory stays small however
 //! many messages there are.
 
 mod line;
+mod live;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, BufRead, ErrorKind, Write};
 
+use admin::AskError;
 use inbox_bridge::{
-    Batch, ClientId, InboxRecord, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Page, PageLimit, Seq, Store, StoreError,
+    Batch, ClientId, Entry, InboxRecord, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Page, PageLimit, Seq, Store, StoreError,
 };
+
+pub(crate) use line::{name, rfc3339};
+pub use live::run as run_live;
 
 use crate::audit;
 use crate::cli::InboxAction;
 use crate::exit::Exit;
+use crate::remote::exit_after;
 
 /// Most inboxes read from the store at once.
 const LIST_PAGE_INBOXES: usize = 512;
@@ -40,9 +46,20 @@ pub enum InboxCommandError {
     /// The answer could not be written.
     #[error("the answer could not be written: {0}; nothing is wrong with the inboxes")]
     Output(#[from] io::Error),
-    /// The purge was not confirmed.
-    #[error("nothing was removed; answer \"yes\", or give --yes, to purge inbox {0:?}")]
-    NotConfirmed(ClientId),
+    /// It was not confirmed.
+    #[error("nothing was removed; answer \"yes\", or give --yes, to {what} {client:?}")]
+    NotConfirmed {
+        /// What was to be done.
+        what: &'static str,
+        /// Whose inbox it is.
+        client: ClientId,
+    },
+    /// The broker that was asked says no, or has gone.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// Nobody is there who knows all that is kept.
+    #[error("start the broker first: only one that runs removes everything that is kept about a client")]
+    NeedsBroker,
 }
 
 impl InboxCommandError {
@@ -51,7 +68,10 @@ impl InboxCommandError {
         match self {
             InboxCommandError::Store(StoreError::Failed(_) | StoreError::Troubled(_)) => Exit::StoreFailed,
             InboxCommandError::Store(StoreError::Damaged { .. }) => Exit::DataUnusable,
-            InboxCommandError::Output(_) | InboxCommandError::NotConfirmed(_) => Exit::Failed,
+            InboxCommandError::Ask(error) => exit_after(error),
+            InboxCommandError::Output(_) | InboxCommandError::NotConfirmed { .. } | InboxCommandError::NeedsBroker => {
+                Exit::Failed
+            }
         }
     }
 }
@@ -65,14 +85,27 @@ pub fn run(action: &InboxAction, store: &dyn Store, streams: Streams<'_>) -> Res
     let Streams { input, out, notes } = streams;
     let done = match action {
         InboxAction::List { json } => list(store, *json, out, notes),
-        InboxAction::Show { client, json, limit } => show(store, client, *json, *limit, out, notes),
+        InboxAction::Show { client, json, limit } => {
+            let line = |entry: &Entry| line::Shown::of(entry).line(*json);
+            show(store, client, *limit, &line, out, notes)
+        }
+        InboxAction::Export { client } => {
+            let line = |entry: &Entry| line::exported(&admin::exported(entry));
+            show(store, client, None, &line, out, notes)
+        }
         InboxAction::Purge { client, yes } => {
-            if !yes && !confirmed(store, client, input, notes)? {
-                return Err(InboxCommandError::NotConfirmed(client.clone()));
+            if !yes {
+                confirm_purge(store, client, input, notes)?;
             }
             purge(store, client, out)
         }
+        InboxAction::Erase { .. } => return Err(InboxCommandError::NeedsBroker),
     };
+    finish(done, out)
+}
+
+/// Whoever reads the answer may have gone.
+fn finish(done: Result<(), InboxCommandError>, out: &mut dyn Write) -> Result<(), InboxCommandError> {
     match done.and_then(|()| Ok(out.flush()?)) {
         Err(InboxCommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
@@ -84,19 +117,14 @@ fn list(store: &dyn Store, json: bool, out: &mut dyn Write, notes: &mut dyn Writ
     loop {
         let inboxes = store.inboxes(after.as_ref(), LIST_PAGE_INBOXES)?;
         if after.is_none() {
-            match (inboxes.is_empty(), json) {
-                (true, _) => remark(notes, "no inbox holds anything"),
-                (false, false) => writeln!(out, "{}", line::list_header())?,
-                (false, true) => {}
-            }
+            begin_list(inboxes.is_empty(), json, out, notes)?;
         }
         for (client, record) in &inboxes {
-            let text = if json {
-                line::list_json(client, record)
-            } else {
-                line::list(client, record)
-            };
-            writeln!(out, "{text}")?;
+            writeln!(
+                out,
+                "{}",
+                line::list(client.as_str(), record.messages, record.bytes, json)
+            )?;
         }
         match inboxes.last() {
             Some((last, _)) => after = Some(last.clone()),
@@ -105,11 +133,20 @@ fn list(store: &dyn Store, json: bool, out: &mut dyn Write, notes: &mut dyn Writ
     }
 }
 
+fn begin_list(is_empty: bool, json: bool, out: &mut dyn Write, notes: &mut dyn Write) -> io::Result<()> {
+    match (is_empty, json) {
+        (true, _) => remark(notes, "no inbox holds anything"),
+        (false, false) => writeln!(out, "{}", line::list_header())?,
+        (false, true) => {}
+    }
+    Ok(())
+}
+
 fn show(
     store: &dyn Store,
     client: &ClientId,
-    json: bool,
     limit: Option<u64>,
+    line: &dyn Fn(&Entry) -> String,
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), InboxCommandError> {
@@ -121,12 +158,7 @@ fn show(
             remark(notes, &format!("inbox {client:?} holds nothing"));
         }
         for entry in &entries {
-            let text = if json {
-                line::show_json(entry)
-            } else {
-                line::show(entry)
-            };
-            writeln!(out, "{text}")?;
+            writeln!(out, "{}", line(entry))?;
             after = entry.seq;
             left = left.saturating_sub(1);
         }
@@ -143,23 +175,46 @@ fn remark(notes: &mut dyn Write, text: &str) {
 }
 
 /// Asks whether the inbox is really to be emptied. An inbox that cannot be counted can still be purged.
-fn confirmed(
+fn confirm_purge(
     store: &dyn Store,
     client: &ClientId,
     input: &mut dyn BufRead,
     notes: &mut dyn Write,
-) -> Result<bool, InboxCommandError> {
+) -> Result<(), InboxCommandError> {
     let what = match store.inbox(client) {
-        Ok(Some(InboxRecord { messages, bytes })) => format!("all {messages} messages ({bytes} bytes)"),
-        Ok(None) => return Ok(true), // There is nothing to lose.
+        Ok(Some(InboxRecord { messages, bytes })) => counted(messages, bytes),
+        Ok(None) => return Ok(()), // There is nothing to lose.
         Err(StoreError::Damaged { .. }) => "everything".to_owned(),
         Err(error) => return Err(error.into()),
     };
-    write!(notes, "Remove {what} of inbox {client:?} for good? Type yes: ")?;
+    confirm(PURGE, client, &format!("{what} of inbox {client:?}"), input, notes)
+}
+
+/// What is to be confirmed.
+const PURGE: &str = "purge inbox";
+
+fn counted(messages: u64, bytes: u64) -> String {
+    format!("all {messages} messages ({bytes} bytes)")
+}
+
+fn confirm(
+    act: &'static str,
+    client: &ClientId,
+    what: &str,
+    input: &mut dyn BufRead,
+    notes: &mut dyn Write,
+) -> Result<(), InboxCommandError> {
+    write!(notes, "Remove {what} for good? Type yes: ")?;
     notes.flush()?;
     let mut answer = String::new();
     input.read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    match answer.trim() == "yes" {
+        true => Ok(()),
+        false => Err(InboxCommandError::NotConfirmed {
+            what: act,
+            client: client.clone(),
+        }),
+    }
 }
 
 fn purge(store: &dyn Store, client: &ClientId, out: &mut dyn Write) -> Result<(), InboxCommandError> {

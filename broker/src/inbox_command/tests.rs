@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use inbox_bridge::{Age, Damage, Entry, Expiry, Failure, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
+use inbox_bridge::{Age, Damage, Expiry, Failure, Message, Micros, Properties, Qos, Table, TableKey, TablePage};
 use serde_json::Value;
 
 use super::*;
@@ -319,7 +319,7 @@ fn purge_asks_first_and_takes_only_yes() {
         let (done, out, notes) = ask(&store, &action, answer);
         let error = done.unwrap_err();
         assert!(
-            matches!(error, InboxCommandError::NotConfirmed(_)),
+            matches!(error, InboxCommandError::NotConfirmed { .. }),
             "{answer:?}: {error}"
         );
         assert_eq!(error.exit(), Exit::Failed);

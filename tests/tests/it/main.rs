@@ -17,6 +17,7 @@ mod backup;
 mod bad_input;
 mod client_crate;
 mod command_line;
+mod commands;
 mod conformance;
 mod dashboard;
 mod engines;

@@ -165,7 +165,7 @@ fn a_directory_of_another_program_is_refused_untouched() {
 
 #[test]
 fn a_directory_in_use_is_refused() {
-    // Goal: exit code 75 for a second broker and for the offline commands; the first goes on.
+    // Goal: exit code 75 for a second broker, and for commands that need the directory for themselves; the first goes on.
     let broker = Broker::start();
     let data = broker.data();
     fails(
@@ -173,8 +173,18 @@ fn a_directory_in_use_is_refused() {
         75,
         &[data.to_str().unwrap()],
     );
-    let output = broker.run_on_data(&["inbox", "list"]);
-    fails(&output, 75, &[data.to_str().unwrap()]);
+    let (from, to) = (data.to_str().unwrap(), data.with_file_name("to"));
+    let output = run_inboxd(&[
+        "store",
+        "convert",
+        "--from",
+        from,
+        "--to",
+        to.to_str().unwrap(),
+        "--engine",
+        "sled",
+    ]);
+    fails(&output, 75, &[from]);
     RawClient::clean(&broker, Version::V5, "alice").publish("bob", "x", 1);
 }
 
