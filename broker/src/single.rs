@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use access::Identity;
 use inbox_bridge::{
-    Clock, Entry, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Seq, Store, StoreError, Trouble,
+    Clock, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
 };
 use tokio::sync::oneshot;
 
@@ -23,6 +23,7 @@ use mqtt_session::{
 use pubsub::Reach;
 
 #[cfg(feature = "testing")]
+mod chores;
 mod looks;
 mod rights;
 
@@ -229,18 +230,6 @@ impl Single {
         self.hub.evict_idle(idle);
         self.hub.relieve();
         self.hub.pass_room_on();
-    }
-
-    /// Messages that expired leave this inbox; `entries` were read from the store.
-    pub fn expire(&self, inbox: &inbox_bridge::ClientId, entries: &[Entry]) {
-        self.hub.expire(inbox, entries);
-    }
-
-    /// An operator removes all that this inbox holds; `places` were read from the store. Gives what left.
-    pub fn purge(&self, inbox: &inbox_bridge::ClientId, places: &[Seq]) -> Vec<Seq> {
-        let mut left = self.hub.purge_memory(inbox, Seq(u64::MAX));
-        left.extend(self.hub.purge_places(inbox, places));
-        left
     }
 
     /// See [`Hub::begin_commit`].

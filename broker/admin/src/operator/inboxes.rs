@@ -122,17 +122,17 @@ fn one() -> PageLimit {
 }
 
 /// A page of the messages of an inbox, oldest first. Nothing changes by it.
-pub(super) fn peek(parts: &Parts, wanted: Peeked) -> Result<Value, OperatorError> {
+pub(super) fn peek(parts: &Parts, by: &str, wanted: &Peeked) -> Result<Value, OperatorError> {
     let payload_bytes_max = wanted.payload_bytes_max.unwrap_or(PEEKED_BYTES);
-    messages(parts, &wanted, payload_bytes_max)
+    messages(parts, by, wanted, payload_bytes_max)
 }
 
 /// The same, with whole payloads.
-pub(super) fn export(parts: &Parts, wanted: Peeked) -> Result<Value, OperatorError> {
-    messages(parts, &wanted, usize::MAX)
+pub(super) fn export(parts: &Parts, by: &str, wanted: &Peeked) -> Result<Value, OperatorError> {
+    messages(parts, by, wanted, usize::MAX)
 }
 
-fn messages(parts: &Parts, wanted: &Peeked, payload_bytes_max: usize) -> Result<Value, OperatorError> {
+fn messages(parts: &Parts, by: &str, wanted: &Peeked, payload_bytes_max: usize) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
     let limit = PageLimit {
         messages: wanted.limit.unwrap_or(PEEKED).clamp(1, PEEKED_MAX),
@@ -142,6 +142,7 @@ fn messages(parts: &Parts, wanted: &Peeked, payload_bytes_max: usize) -> Result<
     let page = parts
         .store
         .read(&client, Seq(wanted.after.unwrap_or_default()), limit)?;
+    super::audit_look(by, &client, page.entries.len());
     let shown = page
         .entries
         .iter()

@@ -110,8 +110,16 @@ impl Operator {
         match command {
             "inbox/list" => self.blocking(parameters, inboxes::list).await,
             "inbox/show" => self.blocking(parameters, inboxes::show).await,
-            "inbox/peek" => self.blocking(parameters, inboxes::peek).await,
-            "inbox/export" => self.blocking(parameters, inboxes::export).await,
+            "inbox/peek" => {
+                let by = by.to_owned();
+                self.blocking(parameters, move |parts, wanted| inboxes::peek(parts, &by, &wanted))
+                    .await
+            }
+            "inbox/export" => {
+                let by = by.to_owned();
+                self.blocking(parameters, move |parts, wanted| inboxes::export(parts, &by, &wanted))
+                    .await
+            }
             "inbox/purge" => {
                 let by = by.to_owned();
                 self.blocking(parameters, move |parts, wanted| inboxes::purge(parts, &by, wanted))
@@ -182,4 +190,9 @@ fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
 /// Notes for the audit log what an operator changed.
 fn audit(by: &str, what: &'static str, client: &ClientId, messages: u64) {
     tracing::warn!(target: AUDIT_TARGET, event = "operate", what, %client, messages, by, "an operator changed something");
+}
+
+/// Notes for the audit log that an operator looked at mail.
+fn audit_look(by: &str, client: &ClientId, messages: usize) {
+    tracing::info!(target: AUDIT_TARGET, event = "look", %client, messages, by, "an operator looked at mail");
 }

@@ -1,0 +1,19 @@
+//! What happens to inboxes beside what clients do.
+
+use inbox_bridge::{ClientId, Entry, Seq};
+
+use super::Single;
+
+impl Single {
+    /// Messages that expired leave this inbox; `entries` were read from the store.
+    pub fn expire(&self, inbox: &ClientId, entries: &[Entry]) {
+        self.hub.expire(inbox, entries);
+    }
+
+    /// An operator removes all that this inbox holds; `places` were read from the store. Gives what left.
+    pub fn purge(&self, inbox: &ClientId, places: &[Seq]) -> Vec<Seq> {
+        let mut left = self.hub.purge_memory(inbox, Seq(u64::MAX));
+        left.extend(self.hub.purge_places(inbox, places));
+        left
+    }
+}
