@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 pub(crate) use absence::Absences;
 pub use commit::{PendingCommit, Round};
 pub use keeping::kept;
+pub use purging::Purge;
 pub use reading::ReadRequest;
 use table::{Shard, ShardHasher};
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use access::{Rules, RulesError};
+use admin::Part;
 use inbox_bridge::{ClientId, Hub, Store, StoreError, Table, kept};
 use mqtt_session::{Order, SessionTable, Shared};
 
 use crate::config::Config;
+use crate::http_ports;
 use crate::reload::Reloading;
 
 /// The rules that `config` asks for.
@@ -18,15 +20,20 @@ pub fn load(config: &Config) -> Result<Rules, RulesError> {
         Some(path) => Rules::load(path, &config.inbox.prefix),
         None => {
             let knows_users = config.auth.knows_users();
-            let is_local = || {
-                config
-                    .all_listeners()
-                    .iter()
-                    .all(|listener| listener.listen.ip().is_loopback())
-            };
-            Ok(Rules::without_file(knows_users).operated_by_all(!knows_users && is_local()))
+            Ok(Rules::without_file(knows_users).operated_by_all(!knows_users && is_local(config)))
         }
     }
+}
+
+/// Whether nobody can connect but from this machine: by no listener, and by no HTTP port with MQTT over WebSocket.
+fn is_local(config: &Config) -> bool {
+    let http = http_ports::places(config).into_iter();
+    let http = http
+        .filter(|place| place.has(Part::WebSocket))
+        .map(|place| place.address);
+    let listeners = config.all_listeners();
+    let mut all = listeners.iter().map(|listener| listener.listen).chain(http);
+    all.all(|address| address.ip().to_canonical().is_loopback())
 }
 
 /// Brings back from `store` whom clients take messages from, and who wrote to whom.
@@ -79,6 +86,26 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn everybody_operates_only_where_nobody_comes_from_another_machine() {
+        // Goal: by MQTT, or by MQTT over WebSocket on a port of HTTP, wherever that is; other parts of HTTP have a guard of their own.
+        let is_local = |toml: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("inboxd.toml");
+            std::fs::write(&file, toml).unwrap();
+            let overrides = crate::config::Overrides::default();
+            super::is_local(&Config::load(Some(&file), [], &overrides).unwrap())
+        };
+        let open = "[mqtt]\nallow_anonymous = true\n";
+        assert!(is_local("") && is_local("[http]\nmetrics = \"0.0.0.0:9100\"\n"));
+        assert!(!is_local(&format!("{open}listen = \"0.0.0.0:1883\"\n")));
+        assert!(!is_local(&format!("{open}[http]\nlisten = \"0.0.0.0:8080\"\n")));
+        assert!(!is_local(&format!("{open}[http]\nwebsocket = \"0.0.0.0:8081\"\n")));
+        assert!(!is_local(&format!(
+            "{open}[[listener]]\nname = \"ws\"\ntransport = \"ws\"\nlisten = \"0.0.0.0:8083\"\n"
+        )));
+    }
 
     #[test]
     fn the_example_can_be_used() {

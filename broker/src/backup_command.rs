@@ -8,9 +8,9 @@
 mod tests;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,8 @@ use inbox_bridge::{
     RestoreOptions, Restored, Store, StoreError, StoreOptions, SystemClock, restore_backup, verify_backup,
     write_backup,
 };
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::geteuid;
 
 use crate::exit::Exit;
 use crate::remote::exit_after;
@@ -44,6 +45,12 @@ pub enum BackupCommandError {
     /// Another process writes it.
     #[error("another process is writing {}", .0.display())]
     Busy(PathBuf),
+    /// What is there is somebody else's.
+    #[error("{} is there and is not this user's own file; remove it, and write backups to a directory that nobody else can write to", .0.display())]
+    NotOurs(PathBuf),
+    /// It would be among the files of a store.
+    #[error("{} is in a data directory; write the backup elsewhere", .0.display())]
+    InData(PathBuf),
     /// The broker that was asked for it says no, or has gone.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -118,6 +125,8 @@ impl BackupCommandError {
             }
             BackupCommandError::Exists(_)
             | BackupCommandError::Busy(_)
+            | BackupCommandError::NotOurs(_)
+            | BackupCommandError::InData(_)
             | BackupCommandError::Restore(_)
             | BackupCommandError::Output(_) => Exit::Failed,
         }
@@ -140,6 +149,10 @@ pub fn save(file: &Path, force: bool, source: Source<'_>, notes: &mut dyn Write)
     if !force {
         refuse_existing(file)?;
     }
+    let above = file.parent().filter(|above| !above.as_os_str().is_empty());
+    if above.unwrap_or(Path::new(".")).join("inboxd-store.toml").exists() {
+        return Err(BackupCommandError::InData(file.to_owned()));
+    }
     let partial = with_suffix(file);
     let summary = write(&partial, source).and_then(|summary| {
         if !force {
@@ -149,7 +162,10 @@ pub fn save(file: &Path, force: bool, source: Source<'_>, notes: &mut dyn Write)
         in_place.map_err(|why| failed(file, why))?;
         Ok(summary)
     });
-    if !matches!(summary, Ok(_) | Err(BackupCommandError::Busy(_))) {
+    if !matches!(
+        summary,
+        Ok(_) | Err(BackupCommandError::Busy(_) | BackupCommandError::NotOurs(_))
+    ) {
         let _ = fs::remove_file(&partial);
     }
     let (summary, bytes) = summary?;
@@ -166,8 +182,15 @@ fn write(partial: &Path, source: Source<'_>) -> Result<(BackupSummary, u64), Bac
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // Not through a link that somebody else put there.
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(partial);
     let mut file = open.map_err(io)?;
+    let found = file.metadata().map_err(io)?;
+    if !found.is_file() || found.nlink() != 1 || found.uid() != geteuid().as_raw() {
+        return Err(BackupCommandError::NotOurs(partial.to_owned()));
+    }
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(io)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| BackupCommandError::Busy(partial.to_owned()))?;
     file.set_len(0).map_err(io)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, &file);

@@ -6,6 +6,15 @@ use super::Hub;
 use inbox_store::{Store, StoreError};
 use inbox_types::{ClientId, Event, EventKind, Seq};
 
+/// What a purge came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purge {
+    /// How many messages left; none of them is delivered any more.
+    pub messages: u64,
+    /// Whether that is durable. Otherwise the disk lacks something, and the committer goes on trying; a crash brings the messages back.
+    pub is_durable: bool,
+}
+
 /// Places of messages that are read at a time.
 const PLACES: usize = 1024;
 /// How long an operator waits for the disk, and how often it is looked at.
@@ -13,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Hub {
-    /// Removes everything from `inbox` that is not beyond `up_to`, and waits until that is durable. Gives how many messages that were. What
-    /// comes meanwhile stays. Blocks on the store.
+    /// Removes everything from `inbox` that is not beyond `up_to`, and waits until that is durable, or for ten seconds. What comes meanwhile
+    /// stays. Blocks on the store.
     ///
     /// # Errors
     /// The store cannot be read, or has failed.
-    pub fn purge(&self, store: &dyn Store, inbox: &ClientId, up_to: Option<Seq>) -> Result<u64, StoreError> {
+    pub fn purge(&self, store: &dyn Store, inbox: &ClientId, up_to: Option<Seq>) -> Result<Purge, StoreError> {
         let up_to = up_to.unwrap_or(Seq(u64::MAX)).min(self.seqs.last());
         let mut messages = self.purge_memory(inbox, up_to).len() as u64;
         let mut after = Seq::ZERO;
@@ -34,13 +43,13 @@ impl Hub {
                 break;
             }
         }
-        self.wait_until_removed(inbox, up_to)?;
+        let is_durable = self.wait_until_removed(inbox, up_to)?;
         self.events.tell(EventKind::Purged, || Event::Purged {
             inbox: inbox.clone(),
             up_to,
             messages,
         });
-        Ok(messages)
+        Ok(Purge { messages, is_durable })
     }
 
     /// The first part of [`Hub::purge`]: what is in memory. Gives what left.
@@ -56,7 +65,8 @@ impl Hub {
         self.step(inbox, now, |mailbox, cx, fx| mailbox.purge_stored(places, cx, fx))
     }
 
-    fn wait_until_removed(&self, inbox: &ClientId, up_to: Seq) -> Result<(), StoreError> {
+    /// Tells whether it is.
+    fn wait_until_removed(&self, inbox: &ClientId, up_to: Seq) -> Result<bool, StoreError> {
         let is_removing = || {
             let removing = self.step_existing(inbox, self.clock.now(), |mailbox, _, _| mailbox.is_removing(up_to));
             removing == Some(true)
@@ -65,11 +75,10 @@ impl Hub {
         while is_removing() {
             self.poison.check()?;
             if self.clock.now().mono >= began + PATIENCE {
-                // A disk without space: the committer goes on trying, and the messages are not delivered any more.
-                break;
+                return Ok(false);
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        Ok(())
+        Ok(true)
     }
 }

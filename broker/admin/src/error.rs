@@ -60,6 +60,19 @@ pub enum OperatorError {
     /// The parameters are not those of the command.
     #[error("the parameters are not those of this command: {0}")]
     Parameters(#[source] serde_json::Error),
+    /// The parameters are not an object.
+    #[error("the parameters are a JSON object, such as {{\"client\": \"bob\"}}")]
+    NoObject,
+    /// A number is out of its bounds.
+    #[error("{name} is a whole number from {least} to {most}")]
+    OutOfBounds {
+        /// The parameter.
+        name: &'static str,
+        /// The least that it may be.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
     /// What names a client cannot be a client ID.
     #[error("the client ID cannot be one: {0}")]
     ClientId(#[source] ClientIdError),
@@ -86,6 +99,11 @@ pub enum OperatorError {
     /// There is no backup.
     #[error(transparent)]
     Backup(BackupError),
+    /// The disk lacks something, so that what is removed is not durably gone.
+    #[error(
+        "{0} messages are not delivered any more, but that is not on disk yet, so a crash would bring them back; ask again when the disk has room"
+    )]
+    NotDurable(u64),
     /// A task of the broker's own panicked.
     #[error("the broker met an error of its own; its log has more")]
     Broken,
@@ -98,13 +116,16 @@ impl OperatorError {
             OperatorError::Unknown { .. }
             | OperatorError::NoJson(_)
             | OperatorError::Parameters(_)
+            | OperatorError::NoObject
+            | OperatorError::OutOfBounds { .. }
             | OperatorError::ClientId(_)
             | OperatorError::TracesAll
             | OperatorError::NoStream => Code::BadRequest,
             OperatorError::NoClient => Code::NotFound,
             OperatorError::Store(StoreError::Troubled(_))
             | OperatorError::TooManyTraces(_)
-            | OperatorError::BackupUnderWay => Code::Busy,
+            | OperatorError::BackupUnderWay
+            | OperatorError::NotDurable(_) => Code::Busy,
             OperatorError::Store(_) | OperatorError::Backup(_) | OperatorError::Broken => Code::Failed,
         }
     }
@@ -119,4 +140,20 @@ impl From<StoreError> for OperatorError {
 /// A client ID that an operator names.
 pub(crate) fn client_id(text: &str) -> Result<ClientId, OperatorError> {
     ClientId::new(text).map_err(OperatorError::ClientId)
+}
+
+/// A number within its bounds, or what holds where none is given.
+pub(crate) fn within(
+    name: &'static str,
+    given: Option<u64>,
+    usual: usize,
+    least: u64,
+    most: usize,
+) -> Result<usize, OperatorError> {
+    let most = most as u64;
+    match given {
+        None => Ok(usual),
+        Some(number) if (least..=most).contains(&number) => Ok(usize::try_from(number).unwrap_or(usual)),
+        Some(_) => Err(OperatorError::OutOfBounds { name, least, most }),
+    }
 }

@@ -1,6 +1,7 @@
 //! Operators' requests over MQTT: each publish to `$SYS/inboxd/api/COMMAND` is answered at its Response Topic.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::Identity;
 use inbox_bridge::Qos;
@@ -12,10 +13,12 @@ use crate::error::OperatorError;
 use crate::operator::Operator;
 use crate::speaking::Speaker;
 
-/// Requests that are answered at a time: they read the store, and must not keep mail waiting.
-const AT_A_TIME: usize = 4;
+/// Requests that are under way at a time; fewer of them are at the store.
+const AT_A_TIME: usize = 16;
 /// Traces are under way for minutes, and are counted apart.
 const TRACE: &str = "trace/start";
+/// How often it is looked whether the client that began a trace is there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Answers requests as they come, for ever.
 pub async fn answer_requests(requests: flume::Receiver<OperatorsRequest>, operator: Operator, speaker: Speaker) {
@@ -34,12 +37,8 @@ pub async fn answer_requests(requests: flume::Receiver<OperatorsRequest>, operat
 }
 
 async fn answer(request: &OperatorsRequest, operator: &Operator, speaker: &Speaker) {
-    let Some(reply) = &request.reply else {
-        let (who, command) = (request.who.client_id(), &request.command);
-        return tracing::info!(%who, %command, "a request of an operator named no Response Topic: it is not answered, and nothing was done");
-    };
-    let (who, qos) = (&request.who, request.qos.min(Qos::AtLeastOnce));
-    let say = async |said: Value| {
+    let (who, reply, qos) = (&request.who, &request.reply, request.qos.min(Qos::AtLeastOnce));
+    let say = async |said: Value, qos: Qos| {
         let said = speaker.answer(who, reply, qos, said.to_string()).await;
         if let Err(error) = &said {
             let (who, topic) = (who.client_id(), &reply.topic);
@@ -52,21 +51,28 @@ async fn answer(request: &OperatorsRequest, operator: &Operator, speaker: &Speak
     match (&*request.command, parameters) {
         (TRACE, Ok(parameters)) => match operator.trace(&by, parameters).await {
             Ok(mut trace) => {
-                if say(said(Ok(json!({"trace": trace.number()})))).await {
-                    while let Some(told) = trace.next().await {
-                        if !say(told).await {
-                            break;
-                        }
+                let connected = speaker.connected_since(who);
+                let mut looks = tokio::time::interval(LOOK_EVERY);
+                let mut is_heard = say(said(Ok(json!({"trace": trace.number()}))), qos).await;
+                while is_heard {
+                    tokio::select! {
+                        told = trace.next() => match told {
+                            // Whatever the request had: what is kept of a trace would be followed by it, and told in its turn.
+                            Some(told) => is_heard = say(told, Qos::AtMostOnce).await,
+                            None => break,
+                        },
+                        // It is for the connection that asked, and ends with it.
+                        _ = looks.tick() => is_heard = speaker.connected_since(who) == connected,
                     }
                 }
             }
-            Err(error) => _ = say(said(Err(error))).await,
+            Err(error) => _ = say(said(Err(error)), qos).await,
         },
         (command, Ok(parameters)) => {
             let answer = operator.answer(&by, command, parameters).await;
-            say(said(answer)).await;
+            say(said(answer), qos).await;
         }
-        (_, Err(error)) => _ = say(said(Err(error))).await,
+        (_, Err(error)) => _ = say(said(Err(error)), qos).await,
     }
 }
 

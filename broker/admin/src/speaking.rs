@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::Identity;
 use bytes::Bytes;
-use inbox_bridge::{AttachmentId, Delivery, Outcome, Port, Properties, Qos, Room, Ticket};
+use inbox_bridge::{AttachmentId, Delivery, Micros, Outcome, Port, Properties, Qos, Room, Ticket};
 use intake::{Publication, Shut, Taken};
 use mqtt_session::{Reply, Shared};
 use pubsub::{OrdinaryMessage, PublishError, Reach, Router};
@@ -59,6 +59,12 @@ impl Speaker {
     /// Whether somebody is subscribed to `topic`, or may be.
     pub fn is_heard(&self, topic: &str) -> bool {
         self.router.reach(topic) == Reach::Somebody
+    }
+
+    /// Since when the client of `who` is connected, if it is.
+    pub fn connected_since(&self, who: &Identity) -> Option<Micros> {
+        let presence = self.shared.metrics.present.get(who.client_id())?;
+        Some(presence.since)
     }
 
     /// Publishes `payload`, JSON, where `who` wants it answered, if it may publish there.

@@ -30,6 +30,11 @@ pub enum NotPublished {
     /// It is a request that asks for too much, or is none: its sender must act.
     #[error(transparent)]
     Request(#[from] ListRefused),
+    /// It is an operator's, and could not be answered.
+    #[error(
+        "a request under $SYS/inboxd/api/ names the Response Topic for its answer, which only MQTT 5 has; nothing was done"
+    )]
+    NoResponseTopic,
     /// It is an operator's, and others wait for their answers: it passes.
     #[error("too many requests of operators wait for their answers; ask again later")]
     OperatorsBusy,
@@ -62,6 +67,7 @@ impl NotPublished {
             NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender) => reason::PAYLOAD_FORMAT_INVALID,
             NotPublished::Request(ListRefused::NoInbox) => reason::TOPIC_NAME_INVALID,
             NotPublished::Request(_) | NotPublished::OperatorsBusy => reason::QUOTA_EXCEEDED,
+            NotPublished::NoResponseTopic => reason::IMPLEMENTATION_SPECIFIC_ERROR,
             NotPublished::Inbox(Refusal::StoreFailed) | NotPublished::Router(PublishError::Stopped) => {
                 reason::IMPLEMENTATION_SPECIFIC_ERROR
             }

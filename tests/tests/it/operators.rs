@@ -310,3 +310,43 @@ fn a_trace_tells_where_a_message_is() {
     assert_eq!(last[0]["ended"], "stopped");
     assert_eq!(last[1]["result"], json!({"stopped": true}));
 }
+
+#[test]
+fn a_trace_does_not_follow_what_it_tells() {
+    // Goal: regression: a trace of one's own messages, answered to one's own inbox with QoS 1, followed its own answers, more than 10,000 a second.
+    let broker = Broker::start();
+    let mut olga = RawClient::reader(&broker, Version::V5, "olga", 1);
+    let props = Props::new()
+        .bytes(property::RESPONSE_TOPIC, "olga")
+        .bytes(property::CORRELATION_DATA, "t");
+    let start = PublishPacket::new("$SYS/inboxd/api/trace/start", "{\"from\": \"olga\"}", 1, 5).props(props);
+    olga.publish_packet(start);
+    let begun: Value = serde_json::from_str(olga.receive_and_ack().text()).unwrap();
+    assert_eq!(begun["result"]["trace"], 1);
+    olga.publish_packet(PublishPacket::new("olga", "a note to myself", 1, 6));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let told = olga.publishes_so_far();
+    assert!((2..10).contains(&told.len()), "{} messages", told.len());
+}
+
+#[test]
+fn a_trace_ends_with_the_connection_that_began_it() {
+    // Goal: regression: eight traces of operators who had gone kept everybody else from following anything for minutes.
+    let broker = Broker::start();
+    for n in 0..8 {
+        let id = format!("olga{n}");
+        let mut olga = RawClient::reader(&broker, Version::V5, &id, 0);
+        let props = Props::new().bytes(property::RESPONSE_TOPIC, &id);
+        let wanted = "{\"to\": \"quiet\", \"seconds\": 600}";
+        olga.publish_packet(PublishPacket::new("$SYS/inboxd/api/trace/start", wanted, 0, 0).props(props));
+        let begun: Value = serde_json::from_str(olga.receive().text()).unwrap();
+        assert_eq!(begun["ok"], true);
+        olga.vanish();
+    }
+    let mut olga = Operator::of(&broker);
+    let until = std::time::Instant::now() + inbox_tests::DEADLINE;
+    while olga.answer("trace/start", &json!({"to": "bob"}))["ok"] != true {
+        assert!(std::time::Instant::now() < until, "they go on");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}

@@ -33,7 +33,7 @@ pub(super) fn index(headers: &HeaderMap) -> Option<Response> {
     find(INDEX).map(|asset| asset.answer(headers))
 }
 
-/// A file of the dashboard. Paths that look like its views lead to its page.
+/// A file of the dashboard. Its views are behind `#`, so no other path leads to its page: whoever mistypes that of a probe is told.
 pub(super) async fn serve(request: Request) -> Response {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -42,11 +42,7 @@ pub(super) async fn serve(request: Request) -> Response {
     if let Some(asset) = find(path) {
         return asset.answer(request.headers());
     }
-    let is_view = !path.starts_with("/api") && !path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    match index(request.headers()).filter(|_| is_view) {
-        Some(page) => page,
-        None => not_found(),
-    }
+    not_found()
 }
 
 /// What every path leads to that leads nowhere else.
@@ -55,7 +51,11 @@ pub(super) async fn nothing() -> Response {
 }
 
 fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, "there is nothing at this path\n").into_response()
+    (
+        StatusCode::NOT_FOUND,
+        "there is nothing at this path; /healthz, /readyz, /metrics and /api/v1/openapi.json may be meant\n",
+    )
+        .into_response()
 }
 
 fn find(path: &str) -> Option<&'static Asset> {

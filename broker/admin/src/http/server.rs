@@ -112,7 +112,12 @@ impl Port {
     }
 
     fn begin(&self, mut stream: TcpStream, peer: SocketAddr) {
-        let most = self.site.settings.connections_max as u64;
+        // Some places are for this machine alone: others must not keep health checks out.
+        let all = self.site.settings.connections_max as u64;
+        let most = match peer.ip().to_canonical().is_loopback() {
+            true => all,
+            false => (all - all / 8).max(1),
+        };
         match self.site.connections.enter(most) {
             Some(slot) => {
                 tokio::spawn(self.clone().serve(stream, peer, slot));

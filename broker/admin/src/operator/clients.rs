@@ -7,9 +7,9 @@ use mqtt_session::Presence;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::inboxes::purge_all;
+use super::inboxes::empty;
 use super::{OfClient, Parts};
-use crate::error::{OperatorError, client_id};
+use crate::error::{OperatorError, client_id, within};
 use crate::speaking::Nobody;
 
 /// Clients in one answer, unless fewer are asked for; and at most.
@@ -21,12 +21,12 @@ const LISTED_MAX: usize = 1000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Listed {
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<u64>,
 }
 
 /// A page of the clients that are connected, in byte order of their IDs.
 pub(super) fn list(parts: &Parts, wanted: &Listed) -> Result<Value, OperatorError> {
-    let limit = wanted.limit.unwrap_or(LISTED).clamp(1, LISTED_MAX);
+    let limit = within("limit", wanted.limit, LISTED, 1, LISTED_MAX)?;
     let after = wanted.after.as_deref().map(client_id).transpose()?;
     let mut page = parts.shared.metrics.present.page(after.as_ref(), limit + 1);
     let is_more = page.len() > limit;
@@ -65,7 +65,9 @@ fn shown(presence: &Presence) -> Value {
 pub(super) fn disconnect(parts: &Parts, by: &str, wanted: &OfClient) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
     let disconnected = parts.table.disconnect(&client);
-    super::audit(by, "disconnect", &client, u64::from(disconnected));
+    if disconnected {
+        super::audit(by, "disconnect", &client, None);
+    }
     Ok(json!({"disconnected": disconnected}))
 }
 
@@ -85,8 +87,7 @@ pub(super) fn erase(parts: &Parts, by: &str, wanted: &OfClient, session: bool) -
     }
     let acquaintances = forget_acquaintances(parts, &client);
     // Last: it waits until all of it is durable.
-    let purged = purge_all(parts, by, &client, None)?;
-    super::audit(by, "erase", &client, purged);
+    let purged = empty(parts, by, "erase", &client, None)?;
     Ok(json!({
         "purged": purged,
         "session": session,

@@ -1,11 +1,11 @@
 //! Requests about inboxes.
 
-use inbox_bridge::{ClientId, PAGE_BYTES_MAX, PageLimit, Seq};
+use inbox_bridge::{ClientId, PAGE_BYTES_MAX, PageLimit, Purge, Seq};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{OfClient, Parts, message};
-use crate::error::{OperatorError, client_id};
+use crate::error::{OperatorError, client_id, within};
 
 /// Inboxes in one answer, unless fewer are asked for; and at most.
 const LISTED: usize = 100;
@@ -23,7 +23,7 @@ const PEEKED_BYTES: usize = 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct Listed {
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<u64>,
     prefix: Option<String>,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct Listed {
 pub(super) struct Peeked {
     client: String,
     after: Option<u64>,
-    limit: Option<usize>,
-    payload_bytes_max: Option<usize>,
+    limit: Option<u64>,
+    payload_bytes_max: Option<u64>,
 }
 
 /// What of an inbox.
@@ -47,7 +47,7 @@ pub(super) struct Purged {
 
 /// A page of the inboxes that hold something, in byte order of their client IDs.
 pub(super) fn list(parts: &Parts, wanted: Listed) -> Result<Value, OperatorError> {
-    let limit = wanted.limit.unwrap_or(LISTED).clamp(1, LISTED_MAX);
+    let limit = within("limit", wanted.limit, LISTED, 1, LISTED_MAX)?;
     let prefix = wanted.prefix.unwrap_or_default();
     let mut after = wanted.after.as_deref().map(client_id).transpose()?;
     let mut found = Vec::new();
@@ -123,7 +123,8 @@ fn one() -> PageLimit {
 
 /// A page of the messages of an inbox, oldest first. Nothing changes by it.
 pub(super) fn peek(parts: &Parts, by: &str, wanted: &Peeked) -> Result<Value, OperatorError> {
-    let payload_bytes_max = wanted.payload_bytes_max.unwrap_or(PEEKED_BYTES);
+    let most = parts.shared.mqtt.message_bytes_max;
+    let payload_bytes_max = within("payload_bytes_max", wanted.payload_bytes_max, PEEKED_BYTES, 0, most)?;
     messages(parts, by, wanted, payload_bytes_max)
 }
 
@@ -135,7 +136,7 @@ pub(super) fn export(parts: &Parts, by: &str, wanted: &Peeked) -> Result<Value, 
 fn messages(parts: &Parts, by: &str, wanted: &Peeked, payload_bytes_max: usize) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
     let limit = PageLimit {
-        messages: wanted.limit.unwrap_or(PEEKED).clamp(1, PEEKED_MAX),
+        messages: within("limit", wanted.limit, PEEKED, 1, PEEKED_MAX)?,
         // The answer is a message, too.
         bytes: PAGE_BYTES_MAX.min(parts.shared.mqtt.message_bytes_max / 4),
     };
@@ -154,12 +155,22 @@ fn messages(parts: &Parts, by: &str, wanted: &Peeked, payload_bytes_max: usize) 
 /// Everything that an inbox holds leaves it, or everything up to a seq.
 pub(super) fn purge(parts: &Parts, by: &str, wanted: Purged) -> Result<Value, OperatorError> {
     let client = client_id(&wanted.client)?;
-    let purged = purge_all(parts, by, &client, wanted.up_to.map(Seq))?;
+    let purged = empty(parts, by, "purge", &client, wanted.up_to.map(Seq))?;
     Ok(json!({"purged": purged}))
 }
 
-pub(super) fn purge_all(parts: &Parts, by: &str, client: &ClientId, up_to: Option<Seq>) -> Result<u64, OperatorError> {
-    let purged = parts.hub.purge(&*parts.store, client, up_to)?;
-    super::audit(by, "purge", client, purged);
-    Ok(purged)
+/// Empties an inbox, and notes that in the audit log.
+pub(super) fn empty(
+    parts: &Parts,
+    by: &str,
+    what: &'static str,
+    client: &ClientId,
+    up_to: Option<Seq>,
+) -> Result<u64, OperatorError> {
+    let Purge { messages, is_durable } = parts.hub.purge(&*parts.store, client, up_to)?;
+    super::audit(by, what, client, Some((messages, is_durable)));
+    match is_durable {
+        true => Ok(messages),
+        false => Err(OperatorError::NotDurable(messages)),
+    }
 }

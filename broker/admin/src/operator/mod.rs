@@ -38,7 +38,14 @@ struct Parts {
     traces: Arc<Traces>,
     /// Backups that may begin.
     backups: Arc<Semaphore>,
+    /// Places at the store for who looks, and for who changes something, which can wait for the disk.
+    looking: Semaphore,
+    changing: Semaphore,
 }
+
+/// Who looks into the store at a time, and who changes something there, over MQTT and HTTP together: they must not keep mail waiting.
+const LOOKING: usize = 2;
+const CHANGING: usize = 2;
 
 /// Parameters that name a trace.
 #[derive(Debug, Deserialize)]
@@ -92,6 +99,8 @@ impl Operator {
             table,
             figures,
             traces: Arc::default(),
+            looking: Semaphore::new(LOOKING),
+            changing: Semaphore::new(CHANGING),
             backups: Arc::new(Semaphore::new(1)),
         }))
     }
@@ -122,8 +131,10 @@ impl Operator {
             }
             "inbox/purge" => {
                 let by = by.to_owned();
-                self.blocking(parameters, move |parts, wanted| inboxes::purge(parts, &by, wanted))
-                    .await
+                self.run(&parts.changing, read(parameters)?, move |parts, wanted| {
+                    inboxes::purge(parts, &by, wanted)
+                })
+                .await
             }
             "client/list" => clients::list(parts, &read(parameters)?),
             "client/show" => clients::show(parts, &read(parameters)?),
@@ -133,7 +144,7 @@ impl Operator {
                 let session = clients::end_session(parts, &wanted).await?;
                 let by = by.to_owned();
                 let kept = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &by, &wanted, session);
-                self.run(wanted, kept).await
+                self.run(&parts.changing, wanted, kept).await
             }
             // What it tells has to go somewhere: whoever can send more than one answer begins it.
             "trace/start" => Err(OperatorError::NoStream),
@@ -167,15 +178,18 @@ impl Operator {
         parameters: Value,
         act: impl FnOnce(&Parts, P) -> Result<Value, OperatorError> + Send + 'static,
     ) -> Result<Value, OperatorError> {
-        self.run(read(parameters)?, act).await
+        self.run(&self.0.looking, read(parameters)?, act).await
     }
 
     /// Does what may wait for the disk.
     async fn run<P: Send + 'static>(
         &self,
+        places: &Semaphore,
         wanted: P,
         act: impl FnOnce(&Parts, P) -> Result<Value, OperatorError> + Send + 'static,
     ) -> Result<Value, OperatorError> {
+        // The places are never closed.
+        let _place = places.acquire().await.map_err(|_| OperatorError::Broken)?;
         let parts = self.0.clone();
         tokio::task::spawn_blocking(move || act(&parts, wanted))
             .await
@@ -184,12 +198,16 @@ impl Operator {
 }
 
 fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
-    serde_json::from_value(parameters).map_err(OperatorError::Parameters)
+    match parameters {
+        Value::Object(_) => serde_json::from_value(parameters).map_err(OperatorError::Parameters),
+        _ => Err(OperatorError::NoObject),
+    }
 }
 
 /// Notes for the audit log what an operator changed.
-fn audit(by: &str, what: &'static str, client: &ClientId, messages: u64) {
-    tracing::warn!(target: AUDIT_TARGET, event = "operate", what, %client, messages, by, "an operator changed something");
+fn audit(by: &str, what: &'static str, client: &ClientId, left: Option<(u64, bool)>) {
+    let (messages, complete) = left.unzip();
+    tracing::warn!(target: AUDIT_TARGET, event = "operate", what, %client, messages, complete, by, "an operator changed something");
 }
 
 /// Notes for the audit log that an operator looked at mail.

@@ -25,7 +25,12 @@ impl Wanted {
 
     /// Whether a refusal may be about such a message: of an `id` nothing is known then.
     fn may_be(&self, topic: &str, from: &str) -> bool {
-        let is_to = self.to.as_ref().is_none_or(|wanted| topic.ends_with(wanted.as_str()));
+        // Behind the prefix of inboxes, if there is one.
+        let is_inbox_of = |wanted: &ClientId| {
+            let before = topic.strip_suffix(wanted.as_str());
+            before.is_some_and(|before| before.is_empty() || (before.ends_with('/') && !before.starts_with('$')))
+        };
+        let is_to = self.to.as_ref().is_none_or(is_inbox_of);
         let is_from = self.from.as_ref().is_none_or(|wanted| *wanted.as_str() == *from);
         is_to && is_from
     }

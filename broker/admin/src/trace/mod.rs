@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{OperatorError, client_id};
+use crate::error::{OperatorError, client_id, within};
 use follower::{Follower, Wanted};
 
 /// Traces at a time.
@@ -25,8 +25,8 @@ const TRACES_MAX: usize = 8;
 /// Events that wait for a trace.
 const EVENTS_MAX: usize = 8192;
 /// How long one lasts, unless another time is asked for; and at most.
-const SECONDS: u64 = 60;
-const SECONDS_MAX: u64 = 600;
+const SECONDS: usize = 60;
+const SECONDS_MAX: usize = 600;
 /// Messages that waited before, which are told at the beginning.
 const WAITING_MAX: usize = 100;
 
@@ -83,6 +83,7 @@ impl Traces {
         store: &dyn Store,
         traced: Traced,
     ) -> Result<Trace, OperatorError> {
+        let seconds = within("seconds", traced.seconds, SECONDS, 1, SECONDS_MAX)?;
         let to_id = |text: Option<String>| text.as_deref().map(client_id).transpose();
         let wanted = Wanted {
             from: to_id(traced.from)?,
@@ -103,7 +104,7 @@ impl Traces {
             running.stops.insert(number, sender);
             (number, stop)
         };
-        let seconds = traced.seconds.unwrap_or(SECONDS).clamp(1, SECONDS_MAX);
+
         let mut trace = Trace {
             number,
             traces: self.clone(),
@@ -111,7 +112,7 @@ impl Traces {
             listener: node.events.listen(&KINDS, EVENTS_MAX),
             stop,
             node: node.clone(),
-            until: Instant::now() + Duration::from_secs(seconds),
+            until: Instant::now() + Duration::from_secs(seconds as u64),
             first: VecDeque::new(),
             follower: Follower::new(wanted.clone()),
             is_over: false,

@@ -109,6 +109,10 @@ pub(super) fn obey(session: &mut Session, order: Order) -> Result<(), Ending> {
         Order::TakenOver => Err(Closed::TakenOver.into()),
         Order::ShutDown => Err(Closed::ShuttingDown.into()),
         Order::Disconnect => Err(Closed::ByOperator.into()),
+        Order::Forget => {
+            session.ends_with_its_connection();
+            Err(Closed::ByOperator.into())
+        }
         Order::Review if inbox_types::fault!(ForgetReview) => Ok(()),
         Order::Review => session.review(),
     }

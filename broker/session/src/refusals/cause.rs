@@ -295,7 +295,9 @@ impl Cause {
         match why {
             NotPublished::TooLarge { .. } => Cause::PayloadTooLarge,
             NotPublished::RetainOff => Cause::RetainOff,
-            NotPublished::Request(_) | NotPublished::OperatorsBusy => Cause::RequestRefused,
+            NotPublished::Request(_) | NotPublished::OperatorsBusy | NotPublished::NoResponseTopic => {
+                Cause::RequestRefused
+            }
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => Cause::Stranger,
             NotPublished::Shut(Shut::Denied(Denied::Unregistered)) => Cause::Unregistered,

@@ -43,8 +43,8 @@ pub struct OperatorsRequest {
     pub parameters: Bytes,
     /// With which QoS it came, and is answered.
     pub qos: Qos,
-    /// Where the answer goes; without it, nobody is answered.
-    pub reply: Option<Reply>,
+    /// Where the answer goes.
+    pub reply: Reply,
 }
 
 /// Where operators' requests go. By default, nobody answers any.

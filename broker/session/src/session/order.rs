@@ -1,5 +1,7 @@
 //! What others ask of a session's connection.
 
+use super::Session;
+
 /// What a session's connection must do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -9,6 +11,15 @@ pub enum Order {
     ShutDown,
     /// End, because an operator wants it to.
     Disconnect,
+    /// The same, and with it its session.
+    Forget,
     /// Look again whether its client may have what it has: the access rules have changed.
     Review,
+}
+
+impl Session {
+    /// It is not kept when its connection ends, whatever was agreed.
+    pub(crate) fn ends_with_its_connection(&mut self) {
+        self.link.session_expiry = 0;
+    }
 }

@@ -83,12 +83,13 @@ impl Session {
         access
             .decide(&self.identity, Action::Operate)
             .map_err(|denied| NotPublished::Shut(Shut::Denied(denied)))?;
+        let reply = Reply::wanted(publish).ok_or(NotPublished::NoResponseTopic)?;
         let request = OperatorsRequest {
             who: self.identity.clone(),
             command: topic.strip_prefix(OPERATORS_TOPICS).unwrap_or_default().into(),
             parameters: Bytes::copy_from_slice(publish.payload),
             qos: publish.qos,
-            reply: Reply::wanted(publish),
+            reply,
         };
         operators.ask(request).map_err(|busy| match busy {
             NotAsked::Nobody => NotPublished::Shut(Shut::Denied(Denied::Reserved)),

@@ -221,7 +221,7 @@ pub(super) static ROUTES: [Route; 13] = [
         "/api/v1/clients",
         "client/list",
         &[AFTER, LIMIT],
-        "Clients that are connected, or whose session is kept",
+        "Clients that are connected",
         "clients: a list of client, user?, peer, listener?, protocol, connected_at, connected; next?",
     ),
     looks(

@@ -55,7 +55,7 @@ fn what_operators_ask_is_handed_on_with_where_it_is_to_be_answered() {
     let reply_to = [&[0x08, 0, 4][..], b"olga", &[0x09, 0, 2], b"no"].concat();
     let topic = "$SYS/inboxd/api/inbox/show";
     olga.send(publish_with(V5, 0x32, 1, topic, &reply_to, "{\"client\":\"bob\"}"));
-    olga.send(publish(V5, 0, 0, "$SYS/inboxd/api/overview", ""));
+    olga.send(publish_with(V5, 0x30, 0, "$SYS/inboxd/api/overview", &reply_to, ""));
     assert!(matches!(&olga.said()[..], [Said::Ack { id: 1, reason: 0, .. }]));
     let first = requests.try_recv().unwrap();
     assert_eq!(
@@ -66,13 +66,12 @@ fn what_operators_ask_is_handed_on_with_where_it_is_to_be_answered() {
         (first.who.client_id().as_str(), first.qos),
         ("olga", inbox_types::Qos::AtLeastOnce)
     );
-    let reply = first.reply.unwrap();
     assert_eq!(
-        (&*reply.topic, reply.correlation_data.as_deref()),
+        (&*first.reply.topic, first.reply.correlation_data.as_deref()),
         ("olga", Some(&b"no"[..]))
     );
-    olga.send(publish(V5, 1, 2, topic, ""));
-    olga.send(publish(V5, 1, 3, topic, ""));
+    olga.send(publish_with(V5, 0x32, 2, topic, &reply_to, ""));
+    olga.send(publish_with(V5, 0x32, 3, topic, &reply_to, ""));
     let said = olga.said();
     assert!(
         matches!(
@@ -88,6 +87,17 @@ fn what_operators_ask_is_handed_on_with_where_it_is_to_be_answered() {
         ),
         "{said:?}"
     );
+    assert_eq!(requests.len(), 2);
+    // Nobody would hear what came of it.
+    olga.send(publish(V5, 1, 4, topic, ""));
+    assert!(matches!(
+        &olga.said()[..],
+        [Said::Ack {
+            id: 4,
+            reason: 0x83,
+            ..
+        }]
+    ));
     assert_eq!(requests.len(), 2);
 }
 
@@ -127,7 +137,8 @@ fn where_nobody_answers_operators_their_topics_are_like_others_of_the_broker() {
         .access
         .enforce(access::Rules::without_file(false).operated_by_all(true));
     let mut olga = world.client(V5, "olga");
-    olga.send(publish(V5, 1, 1, "$SYS/inboxd/api/overview", ""));
+    let reply_to = [&[0x08, 0, 4][..], b"olga"].concat();
+    olga.send(publish_with(V5, 0x32, 1, "$SYS/inboxd/api/overview", &reply_to, ""));
     assert!(matches!(
         &olga.said()[..],
         [Said::Ack {
