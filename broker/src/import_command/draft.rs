@@ -24,6 +24,8 @@ pub(super) struct Draft {
     acl_file: Option<Line>,
     data: Option<Line>,
     log: Vec<Line>,
+    /// Each `connection`, and the names of the directives that follow it.
+    bridges: Vec<(Line, Vec<String>)>,
 }
 
 impl Draft {
@@ -67,6 +69,12 @@ impl Draft {
             "persistence_location" if line.value.is_empty() => self.refuse(&line, "it names no directory"),
             "persistence_location" => self.data = Some(line),
             "log_type" => self.log.push(line),
+            "connection" => self.bridges.push((line, Vec::new())),
+            name if unsupported::is_of_a_bridge(name) && !self.bridges.is_empty() => {
+                if let Some((_, names)) = self.bridges.last_mut() {
+                    names.push(line.bare_name().to_owned());
+                }
+            }
             _ if self.listeners.take(&line, &mut self.notes) => {}
             name => match settings::meaning(&line) {
                 Meaning::Key(key, value) => self.put(key, value, line.text()),
@@ -109,6 +117,7 @@ impl Draft {
             self.put("data_dir", toml_path(&path), line.text());
         }
         self.level(&log);
+        self.bridges();
         let users = self.users(around);
         let rules = self.rules(around);
         let certificates = self.listeners.names_users();
@@ -121,8 +130,8 @@ impl Draft {
         let Written { main, others, most } = self.listeners.written(around, is_closed, &mut self.notes);
         let (address, from) = main.unwrap_or_else(|| self.own_address(&others));
         self.put("mqtt.listen", toml_text(&address), from);
-        if let Some((most, from)) = most {
-            self.put("mqtt.connections_max", most, from);
+        if let Some((most, lines)) = most {
+            self.most(most, &lines);
         }
         self.notes
             .sort_by_key(|note| note.place.map_or((1, "", 0), |(file, line)| (0, file, line)));
@@ -146,6 +155,41 @@ impl Draft {
             });
         }
         (format!("{LOOPBACK}:{port}"), "no listener for MQTT over TCP".to_owned())
+    }
+
+    /// One finding for each bridge.
+    fn bridges(&mut self) {
+        for (line, mut names) in std::mem::take(&mut self.bridges) {
+            let why = unsupported::why(&line.name).unwrap_or_default();
+            let lines = names.len();
+            names.sort_unstable();
+            names.dedup();
+            let rest = match lines {
+                0 => String::new(),
+                1 => format!(" (1 more line is about it: {})", names.join(", ")),
+                _ => format!(" ({lines} more lines are about it: {})", names.join(", ")),
+            };
+            self.refuse(&line, format!("{why}{rest}"));
+        }
+    }
+
+    /// What listeners may have together. The whole broker may have a limit, too, and the lower one holds.
+    fn most(&mut self, most: i64, lines: &[Line]) {
+        const KEY: &str = "mqtt.connections_max";
+        let whole = self.keys.iter().find(|set| set.key == KEY);
+        let whole = whole.and_then(|set| Some((set.value.parse::<i64>().ok()?, set.from.clone())));
+        let from: Vec<String> = lines.iter().map(Line::text).collect();
+        let why = match (whole, lines) {
+            (Some((whole, from)), _) if whole <= most => format!("{from} is lower, and was taken for all listeners"),
+            (None, [_]) => return self.put(KEY, most.to_string(), from.join(", ")),
+            _ => {
+                self.put(KEY, most.to_string(), from.join(", "));
+                format!("there is one limit for all listeners: {KEY} was set to {most}, the sum of theirs")
+            }
+        };
+        for line in lines {
+            self.refuse(line, why.clone());
+        }
     }
 
     fn level(&mut self, log: &[Line]) {

@@ -25,10 +25,28 @@ impl Line {
         }
     }
 
-    /// As it is in the file.
-    pub(super) fn text(&self) -> String {
-        format!("{} {}", self.name, self.value).trim_end().to_owned()
+    /// The name without what was glued to it by mistake.
+    pub(super) fn bare_name(&self) -> &str {
+        self.name.split('=').next().unwrap_or_default()
     }
+
+    /// As it is in the file, but for a value that may be a secret: it goes to terminals and into files that are shown to others.
+    pub(super) fn text(&self) -> String {
+        match is_secret(&self.name) {
+            true => format!("{} (its value is not shown)", self.bare_name()),
+            false => format!("{} {}", self.name, self.value).trim_end().to_owned(),
+        }
+    }
+}
+
+/// Whether a directive of this name may have a secret as its value: names of plugins' options can be anything, and so can misspelt ones.
+fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 6] = ["pass", "pasw", "pwd", "secret", "token", "psk"];
+    let name = name.to_ascii_lowercase();
+    let is_option = ["auth_opt_", "plugin_opt_"]
+        .iter()
+        .any(|beginning| name.starts_with(beginning));
+    is_option || !name.ends_with("_file") && WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Every directive of a file. What is no UTF-8 is replaced, and control characters are.

@@ -1,6 +1,6 @@
 //! Listeners of Mosquitto: the default one, and those that `listener` begins.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::lines::Line;
@@ -23,6 +23,8 @@ pub(super) struct Listeners {
 struct One {
     /// The line that begins it.
     line: Option<Line>,
+    /// The first line that is about the default one, which no line begins.
+    first: Option<Line>,
     port: Option<u16>,
     /// Where, if that is said.
     host: Option<String>,
@@ -44,8 +46,8 @@ pub(super) struct Written {
     pub(super) main: Option<(String, String)>,
     /// Tables of `[[listener]]`, as TOML.
     pub(super) others: Vec<String>,
-    /// How many connections there may be, and the line that says so.
-    pub(super) most: Option<(String, String)>,
+    /// How many connections there may be, and the lines that say so.
+    pub(super) most: Option<(i64, Vec<Line>)>,
 }
 
 impl Listeners {
@@ -56,7 +58,11 @@ impl Listeners {
             return true;
         }
         let now = self.others.last_mut().unwrap_or(&mut self.default);
-        now.take(line, notes)
+        let is_taken = now.take(line, notes);
+        if is_taken && now.line.is_none() && now.first.is_none() && now.is_meant() {
+            now.first = Some(line.clone());
+        }
+        is_taken
     }
 
     /// The line that says that a certificate names the user.
@@ -74,9 +80,9 @@ impl Listeners {
         let mut written = Written {
             main: None,
             others: Vec::new(),
-            most: self.most(),
+            most: self.most(notes),
         };
-        let mut ports = BTreeSet::new();
+        let mut ports = BTreeMap::new();
         for one in self.all().filter(|one| one.is_meant() && !one.is_lost) {
             let from = one
                 .line
@@ -84,7 +90,7 @@ impl Listeners {
                 .map_or_else(|| "the default listener".to_owned(), Line::text);
             let mut note = |why: &str| {
                 notes.push(Note {
-                    place: one.line.as_ref().map(|line| (super::lines::CONF, line.number)),
+                    place: one.begins().map(|line| (super::lines::CONF, line.number)),
                     text: from.clone(),
                     why: why.to_owned(),
                 });
@@ -97,12 +103,13 @@ impl Listeners {
                 );
                 address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
             }
-            if !ports.insert(address.port()) {
-                note(
-                    "another listener has this port, and it is not seen here whether the two go together; add it yourself",
-                );
+            if let Some(other) = ports.get(&address.port()) {
+                note(&format!(
+                    "{other} has this port, and it is not seen here whether the two go together; add it yourself"
+                ));
                 continue;
             }
+            ports.insert(address.port(), one.named());
             one.say_what_is_of_no_use(&mut note);
             let is_plain = one.certificate.is_none() && one.key.is_none() && !one.is_web;
             if is_plain && written.main.is_none() {
@@ -116,17 +123,23 @@ impl Listeners {
         written
     }
 
-    /// The limit is one for all of them.
-    fn most(&self) -> Option<(String, String)> {
-        let limits: Option<Vec<&(i64, Line)>> = self
-            .all()
-            .filter(|one| one.is_meant())
-            .map(|one| one.connections_max.as_ref())
-            .collect();
-        let limits = limits?;
+    /// The limit is one for all of them. Where one listener has none, their sum would be a limit that Mosquitto did not have.
+    fn most(&self, notes: &mut Vec<Note>) -> Option<(i64, Vec<Line>)> {
+        let meant = self.all().filter(|one| one.is_meant() && !one.is_lost).count();
+        let limits = self.all().filter(|one| !one.is_lost);
+        let limits: Vec<&(i64, Line)> = limits.filter_map(|one| one.connections_max.as_ref()).collect();
+        if limits.len() < meant {
+            for (_, line) in limits {
+                notes.push(line.note(
+                    "there is one limit for all listeners, and another listener has none: set mqtt.connections_max yourself (50000 where \
+                     nothing is said)",
+                ));
+            }
+            return None;
+        }
         let sum: i64 = limits.iter().map(|(most, _)| *most).sum();
-        let lines: Vec<String> = limits.iter().map(|(_, line)| line.text()).collect();
-        (!limits.is_empty()).then(|| (sum.clamp(1, 10_000_000).to_string(), lines.join(", ")))
+        let lines: Vec<Line> = limits.iter().map(|(_, line)| line.clone()).collect();
+        (!lines.is_empty()).then(|| (sum.clamp(1, 10_000_000), lines))
     }
 }
 
@@ -147,6 +160,24 @@ impl One {
             host,
             is_lost,
             ..One::default()
+        }
+    }
+
+    /// The line by which it is there.
+    fn begins(&self) -> Option<&Line> {
+        self.line.as_ref().or(self.first.as_ref())
+    }
+
+    /// What other lines call it.
+    fn named(&self) -> String {
+        match (&self.line, &self.first) {
+            (Some(line), _) => format!("the listener of line {} ({})", line.number, line.text()),
+            (None, Some(line)) => format!(
+                "the default listener, which is there because of line {} ({}),",
+                line.number,
+                line.text()
+            ),
+            (None, None) => "another listener".to_owned(),
         }
     }
 
@@ -189,7 +220,12 @@ impl One {
                 None => refuse("it is true or false"),
             },
             "max_connections" => match number(value) {
-                Some(most @ 1..) => self.connections_max = Some((most.min(10_000_000), line.clone())),
+                Some(most @ 1..) => {
+                    let before = self.connections_max.replace((most.min(10_000_000), line.clone()));
+                    if let Some((_, other)) = before {
+                        notes.push(other.note("a later line says another limit for this listener, which was taken"));
+                    }
+                }
                 _ => refuse("there is always a limit: mqtt.connections_max is 50000 where nothing is said"),
             },
             _ => return false,

@@ -98,7 +98,7 @@ fn listeners_keep_their_transport() {
     for word in [
         "listener 8884: TLS needs",
         "sockets of Unix",
-        "another listener has this port",
+        "the listener of line 13 (listener 1883 127.0.0.1) has this port",
     ] {
         assert!(told.iter().any(|note| note.contains(word)), "{word}: {told:#?}");
     }
@@ -158,6 +158,72 @@ fn what_is_not_taken_is_told() {
         assert!(!notes(line).is_empty(), "{line}");
     }
     assert!(notes("frobnicate yes")[0].contains("frobnicate yes: nothing is known"));
+}
+
+#[test]
+fn limits_of_listeners_are_added_or_told() {
+    // Goal: no `max_connections` is dropped silently: the sum is taken and told where all listeners have one, else each line is told; the lower one
+    // of that and a limit of the whole broker holds.
+    let both = "listener 1883 127.0.0.1\nmax_connections 100\nlistener 1884 127.0.0.1\nmax_connections 50\n";
+    for (conf, most, told) in [
+        (both.to_owned(), 150, 2),
+        (format!("{both}listener 1885 127.0.0.1\n"), 50_000, 2),
+        ("max_connections 7\nlistener 1884 127.0.0.1\n".to_owned(), 50_000, 1),
+        (format!("global_max_connections 120\n{both}"), 120, 2),
+        (format!("global_max_connections 1000\n{both}"), 150, 2),
+        (
+            "listener 1883 127.0.0.1\nmax_connections 5\nmax_connections 6\n".to_owned(),
+            6,
+            1,
+        ),
+    ] {
+        assert_eq!(loaded(&conf).listener.connections_max, most, "{conf}");
+        let notes = notes(&conf);
+        let about = notes.iter().filter(|note| note.starts_with("max_connections"));
+        assert_eq!(about.count(), told, "{conf}: {notes:#?}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_names_the_line_that_took_it() {
+    // Goal: the default listener has no line of its own, so the remark names the one because of which it is there.
+    let told = notes("allow_anonymous true\nmax_connections 100\nlistener 1883 127.0.0.1\n");
+    let expected = "listener 1883 127.0.0.1: the default listener, which is there because of line 2 (max_connections 100), has this port";
+    assert!(told.iter().any(|note| note.starts_with(expected)), "{told:#?}");
+}
+
+#[test]
+fn a_bridge_is_one_finding_and_no_secret_is_copied() {
+    // Goal: neither what is said nor what is written has the value of a directive that may be a secret; a bridge's block is one finding.
+    let conf = "\
+        connection office\naddress there:8883\ntopic # both 0\ntopic x/# in\nremote_username me\nremote_password s3cret\nbridge_psk s3cret\n\
+        connection home\npassword s3cret\n\
+        listener 1883 127.0.0.1\npsk_hint s3cret\nauth_opt_db_uri mysql://me:s3cret@db\nplugin_opt_api_token s3cret\nremote_pasword s3cret\n\
+        remote_password=s3cret\npassword_file passwd\n";
+    let translated = translate(conf, None);
+    let notes = notes(conf);
+    let said = texts::summary(Path::new("/etc/inboxd/inboxd.toml"), &[], &translated);
+    assert!(
+        !said.contains("s3cret") && !translated.configuration.contains("s3cret"),
+        "{said}"
+    );
+    let bridges: Vec<_> = notes.iter().filter(|note| note.contains("no bridges")).collect();
+    assert_eq!(bridges.len(), 2, "{notes:#?}");
+    assert!(
+        bridges[0]
+            .ends_with("(6 more lines are about it: address, bridge_psk, remote_password, remote_username, topic)"),
+        "{bridges:#?}"
+    );
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("auth_opt_db_uri (its value is not shown): ")),
+        "{notes:#?}"
+    );
+    assert!(
+        notes.iter().any(|note| note.starts_with("password_file passwd: ")),
+        "{notes:#?}"
+    );
 }
 
 #[test]

@@ -116,6 +116,11 @@ const TABLE: &[(&str, &str)] = &[
     ("enable_control_api", NOT_NEEDED),
 ];
 
+/// Whether a directive is about the bridge that `connection` began.
+pub(super) fn is_of_a_bridge(name: &str) -> bool {
+    why(name) == Some(BRIDGES)
+}
+
 /// Why a directive is not taken; `None` when nobody knows it.
 pub(super) fn why(name: &str) -> Option<&'static str> {
     let is_it = |known: &str| match known.strip_suffix('*') {
