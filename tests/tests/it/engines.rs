@@ -142,7 +142,11 @@ fn a_directory_of_another_engine_or_format_says_what_to_do() {
     fails(
         &serve(&broker.data()),
         65,
-        &["written by the engine \"fjall\"", "configure \"fjall\""],
+        &[
+            "written by the engine \"fjall\"",
+            "INBOXD_STORE__ENGINE=fjall",
+            "store.engine",
+        ],
     );
     let base = tempfile::tempdir().unwrap();
     let (old, new) = (base.path().join("old"), base.path().join("new"));

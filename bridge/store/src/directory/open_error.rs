@@ -37,7 +37,8 @@ pub enum OpenError {
     },
     /// It was written by another engine.
     #[error(
-        "{} was written by the engine {found:?}, and {wanted:?} is configured; configure {found:?}, or give another directory",
+        "{} was written by the engine {found:?}, and {wanted:?} is configured; set store.engine = {found:?} in the configuration file, or \
+         INBOXD_STORE__ENGINE={found} in the environment, or give another directory",
         .dir.display()
     )]
     OtherEngine {
