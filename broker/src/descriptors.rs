@@ -29,24 +29,22 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// How many connections leave the reserve alone.
-pub(crate) fn for_connections() -> usize {
-    limit().map_or(usize::MAX, |limit| for_connections_of(limit) as usize)
+/// How many MQTT connections of a limit leave alone the reserve and what `http` connections may take. At least one.
+pub(crate) fn for_connections(limit: Option<u64>, http: usize) -> usize {
+    limit.map_or(usize::MAX, |limit| {
+        let beside = http.min(for_http(Some(limit))) as u64;
+        (limit - reserve(limit)).saturating_sub(beside).max(1) as usize
+    })
 }
 
-/// How many connections of a limit leave the reserve alone.
-pub(crate) fn for_connections_of(limit: u64) -> u64 {
-    limit - reserve(limit)
-}
-
-/// The limit that so many connections need.
-pub(crate) fn limit_for(connections: u64) -> u64 {
-    connections.saturating_add(RESERVE)
+/// The limit that so many connections need beside so many of HTTP.
+pub(crate) fn limit_for(connections: u64, http: usize) -> u64 {
+    connections.saturating_add(RESERVE).saturating_add(http as u64)
 }
 
 /// How many HTTP connections leave enough to MQTT clients.
-pub(crate) fn for_http() -> usize {
-    limit().map_or(usize::MAX, |limit| ((limit - reserve(limit)) / 4).max(1) as usize)
+pub(crate) fn for_http(limit: Option<u64>) -> usize {
+    limit.map_or(usize::MAX, |limit| ((limit - reserve(limit)) / 4).max(1) as usize)
 }
 
 /// How many tables fjall may keep open.
@@ -54,7 +52,8 @@ pub(crate) fn for_tables() -> usize {
     limit().map_or(TABLES_MAX, tables) as usize
 }
 
-fn limit() -> Option<u64> {
+/// How many descriptors this process may have.
+pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
@@ -79,6 +78,18 @@ mod tests {
         assert_eq!((reserve(128), tables(128)), (96, 32));
         assert_eq!((reserve(64), tables(64)), (48, 8));
         assert_eq!((reserve(0), tables(0)), (0, 8));
+    }
+
+    #[test]
+    fn connections_leave_http_its_own() {
+        // Goal: MQTT and HTTP never have more than the limit together, and a limit that is said to be needed is enough, and no less is.
+        for (connections, http) in [(50_000, 128), (1000, 0), (600, 128)] {
+            let needed = limit_for(connections, http);
+            assert_eq!(for_connections(Some(needed), http) as u64, connections);
+            assert_eq!(for_connections(Some(needed - 1), http) as u64, connections - 1);
+        }
+        assert_eq!(for_connections(Some(0), 128), 1);
+        assert_eq!(for_connections(None, 128), usize::MAX);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use admin::{Health, HttpPort, Part, RunFile, Server, Settings, Site, Token, Toke
 use transport::{Bind, BindError, Bound, TcpAddress};
 
 use crate::config::{Config, DEFAULT_HTTP, HttpListen, HttpPart};
+use crate::descriptors;
 use crate::reload::Reloading;
 
 /// How long answers that are being given may take at the end.
@@ -199,9 +200,24 @@ fn load_token(config: &Config) -> Result<Option<Token>, TokenError> {
 
 /// HTTP connections that leave most of the file descriptors to clients and to the store.
 pub(crate) fn connections_max(config: &Config) -> usize {
+    wanted(config).min(descriptors::for_http(descriptors::limit()))
+}
+
+/// MQTT connections that leave HTTP and the store theirs, of a limit on file descriptors.
+pub(crate) fn mqtt_connections_max(config: &Config, descriptors: Option<u64>) -> usize {
+    descriptors::for_connections(descriptors, wanted(config))
+}
+
+/// The limit on file descriptors with which there can be as many connections as are configured.
+pub(crate) fn descriptors_wanted(config: &Config) -> u64 {
+    descriptors::limit_for(config.listener.connections_max as u64, wanted(config))
+}
+
+/// HTTP connections as they are configured.
+fn wanted(config: &Config) -> usize {
     match places(config).is_empty() {
         true => 0,
-        false => config.http.connections_max.min(crate::descriptors::for_http()),
+        false => config.http.connections_max,
     }
 }
 

@@ -199,9 +199,7 @@ async fn run(
         table,
         router: router.clone(),
         connections_max: config.listener.connections_max,
-        connections_with_descriptors: descriptors::for_connections()
-            .saturating_sub(http_ports::connections_max(config))
-            .max(1),
+        connections_with_descriptors: http_ports::mqtt_connections_max(config, descriptors::limit()),
         closing,
     });
     let observing = observe::start(config, bridge, &broker, operators_requests);

@@ -7,7 +7,7 @@ use inbox_bridge::format_size;
 use super::Finding;
 use super::machine::{Directory, Disk, FileSystem, Keeping, Machine};
 use crate::config::Config;
-use crate::descriptors;
+use crate::http_ports;
 
 /// The first second of 2024. A clock that is before it was never set.
 const NOT_BEFORE: Duration = Duration::from_secs(1_704_067_200);
@@ -35,26 +35,25 @@ pub(super) fn judge(config: &Config, machine: &Machine) -> Vec<Finding> {
 
 fn descriptors(config: &Config, limit: Option<u64>) -> Finding {
     const ABOUT: &str = "descriptors";
-    let wanted = config.listener.connections_max as u64;
+    let wanted = config.listener.connections_max;
     let Some(limit) = limit else {
         return Finding::ok(ABOUT, "the system sets no limit on open files");
     };
-    let given = descriptors::for_connections_of(limit);
-    if given >= wanted {
-        return Finding::ok(
+    // As the broker counts them.
+    let given = http_ports::mqtt_connections_max(config, Some(limit));
+    match given >= wanted {
+        true => Finding::ok(
             ABOUT,
             format!("{limit} files may be open, enough for mqtt.connections_max ({wanted})"),
-        );
-    }
-    let raise = format!(
-        "{limit} files may be open, which is {given} connections of mqtt.connections_max ({wanted}); raise the hard limit to {} \
-         (LimitNOFILE= for systemd, `nofile` for Docker, `ulimit -Hn`), or set mqtt.connections_max lower",
-        descriptors::limit_for(wanted)
-    );
-    // A limit that nobody asked for is no reason to change a machine, unless it is a tight one.
-    match given < 1000 || config.listener.connections_max != Config::default().listener.connections_max {
-        true => Finding::should(ABOUT, raise),
-        false => Finding::ok(ABOUT, raise),
+        ),
+        false => Finding::should(
+            ABOUT,
+            format!(
+                "{limit} files may be open, which is {given} connections of mqtt.connections_max ({wanted}); raise the hard limit to {} \
+                 (LimitNOFILE= for systemd, `nofile` for Docker, `ulimit -Hn`), or set mqtt.connections_max lower",
+                http_ports::descriptors_wanted(config)
+            ),
+        ),
     }
 }
 
