@@ -30,6 +30,14 @@ fn a_first_configuration_is_valid_and_its_certificate_is_all_that_is_weak() {
     }
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains(r#"one'\''s/inboxd.toml'"#), "{said}");
+    assert!(
+        said.contains("(role ops: runs the broker: dashboard, API, $SYS)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("The dashboard is at http://127.0.0.1:8080/, for operator"),
+        "{said}"
+    );
     let users = fs::read_to_string(dir.join(PASSWORDS)).unwrap();
     let password = said.lines().find_map(|line| line.strip_prefix("  alice     ")).unwrap();
     assert!(password.len() == PASSWORD_CHARS && !users.contains(password), "{users}");

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{AUDIT, CERTIFICATE, CONFIG, DATA, KEY, PASSWORDS, RULES as RULES_FILE};
+use crate::config::DEFAULT_HTTP;
 
 /// The configuration, with all of its files in `dir`.
 pub(super) fn configuration(dir: &str) -> String {
@@ -88,12 +89,15 @@ Wrote {KEY}, {CERTIFICATE}, {PASSWORDS}, {RULES_FILE} and {CONFIG} to {dir}
 
 Users and their passwords, which are not shown again:
 
-  operator  {operator}  (role ops: may read $SYS)
+  operator  {operator}  (role ops: runs the broker: dashboard, API, $SYS)
   alice     {alice}
 
 Start the broker:
 
   inboxd --config {config}
+
+The dashboard is at http://{DEFAULT_HTTP}/, for operator and that password. (If the port is taken, the broker takes
+another one: its first line names it, after http=.)
 
 Send alice a message, and read it, over TLS:
 
