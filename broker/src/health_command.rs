@@ -1,12 +1,11 @@
 //! `inboxd health`: asks a running broker whether it takes messages. For health checks of containers, and for people.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use admin::{RunFile, RunFileError, UrlError, fetch};
 use serde_json::Value;
-
-use crate::config::{Config, DEFAULT_HTTP, HttpListen};
 
 /// A broker that answers later is not well.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -14,7 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Why it is not known to take messages.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// It is not known where it is.
+    /// There is no file that says where it is.
+    #[error(
+        "no broker runs on {} (there is no running.json in it), or it is only starting, or its HTTP is off (http.listen); --server URL asks \
+         a broker at an address",
+        .0.display()
+    )]
+    NoBroker(PathBuf),
+    /// That file cannot be used.
     #[error(transparent)]
     RunFile(#[from] RunFileError),
     /// It does not answer.
@@ -31,27 +37,16 @@ pub enum HealthError {
     Write(#[from] io::Error),
 }
 
-/// Where the broker of this configuration can be asked. One that is still reading its store has told no file yet, and is where it is
-/// configured to be.
+/// Where the broker that runs on the data directory `dir` can be asked. Only the file in it is believed: at a configured address, another broker
+/// may answer.
 ///
 /// # Errors
-/// See [`HealthError::RunFile`].
-pub fn find(config: &Config) -> Result<String, HealthError> {
-    match (RunFile::read(&config.data_dir), config.http.listen) {
-        (Ok(run_file), _) => Ok(run_file.url),
-        (Err(RunFileError::Missing { .. }), HttpListen::At(address)) if address.port() != 0 => {
-            let mut here = address;
-            if here.ip().is_unspecified() {
-                here.set_ip(if here.is_ipv4() {
-                    DEFAULT_HTTP.ip()
-                } else {
-                    std::net::Ipv6Addr::LOCALHOST.into()
-                });
-            }
-            Ok(format!("http://{here}"))
-        }
-        (Err(RunFileError::Missing { .. }), HttpListen::Auto) => Ok(format!("http://{DEFAULT_HTTP}")),
-        (Err(error), _) => Err(error.into()),
+/// See [`HealthError::NoBroker`] and [`HealthError::RunFile`].
+pub fn find(dir: &Path) -> Result<String, HealthError> {
+    match RunFile::read(dir) {
+        Ok(run_file) => Ok(run_file.url),
+        Err(RunFileError::Missing { dir }) => Err(HealthError::NoBroker(dir)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -80,23 +75,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broker_that_has_told_nothing_yet_is_looked_for_where_it_is_configured() {
-        // Goal: while a store is being read there is no file; all addresses of the machine are asked at loopback, and a port that the system chose
-        // cannot be known.
-        let directory = tempfile::tempdir().unwrap();
-        let found = |listen: HttpListen| {
-            let mut config = Config {
-                data_dir: directory.path().join("none"),
-                ..Config::default()
-            };
-            config.http.listen = listen;
-            find(&config).ok()
-        };
-        let at = |address: &str| HttpListen::At(address.parse().unwrap());
-        assert_eq!(found(HttpListen::Auto).as_deref(), Some("http://127.0.0.1:8080"));
-        assert_eq!(found(at("0.0.0.0:81")).as_deref(), Some("http://127.0.0.1:81"));
-        assert_eq!(found(at("[::]:81")).as_deref(), Some("http://[::1]:81"));
-        assert_eq!(found(at("127.0.0.1:0")), None);
-        assert_eq!(found(HttpListen::Off), None);
+    fn another_broker_is_not_asked() {
+        // Goal: without the file of a broker that runs on this directory, no address is guessed at which another one may answer.
+        let dir = tempfile::tempdir().unwrap();
+        let error = find(dir.path()).unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, HealthError::NoBroker(_)), "{said}");
+        assert!(
+            said.starts_with(&format!("no broker runs on {}", dir.path().display())),
+            "{said}"
+        );
+        assert!(find(&dir.path().join("none")).is_err());
     }
 }

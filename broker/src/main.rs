@@ -133,7 +133,9 @@ fn ask_rules(args: &AclArgs) -> Outcome<Exit> {
 fn ask_health(args: &HealthArgs) -> Outcome {
     let url = match &args.server {
         Some(url) => url.clone(),
-        None => health_command::find(&configured(args.load())?).map_err(|error| (Exit::Failed, error.into()))?,
+        None => {
+            health_command::find(&configured(args.load())?.data_dir).map_err(|error| (Exit::Failed, error.into()))?
+        }
     };
     health_command::run(&url, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
 }

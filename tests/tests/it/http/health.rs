@@ -20,7 +20,8 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_broker_that_runs_is_found_and_well() {
     // Goal: both health checks, `inboxd health` by the file in the data directory and by URL; the file is for its owner alone and gone with the
-    // broker; without a broker, or with something else, the command ends with 1 and says so.
+    // broker; without a broker, although another one
+    // runs, or with something else, the command ends with 1 and says so.
     let mut broker = Broker::start();
     assert_eq!(get(&broker, "/healthz").status, 200);
     assert_eq!(get(&broker, "/readyz").body, "{\"ready\":true}");
@@ -45,6 +46,11 @@ fn a_broker_that_runs_is_found_and_well() {
     }
     assert_eq!(broker.terminate().code, Some(0));
     assert!(!file.exists());
+    let other = Broker::start();
+    let none = broker.run_on_data(&["health"]);
+    assert_eq!((none.status.code(), text(&none.stdout).as_str()), (Some(1), ""));
+    assert!(text(&none.stderr).contains("no broker runs on "), "{none:?}");
+    drop(other);
     let gone = run_inboxd(&["health", "--server", &url]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone.stderr).contains("no broker answers"), "{gone:?}");
