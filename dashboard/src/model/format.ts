@@ -23,6 +23,11 @@ export function short(value: number | undefined): string {
   return `${digits(value / 1e9)} G`;
 }
 
+/** A number with what is counted: `1 session`, `2 sessions`. */
+export function counted(value: number | undefined, one: string, many: string): string {
+  return `${value !== undefined && value < 100_000 ? count(value) : short(value)} ${value === 1 ? one : many}`;
+}
+
 export function rate(value: number | undefined): string {
   return value === undefined ? "–" : `${short(Math.abs(value) >= 10 ? Math.round(value) : value)} /s`;
 }

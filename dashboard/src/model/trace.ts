@@ -72,6 +72,9 @@ function isSame(
   return message.id !== undefined && message.id === seen.id;
 }
 
+/** What its reader's acknowledgement is called: the second, where it came before the commit, which was then cancelled. */
+const TAKEN: ReadonlySet<string> = new Set(["acknowledged", "cancelled"]);
+
 /** What ends a message without its reader's acknowledgement. */
 const LOSSES: ReadonlySet<string> = new Set(["refused", "expired", "dropped", "purged"]);
 
@@ -81,11 +84,11 @@ export type Fate = "good" | "bad" | "kept" | "open";
 export function outcome(message: Traced): { label: string; fate: Fate } {
   const what = message.milestones.map((milestone) => milestone.what);
   const loss = what.find((each) => LOSSES.has(each));
-  if (what.includes("acknowledged")) return { label: "acknowledged", fate: "good" };
+  if (what.some((each) => TAKEN.has(each))) return { label: "acknowledged", fate: "good" };
   if (loss !== undefined) return { label: loss, fate: "bad" };
   return what.includes("committed") ? { label: "on disk", fate: "kept" } : { label: "under way", fate: "open" };
 }
 
 export function fate(what: string): Fate {
-  return LOSSES.has(what) ? "bad" : what === "acknowledged" ? "good" : "open";
+  return LOSSES.has(what) ? "bad" : TAKEN.has(what) ? "good" : "open";
 }

@@ -34,14 +34,14 @@ export function exportInbox(app: App, client: string): void {
       if (isStopped) return;
       const messages: unknown[] = Array.isArray(page?.["messages"]) ? page["messages"] : [];
       for (const message of messages) parts.push(`${JSON.stringify(message)}\n`);
-      write(progress, `${format.count(parts.length)} messages so far …`);
+      write(progress, `${format.counted(parts.length, "message", "messages")} so far …`);
       const next = str(page, "next") ?? num(page, "next");
       // A broker that points back to where this page began would keep this going for ever.
       after = next === after ? undefined : next;
     } while (after !== undefined);
     save(`${fileName(client)}.ndjson`, new Blob(parts, { type: "application/x-ndjson" }));
     dialog.close();
-    toast(`${format.count(parts.length)} messages exported from `, name(client), ".");
+    toast(`${format.counted(parts.length, "message", "messages")} exported from `, name(client), ".");
   };
   run().catch((error: unknown) => {
     problem.textContent = explained(error);

@@ -146,7 +146,7 @@ function purge(app: App, client: string, then: () => Promise<void>): void {
     typed: client,
     run: async () => {
       const result = object(await app.ask("inbox/purge", { client }));
-      toast(`${format.count(num(result, "purged"))} messages removed from the inbox of `, name(client), ".");
+      toast(`${format.counted(num(result, "purged"), "message", "messages")} removed from the inbox of `, name(client), ".");
       await then();
     },
   });
@@ -167,7 +167,11 @@ function erase(app: App, client: string, then: () => Promise<void>): void {
         .filter(([, entries]) => entries > 0)
         .map(([table, entries]) => `${format.words(table)} (${format.count(entries)})`);
       const rest = [...(bool(result, "session") ? ["its session"] : []), ...tables].join(", ");
-      toast(`Erased: ${format.count(num(result, "purged"))} messages${rest === "" ? "" : `, ${rest}`} of `, name(client), ".");
+      toast(
+        `Erased: ${format.counted(num(result, "purged"), "message", "messages")}${rest === "" ? "" : `, ${rest}`} of `,
+        name(client),
+        ".",
+      );
       await then();
     },
   });

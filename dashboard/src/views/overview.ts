@@ -24,7 +24,7 @@ function charts(): Chart[] {
       { column: "received", label: "Received", colour: 1, isFilled: true },
       { column: "delivered", label: "Delivered", colour: 3 },
       { column: "acknowledged", label: "Acknowledged", colour: 4, isDashed: true },
-      { column: "committed", label: "Written", colour: 2 },
+      { column: "committed", label: "Committed", colour: 2 },
     ]),
     chart("Traffic", "bytes-rate", [
       { column: "bytes_received", label: "In", colour: 1, isFilled: true },

@@ -22,7 +22,9 @@ const TILES: readonly Tile[] = [
     hint: "Messages in all inboxes that their readers have not acknowledged",
     value: (from) => (from.inboxes ? (from.inboxes.messages < 1e7 ? format.count : format.short)(from.inboxes.messages) : "…"),
     more: ({ inboxes }) =>
-      inboxes ? `${format.bytes(inboxes.bytes)} in ${format.short(inboxes.withMail)} inboxes` : "being counted for the first time",
+      inboxes
+        ? `${format.bytes(inboxes.bytes)} in ${format.counted(inboxes.withMail, "inbox", "inboxes")}`
+        : "being counted for the first time",
   },
   {
     label: "Oldest message",
@@ -34,7 +36,7 @@ const TILES: readonly Tile[] = [
     label: "Clients connected",
     hint: "Open connections, this page's among them",
     value: ({ clients }) => format.short(clients.connected),
-    more: ({ clients }) => `${format.short(clients.keptSessions)} sessions kept for absent ones`,
+    more: ({ clients }) => `${format.counted(clients.keptSessions, "session", "sessions")} kept for absent ones`,
   },
   {
     label: "Received",
@@ -51,19 +53,19 @@ const TILES: readonly Tile[] = [
   },
   {
     label: "Commits",
-    hint: "Batches written to the disk, a second; and which part of the messages was acknowledged by its reader before it had to be written",
+    hint: "Batches committed to the disk, a second; and which part of the messages was acknowledged by its reader before it had to be committed",
     value: ({ commit }) => format.rate(commit.perSecond),
     more: ({ commit, rates }) =>
       commit.cancelledShare === undefined || rates.acknowledged === 0
         ? ""
-        : `${format.percent(commit.cancelledShare)} never had to be written`,
+        : `${format.percent(commit.cancelledShare)} never had to be committed`,
   },
   {
     label: "Disk free",
     hint: "Space on the disk that has the data",
     value: ({ store }) => format.bytes(store.diskFree),
     more: ({ store }) =>
-      store.isTroubled ? "the store is in trouble" : `${store.engine}, ${format.bytes(store.uncommitted)} to be written`,
+      store.isTroubled ? "the store is in trouble" : `${store.engine}, ${format.bytes(store.uncommitted)} to be committed`,
     level: ({ store }) => (store.isTroubled ? "bad" : (store.diskFree ?? Infinity) < DISK_LOW_BYTES ? "warn" : ""),
   },
   {

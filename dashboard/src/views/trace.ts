@@ -93,7 +93,7 @@ export function trace(app: App, at: Route): View {
         place,
         empty(
           "Where is my message?",
-          "Say whose messages to follow and start. Each is shown with what happens to it: received, accepted, written, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
+          "Say whose messages to follow and start. Each is shown with what happens to it: accepted, committed, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
         ),
       );
   };
@@ -184,7 +184,7 @@ function step({ what, at, why, isDuplicate }: Milestone, first: number | undefin
     h(
       "span",
       { class: "step-what" },
-      what === "cancelled" ? "write cancelled" : format.words(what),
+      what === "cancelled" ? "acknowledged before commit" : format.words(what),
       isDuplicate && h("span", { class: "faint" }, " again"),
     ),
     h("span", { class: "step-at number", title: format.iso(at) }, passed),

@@ -6,7 +6,7 @@ import { h, write } from "../ui/dom";
 const CAUSES = {
   disk: [
     "The disk",
-    "Their commit is being written. This is how it should be while it takes milliseconds; look at the commit time below if it takes longer.",
+    "They are being committed. This is how it should be while it takes milliseconds; look at the commit time below if it takes longer.",
   ],
   reader: ["A reader", "Their recipients are connected and have the messages. An acknowledgement that comes now spares the disk a write."],
   memory: ["Memory", "The memory budget is used up, so publishers are held back. Look for inboxes that grow and readers that do not read."],

@@ -4,6 +4,16 @@ import * as format from "../../src/model/format";
 
 describe("sizes and times", () => {
   test.each([
+    [0, "0 sessions"],
+    [1, "1 session"],
+    [2_000, "2,000 sessions"],
+    [1_200_000, "1.2 M sessions"],
+    [undefined, "– sessions"],
+  ])("%s sessions", (value, shown) => {
+    expect(format.counted(value, "session", "sessions")).toBe(shown);
+  });
+
+  test.each([
     [undefined, "–"],
     [0, "0 B"],
     [1023, "1,023 B"],

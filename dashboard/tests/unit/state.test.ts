@@ -69,35 +69,39 @@ describe("trace", () => {
 
   test("milestones of one message stand together: by id, then by seq", () => {
     const state = fold(
-      event("received", { id: "x" }),
-      event("received", { id: "y" }),
       event("accepted", { id: "x", seq: 3 }),
+      event("accepted", { id: "y", seq: 4 }),
       event("committed", { seq: 3 }),
       event("acknowledged", { seq: 3 }),
     );
     expect(state.messages.map((message) => message.milestones.map(({ what }) => what))).toEqual([
-      ["received"],
-      ["received", "accepted", "committed", "acknowledged"],
+      ["accepted"],
+      ["accepted", "committed", "acknowledged"],
     ]);
     expect(state.messages.map((message) => outcome(message).label)).toEqual(["under way", "acknowledged"]);
   });
 
+  test("an acknowledgement before the commit is one", () => {
+    const state = fold(event("accepted", { seq: 3 }), event("delivered", { seq: 3 }), event("cancelled", { seq: 3 }));
+    expect(state.messages.map(outcome)).toEqual([{ label: "acknowledged", fate: "good" }]);
+  });
+
   test("the same id from another sender, or to another inbox, is another message", () => {
     expect(
-      fold(event("received", { id: "x" }), event("received", { id: "x", from: "carol" }), event("received", { id: "x", inbox: "dave" }))
+      fold(event("accepted", { id: "x" }), event("accepted", { id: "x", from: "carol" }), event("accepted", { id: "x", inbox: "dave" }))
         .messages,
     ).toHaveLength(3);
   });
 
   test("another trace, garbage and the end", () => {
-    expect(fold({ trace: 8, event: { what: "received", inbox: "bob" } }, null, { trace: 7 }, { trace: 7, event: 1 }).messages).toHaveLength(
+    expect(fold({ trace: 8, event: { what: "accepted", inbox: "bob" } }, null, { trace: 7 }, { trace: 7, event: 1 }).messages).toHaveLength(
       0,
     );
     expect(fold({ trace: 7, ended: "time" }).phase).toBe("ended");
   });
 
   test("the newest messages stay", () => {
-    expect(fold(...Array.from({ length: MESSAGES_MAX + 5 }, (_, id) => event("received", { id: String(id) }))).messages).toHaveLength(
+    expect(fold(...Array.from({ length: MESSAGES_MAX + 5 }, (_, id) => event("accepted", { id: String(id) }))).messages).toHaveLength(
       MESSAGES_MAX,
     );
   });
