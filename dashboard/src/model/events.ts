@@ -1,7 +1,7 @@
 /** The event stream: what came under `$SYS/inboxd/event/`, newest first, at most 500. */
 import { visible } from "./visible";
 import { num, object, str, type Json } from "./json";
-import { count, words } from "./format";
+import { count, counted, words } from "./format";
 
 export const EVENTS_MAX = 500;
 
@@ -85,7 +85,7 @@ export function sentence(event: Event): string {
     case "dropped":
       return joined([`message ${text("id") || number("seq")}`, text("from") && `from ${text("from")}`, words(text("reason"))]);
     case "purged":
-      return joined([`${number("messages")} messages removed`, text("by") && `by ${text("by")}`]);
+      return joined([`${counted(num(event.fields, "messages"), "message", "messages")} removed`, text("by") && `by ${text("by")}`]);
     default:
       return Object.entries(event.fields)
         .filter(([key]) => key !== "at" && key !== "client" && key !== "inbox")
