@@ -22,7 +22,7 @@ pub use doctor::DoctorArgs;
 pub use health::HealthArgs;
 pub use import::ImportArgs;
 pub use inbox::{InboxAction, InboxArgs};
-pub use remote::RemoteArgs;
+pub use remote::{BrokerArgs, RemoteArgs};
 pub use store::{StoreAction, StoreArgs};
 pub use trace::TraceArgs;
 

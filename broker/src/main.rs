@@ -167,9 +167,9 @@ fn look_into_inboxes(args: &InboxArgs) -> Outcome {
 
 fn trace(args: &TraceArgs) -> Outcome {
     start_quiet_log()?;
-    let broker = match named(&args.remote)? {
+    let broker = match named(&args.broker.remote)? {
         Some(broker) => broker,
-        None => remote::on(&configured(args.load())?.data_dir).map_err(|error| (error.exit(), error.into()))?,
+        None => remote::on(&configured(args.broker.load())?.data_dir).map_err(|error| (error.exit(), error.into()))?,
     };
     trace_command::run(args, &broker, &mut io::stdout(), &mut io::stderr())
         .map_err(|error| (error.exit(), error.into()))
@@ -214,11 +214,11 @@ fn back_up(args: &BackupArgs) -> Outcome {
         backup_command::save(&args.file, args.force, source, &mut io::stderr()).map_err(failed)
     };
     let save_of = |broker: Remote| save(&mut |out| backup_command::of_broker(&broker, out, &mut io::stderr()));
-    if let Some(broker) = named(&args.remote)? {
+    if let Some(broker) = named(&args.broker.remote)? {
         start_quiet_log()?;
         return save_of(broker);
     }
-    let mut config = configured(args.load())?;
+    let mut config = configured(args.broker.load())?;
     config.log.audit_file = None;
     start_log(&config.log)?;
     match open(&config)? {

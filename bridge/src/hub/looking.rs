@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::mailbox::{InMemory, Waiting};
-use inbox_types::{ClientId, InboxSize};
+use inbox_types::ClientId;
 
 /// Inboxes of one shard that are looked at for [`Hub::waiting`].
 const LOOKED_AT_MAX: usize = 64;
@@ -11,11 +11,6 @@ impl Hub {
     /// How `inbox` is in memory, if it is.
     pub fn in_memory(&self, inbox: &ClientId) -> Option<InMemory> {
         self.step_existing(inbox, self.clock.now(), |mailbox, _, _| mailbox.look())
-    }
-
-    /// How large `inbox` may become.
-    pub fn inbox_size(&self, inbox: &ClientId) -> InboxSize {
-        self.size_of(inbox)
     }
 
     /// Bytes of messages that were accepted and are neither durable nor gone.

@@ -26,7 +26,8 @@ impl Hub {
         self.look_everywhere_for_room();
     }
 
-    pub(super) fn size_of(&self, inbox: &ClientId) -> InboxSize {
+    /// How large `inbox` may become.
+    pub fn size_of(&self, inbox: &ClientId) -> InboxSize {
         let usual = self.limits.inbox_size();
         match &*self.sizes.0.read() {
             Some(own) => own.size_of(inbox, usual),

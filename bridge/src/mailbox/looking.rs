@@ -44,7 +44,7 @@ impl Mailbox {
         InMemory {
             unstored: self.unstored.messages,
             leaving: (self.removals.len() + self.removals_committing.len()) as u64,
-            has_reader: self.reader.is_some(),
+            has_reader: self.has_reader(),
             in_flight: self.reader.as_ref().map_or(0, |reader| reader.in_flight.len() as u64),
         }
     }

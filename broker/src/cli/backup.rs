@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use inbox_bridge::Engine;
 
-use super::{RemoteArgs, engine, load};
-use crate::config::{Config, ConfigError};
+use super::{BrokerArgs, engine};
 
 /// `inboxd backup`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -17,15 +16,9 @@ pub struct BackupArgs {
     /// Replace FILE if it is there
     #[arg(long)]
     pub force: bool,
-    /// Read settings from this TOML file
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The data directory of the broker [default: ./data]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
     /// Which broker.
     #[command(flatten)]
-    pub remote: RemoteArgs,
+    pub broker: BrokerArgs,
 }
 
 /// `inboxd restore`.
@@ -43,14 +36,4 @@ pub struct RestoreArgs {
     /// Check that the backup is whole, and restore nothing
     #[arg(long, conflicts_with_all = ["data", "engine"])]
     pub verify: bool,
-}
-
-impl BackupArgs {
-    /// The configuration: defaults, file, this process's environment, these flags.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        load(self.config.as_deref(), self.data.clone())
-    }
 }

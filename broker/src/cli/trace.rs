@@ -1,11 +1,8 @@
 //! The command line of `inboxd trace`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::{RemoteArgs, load};
-use crate::config::{Config, ConfigError};
+use super::BrokerArgs;
 
 /// `inboxd trace`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -26,23 +23,7 @@ pub struct TraceArgs {
     /// Print what the API says: one JSON object per line
     #[arg(long)]
     pub json: bool,
-    /// Read settings from this TOML file
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The data directory of the broker [default: ./data]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
     /// Which broker.
     #[command(flatten)]
-    pub remote: RemoteArgs,
-}
-
-impl TraceArgs {
-    /// The configuration: defaults, file, this process's environment, these flags.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        load(self.config.as_deref(), self.data.clone())
-    }
+    pub broker: BrokerArgs,
 }

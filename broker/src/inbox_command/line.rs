@@ -3,9 +3,9 @@
 //! What clients chose (IDs, payloads) is escaped, so that it can neither break a line nor steer a terminal.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
-use inbox_bridge::{Entry, Properties, message_id};
+use admin::{hex, properties};
+use inbox_bridge::{Entry, message_id};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -126,27 +126,6 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn properties(given: &Properties) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    if let Some(format) = given.payload_format {
-        put("payload_format", json!(format as u8));
-    }
-    if let Some(content_type) = &given.content_type {
-        put("content_type", json!(content_type));
-    }
-    if let Some(topic) = &given.response_topic {
-        put("response_topic", json!(topic));
-    }
-    if let Some(data) = &given.correlation_data {
-        put("correlation_data_hex", json!(hex(data)));
-    }
-    if !given.user.is_empty() {
-        put("user_properties", json!(given.user));
-    }
-    fields
-}
-
 /// A line of an export, which is whole JSON already.
 pub(super) fn exported(message: &Value) -> String {
     json_in_one_line(&message.to_string())
@@ -178,16 +157,6 @@ fn preview(payload: &[u8]) -> String {
         }
     }
     shown
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -97,7 +97,7 @@ pub(super) fn show(parts: &Parts, wanted: OfClient) -> Result<Value, OperatorErr
     let client = client_id(&wanted.client)?;
     let record = parts.store.inbox(&client)?.unwrap_or_default();
     let in_memory = parts.hub.in_memory(&client).unwrap_or_default();
-    let size = parts.hub.inbox_size(&client);
+    let size = parts.hub.size_of(&client);
     // A message that cannot be read does not keep the rest from being told.
     let oldest = parts.store.read(&client, Seq::ZERO, one()).ok();
     let oldest = oldest.and_then(|page| page.entries.first().map(|entry| entry.message.at.0));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use inbox_bridge::{Entry, message_id};
+use inbox_bridge::{Entry, Properties, message_id};
 use serde_json::{Map, Value, json};
 
 /// The message as a line of an export: whole.
@@ -34,24 +34,30 @@ pub(super) fn shown(entry: &Entry, payload_bytes_max: usize) -> Value {
     };
     put("payload_bytes", json!(message.payload.len()));
     put("truncated", json!(truncated));
-    if let Some(properties) = &message.properties {
-        if let Some(content_type) = &properties.content_type {
-            put("content_type", json!(content_type));
-        }
-        if let Some(format) = properties.payload_format {
-            put("payload_format", json!(format as u8));
-        }
-        if let Some(topic) = &properties.response_topic {
-            put("response_topic", json!(topic));
-        }
-        if let Some(data) = &properties.correlation_data {
-            put("correlation_data_hex", json!(hex(data)));
-        }
-        if !properties.user.is_empty() {
-            put("user_properties", json!(properties.user));
-        }
-    }
+    fields.extend(message.properties.as_deref().map(properties).unwrap_or_default());
     Value::Object(fields)
+}
+
+/// What a message says of its payload, as JSON, by the names that exports have.
+pub fn properties(given: &Properties) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    if let Some(format) = given.payload_format {
+        put("payload_format", json!(format as u8));
+    }
+    if let Some(content_type) = &given.content_type {
+        put("content_type", json!(content_type));
+    }
+    if let Some(topic) = &given.response_topic {
+        put("response_topic", json!(topic));
+    }
+    if let Some(data) = &given.correlation_data {
+        put("correlation_data_hex", json!(hex(data)));
+    }
+    if !given.user.is_empty() {
+        put("user_properties", json!(given.user));
+    }
+    fields
 }
 
 /// The payload as text, if it is UTF-8. One that was cut may end in the middle of a character.
@@ -65,7 +71,8 @@ fn readable(payload: &[u8], truncated: bool) -> Option<&str> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as two digits each.
+pub fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -157,16 +157,10 @@ const fn removes(
     about: &'static str,
     result: &'static str,
 ) -> Route {
-    let (method, answered, changes) = (Method::Delete, Answered::Once, true);
     Route {
-        method,
-        path,
-        command,
-        about,
-        parameters,
-        result,
-        answered,
-        changes,
+        method: Method::Delete,
+        changes: true,
+        ..looks(path, command, parameters, about, result)
     }
 }
 
@@ -229,7 +223,7 @@ pub(super) static ROUTES: [Route; 13] = [
         "client/show",
         &[CLIENT],
         "One client",
-        "client, user?, peer, listener?, protocol, connected_at, connected, subscriptions",
+        "client, user?, peer, listener?, protocol, connected_at, connected",
     ),
     removes(
         "/api/v1/clients/{client}/connection",
