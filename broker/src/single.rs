@@ -24,6 +24,7 @@ use pubsub::Reach;
 
 #[cfg(feature = "testing")]
 mod chores;
+#[cfg(feature = "testing")]
 mod looks;
 mod rights;
 
