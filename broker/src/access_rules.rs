@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use access::{Rules, RulesError};
-use admin::Part;
 use inbox_bridge::{ClientId, Hub, Store, StoreError, Table, kept};
 use mqtt_session::{Order, SessionTable, Shared};
 
+use crate::addresses::is_reachable;
 use crate::config::Config;
-use crate::http_ports;
+use crate::listening::spots;
 use crate::reload::Reloading;
 
 /// The rules that `config` asks for.
@@ -27,13 +27,8 @@ pub fn load(config: &Config) -> Result<Rules, RulesError> {
 
 /// Whether nobody can connect but from this machine: by no listener, and by no HTTP port with MQTT over WebSocket.
 fn is_local(config: &Config) -> bool {
-    let http = http_ports::places(config).into_iter();
-    let http = http
-        .filter(|place| place.has(Part::WebSocket))
-        .map(|place| place.address);
-    let listeners = config.all_listeners();
-    let mut all = listeners.iter().map(|listener| listener.listen).chain(http);
-    all.all(|address| address.ip().to_canonical().is_loopback())
+    let mut entrances = spots(config).into_iter().filter(|spot| spot.has_mqtt);
+    entrances.all(|spot| !is_reachable(spot.address))
 }
 
 /// Brings back from `store` whom clients take messages from, and who wrote to whom.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use admin::{Health, HttpPort, Part, RunFile, Server, Settings, Site, Token, TokenError};
 use transport::{Bind, BindError, Bound, TcpAddress};
 
+use crate::addresses::{is_reachable, overlap};
 use crate::config::{Config, DEFAULT_HTTP, HttpListen, HttpPart};
 use crate::descriptors;
 use crate::reload::Reloading;
@@ -43,7 +44,7 @@ impl Place {
     }
 }
 
-/// Every address that the configuration names.
+/// Every address that the configuration names. The default one gives way (to port 0) to all that are set.
 pub(crate) fn places(config: &Config) -> Vec<Place> {
     let http = &config.http;
     let parts = [
@@ -74,13 +75,25 @@ pub(crate) fn places(config: &Config) -> Vec<Place> {
             .iter_mut()
             .find(|other| other.address == address && address.port() != 0);
         match same {
-            Some(other) => other.parts.push(part),
+            Some(other) => {
+                // It was set after all.
+                other.is_auto = false;
+                other.parts.push(part);
+            }
             None => places.push(Place {
                 name,
                 address,
                 is_auto: false,
                 parts: vec![part],
             }),
+        }
+    }
+    let listeners = config.all_listeners().into_iter().map(|listener| listener.listen);
+    let set = places.iter().filter(|place| !place.is_auto).map(|place| place.address);
+    let set: Vec<_> = listeners.chain(set).collect();
+    for place in places.iter_mut().filter(|place| place.is_auto) {
+        if set.iter().any(|address| overlap(*address, place.address)) {
+            place.address.set_port(0);
         }
     }
     places
@@ -114,20 +127,21 @@ impl Http {
         let token = load_token(config)?;
         let own_token = Token::random()?;
         let (mut ports, mut addresses, mut bound) = (Vec::new(), String::new(), Vec::new());
-        for place in places(config) {
+        for mut place in places(config) {
             let Bound { listener, address } = bind(&place)?;
             addresses.push_str(&format!(" {}={address}", place.name));
-            bound.push((place.parts.clone(), place.name, address));
             ports.push(HttpPort {
                 socket: listener,
-                parts: place.parts,
+                parts: place.parts.clone(),
             });
+            place.address = address;
+            bound.push(place);
         }
         warn_of_the_network(config, token.is_some(), &bound);
-        let of = |part: Part| bound.iter().find(|(parts, ..)| parts.contains(&part));
-        let websocket = of(Part::WebSocket).map(|(parts, _, address)| {
-            let is_beside = parts.contains(&Part::Dashboard) || of(Part::Dashboard).is_none();
-            (!is_beside).then(|| address.port())
+        let of = |part: Part| bound.iter().find(|place| place.has(part));
+        let websocket = of(Part::WebSocket).map(|place| {
+            let is_beside = place.has(Part::Dashboard) || of(Part::Dashboard).is_none();
+            (!is_beside).then(|| place.address.port())
         });
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION"),
@@ -140,9 +154,9 @@ impl Http {
             has_api: of(Part::Api).is_some(),
             connections_max: connections_max(config),
         };
-        let api_url = of(Part::Api).map(|(.., address)| url(*address));
-        let run_file = bound.first().map(|(.., address)| RunFile {
-            url: url(*address),
+        let api_url = of(Part::Api).map(|place| url(place.address));
+        let run_file = bound.first().map(|place| RunFile {
+            url: url(place.address),
             api_url,
             token: own_token.clone(),
         });
@@ -177,12 +191,12 @@ impl Http {
 
 /// Reads the token again at SIGHUP.
 pub(crate) fn reload_with(reloading: &mut Reloading, config: &Config, site: &Arc<Site>) {
-    if config.http.token_file.is_none() {
+    let Some(path) = config.http.token_file.clone() else {
         return;
-    }
-    let (config, site) = (config.clone(), site.clone());
+    };
+    let site = site.clone();
     reloading.add("token of the API", move || {
-        load_token(&config).map(|token| site.take_token(token))
+        Token::load(&path).map(|token| site.take_token(Some(token)))
     });
 }
 
@@ -222,30 +236,32 @@ fn wanted(config: &Config) -> usize {
 }
 
 fn bind(place: &Place) -> Result<Bound<transport::Tcp>, BindError> {
-    let wanted = TcpAddress(place.address).bind();
-    match wanted {
+    let (bound, why) = match TcpAddress(place.address).bind() {
         Err(error) if place.is_auto => {
             let free = TcpAddress(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).bind()?;
-            tracing::warn!(
-                wanted = %place.address,
-                taken = %free.address,
-                why = %error.why,
-                "HTTP is spoken on another port than the default one; set http.listen to choose it, or to \"off\""
-            );
-            Ok(free)
+            (free, error.why.to_string())
         }
-        outcome => outcome,
+        outcome => (outcome?, "another listener has it".to_owned()),
+    };
+    if place.is_auto && bound.address != DEFAULT_HTTP {
+        tracing::warn!(
+            wanted = %DEFAULT_HTTP,
+            taken = %bound.address,
+            why,
+            "HTTP is spoken on another port than the default one; set http.listen to choose it, or to \"off\""
+        );
     }
+    Ok(bound)
 }
 
 /// Says what other machines can reach, and what they cannot do there.
-fn warn_of_the_network(config: &Config, has_token: bool, bound: &[(Vec<Part>, &'static str, SocketAddr)]) {
+fn warn_of_the_network(config: &Config, has_token: bool, bound: &[Place]) {
     if has_token || config.auth.knows_users() {
         return;
     }
-    for (parts, _, address) in bound {
-        if parts.contains(&Part::Api) && !address.ip().to_canonical().is_loopback() {
-            tracing::warn!(%address, "the API refuses other machines: neither users nor http.token_file are set");
+    for place in bound {
+        if place.has(Part::Api) && is_reachable(place.address) {
+            tracing::warn!(address = %place.address, "the API refuses other machines: neither users nor http.token_file are set");
         }
     }
 }
@@ -264,13 +280,16 @@ fn url(address: SocketAddr) -> String {
 mod tests {
     use super::*;
 
-    fn placed(toml: &str) -> Vec<(&'static str, String, usize)> {
+    fn config(toml: &str) -> Config {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("inboxd.toml");
         std::fs::write(&path, toml).unwrap();
-        let config = Config::load(Some(&path), [], &Default::default()).unwrap();
+        Config::load(Some(&path), [], &Default::default()).unwrap()
+    }
+
+    fn placed(toml: &str) -> Vec<(&'static str, String, usize)> {
         let of = |place: Place| (place.name, place.address.to_string(), place.parts.len());
-        places(&config).into_iter().map(of).collect()
+        places(&config(toml)).into_iter().map(of).collect()
     }
 
     #[test]
@@ -290,6 +309,23 @@ mod tests {
         assert_eq!(placed("[http]\nlisten = \"off\""), []);
         let alone = "[http]\nlisten = \"off\"\nmetrics = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"";
         assert_eq!(placed(alone).len(), 2, "port 0 is another one each time");
+    }
+
+    #[test]
+    fn the_default_port_gives_way_to_addresses_that_are_set() {
+        // Goal: whatever else is at the default address, or at all addresses with its port, has it; a part that is set there makes it set.
+        let first = |toml: &str| placed(toml).into_iter().next().unwrap().1;
+        for toml in [
+            "[mqtt]\nlisten = \"127.0.0.1:8080\"",
+            "[mqtt]\nallow_anonymous = true\n[[listener]]\nname = \"web\"\ntransport = \"ws\"\nlisten = \"0.0.0.0:8080\"",
+            "[http]\napi = \"0.0.0.0:8080\"",
+        ] {
+            assert_eq!(first(toml), "127.0.0.1:0", "{toml}");
+        }
+        assert_eq!(first("[mqtt]\nlisten = \"127.0.0.1:8081\""), "127.0.0.1:8080");
+        let set = "[http]\nmetrics = \"127.0.0.1:8080\"";
+        assert_eq!(placed(set), [("http", "127.0.0.1:8080".to_owned(), 4)]);
+        assert!(!places(&config(set))[0].is_auto);
     }
 
     #[test]

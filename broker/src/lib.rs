@@ -4,6 +4,7 @@
 
 pub mod access_rules;
 pub mod acl_command;
+mod addresses;
 mod audit;
 pub mod authentication;
 pub mod backup_command;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use admin::Part;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use transport::{
@@ -11,6 +12,7 @@ use transport::{
     TcpAddress, TlsError, TlsKeys, accept,
 };
 
+use crate::addresses::overlap;
 use crate::config::{Config, NamedListener, Transport};
 use crate::http_ports;
 
@@ -63,36 +65,47 @@ pub(crate) fn check(config: &Config) -> Result<Vec<Remark>, ListenerError> {
     Certificates::load(config).map(|certificates| certificates.remarks())
 }
 
+/// An address of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Spot {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    /// Another one will do: see [`http_ports::places`].
+    pub(crate) is_auto: bool,
+    /// Whether clients speak MQTT there.
+    pub(crate) has_mqtt: bool,
+}
+
+/// Every address of `config`: those of the listeners, and those of HTTP.
+pub(crate) fn spots(config: &Config) -> Vec<Spot> {
+    let listeners = config.all_listeners().into_iter().map(|listener| Spot {
+        name: listener.name,
+        address: listener.listen,
+        is_auto: false,
+        has_mqtt: true,
+    });
+    let http = http_ports::places(config).into_iter().map(|place| Spot {
+        has_mqtt: place.has(Part::WebSocket),
+        name: place.name.to_owned(),
+        address: place.address,
+        is_auto: place.is_auto,
+    });
+    listeners.chain(http).collect()
+}
+
 fn check_distinct(config: &Config) -> Result<(), ListenerError> {
-    let listeners = config.all_listeners();
-    let http = http_ports::places(config);
-    // The default address of HTTP gives way.
-    let set = http.iter().filter(|place| !place.is_auto);
-    let all = listeners
-        .iter()
-        .map(|listener| (listener.name.as_str(), listener.listen));
-    let all: Vec<_> = all.chain(set.map(|place| (place.name, place.address))).collect();
-    for (at, (name, address)) in all.iter().enumerate() {
+    let all = spots(config);
+    for (at, Spot { name, address, .. }) in all.iter().enumerate() {
         let mut before = all.iter().take(at);
-        if let Some((first, _)) = before.find(|(_, other)| overlap(*other, *address)) {
+        if let Some(first) = before.find(|other| overlap(other.address, *address)) {
             return Err(ListenerError::SameAddress {
-                first: (*first).to_owned(),
-                second: (*name).to_owned(),
+                first: first.name.clone(),
+                second: name.clone(),
                 address: *address,
             });
         }
     }
     Ok(())
-}
-
-/// Whether the system lets only one of two addresses be listened on: they are one, or one of them is all addresses of the machine. All
-/// of IPv6 are those of IPv4, too.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_all = |all: SocketAddr, of: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || of.is_ipv4());
-    // Port 0 is another one each time.
-    one.port() == other.port()
-        && one.port() != 0
-        && (one.ip() == other.ip() || is_all(one, other) || is_all(other, one))
 }
 
 /// The certificates of all listeners with TLS.
@@ -238,37 +251,5 @@ impl Accepting {
         let (broker, alive) = (self.broker.clone(), self.alive.clone());
         self.tasks
             .spawn(accept(name.into(), socket, Arc::new(entrance), broker, alive));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn addresses_that_cannot_both_be_listened_on_are_known() {
-        // Goal: one address twice, all addresses beside one of them, all of IPv6 beside those of IPv4; but not other ports, port 0, other
-        // addresses, or all of IPv4 beside one of IPv6.
-        let overlap = |one: &str, other: &str| {
-            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
-            let both = [super::overlap(one, other), super::overlap(other, one)];
-            assert_eq!(both[0], both[1], "{one} {other}");
-            both[0]
-        };
-        for (one, other) in [
-            ("127.0.0.1:1883", "127.0.0.1:1883"),
-            ("0.0.0.0:1883", "127.0.0.1:1883"),
-            ("[::]:1883", "127.0.0.1:1883"),
-            ("[::]:1883", "0.0.0.0:1883"),
-            ("[::]:1883", "[::1]:1883"),
-        ] {
-            assert!(overlap(one, other), "{one} {other}");
-        }
-        for (one, other) in [
-            ("127.0.0.1:1883", "127.0.0.1:1884"),
-            ("127.0.0.1:1883", "127.0.0.2:1883"),
-            ("0.0.0.0:1883", "[::1]:1883"),
-            ("0.0.0.0:0", "127.0.0.1:0"),
-        ] {
-            assert!(!overlap(one, other), "{one} {other}");
-        }
     }
 }

@@ -6,7 +6,6 @@
 mod error;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +25,7 @@ pub(crate) use error::is_lack;
 pub use error::{ServeError, open_exit};
 
 use crate::access_rules;
+use crate::addresses;
 use crate::audit::{self, Auditor};
 use crate::authentication;
 use crate::config::Config;
@@ -80,10 +80,11 @@ pub fn check(config: &Config) -> Result<Vec<Remark>, ServeError> {
     if !is_there {
         check_can_be_made(&config.data_dir)?;
     }
-    let http = http_ports::places(config).into_iter().filter(|place| !place.is_auto);
-    let listeners = config.all_listeners().into_iter().map(|listener| listener.listen);
-    for address in listeners.chain(http.map(|place| place.address)) {
-        check_address(address)?;
+    for spot in listening::spots(config).iter().filter(|spot| !spot.is_auto) {
+        if let Some(why) = addresses::refused(spot.address) {
+            let address = spot.address;
+            return Err(ServeError::Listen(BindError { address, why }));
+        }
     }
     Ok(remarks)
 }
@@ -100,14 +101,6 @@ fn check_can_be_made(dir: &Path) -> Result<(), ServeError> {
             why: why.into(),
         })
     })
-}
-
-fn check_address(address: SocketAddr) -> Result<(), ServeError> {
-    // UDP, so that no client of a broker that is about to start can meet this socket. The rules for addresses and ports are the same.
-    match std::net::UdpSocket::bind(address) {
-        Err(why) if why.kind() != io::ErrorKind::AddrInUse => Err(ServeError::Listen(BindError { address, why })),
-        _ => Ok(()),
-    }
 }
 
 /// Runs the broker until it is told to end by one of `signals`, which are taken once the process may be told.

@@ -1,8 +1,7 @@
 //! Looks at this machine. Nothing is changed, and nobody notices.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -12,9 +11,10 @@ use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::machine::{Directory, Disk, FileState, FileSystem, Keeping, Machine, NamedFile, Port, PortState};
 use super::proc_files::{listened_on, locked_by, meminfo};
+use crate::addresses::{overlap, refused};
 use crate::config::{Config, memory_bytes};
 use crate::hardening;
-use crate::http_ports;
+use crate::listening::spots;
 
 /// What says that systemd-timesyncd has reached a time server, and that it runs at all.
 const TIMESYNC_DONE: &str = "/run/systemd/timesync/synchronized";
@@ -33,11 +33,7 @@ pub(super) fn machine(config: &Config, source: Option<&Path>) -> Machine {
         .into_iter()
         .flat_map(|path| listened_on(&read(path)))
         .collect();
-    let mqtt = config.all_listeners().into_iter();
-    let mqtt = mqtt.map(|one| (one.name, one.listen, false));
-    let http = http_ports::places(config).into_iter();
-    let http = http.map(|place| (place.name.to_owned(), place.address, place.is_auto));
-    let ports = mqtt.chain(http).filter(|(_, address, _)| address.port() != 0);
+    let ports = spots(config).into_iter().filter(|spot| spot.address.port() != 0);
     Machine {
         user: geteuid().as_raw(),
         now: SystemTime::now(),
@@ -50,11 +46,11 @@ pub(super) fn machine(config: &Config, source: Option<&Path>) -> Machine {
         data: directory(&config.data_dir),
         files: files(config, source),
         ports: ports
-            .map(|(name, address, is_auto)| Port {
-                state: port_state(address, &taken),
-                name,
-                address,
-                is_auto,
+            .map(|spot| Port {
+                state: port_state(spot.address, &taken),
+                name: spot.name,
+                address: spot.address,
+                is_auto: spot.is_auto,
             })
             .collect(),
     }
@@ -163,22 +159,20 @@ fn file_state(path: &Path) -> FileState {
 
 /// Whether somebody listens there is read, and not tried out: no client is to meet a socket of this process.
 fn port_state(address: SocketAddr, taken: &[SocketAddr]) -> PortState {
-    let overlaps = |other: &SocketAddr| {
-        let (one, two) = (address.ip().to_canonical(), other.ip().to_canonical());
-        other.port() == address.port() && (one == two || one.is_unspecified() || two.is_unspecified())
-    };
-    if taken.iter().any(overlaps) {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    if taken.iter().any(|other| overlap(plain(*other), plain(address))) {
         return PortState::Taken;
     }
-    // The rules for addresses and ports are the same for UDP.
-    match UdpSocket::bind(address) {
-        Err(why) if why.kind() != ErrorKind::AddrInUse => PortState::Refused(why.kind()),
-        _ => PortState::Free,
+    match refused(address) {
+        Some(why) => PortState::Refused(why.kind()),
+        None => PortState::Free,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]
