@@ -318,8 +318,8 @@ impl Hub {
         if fx.may_have_room {
             self.offer_room(mailbox, cx);
         }
-        if !fx.refused_notices.is_empty() {
-            self.notices.lock().void(inbox, &fx.refused_notices);
+        if !fx.void_notices.is_empty() {
+            self.notices.lock().void(inbox, &fx.void_notices);
         }
         if let Some((attachment, after)) = fx.read {
             // The receiver lives as long as the bridge; after it is closed, nobody reads.

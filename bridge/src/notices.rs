@@ -109,7 +109,7 @@ impl Notices {
         }
     }
 
-    /// These notices to `sender` were not stored: none takes their place.
+    /// These notices to `sender` were not stored, or left: none takes their place.
     pub(crate) fn void(&mut self, sender: &ClientId, seqs: &[Seq]) {
         self.open
             .retain(|key, open| key.sender != *sender || !seqs.contains(&open.seq));

@@ -157,6 +157,8 @@ impl Absences {
             self.patient_until = now.after(PAUSE);
         }
         for inbox in hub.take_came() {
+            // Who came and went again between two turns keeps what is left.
+            self.forgetting.take_if(|unfinished| unfinished.inbox == inbox);
             // One that cannot be read is written.
             if self.is_due(store, &inbox, now).unwrap_or(true) {
                 self.note(hub, inbox, now);

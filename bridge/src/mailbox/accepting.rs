@@ -30,7 +30,7 @@ impl Mailbox {
         };
         if let Some(refusal) = refusal {
             self.replaced.remove(&seq);
-            self.refuse_notice(seq, &message, fx);
+            self.void_notice(seq, &message, fx);
             count_no_room(refusal, cx);
             if let Some(origin) = origin {
                 let says_yes = inbox_types::fault!(FullSaysYes);

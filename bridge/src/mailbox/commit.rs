@@ -243,7 +243,7 @@ impl Mailbox {
             let Some(young) = self.take_young(at) else { return };
             self.give_up_in_flight(young.seq);
             self.share_shrinks(young.seq);
-            self.refuse_notice(young.seq, &young.message, fx);
+            self.void_notice(young.seq, &young.message, fx);
             if let Some(origin) = young.origin {
                 origin.settle(Outcome::Refused(refusal));
             }

@@ -70,6 +70,7 @@ impl Mailbox {
         let in_memory = self.young_at(entry.seq).is_some() || self.is_leaving(entry.seq);
         if !in_memory {
             left_unread(entry.seq, &entry.message, Left::Idle, cx, fx);
+            self.void_notice(entry.seq, &entry.message, fx);
             // As for one that expired.
             self.remove(entry.seq, None, None, cx, fx);
         }
@@ -87,12 +88,12 @@ impl Mailbox {
         self.remove(earlier.seq, self.young_at(earlier.seq), size, cx, fx);
     }
 
-    /// A message is refused after all. If it is a notice, it was never stored, so that none takes its place: taking it off the totals would
-    /// make an inbox with mail look empty.
-    pub(super) fn refuse_notice(&mut self, seq: Seq, message: &Message, fx: &mut Effects) {
+    /// A message is refused after all, or forgotten. If it is a notice, it is not in the store, so that none takes its place: taking it off the
+    /// totals would make an inbox with mail look empty.
+    pub(super) fn void_notice(&mut self, seq: Seq, message: &Message, fx: &mut Effects) {
         if message.from == *NOTICE_FROM {
             self.replaces_no_more(seq);
-            fx.refused_notices.push(seq);
+            fx.void_notices.push(seq);
         }
     }
 

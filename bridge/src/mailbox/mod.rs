@@ -97,7 +97,7 @@ pub(crate) struct Effects {
     /// Messages that left unread.
     pub(crate) left: Vec<(Seq, ClientId, Left)>,
     /// Notices of refusals that were refused in their turn, or purged with others: none may take their place.
-    pub(crate) refused_notices: Vec<Seq>,
+    pub(crate) void_notices: Vec<Seq>,
     /// There may be room for those who wait for it.
     pub(crate) may_have_room: bool,
 }

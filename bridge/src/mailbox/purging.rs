@@ -52,7 +52,7 @@ impl Mailbox {
     fn purged(&mut self, left: Vec<Seq>, cx: Context, fx: &mut Effects) -> Vec<Seq> {
         cx.counters.purged.add(left.len() as u64);
         // A later notice must not take the place of one that is gone: it would be taken off the totals a second time.
-        fx.refused_notices.extend_from_slice(&left);
+        fx.void_notices.extend_from_slice(&left);
         if !self.removals.is_empty() {
             // Somebody waits for it.
             self.removals_since = cx.now.mono.saturating_sub(cx.limits.ack_flush_interval);

@@ -96,7 +96,7 @@ impl Mailbox {
     pub(super) fn refuse_young(&mut self, young: &mut Young, refusal: Refusal, cx: Context, fx: &mut Effects) {
         shrink(&mut self.unstored, young.message.size());
         self.share_shrinks(young.seq);
-        self.refuse_notice(young.seq, &young.message, fx);
+        self.void_notice(young.seq, &young.message, fx);
         count_no_room(refusal, cx);
         if let Some(origin) = young.origin.take() {
             origin.settle(Outcome::Refused(refusal));
