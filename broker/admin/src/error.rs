@@ -91,6 +91,9 @@ pub enum OperatorError {
     /// The client is not connected, and no session is kept for it.
     #[error("no client with that ID is connected, and no session is kept for it")]
     NoClient,
+    /// Its connection does not end.
+    #[error("the client's connection has been told to end and has not yet; nothing is erased. Ask again")]
+    StillThere,
 
     // Something here is wrong.
     /// The store cannot be read or written.
@@ -125,6 +128,7 @@ impl OperatorError {
             OperatorError::Store(StoreError::Troubled(_))
             | OperatorError::TooManyTraces(_)
             | OperatorError::BackupUnderWay
+            | OperatorError::StillThere
             | OperatorError::NotDurable(_) => Code::Busy,
             OperatorError::Store(_) | OperatorError::Backup(_) | OperatorError::Broken => Code::Failed,
         }

@@ -24,5 +24,5 @@ pub use session::{
     Ending, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, RouteResult, RouterCall, Session,
     Shared, SubscribeCall, V311Refusals, Wanted, Will, is_operators_request, is_request,
 };
-pub use session_table::{Parted, Place, Remains, SessionTable, Sessions};
+pub use session_table::{Parted, Place, Remains, SessionTable, Sessions, StillThere};
 pub use will::deliver;

@@ -19,6 +19,7 @@ use inbox_types::ClientId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+pub use operating::StillThere;
 pub use parted::Parted;
 use remains::Ended;
 pub use remains::Remains;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use inbox_bridge::{ClientId, Port, Ticket, party};
-use mqtt_session::Presence;
+use mqtt_session::{Presence, StillThere};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -73,7 +73,8 @@ pub(super) fn disconnect(parts: &Parts, by: &str, wanted: &OfClient) -> Result<V
 
 /// The first part of erasing: nothing of a client is in use any more.
 pub(super) async fn end_session(parts: &Parts, wanted: &OfClient) -> Result<bool, OperatorError> {
-    Ok(parts.table.forget(&client_id(&wanted.client)?).await)
+    let forgotten = parts.table.forget(&client_id(&wanted.client)?).await;
+    forgotten.map_err(|StillThere| OperatorError::StillThere)
 }
 
 /// The second part: its inbox, whom it takes messages from, and who wrote to it. What it wrote to others is theirs.

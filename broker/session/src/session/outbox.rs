@@ -137,8 +137,9 @@ impl Outbox {
 
     /// Has the connection do this.
     pub fn order(&self, order: Order) {
-        // Whoever is to end need not look at anything.
-        self.wake(|state| state.order = state.order.filter(|_| order == Order::Review).or(Some(order)));
+        // Whoever is to end need not look at anything, and a session that is to end with its connection ends whoever wants the connection to.
+        let stays = |earlier: &Order| order == Order::Review || *earlier == Order::Forget;
+        self.wake(|state| state.order = state.order.filter(stays).or(Some(order)));
     }
 
     /// Ready when anything waits that the session can use: messages only when it `can_send`.

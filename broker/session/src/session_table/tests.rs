@@ -288,7 +288,8 @@ async fn an_operator_ends_connections_and_sessions() {
     let shared = shared();
     let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
     let table = Arc::new(SessionTable::new(shared.clone(), router));
-    assert!(!table.disconnect(&bob()) && !table.forget(&bob()).await);
+    assert!(!table.disconnect(&bob()));
+    assert_eq!(table.forget(&bob()).await, Ok(false));
     let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
     assert!(table.disconnect(&bob()));
     assert_eq!(session.outbox().take_order(), Some(Order::Disconnect));
@@ -299,10 +300,55 @@ async fn an_operator_ends_connections_and_sessions() {
         (table.kept(), table.is_kept(&bob()), table.disconnect(&bob())),
         (1, true, false)
     );
-    assert!(table.forget(&bob()).await);
+    assert_eq!(table.forget(&bob()).await, Ok(true));
     assert_eq!((table.kept(), table.is_kept(&bob())), (0, false));
     let (_place, _session, present) = table.open(Identity::anonymous(bob()), false, None).await;
     assert!(!present);
+}
+
+#[tokio::test]
+async fn a_session_that_is_forgotten_is_not_kept() {
+    // Goal: regression: the connection was about to end as it is when the operator asked, so that its session was kept. And a session that came in
+    // its place stays.
+    let shared = shared();
+    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+    let table = Arc::new(SessionTable::new(shared.clone(), router));
+    for is_replaced in [false, true] {
+        let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
+        let session = connected(session, &shared, if is_replaced { 0 } else { 60 });
+        let outbox = session.outbox().clone();
+        let asked = tokio::spawn({
+            let table = table.clone();
+            async move { table.forget(&bob()).await }
+        });
+        while outbox.take_order() != Some(Order::Forget) {
+            tokio::task::yield_now().await;
+        }
+        place.close(session, &crate::Closed::TakenOver.into()).await;
+        let next = match is_replaced {
+            true => Some(table.open(Identity::anonymous(bob()), false, None).await),
+            false => None,
+        };
+        assert_eq!(asked.await.unwrap(), Ok(true));
+        assert_eq!((table.kept(), table.disconnect(&bob())), (0, is_replaced));
+        if let Some((_, session, _)) = &next {
+            assert_eq!(session.outbox().take_order(), Some(Order::Disconnect));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_to_be_forgotten_ends_whoever_takes_it_over() {
+    // Goal: neither a take-over nor a shutdown makes its connection forget that; and an operator whose patience ends is told so.
+    let shared = shared();
+    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+    let table = Arc::new(SessionTable::new(shared.clone(), router));
+    let (_place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
+    assert_eq!(table.forget(&bob()).await, Err(StillThere));
+    for order in [Order::TakenOver, Order::ShutDown, Order::Disconnect, Order::Review] {
+        session.outbox().order(order);
+        assert_eq!(session.outbox().take_order(), Some(Order::Forget));
+    }
 }
 
 #[test]
