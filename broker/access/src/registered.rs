@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use inbox_types::{ClientId, DEVICE};
+use inbox_types::{ClientId, party};
 use parking_lot::Mutex;
 
 use crate::acl::Rules;
@@ -43,12 +43,10 @@ impl Registered {
 
     /// Whether anybody may have the client ID `owner`.
     pub fn may_own(&self, owner: &str, rules: &Rules) -> bool {
-        let users = self.passwords.users();
-        let user = owner.split(DEVICE).next().unwrap_or_default();
-        if users.contains_key(user) || (self.with_nobodys && is_own(NOBODY, owner)) {
+        if self.passwords.knows(party(owner)) || (self.with_nobodys && is_own(NOBODY, owner)) {
             return true;
         }
-        rules.give_client_ids() && self.rules_give(owner, rules, &users)
+        rules.give_client_ids() && self.rules_give(owner, rules, &self.passwords.users())
     }
 
     /// Whether a role gives it to one of these users.
@@ -62,7 +60,7 @@ impl Registered {
         // A pattern that is the same for all is found by any user who has the role; one with a user's name in it, by that user.
         self.examples(users).iter().any(gives)
             || rules.members_with_client_ids().filter_map(account).any(gives)
-            || parts(owner.as_str()).filter_map(account).any(gives)
+            || named(owner.as_str(), rules).filter_map(account).any(gives)
     }
 
     fn examples(&self, users: &Arc<Users>) -> Examples {
@@ -85,13 +83,15 @@ impl Registered {
     }
 }
 
-/// Every part of `name` that is short enough to be the name of a user.
-fn parts(name: &str) -> impl Iterator<Item = &str> {
-    name.char_indices().flat_map(move |(from, _)| {
-        let rest = name.get(from..).unwrap_or_default();
+/// Which users a pattern with a user's name in it could mean `owner` for.
+fn named<'o>(owner: &'o str, rules: &'o Rules) -> impl Iterator<Item = &'o str> {
+    let rests = rules
+        .client_id_beginnings()
+        .filter_map(|beginning| owner.strip_prefix(beginning));
+    rests.flat_map(|rest| {
         let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8());
         ends.take_while(|end| *end <= USER_BYTES_MAX)
-            .filter_map(move |end| rest.get(..end))
+            .filter_map(|end| rest.get(..end))
     })
 }
 
@@ -134,7 +134,7 @@ mod tests {
             "[[role]]\nname = \"gateway\"\nclient_ids = [\"sensor-*\"]\n\
              [[role]]\nname = \"board\"\nmembers = [\"alice\", \"zoe\"]\nclient_ids = [\"panel\"]\n\
              [[role]]\nname = \"zoos\"\nmembers = [\"zoe\"]\nclient_ids = [\"zoo\"]\n\
-             [[role]]\nname = \"authenticated\"\nclient_ids = [\"dev-%u-*\"]\n",
+             [[role]]\nname = \"authenticated\"\nclient_ids = [\"dev-%u-*\", \"%u-%u\"]\n",
         );
         for (owner, may) in [
             ("sensor-7", true),
@@ -142,6 +142,8 @@ mod tests {
             ("zoo", false),
             ("dev-alice-1", true),
             ("dev-bob-1", false),
+            ("gw-gw", true),
+            ("gw-alice", false),
         ] {
             assert_eq!(registered.may_own(owner, &given), may, "{owner}");
         }

@@ -201,6 +201,13 @@ impl Rules {
         roles.flat_map(|role| role.members.iter().map(|member| &**member))
     }
 
+    /// How client IDs begin that a role gives to each user by its name, up to where a name follows.
+    pub(crate) fn client_id_beginnings(&self) -> impl Iterator<Item = &str> {
+        let patterns = self.roles.iter().flat_map(|role| &role.client_ids);
+        let named = patterns.filter(|pattern| !pattern.rule.is_the_same_for_all());
+        named.map(|pattern| pattern.rule.beginning())
+    }
+
     /// Whether lists of inboxes are not about `who`.
     pub(crate) fn passes_lists(&self, who: &Identity) -> bool {
         self.roles_of(who).has(SERVICE)
