@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use admin::Part;
 use transport::Remark;
 
+use crate::addresses::is_reachable;
 use crate::config::{Config, NamedListener, Transport};
 use crate::http_ports;
+use crate::listening::{Spot, spots};
 
 /// Any access by users who are neither the owner nor of the group.
 const OTHERS: u32 = 0o007;
@@ -103,8 +105,8 @@ pub fn weaknesses(config: &Config, source: Option<&Path>, remarks: Vec<Remark>) 
             .flat_map(|listener| of_listener(config, listener)),
     );
     found.extend(of_http(config));
-    let is_reached = config.all_listeners().iter().any(is_reachable);
-    if is_reached && config.auth.knows_users() && config.access.acl_file.is_none() {
+    let is_reached = |spot: &Spot| spot.has_mqtt && is_reachable(spot.address);
+    if spots(config).iter().any(is_reached) && config.auth.knows_users() && config.access.acl_file.is_none() {
         found.push(Weakness::NoRules);
     }
     let keys = &config.auth.token_keys;
@@ -199,7 +201,7 @@ fn of_listener(config: &Config, listener: &NamedListener) -> Vec<Weakness> {
     {
         found.push(Weakness::AnyOrigin(name()));
     }
-    if !is_reachable(listener) {
+    if !is_reachable(listener.listen) {
         return found;
     }
     if config.listener.allow_anonymous {
@@ -209,10 +211,13 @@ fn of_listener(config: &Config, listener: &NamedListener) -> Vec<Weakness> {
     if listener.transport.tls().is_none() && listener.proxy_protocol_from.is_empty() {
         found.push(Weakness::Plain(name()));
     }
-    if config.quotas.connections_per_address.is_none() || config.quotas.connects_per_second.is_none() {
-        found.push(Weakness::NoQuota(name()));
-    }
+    found.extend(lacks_quota(config).then(|| Weakness::NoQuota(name())));
     found
+}
+
+/// Whether one address may have all connections.
+fn lacks_quota(config: &Config) -> bool {
+    config.quotas.connections_per_address.is_none() || config.quotas.connects_per_second.is_none()
 }
 
 fn of_http(config: &Config) -> Vec<Weakness> {
@@ -220,14 +225,17 @@ fn of_http(config: &Config) -> Vec<Weakness> {
     if config.http.origins.iter().any(|origin| origin == "*") && config.anonymous().is_some() {
         found.push(Weakness::AnyOrigin("http".to_owned()));
     }
-    let open = http_ports::places(config).into_iter().filter(|place| {
-        let is_loopback = place.address.ip().to_canonical().is_loopback();
-        !is_loopback && (place.has(Part::WebSocket) || place.has(Part::Api))
-    });
-    for place in open {
-        found.push(Weakness::PlainHttp(place.address));
-        if place.has(Part::WebSocket) && config.listener.allow_anonymous {
-            found.push(Weakness::Anonymous(place.name.to_owned()));
+    let reachable = http_ports::places(config)
+        .into_iter()
+        .filter(|place| is_reachable(place.address));
+    for place in reachable {
+        if place.has(Part::WebSocket) || place.has(Part::Api) {
+            found.push(Weakness::PlainHttp(place.address));
+        }
+        if place.has(Part::WebSocket) {
+            let name = || place.name.to_owned();
+            found.extend(config.listener.allow_anonymous.then(|| Weakness::Anonymous(name())));
+            found.extend(lacks_quota(config).then(|| Weakness::NoQuota(name())));
         }
     }
     found
@@ -235,11 +243,6 @@ fn of_http(config: &Config) -> Vec<Weakness> {
 
 fn mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|metadata| metadata.mode())
-}
-
-/// Whether other machines may reach it.
-fn is_reachable(listener: &NamedListener) -> bool {
-    !listener.listen.ip().to_canonical().is_loopback()
 }
 
 /// Whether a URL is of another machine and goes there in the clear.
@@ -275,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_other_machines_reach_is_looked_at() {
-        // Goal: a plain listener without quotas and rules, and strangers, each with a sentence that names listener and key; loopback has none.
+        // Goal: a plain listener without quotas and rules, and strangers, each with a sentence that names listener and key; loopback has none. MQTT
+        // over the HTTP port is the same.
         let mut config = Config::default();
         config.listener.listen = "0.0.0.0:1883".parse().unwrap();
         config.auth.http_url = Some("http://auth.example/x".to_owned());
@@ -301,11 +305,17 @@ mod tests {
         config.http.listen = HttpListen::At("0.0.0.0:8080".parse().unwrap());
         config.http.origins = vec!["*".to_owned()];
         let http = said(&config, None);
+        let words = [
+            "0.0.0.0:8080 in the clear",
+            "origins = [\"*\"]",
+            "allow_anonymous",
+            "connections_per_address",
+            "acl_file",
+        ];
         assert!(
-            http.contains("0.0.0.0:8080 in the clear") && http.contains("origins = [\"*\"]"),
+            words.iter().all(|word| http.contains(word)) && http.lines().count() == words.len(),
             "{http}"
         );
-        assert_eq!(http.lines().count(), 3, "{http}");
     }
 
     #[test]
