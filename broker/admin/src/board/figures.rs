@@ -201,7 +201,7 @@ impl Figures {
                 "with_mail": found.as_ref().map(|found| found.inboxes),
                 "messages": found.as_ref().map(|found| found.messages),
                 "bytes": found.as_ref().map(|found| found.bytes),
-                "oldest_at": found.as_ref().and_then(|found| found.oldest_at()),
+                "oldest_at": found.as_ref().and_then(|found| found.oldest_at()).map(|at| at.0),
                 "counted_at": found.as_ref().map(|found| found.at.0),
             },
             "store": {

@@ -24,6 +24,7 @@ use inbox_bridge::{Heard, Listener};
 use mqtt_session::Shared;
 use pubsub::Router;
 
+pub(crate) use census::oldest_at;
 pub use figures::Figures;
 
 use crate::speaking::Speaker;

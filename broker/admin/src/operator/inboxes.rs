@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{OfClient, Parts, message};
+use crate::board::oldest_at;
 use crate::error::{OperatorError, client_id, within};
 
 /// Inboxes in one answer, unless fewer are asked for; and at most.
@@ -99,8 +100,7 @@ pub(super) fn show(parts: &Parts, wanted: OfClient) -> Result<Value, OperatorErr
     let in_memory = parts.hub.in_memory(&client).unwrap_or_default();
     let size = parts.hub.size_of(&client);
     // A message that cannot be read does not keep the rest from being told.
-    let oldest = parts.store.read(&client, Seq::ZERO, one()).ok();
-    let oldest = oldest.and_then(|page| page.entries.first().map(|entry| entry.message.at.0));
+    let oldest = oldest_at(&*parts.store, &client).map(|at| at.0);
     Ok(json!({
         "client": client.as_str(),
         "messages": (record.messages + in_memory.unstored).saturating_sub(in_memory.leaving),
@@ -112,13 +112,6 @@ pub(super) fn show(parts: &Parts, wanted: OfClient) -> Result<Value, OperatorErr
         "in_flight": in_memory.in_flight,
         "connected": parts.shared.metrics.present.get(&client).is_some(),
     }))
-}
-
-fn one() -> PageLimit {
-    PageLimit {
-        messages: 1,
-        bytes: usize::MAX,
-    }
 }
 
 /// A page of the messages of an inbox, oldest first. Nothing changes by it.
