@@ -141,7 +141,7 @@ pub struct Entry {
     pub message: Arc<Message>,
 }
 
-/// The `id` that a recipient sees for a message whose sender gave none: the seq in 16 hexadecimal digits.
-pub fn message_id(seq: Seq) -> String {
-    format!("{:016x}", seq.0)
+/// The `id` that a recipient sees: the one of its sender, or, where that gave none, the seq in 16 hexadecimal digits.
+pub fn message_id(own: Option<&str>, seq: Seq) -> String {
+    own.map_or_else(|| format!("{:016x}", seq.0), str::to_owned)
 }

@@ -67,17 +67,17 @@ pub(super) fn told(event: &Event, now: Micros) -> Vec<(&'static str, Value)> {
             id,
             why,
         } => {
-            let id = id.as_deref().map_or_else(|| message_id(*seq), str::to_owned);
+            let id = message_id(id.as_deref(), *seq);
             let reason = why.as_str();
             let said = json!({
                 "at": at, "inbox": inbox.as_str(), "seq": seq.0, "id": id, "from": from.as_str(), "reason": reason,
             });
             vec![(reason, said)]
         }
-        Event::Purged { inbox, messages, .. } => {
+        Event::Purged { inbox, up_to, messages } => {
             vec![(
                 "purged",
-                json!({"at": at, "inbox": inbox.as_str(), "messages": messages}),
+                json!({"at": at, "inbox": inbox.as_str(), "up_to": up_to.0, "messages": messages}),
             )]
         }
         _ => Vec::new(),

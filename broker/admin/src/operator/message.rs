@@ -18,11 +18,7 @@ pub(super) fn shown(entry: &Entry, payload_bytes_max: usize) -> Value {
     put("seq", json!(entry.seq.0));
     put("at", json!(message.at.0));
     put("from", json!(message.from.as_str()));
-    let id = message
-        .id
-        .as_deref()
-        .map_or_else(|| message_id(entry.seq), str::to_owned);
-    put("id", json!(id));
+    put("id", json!(message_id(message.id.as_deref(), entry.seq)));
     put("qos", json!(message.qos as u8));
     put("bytes", json!(message.size()));
     put("expires_at", json!(message.at.0.saturating_add(message.expiry.lives())));

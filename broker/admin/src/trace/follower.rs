@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use inbox_bridge::{ClientId, Entry, Event, Left, Micros, Seq, message_id};
+use inbox_bridge::{ClientId, Entry, Event, Micros, Seq, message_id};
 use serde_json::{Map, Value, json};
 
 /// Messages that one trace follows at a time. Beyond, new ones are not followed, and that is told.
@@ -56,10 +56,7 @@ impl Follower {
     /// A message waited already. Gives what is told of it.
     pub(super) fn finds(&mut self, inbox: &ClientId, entry: &Entry) -> Option<Value> {
         let message = &entry.message;
-        let id = message
-            .id
-            .as_deref()
-            .map_or_else(|| message_id(entry.seq), str::to_owned);
+        let id = message_id(message.id.as_deref(), entry.seq);
         if !self.wanted.is(inbox, &message.from, &id) {
             return None;
         }
@@ -75,7 +72,7 @@ impl Follower {
         let at = now.0;
         match event {
             Event::Accepted { inbox, seq, from, id } => {
-                let id = id.as_deref().map_or_else(|| message_id(*seq), str::to_owned);
+                let id = message_id(id.as_deref(), *seq);
                 if !self.wanted.is(inbox, from, &id) {
                     return None;
                 }
@@ -109,7 +106,7 @@ impl Follower {
                 said
             }
             Event::Left { inbox, seq, why, .. } => {
-                let said = self.about(inbox, *seq, left(*why), at);
+                let said = self.about(inbox, *seq, why.as_str(), at);
                 self.forget(inbox, *seq);
                 said
             }
@@ -117,8 +114,8 @@ impl Follower {
                 let before = self.followed.len();
                 self.followed.retain(|(of, seq)| of != inbox || seq > up_to);
                 let messages = before - self.followed.len();
-                (messages > 0)
-                    .then(|| json!({"what": "purged", "at": at, "inbox": inbox.as_str(), "messages": messages}))
+                let said = || json!({"what": "purged", "at": at, "inbox": inbox.as_str(), "up_to": up_to.0, "messages": messages});
+                (messages > 0).then(said)
             }
             Event::Refused { who, what, cause, why }
                 if cause.starts_with("publish") && self.wanted.may_be(what, who) =>
@@ -137,10 +134,6 @@ impl Follower {
     fn forget(&mut self, inbox: &ClientId, seq: Seq) {
         self.followed.remove(&(inbox.clone(), seq));
     }
-}
-
-fn left(why: Left) -> &'static str {
-    why.as_str()
 }
 
 fn told(what: &str, at: u64, inbox: &ClientId, seq: Seq, more: impl FnOnce(&mut dyn FnMut(&str, Value))) -> Value {
@@ -234,7 +227,11 @@ mod tests {
             up_to: Seq(u64::MAX),
             messages: 9,
         };
-        assert_eq!(hears(&mut follower, &purged), Some("purged".into()));
+        let told = follower.hears(&purged, Micros(5)).unwrap();
+        assert_eq!(
+            (&told["what"], &told["up_to"], &told["messages"]),
+            (&json!("purged"), &json!(u64::MAX), &json!(FOLLOWED_MAX))
+        );
         assert!(follower.followed.is_empty());
     }
 }

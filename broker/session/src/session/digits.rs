@@ -40,7 +40,7 @@ mod tests {
         // Goal: what a recipient compares with (contract rule 7) does not depend on who wrote it.
         for value in [0, 1, 9, 10, 15, 16, 99, 100, 1_780_000_000_123_456, u64::MAX] {
             assert_eq!(decimal(value, &mut [0; 20]), value.to_string());
-            assert_eq!(hexadecimal(value, &mut [0; 20]), message_id(Seq(value)));
+            assert_eq!(hexadecimal(value, &mut [0; 20]), message_id(None, Seq(value)));
         }
     }
 }
