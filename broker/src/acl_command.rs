@@ -1,7 +1,7 @@
 //! `inboxd acl test`: what the access rules say, and which line says so.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use access::{
@@ -17,6 +17,7 @@ use crate::access_rules;
 use crate::cli::{AclAction, AclTestArgs};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::said::answer;
 
 /// What stands for a client without a user.
 const NOBODY: &str = "-";
@@ -85,10 +86,8 @@ pub fn test(args: &AclTestArgs, config: &Config, out: &mut dyn Write) -> Result<
     if let (true, Err(why)) = (args.action != AclAction::Connect, &connects) {
         text.push_str(&format!("but it cannot connect in the first place: {why}\n"));
     }
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(AclError::Unsaid(error)),
-        _ => Ok(judged.is_ok() && connects.is_ok()),
-    }
+    answer(out, &text).map_err(AclError::Unsaid)?;
+    Ok(judged.is_ok() && connects.is_ok())
 }
 
 /// Who is asked about. Roles come from the password file and from the command line; those of which the file of rules says who has them are

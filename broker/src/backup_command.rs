@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use admin::{AskError, Question, Remote};
 use inbox_bridge::{
@@ -25,12 +25,11 @@ use rustix::process::geteuid;
 
 use crate::exit::Exit;
 use crate::remote::exit_after;
+use crate::said::{Progress, answer};
 use crate::serve::{is_lack, open_exit};
 
 /// Ends the name of a file that is not whole.
 const PARTIAL: &str = ".partial";
-/// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// What is read or written at once, in bytes.
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// A broker whose disk is slow says nothing for a while.
@@ -218,7 +217,9 @@ pub fn of_store(store: &dyn Store, out: &mut dyn Write, notes: &mut dyn Write) -
         // Nothing is committed meanwhile.
         disk_free_bytes_min: 0,
     };
-    write_backup(store, out, &options, &mut told("copied", notes))?;
+    let mut progress = Progress::on(notes);
+    let mut tell = |done: Converted| progress.tell(|| format!("copied {} messages", done.messages));
+    write_backup(store, out, &options, &mut tell)?;
     Ok(())
 }
 
@@ -229,7 +230,7 @@ pub fn of_store(store: &dyn Store, out: &mut dyn Write, notes: &mut dyn Write) -
 pub fn of_broker(remote: &Remote, out: &mut dyn Write, notes: &mut dyn Write) -> Result<(), BackupCommandError> {
     let mut answer = remote.ask(Question::new("GET", "/api/v1/backup", BROKER_PATIENCE))?;
     let (mut buffer, mut bytes) = (vec![0; BUFFER_BYTES], 0_u64);
-    let mut last_told = Instant::now();
+    let mut progress = Progress::on(notes);
     loop {
         let read = answer.next_bytes(&mut buffer)?;
         if read == 0 {
@@ -238,10 +239,7 @@ pub fn of_broker(remote: &Remote, out: &mut dyn Write, notes: &mut dyn Write) ->
         out.write_all(buffer.get(..read).unwrap_or_default())
             .map_err(BackupError::Write)?;
         bytes += read as u64;
-        if last_told.elapsed() >= PROGRESS_INTERVAL {
-            last_told = Instant::now();
-            let _ = writeln!(notes, "copied {bytes} bytes");
-        }
+        progress.tell(|| format!("copied {bytes} bytes"));
     }
 }
 
@@ -265,30 +263,30 @@ pub fn restore(
         now: SystemClock::default().now().wall,
     };
     let mut input = read(file)?;
-    let Restored { held, backup } =
-        restore_backup(&mut input, to, &options, &mut told("restored", notes)).map_err(|why| match why {
-            RestoreError::Backup(why) => BackupCommandError::Unreadable {
-                path: file.to_owned(),
-                why,
-            },
-            why => why.into(),
-        })?;
+    let mut progress = Progress::on(notes);
+    let mut tell = |done: Converted| progress.tell(|| format!("restored {} messages", done.messages));
+    let restored = restore_backup(&mut input, to, &options, &mut tell);
+    let Restored { held, backup } = restored.map_err(|why| match why {
+        RestoreError::Backup(why) => BackupCommandError::Unreadable {
+            path: file.to_owned(),
+            why,
+        },
+        why => why.into(),
+    })?;
     let Converted {
         inboxes,
         messages,
         bytes,
     } = held;
-    answer(
-        out,
-        &format!(
-            "{} holds {messages} messages ({bytes} bytes) of {inboxes} inboxes, read back, as of commit {}; its epoch is {} from now on. \
-             To run on it, set data_dir to it, and store.engine to {:?}\n",
-            to.display(),
-            backup.last_commit,
-            options.epoch,
-            engine.name()
-        ),
-    )
+    let said = format!(
+        "{} holds {messages} messages ({bytes} bytes) of {inboxes} inboxes, read back, as of commit {}; its epoch is {} from now on. \
+         To run on it, set data_dir to it, and store.engine to {:?}\n",
+        to.display(),
+        backup.last_commit,
+        options.epoch,
+        engine.name()
+    );
+    answer(out, &said).map_err(BackupCommandError::Output)
 }
 
 /// Reads a backup as a whole, and says what it is.
@@ -300,7 +298,8 @@ pub fn verify(file: &Path, out: &mut dyn Write) -> Result<(), BackupCommandError
         path: file.to_owned(),
         why,
     })?;
-    answer(out, &format!("{} is whole: {}\n", file.display(), described(&summary)))
+    let said = format!("{} is whole: {}\n", file.display(), described(&summary));
+    answer(out, &said).map_err(BackupCommandError::Output)
 }
 
 fn described(summary: &BackupSummary) -> String {
@@ -312,24 +311,6 @@ fn described(summary: &BackupSummary) -> String {
         "{} messages of {} inboxes, and {commits} commits that came meanwhile, up to commit {}, of epoch {epoch}",
         copied.messages, copied.inboxes, summary.last_commit
     )
-}
-
-fn told<'a>(what: &'a str, notes: &'a mut dyn Write) -> impl FnMut(Converted) + 'a {
-    let mut last_told = Instant::now();
-    move |done| {
-        if last_told.elapsed() >= PROGRESS_INTERVAL {
-            last_told = Instant::now();
-            // Nobody needs to see it.
-            let _ = writeln!(notes, "{what} {} messages", done.messages);
-        }
-    }
-}
-
-fn answer(out: &mut dyn Write, text: &str) -> Result<(), BackupCommandError> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.map_err(BackupCommandError::Output),
-    }
 }
 
 fn read(file: &Path) -> Result<Box<dyn Read>, BackupCommandError> {

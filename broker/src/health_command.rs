@@ -7,6 +7,8 @@ use std::time::Duration;
 use admin::{RunFile, RunFileError, UrlError, fetch};
 use serde_json::Value;
 
+use crate::said::answer;
+
 /// A broker that answers later is not well.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -54,11 +56,11 @@ pub fn find(dir: &Path) -> Result<String, HealthError> {
 ///
 /// # Errors
 /// See [`HealthError`]; also when it is not ready.
-pub fn run(url: &str, out: &mut impl Write) -> Result<(), HealthError> {
+pub fn run(url: &str, out: &mut dyn Write) -> Result<(), HealthError> {
     let (status, body) = fetch(url, "/readyz", PATIENCE)?;
     let told: Value = serde_json::from_str(&body).unwrap_or_default();
     match (status, told.get("ready").and_then(Value::as_bool)) {
-        (200, Some(true)) => Ok(writeln!(out, "ready: the broker at {url} takes messages")?),
+        (200, Some(true)) => Ok(answer(out, &format!("ready: the broker at {url} takes messages\n"))?),
         (_, Some(false)) => {
             let why = told
                 .get("message")

@@ -28,6 +28,7 @@ mod observe;
 pub mod passwd_command;
 pub mod reload;
 pub mod remote;
+mod said;
 pub mod serve;
 mod service_manager;
 pub mod signals;

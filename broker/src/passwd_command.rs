@@ -1,12 +1,13 @@
 //! `inboxd passwd`: the users of a password file.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 
 use access::{EditError, Edited, edit_passwords};
 use zeroize::Zeroizing;
 
 use crate::cli::PasswdArgs;
 use crate::exit::Exit;
+use crate::said::answer;
 
 /// What is read from a pipe at most, in bytes: more than any password that is taken.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -61,14 +62,8 @@ pub fn run(args: &PasswdArgs, input: &mut (impl Read + IsTerminal), out: &mut dy
         Edited::Deleted => "deleted",
     };
     let (user, file) = (&args.user, args.file.display());
-    let said = writeln!(
-        out,
-        "{edited} user {user} in {file}; a running broker reads it again at SIGHUP"
-    );
-    match said.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(PasswdError::Unsaid(error)),
-        _ => Ok(()),
-    }
+    let said = format!("{edited} user {user} in {file}; a running broker reads it again at SIGHUP\n");
+    answer(out, &said).map_err(PasswdError::Unsaid)
 }
 
 fn ask(user: &str) -> Result<Zeroizing<Vec<u8>>, PasswdError> {

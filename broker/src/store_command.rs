@@ -2,17 +2,14 @@
 //!
 //! What is promised is said in [`inbox_bridge::convert`]; here it is asked for, and told about.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use inbox_bridge::{ConvertError, Converted, Engine, StoreError, StoreOptions, convert};
 
 use crate::exit::Exit;
+use crate::said::{Progress, answer};
 use crate::serve::open_exit;
-
-/// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why the command ended early.
 #[derive(Debug, thiserror::Error)]
@@ -55,20 +52,12 @@ pub fn run(
         engine,
         ..StoreOptions::default()
     };
-    let mut last_told = Instant::now();
-    let mut tell = |done: Converted| {
-        if last_told.elapsed() >= PROGRESS_INTERVAL {
-            last_told = Instant::now();
-            // Nobody needs to see it.
-            let _ = writeln!(notes, "copied {} messages of {} inboxes", done.messages, done.inboxes);
-        }
-    };
+    let mut progress = Progress::on(notes);
+    let mut tell =
+        |done: Converted| progress.tell(|| format!("copied {} messages of {} inboxes", done.messages, done.inboxes));
     let (done, source) = convert(from, to, &options, &mut tell)?;
     let text = sentence(from, source, to, engine, done);
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => Ok(done?),
-    }
+    Ok(answer(out, &text)?)
 }
 
 fn sentence(from: &Path, source: Engine, to: &Path, target: Engine, done: Converted) -> String {

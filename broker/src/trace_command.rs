@@ -22,6 +22,7 @@ use crate::exit::Exit;
 use crate::inbox_command::{name, rfc3339};
 use crate::logging::json_in_one_line;
 use crate::remote::exit_after;
+use crate::said::unless_gone;
 
 /// A trace says nothing while nothing happens; so much longer than it lasts is waited.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -92,7 +93,7 @@ pub fn run(
     };
     match done {
         _ if has_left.load(Ordering::Relaxed) => Ok(()),
-        Err(TraceError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(TraceError::Output(error)) => Ok(unless_gone(Err(error))?),
         Ok(()) if !is_over => Err(TraceError::Ask(AskError::Broken {
             url: remote.url().to_owned(),
             why: ErrorKind::UnexpectedEof.into(),

@@ -11,10 +11,11 @@ mod proc_files;
 mod tests;
 
 use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::config::Config;
+use crate::said::answer;
 use machine::Machine;
 
 /// How much a finding matters.
@@ -107,8 +108,6 @@ pub fn run(config: &Config, source: Option<&Path>, json: bool, out: &mut dyn Wri
             _ => format!("{must} must be changed, {should} should be\n"),
         };
     }
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(must == 0),
-    }
+    answer(out, &text)?;
+    Ok(must == 0)
 }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError, Overrides};
 use crate::exit::Exit;
+use crate::said::answer;
 use draft::Draft;
 
 /// Larger files are no configuration.
@@ -154,9 +155,7 @@ pub fn run(mosquitto: &Path, out: &Path, told: &mut dyn Write) -> Result<(), Imp
         return Err(ImportError::Unusable(Box::new(why)));
     }
     let said = texts::summary(&out, &files, &translated);
-    told.write_all(said.as_bytes())
-        .and_then(|()| told.flush())
-        .map_err(ImportError::Unsaid)
+    answer(told, &said).map_err(ImportError::Unsaid)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use admin::{hex, properties};
-use inbox_bridge::{Entry, message_id};
+use admin::hex;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -25,20 +24,20 @@ pub(super) fn list(client: &str, messages: u64, bytes: u64, json: bool) -> Strin
     }
 }
 
-/// A message, as it is stored here or as a broker tells it.
+/// A message of the API.
 #[derive(Debug)]
 pub(super) struct Shown<'a> {
     seq: u64,
     /// When it was accepted, and when it leaves, in microseconds since 1970.
     at: u64,
     leaves_at: u64,
-    from: Cow<'a, str>,
+    from: &'a str,
     /// The `id` that the recipient will see (contract rule 7).
-    id: Cow<'a, str>,
+    id: &'a str,
     qos: u64,
     bytes: u64,
     payload: Cow<'a, [u8]>,
-    /// What its sender gave it, as JSON.
+    /// What its sender gave it.
     properties: Map<String, Value>,
 }
 
@@ -52,23 +51,7 @@ const PROPERTIES: [&str; 5] = [
 ];
 
 impl<'a> Shown<'a> {
-    pub(super) fn of(entry: &'a Entry) -> Self {
-        let message = &entry.message;
-        let id = message.id.as_deref().map(Cow::Borrowed);
-        Shown {
-            seq: entry.seq.0,
-            at: message.at.0,
-            leaves_at: message.at.0.saturating_add(message.expiry.lives()),
-            from: message.from.as_str().into(),
-            id: id.unwrap_or_else(|| message_id(entry.seq).into()),
-            qos: message.qos as u64,
-            bytes: message.size() as u64,
-            payload: Cow::Borrowed(&message.payload),
-            properties: message.properties.as_deref().map(properties).unwrap_or_default(),
-        }
-    }
-
-    /// A message of the API; `None` where it is none.
+    /// `None` where it is none.
     pub(super) fn told(message: &'a Value) -> Option<Self> {
         let number = |name: &str| message.get(name).and_then(Value::as_u64);
         let text = |name: &str| message.get(name).and_then(Value::as_str);
@@ -79,8 +62,8 @@ impl<'a> Shown<'a> {
             seq: number("seq")?,
             at: number("at")?,
             leaves_at: number("expires_at").unwrap_or(u64::MAX),
-            from: text("from")?.into(),
-            id: text("id")?.into(),
+            from: text("from")?,
+            id: text("id")?,
             qos: number("qos")?,
             bytes: number("bytes")?,
             payload: match text("payload") {
@@ -98,8 +81,8 @@ impl<'a> Shown<'a> {
                 "seq={} at={} from={} id={} qos={} bytes={} expires={} payload=\"{}\"",
                 self.seq,
                 rfc3339(self.at),
-                name(&self.from),
-                name(&self.id),
+                name(self.from),
+                name(self.id),
                 self.qos,
                 self.bytes,
                 rfc3339(self.leaves_at),

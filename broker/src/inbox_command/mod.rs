@@ -9,7 +9,7 @@ mod live;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, BufRead, Write};
 
 use admin::AskError;
 use inbox_bridge::{
@@ -23,6 +23,7 @@ use crate::audit;
 use crate::cli::InboxAction;
 use crate::exit::Exit;
 use crate::remote::exit_after;
+use crate::said::unless_gone;
 
 /// Most inboxes read from the store at once.
 const LIST_PAGE_INBOXES: usize = 512;
@@ -86,7 +87,11 @@ pub fn run(action: &InboxAction, store: &dyn Store, streams: Streams<'_>) -> Res
     let done = match action {
         InboxAction::List { json } => list(store, *json, out, notes),
         InboxAction::Show { client, json, limit } => {
-            let line = |entry: &Entry| line::Shown::of(entry).line(*json);
+            let line = |entry: &Entry| {
+                let message = admin::exported(entry);
+                // All of it, where that cannot be told shorter.
+                line::Shown::told(&message).map_or_else(|| line::exported(&message), |shown| shown.line(*json))
+            };
             show(store, client, *limit, &line, out, notes)
         }
         InboxAction::Export { client } => {
@@ -107,7 +112,7 @@ pub fn run(action: &InboxAction, store: &dyn Store, streams: Streams<'_>) -> Res
 /// Whoever reads the answer may have gone.
 fn finish(done: Result<(), InboxCommandError>, out: &mut dyn Write) -> Result<(), InboxCommandError> {
     match done.and_then(|()| Ok(out.flush()?)) {
-        Err(InboxCommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(InboxCommandError::Output(error)) => Ok(unless_gone(Err(error))?),
         done => done,
     }
 }
