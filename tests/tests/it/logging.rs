@@ -148,9 +148,21 @@ fn answers_to_a_reader_that_went_away_are_no_error() {
     assert_eq!(broker.terminate().code, Some(0));
     let data = broker.data();
     let data = data.to_str().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (mosquitto, imported, saved) = (path("mosquitto.conf"), path("inboxd.toml"), path("saved"));
+    std::fs::write(&mosquitto, "listener 1884\nallow_anonymous true\n").unwrap();
+    let running = Broker::with_config("[http]\nlisten = \"127.0.0.1:0\"\n");
+    let url = format!("http://127.0.0.1:{}", running.port_of("http"));
     for args in [
         ["inbox", "list", "--data", data].as_slice(),
         &["inbox", "show", "inbox-1", "--json", "--data", data],
+        &["inbox", "list", "--server", &url],
+        &["health", "--server", &url],
+        &["import-config", &mosquitto, "--out", &imported],
+        &["backup", &saved, "--data", data],
+        &["restore", "--verify", &saved],
+        &["acl", "test", "alice", "alice", "publish", "bob"],
         &["print-config"],
         &["check-config", "--listen", "127.0.0.1:0"],
         &["--help"],
