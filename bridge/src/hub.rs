@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-pub(crate) use absence::Absences;
+pub use absence::Absences;
 pub use commit::{PendingCommit, Round};
 pub use keeping::kept;
 pub use purging::Purge;

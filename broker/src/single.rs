@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Identity;
+#[cfg(feature = "testing")]
+use inbox_bridge::Absences;
 use inbox_bridge::{
     Clock, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
 };
@@ -52,6 +54,8 @@ pub struct Single {
     reads: flume::Receiver<ReadRequest>,
     connections: BTreeMap<ConnId, Connection>,
     last_conn: u64,
+    #[cfg(feature = "testing")]
+    absences: Option<Absences>,
 }
 
 struct Connection {
@@ -103,6 +107,8 @@ impl Single {
         });
         access_rules::restore(&shared, store)?;
         Ok(Single {
+            #[cfg(feature = "testing")]
+            absences: Absences::start(&hub, store)?,
             hub,
             shared,
             sessions: Sessions::default(),

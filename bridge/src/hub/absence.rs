@@ -49,6 +49,9 @@ impl Hub {
         if self.limits.idle_expiry.is_none() {
             return;
         }
+        if inbox_types::fault!(ForgetWhoCame) {
+            return;
+        }
         let mut owners = self.came.owners.lock();
         if owners.len() < CAME_MAX || owners.contains(inbox) {
             owners.insert(inbox.clone());
@@ -79,7 +82,7 @@ impl Hub {
 }
 
 /// Looks, turn by turn, who has not come for too long. One thread drives it.
-pub(crate) struct Absences {
+pub struct Absences {
     expiry: Duration,
     noted_every: Duration,
     /// Since when all who came were noted.
@@ -110,7 +113,10 @@ struct Forgetting {
 
 impl Absences {
     /// Begins to look; `None` where inboxes are not forgotten.
-    pub(crate) fn start(hub: &Hub, store: &dyn Store) -> Result<Option<Self>, StoreError> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn start(hub: &Hub, store: &dyn Store) -> Result<Option<Self>, StoreError> {
         let Ok(key) = TableKey::new(Table::SEEN_SINCE) else {
             return Ok(None);
         };
@@ -140,7 +146,7 @@ impl Absences {
     }
 
     /// One turn, of bounded work.
-    pub(crate) fn turn(&mut self, hub: &Hub, store: &dyn Store) {
+    pub fn turn(&mut self, hub: &Hub, store: &dyn Store) {
         // Notes would not become durable.
         if hub.is_store_troubled() || hub.has_failed() {
             return;
@@ -220,7 +226,8 @@ impl Absences {
             let last = self.noting.get(&inbox).map_or(noted, |noting| noted.max(*noting));
             let away = now.since(last);
             if hub.is_there(&inbox) {
-                if away >= self.noted_every {
+                // Before it is due, or a crash before the next look would forget that it was there until then.
+                if away + self.pause() >= self.noted_every {
                     self.note(hub, inbox, now);
                 }
             } else if away >= self.expiry + self.noted_every && now >= self.patient_until {
@@ -234,9 +241,13 @@ impl Absences {
             }
         }
         if !page.more {
-            self.notes = Walk::at(now.after(self.noted_every.min(PAUSE)));
+            self.notes = Walk::at(now.after(self.pause()));
         }
         Ok(())
+    }
+
+    fn pause(&self) -> Duration {
+        self.noted_every.min(PAUSE)
     }
 
     /// Removes what an inbox holds, or as much of it as `left` messages.
@@ -287,7 +298,7 @@ impl Absences {
                 after: Some(last.clone()),
                 begins: now,
             },
-            None => Walk::at(now.after(self.noted_every.min(PAUSE))),
+            None => Walk::at(now.after(self.pause())),
         };
         for (inbox, _) in inboxes {
             if !self.noting.contains_key(&inbox) && stored(store, &inbox)?.is_none() {

@@ -1,6 +1,6 @@
 //! What happens to inboxes beside what clients do.
 
-use inbox_bridge::{ClientId, Entry, Seq};
+use inbox_bridge::{ClientId, Entry, Seq, Store};
 
 use super::Single;
 
@@ -8,6 +8,13 @@ impl Single {
     /// Messages that expired leave this inbox; `entries` were read from the store.
     pub fn expire(&self, inbox: &ClientId, entries: &[Entry]) {
         self.hub.expire(inbox, entries);
+    }
+
+    /// Notes which owners came, and forgets inboxes whose owners have not come for too long.
+    pub fn look_for_absent(&mut self, store: &dyn Store) {
+        if let Some(absences) = &mut self.absences {
+            absences.turn(&self.hub, store);
+        }
     }
 
     /// An operator removes all that this inbox holds; `places` were read from the store. Gives what left.

@@ -133,6 +133,11 @@ impl Disk {
         self.state().lacks = Some((trouble, reads));
     }
 
+    /// Whether the next read lacks something.
+    pub(super) fn lacks(&self) -> bool {
+        self.state().lacks.is_some()
+    }
+
     /// What is there of an inbox, whatever reads lack.
     pub(super) fn holds(&self, inbox: &ClientId) -> Result<InboxRecord, StoreError> {
         let state = self.checked()?;

@@ -280,6 +280,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// When the message with this place was given it.
+    pub(super) fn given_at(&self, inbox: usize, seq: u64) -> Option<u64> {
+        self.inboxes.get(&(inbox, seq)).map(|at| self.all[*at].given_at)
+    }
+
     /// Those of `inbox` with a seq above `after` and below `before`.
     pub(super) fn between(&self, inbox: usize, after: u64, before: u64) -> impl Iterator<Item = usize> {
         self.inboxes

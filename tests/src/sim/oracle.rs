@@ -4,10 +4,12 @@
 //! broker as soon as it is encoded. Beside that it is told what [`inbox_bridge::Observer`] is told, and which seq each message
 //! was given. It knows nothing of how inboxes work.
 
+mod absence;
 mod access;
 mod deliveries;
 mod ending;
 mod fading;
+mod memory;
 mod notices;
 mod proof;
 mod publishes;
@@ -23,16 +25,12 @@ use super::clock::Skew;
 use super::ledger::{Ledger, Mail};
 use super::users::Bearer;
 use crate::{AckKind, Packet, Version};
+use absence::Owner;
 pub(super) use access::Access;
 use notices::Notices;
 use proof::Proof;
 use rooms::Rooms;
 pub(super) use said::{Filter, Said, Terms};
-
-/// What one piece of mail takes at most: the largest payload that a client sends, its properties, and what the broker adds.
-const MAIL_BYTES_MAX: usize = 4096;
-/// The broker counts what it adds to a message when it looks next, so some small messages more may be on their way.
-const MAIL_BYTES_ADDED: usize = 1024;
 
 /// See the module's documentation.
 pub(super) struct Oracle {
@@ -47,6 +45,7 @@ pub(super) struct Oracle {
     links: BTreeMap<usize, Link>,
     notices: Notices,
     rooms: Rooms,
+    owners: Vec<Owner>,
     /// What clients may do, where they have users.
     pub(super) access: Option<Access>,
     pub(super) promises: u64,
@@ -121,6 +120,7 @@ impl Oracle {
             links: BTreeMap::new(),
             notices: Notices::default(),
             rooms: Rooms::default(),
+            owners: (0..clients).map(|_| Owner::default()).collect(),
             access: None,
             promises: 0,
             deliveries: 0,
@@ -131,6 +131,7 @@ impl Oracle {
     /// There are so many clients instead.
     pub(super) fn have_clients(&mut self, clients: usize) {
         self.sessions = (0..clients).map(|_| Session::default()).collect();
+        self.owners = (0..clients).map(|_| Owner::default()).collect();
     }
 
     pub(super) fn connected(&mut self, link: usize, client: usize) {
@@ -163,6 +164,9 @@ impl Oracle {
         let ledger = &self.ledger;
         self.rooms.ended(link, |mail| rooms::pair(ledger, mail));
         if let Some(mut link) = self.links.remove(&link) {
+            if link.attachment.is_some() {
+                self.owners[link.client].comes(self.now);
+            }
             for (_, at) in link.unwritten.drain(..) {
                 // It stays in the inbox (contract rule 5).
                 self.ledger.get_mut(at).being_written = false;
@@ -188,12 +192,14 @@ impl Oracle {
             .for_each(|session| *session = Session::default());
         self.ledger.crashed();
         self.rooms.crashed();
+        self.owners.iter_mut().for_each(Owner::crashed);
         self.access.iter_mut().for_each(Access::crashed);
     }
 
     /// A seq was given.
     pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, now: u64) -> Check {
         self.ledger.given(mail, inbox, seq, now, self.tick)?;
+        self.owners[inbox].gets_mail(now);
         let reads = |link: &Link| link.client == inbox && link.attachment.is_some();
         self.ledger.get_mut(mail).had_reader = self.links.values().any(reads);
         self.check_may_be_stored(mail)?;
@@ -213,6 +219,9 @@ impl Oracle {
             return Err("rule 5: a message was dropped although full inboxes refuse".into());
         }
         self.tick += 1;
+        if why == "idle" {
+            self.check_forgotten(inbox, seq, now)?;
+        }
         self.notices.left(inbox, seq);
         self.ledger.left(
             inbox,
@@ -233,6 +242,7 @@ impl Oracle {
             }
         }
         self.ledger.committed(began, now, self.terms.flush);
+        self.owners.iter_mut().for_each(Owner::committed);
         self.access.iter_mut().for_each(Access::committed);
     }
 
@@ -320,6 +330,9 @@ impl Oracle {
             }
             Said::Unsubscribe { packet_id, own } => {
                 link.unsubscribes.insert(packet_id, own);
+                if own && link.attachment.is_some() {
+                    self.owners[link.client].comes(self.now);
+                }
             }
         }
         Ok(())
@@ -375,23 +388,5 @@ impl Oracle {
                     .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
             }
         }
-    }
-
-    /// How much waits for a session is bounded.
-    pub(super) fn check_memory(&self, at: usize, (waiting, waiting_bytes): (usize, usize), out: usize) -> Check {
-        let encoded = self.links.get(&at).into_iter().flat_map(|link| &link.publishes);
-        let untaken = waiting_bytes + encoded.map(|(_, bytes)| bytes).sum::<usize>();
-        // One message may exceed it.
-        if untaken >= self.terms.untaken_bytes_max + MAIL_BYTES_MAX.max(self.notices.bytes_max) + MAIL_BYTES_ADDED {
-            return Err(format!(
-                "bounded memory: a client has not taken {untaken} bytes of mail"
-            ));
-        }
-        if waiting > self.terms.waiting_max || out > 1024 * 1024 {
-            return Err(format!(
-                "bounded memory: {waiting} messages and {out} bytes wait for one session"
-            ));
-        }
-        Ok(())
     }
 }

@@ -130,6 +130,9 @@ impl World {
                 usize::MAX,
                 usize::MAX,
             ]),
+            idle_expiry: random
+                .pick(&[None, None, None, Some(20), Some(200)])
+                .map(Duration::from_secs),
             ..Limits::default()
         };
         let mut mqtt = MqttLimits {
@@ -156,6 +159,7 @@ impl World {
             are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
             has_little_memory: MEMORY_BYTES_SMALL.contains(&limits.memory_bytes_max),
             time_to_live: limits.time_to_live.as_micros() as u64,
+            idle_expiry: limits.idle_expiry.map(|expiry| expiry.as_micros() as u64),
             sender_messages_max: limits.sender_max(limits.inbox_size()).map(|(messages, _)| messages),
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
@@ -291,6 +295,11 @@ impl World {
         broker.reap();
         broker.keep_age();
         broker.evict_idle(Duration::from_secs(self.random.pick(&[0, 5])));
+        let sees_all = !self.disk.lacks();
+        broker.look_for_absent(&self.disk);
+        if sees_all {
+            self.oracle.owners_were_looked_at();
+        }
         if self.random.percent(40) {
             self.sweep();
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::absence::Owner;
 use super::fading::Fading;
 use super::proof::Proof;
 use super::strangers::Strangers;
@@ -92,6 +93,7 @@ impl Access {
 impl Oracle {
     /// A commit begins, and takes what there is.
     pub(in crate::sim) fn commit_begins(&mut self) {
+        self.owners.iter_mut().for_each(Owner::commit_begins);
         if let Some(access) = &mut self.access {
             access.began = self.tick;
         }

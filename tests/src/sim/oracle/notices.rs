@@ -111,6 +111,7 @@ impl Oracle {
     /// A notice about these messages is in an inbox.
     fn keep_notice(&mut self, inbox: usize, seq: u64, now: u64, text: &[u8], mails: Vec<usize>) -> Check {
         let notice = self.ledger.given_to_notice(inbox, seq, now, self.tick)?;
+        self.owners[inbox].gets_mail(now);
         let alike = self.notices.by_payload.entry((inbox, text.to_vec())).or_default();
         alike.push(notice);
         self.notices.by_place.insert((inbox, seq), notice);

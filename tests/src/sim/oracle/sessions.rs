@@ -25,6 +25,7 @@ impl Oracle {
         }
         session.for_ever = for_ever;
         if session.reads.is_some() {
+            self.owners[link.client].comes(self.now);
             self.ledger.has_reader(link.client);
         }
         link.attachment = session.reads.map(|(qos, no_local)| Attachment {
@@ -61,6 +62,7 @@ impl Oracle {
                         });
                     }
                 }
+                self.owners[link.client].comes(self.now);
                 self.sessions[link.client].reads = Some((qos, no_local));
                 self.ledger.has_reader(link.client);
                 Ok(())
