@@ -173,9 +173,6 @@ impl Mailbox {
             if let Some(totals) = self.totals.as_mut() {
                 grow(totals, size);
             }
-            if let Some(origin) = young.origin.take() {
-                origin.settle(Outcome::Accepted(Proof::of(seq)));
-            }
             cx.events.tell(EventKind::Committed, || Event::Committed {
                 inbox: cx.inbox.clone(),
                 seq,
@@ -185,6 +182,10 @@ impl Mailbox {
                     inbox: cx.inbox.clone(),
                     seq,
                 });
+            }
+            // After it is told: who listens once its publisher knows is told of none of it.
+            if let Some(origin) = young.origin.take() {
+                origin.settle(Outcome::Accepted(Proof::of(seq)));
             }
             if young.durability == Durability::CommittingGone {
                 self.leave_store(seq, Some(size), cx, fx);
