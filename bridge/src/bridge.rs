@@ -184,11 +184,7 @@ fn commit_loop(hub: &Hub, store: &dyn Store, closing: &Closing, beats: &AtomicU6
         beats.fetch_add(1, Ordering::Relaxed);
         let all = closing.asked.load(Ordering::Acquire);
         let pending = hub.begin_commit(store, all);
-        let began = Instant::now();
         let written = write_patiently(hub, store, closing, pending.batch(), beats);
-        if !pending.batch().is_empty() && written.is_ok() {
-            hub.note_commit(pending.batch(), began.elapsed());
-        }
         let round = hub.finish_commit(pending, written)?;
         if all && !round.wrote && round.next.is_none() {
             return Ok(());
@@ -217,9 +213,13 @@ fn write_patiently(
     let (mut pauses, mut told) = (Pauses::default(), None);
     loop {
         let is_last = closing.asked.load(Ordering::Acquire);
+        let began = Instant::now();
         let trouble = match store.commit(batch) {
             Err(StoreError::Troubled(trouble)) if !is_last => trouble,
             written => {
+                if written.is_ok() {
+                    hub.note_commit(batch, began.elapsed(), store.last_sync());
+                }
                 if told.is_some() && written.is_ok() {
                     tracing::info!("messages are written again");
                     hub.set_trouble(store.trouble());

@@ -164,6 +164,7 @@ impl Measured for Numbers {
             (Measure::PubackLatency, node.timings.puback.snapshot()),
             (Measure::DeliveryLatency, node.timings.delivery.snapshot()),
             (Measure::CommitDuration, node.timings.commit.snapshot()),
+            (Measure::FsyncDuration, node.timings.sync.snapshot()),
             (Measure::CommitMessages, node.timings.commit_messages.snapshot()),
         ]
     }

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::fault::store_fault;
 use crate::files::{Files, Opening, StoredFile};
@@ -47,6 +48,7 @@ pub(crate) struct Log {
     /// holds was chosen by clients, and behind a shorter record it could look like another one.
     has_torn_end: bool,
     record: Vec<u8>,
+    last_sync: Duration,
     /// What backups hold on to.
     pins: Pins,
 }
@@ -149,6 +151,7 @@ impl Log {
             file,
             has_torn_end: false,
             record: Vec::new(),
+            last_sync: Duration::ZERO,
             pins: Pins::default(),
         })
     }
@@ -156,6 +159,11 @@ impl Log {
     /// The number of the last commit.
     pub(crate) fn last(&self) -> u64 {
         self.current.last
+    }
+
+    /// How long the disk took to keep the last commit.
+    pub(crate) fn last_sync(&self) -> Duration {
+        self.last_sync
     }
 
     /// Bytes of commits that are not cut off yet.
@@ -181,7 +189,9 @@ impl Log {
             };
         }
         if !store_fault!(AckBeforeSync) {
+            let began = Instant::now();
             self.file.sync().map_err(AppendError::Io)?;
+            self.last_sync = began.elapsed();
         }
         self.current.last = commit;
         self.current.bytes += self.record.len();

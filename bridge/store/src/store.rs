@@ -102,6 +102,10 @@ pub trait HeldCommits {
 pub trait Store: Send + Sync + 'static {
     /// Makes `batch` durable. One caller at a time. After [`StoreError::Troubled`] nothing was changed: it, or another one, may be tried.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+    /// How long the last commit waited until the disk had it (fsync); `None` where no disk is waited for.
+    fn last_sync(&self) -> Option<Duration> {
+        None
+    }
     /// Entries of `inbox` with a seq above `after`, in order. [`Page::more`] says whether there are others beyond them.
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError>;
     /// Places of messages of `inbox` above `after`, in order, at most `limit`. It does not read the messages, so it works

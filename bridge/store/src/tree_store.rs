@@ -217,6 +217,10 @@ impl<T: Tree> Store for TreeStore<T> {
         })
     }
 
+    fn last_sync(&self) -> Option<Duration> {
+        Some(self.shared.log.lock().last_sync())
+    }
+
     fn read(&self, inbox: &ClientId, after: Seq, limit: PageLimit) -> Result<Page, StoreError> {
         self.shared
             .with(|Open { tree, .. }| self.shared.page(tree, inbox, after, limit))

@@ -66,6 +66,8 @@ pub struct Timings {
     pub delivery: Recorder,
     /// One commit, with its fsync. Every one is recorded, whether anybody looks or not.
     pub commit: Recorder,
+    /// Of that, until the disk had it (fsync). Every one is recorded.
+    pub sync: Recorder,
     /// Messages that one commit made durable. Every one is recorded.
     pub commit_messages: Recorder,
 }

@@ -41,6 +41,7 @@ struct Sample {
     puback: Histogram<u64>,
     delivery: Histogram<u64>,
     commit: Histogram<u64>,
+    sync: Histogram<u64>,
     commit_messages: Histogram<u64>,
 }
 
@@ -110,6 +111,7 @@ impl Figures {
             puback: timings.puback.snapshot(),
             delivery: timings.delivery.snapshot(),
             commit: timings.commit.snapshot(),
+            sync: timings.sync.snapshot(),
             commit_messages: timings.commit_messages.snapshot(),
         }
     }
@@ -189,6 +191,7 @@ impl Figures {
                 "puback": percentiles(&spent(&after.puback, |sample| &sample.puback)),
                 "delivery": percentiles(&spent(&after.delivery, |sample| &sample.delivery)),
                 "commit": percentiles(&commit),
+                "fsync": percentiles(&spent(&after.sync, |sample| &sample.sync)),
             },
             "commit": {
                 "per_second": rate("commits"),

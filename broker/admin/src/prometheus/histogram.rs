@@ -16,6 +16,8 @@ pub enum Measure {
     DeliveryLatency,
     /// How long commits took, in microseconds.
     CommitDuration,
+    /// Of that, how long the disk took to keep it (fsync), in microseconds.
+    FsyncDuration,
     /// Messages in a commit.
     CommitMessages,
 }
@@ -30,10 +32,11 @@ const MESSAGES: [f64; 13] = [
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Measure; 4] = [
+    pub const ALL: [Measure; 5] = [
         Measure::PubackLatency,
         Measure::DeliveryLatency,
         Measure::CommitDuration,
+        Measure::FsyncDuration,
         Measure::CommitMessages,
     ];
 
@@ -46,6 +49,7 @@ impl Measure {
                 "From the acceptance of a message to its delivery to a reader that was there",
             ),
             Measure::CommitDuration => ("inboxd_commit_duration", "How long commits took"),
+            Measure::FsyncDuration => ("inboxd_fsync_duration", "How long the disk took to keep a commit"),
             Measure::CommitMessages => ("inboxd_commit_messages", "Messages in a commit"),
         }
     }

@@ -59,6 +59,7 @@ fn numbers_have_the_names_of_their_kind() {
         "inboxd_puback_latency_seconds_bucket{le=\"0.0005\"} 0",
         "inboxd_commit_messages_bucket{le=\"+Inf\"} 1",
         "# TYPE inboxd_commit_duration_seconds histogram",
+        "# TYPE inboxd_fsync_duration_seconds histogram",
         "# UNIT inboxd_memory_used_bytes bytes",
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
