@@ -67,6 +67,12 @@ fn records_are_read_back_or_refused() {
 }
 
 #[test]
+fn backups_are_read_whole_or_refused() {
+    // Goal: no file makes a restore panic, and neither a part of a backup nor one with a bit changed is taken for it.
+    replay("backups");
+}
+
+#[test]
 fn filters_match_as_the_specification_says() {
     // Goal: MQTT 5, section 4.7, and contract rule 1, in the session and in the router.
     replay("filters");
@@ -101,8 +107,8 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
     assert!(bytes < CORPORA_BYTES_MAX, "all corpora together have {bytes} bytes");
 }
 
-/// Mistakes about users, tokens, rules, lists and shares: the clients of the target have none, those of the simulator do.
-const NOT_HERE: [Fault; 19] = [
+/// Mistakes about users, tokens, rules, lists, shares and absent owners: the clients of the target have none, those of the simulator do.
+const NOT_HERE: [Fault; 20] = [
     Fault::ForgedUser,
     Fault::AnyClientId,
     Fault::IgnoreShare,
@@ -122,6 +128,7 @@ const NOT_HERE: [Fault; 19] = [
     Fault::ForgetLists,
     Fault::CountNoStrangers,
     Fault::ForgetAnswer,
+    Fault::ForgetWhoCame,
 ];
 
 #[test]

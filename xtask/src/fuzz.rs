@@ -17,10 +17,11 @@ use crate::steps::{Steps, run};
 use crate::tools;
 
 /// Name and longest input in bytes. A record of several pieces has more than 16 KiB.
-const TARGETS: [(&str, usize); 7] = [
+const TARGETS: [(&str, usize); 8] = [
     ("session", 2048),
     ("clients", 2048),
     ("records", 20_000),
+    ("backups", 4096),
     ("filters", 512),
     ("config", 2048),
     ("websocket", 1024),

@@ -11,6 +11,8 @@
 //! **What is not in it:** the configuration, and what was accepted and not yet committed; nobody was told that it was safe.
 
 mod format;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod reading;
 mod restoring;
 

@@ -23,6 +23,8 @@ use crate::table::{Table, TableChange, TableKey};
 use crate::{chunk, envelope, frame, key, log};
 use inbox_types::{Age, ClientId, Entry, Expiry, Message, Micros, PayloadFormat, Properties, Qos, Seq};
 
+pub use crate::backup::fuzzing::backups;
+
 /// The first byte says what the others are.
 pub fn records(data: &[u8]) {
     let Some((&kind, bytes)) = data.split_first() else {

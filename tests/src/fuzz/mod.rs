@@ -12,7 +12,7 @@ mod world;
 pub use clients::clients;
 pub use config::config;
 pub use filters::filters;
-pub use inbox_bridge::fuzzing::records;
+pub use inbox_bridge::fuzzing::{backups, records};
 pub use session::session;
 pub use transport::fuzzing::{proxy, websocket};
 
@@ -20,10 +20,11 @@ pub use transport::fuzzing::{proxy, websocket};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("session", session),
     ("clients", clients),
     ("records", records),
+    ("backups", backups),
     ("filters", filters),
     ("config", config),
     ("websocket", websocket),

@@ -180,7 +180,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn write(&mut self, kind: Kind, body: &[u8]) -> io::Result<()> {
-        self.write_parts(kind, [body, &[]])
+        self.write_parts(kind as u8, [body, &[]])
     }
 
     pub(super) fn write_copied(&mut self, batch: &Batch) -> io::Result<()> {
@@ -193,7 +193,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn write_commit(&mut self, number: u64, frame: &[u8]) -> io::Result<()> {
-        self.write_parts(Kind::Commit, [&number.to_be_bytes(), frame])
+        self.write_parts(Kind::Commit as u8, [&number.to_be_bytes(), frame])
     }
 
     /// Writes the end, and everything before it as far as `out` goes. Gives how long the whole is.
@@ -203,10 +203,9 @@ impl<'a> Writer<'a> {
         Ok(self.bytes)
     }
 
-    fn write_parts(&mut self, kind: Kind, parts: [&[u8]; 2]) -> io::Result<()> {
+    pub(super) fn write_parts(&mut self, kind: u8, parts: [&[u8]; 2]) -> io::Result<()> {
         let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
         let written = u32::try_from(length).map_err(|_| io::Error::other("a record is longer than 4 GiB"))?;
-        let kind = kind as u8;
         self.out.write_all(&written.to_be_bytes())?;
         self.out.write_all(&checksum(self.records, kind, parts).to_be_bytes())?;
         self.out.write_all(&[kind])?;

@@ -72,7 +72,7 @@ pub(super) fn read<E: From<BackupReadError>>(
                 count(&mut found, &batch);
                 each(Part::Copied(batch))?;
             }
-            Record::Commit(number, batch) if number == found.last + 1 => {
+            Record::Commit(number, batch) if found.last.checked_add(1) == Some(number) => {
                 (found.last, found.commits) = (number, found.commits + 1);
                 each(Part::Commit(batch))?;
             }
