@@ -25,6 +25,7 @@ pub mod init_command;
 mod listening;
 pub mod logging;
 mod observe;
+mod otel;
 pub mod passwd_command;
 pub mod reload;
 pub mod remote;

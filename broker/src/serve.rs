@@ -34,6 +34,7 @@ use crate::http_ports::{self, Http};
 use crate::listening::{self, Certificates, Listening};
 use crate::logging;
 use crate::observe::{self, Watcher};
+use crate::otel::Otel;
 use crate::reload::Reloading;
 use crate::service_manager;
 use crate::signals::{Hangups, Signals};
@@ -198,6 +199,7 @@ async fn run(
     let observing = observe::start(config, bridge, &broker, operators_requests);
     let reporter = observing.reporter;
     let auditor = Auditor::start(shared.clone());
+    let otel = Otel::start(&shared.node);
     // Every connection's task holds a sender; when the last one is gone, receiving ends.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     http.site.serve(Live {
@@ -271,6 +273,7 @@ async fn run(
         reporter.abort();
         router.shutdown().await;
         auditor.finish().await;
+        otel.stop().await;
     });
     match (ended.await, failed) {
         (_, true) => Err(ServeError::StoreFailed),

@@ -48,6 +48,7 @@ impl Mailbox {
             seq,
             from: message.from.clone(),
             id: message.id.clone(),
+            traceparent: traceparent(&message),
         });
         let (early, origin) = if inbox_types::fault!(AckBeforeCommit) {
             (origin, None)
@@ -128,4 +129,10 @@ impl Mailbox {
         let held = self.held();
         held.messages < max.messages_max && held.bytes + size as u64 <= max.bytes_max
     }
+}
+
+/// The trace that a message is part of, as its sender says.
+fn traceparent(message: &Message) -> Option<Box<str>> {
+    let properties = message.properties.as_deref()?;
+    properties.user_property("traceparent").map(Box::from)
 }

@@ -93,6 +93,8 @@ pub enum Event {
         from: ClientId,
         /// The sender's `id`.
         id: Option<Box<str>>,
+        /// The sender's user property `traceparent` (W3C Trace Context).
+        traceparent: Option<Box<str>>,
     },
     /// A message became durable.
     Committed {

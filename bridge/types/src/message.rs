@@ -88,6 +88,12 @@ pub struct Properties {
 }
 
 impl Properties {
+    /// The first user property of this name.
+    pub fn user_property(&self, name: &str) -> Option<&str> {
+        let named = self.user.iter().find(|(known, _)| **known == *name);
+        named.map(|(_, value)| &**value)
+    }
+
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
         *self == Properties::default()

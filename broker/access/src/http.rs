@@ -30,19 +30,23 @@ pub enum UrlError {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
+    /// There is no connection.
     #[error("it cannot be reached ({0})")]
     Unreachable(#[from] io::Error),
+    /// What comes is no HTTP.
     #[error("it does not speak HTTP as it should ({0})")]
     Http(#[from] hyper::Error),
+    /// It says no.
     #[error("it answered {0}, and not 200")]
     Status(StatusCode),
+    /// There is too much of it, or too little.
     #[error("its answer is larger than {0} bytes, or was cut off")]
     Body(usize),
 }
 
 /// Where a service is.
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     host: Box<str>,
     port: u16,
     authority: HeaderValue,
@@ -58,7 +62,10 @@ impl fmt::Debug for Endpoint {
 
 impl Endpoint {
     /// What a URL names.
-    pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
+    ///
+    /// # Errors
+    /// It is none of HTTP, or there are no certificates to trust.
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
         let uri: Uri = url.parse().map_err(|_| UrlError::NotHttp)?;
         let is_tls = match uri.scheme_str() {
             Some("http") => false,
@@ -99,7 +106,23 @@ impl Endpoint {
         self.ask(Request::new(Full::default()), bytes_max).await
     }
 
-    async fn ask(&self, mut request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, HttpError> {
+    async fn ask(&self, request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, HttpError> {
+        match self.send(request, bytes_max).await? {
+            (StatusCode::OK, body) => Ok(body),
+            (status, _) => Err(HttpError::Status(status)),
+        }
+    }
+
+    /// Sends a request, to the path of the URL. Gives an answer whose body has at most `bytes_max` bytes. To be given up after a time by
+    /// the caller.
+    ///
+    /// # Errors
+    /// See [`HttpError`]; not by the status of an answer.
+    pub async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(StatusCode, Bytes), HttpError> {
         *request.uri_mut() = self.path.clone();
         request.headers_mut().insert(HOST, self.authority.clone());
         let stream = TcpStream::connect((&*self.host, self.port)).await?;
@@ -107,11 +130,9 @@ impl Endpoint {
             Some((connector, name)) => exchange(connector.connect(name.clone(), stream).await?, request).await?,
             None => exchange(stream, request).await?,
         };
-        if answer.0.status() != StatusCode::OK {
-            return Err(HttpError::Status(answer.0.status()));
-        }
+        let status = answer.0.status();
         let body = Limited::new(answer.0.into_body(), bytes_max).collect().await;
-        Ok(body.map_err(|_| HttpError::Body(bytes_max))?.to_bytes())
+        Ok((status, body.map_err(|_| HttpError::Body(bytes_max))?.to_bytes()))
     }
 }
 

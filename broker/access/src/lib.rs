@@ -35,7 +35,7 @@ pub use call_out::{CallOut, CallOutError};
 pub use client_ids::ClientIds;
 pub use decision::{Access, Action, Target};
 pub use denied::Denied;
-pub use http::UrlError;
+pub use http::{Endpoint, HttpError, UrlError};
 pub use identity::{Account, Identity, Shown};
 pub use origin::{Certificate, Origin};
 pub use passwords::{

@@ -71,7 +71,9 @@ impl Follower {
     pub(super) fn hears(&mut self, event: &Event, now: Micros) -> Option<Value> {
         let at = now.0;
         match event {
-            Event::Accepted { inbox, seq, from, id } => {
+            Event::Accepted {
+                inbox, seq, from, id, ..
+            } => {
                 let id = message_id(id.as_deref(), *seq);
                 if !self.wanted.is(inbox, from, &id) {
                     return None;
@@ -163,6 +165,7 @@ mod tests {
             seq: Seq(seq),
             from: id(from),
             id: id_.map(Box::from),
+            traceparent: None,
         }
     }
 
