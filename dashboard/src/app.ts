@@ -1,10 +1,11 @@
 /** What all views share: the connection, what the broker said last, and the history of the charts. */
 import * as contract from "./model/contract";
-import { noEvents, received, type EventStream } from "./model/events";
+import { noEvents, noFilter, received, type EventFilter, type EventStream } from "./model/events";
 import { History, row } from "./model/history";
 import { signal } from "./model/signal";
 import { noTrace, type TraceState } from "./model/trace";
 import { Connection } from "./mqtt/connection";
+import { forget, setSignedOut } from "./mqtt/login";
 import type { Site } from "./mqtt/site";
 
 /** How long the broker may be silent before its figures are called old, in milliseconds. It reports every 10 s where nobody watches. */
@@ -15,6 +16,8 @@ export class App {
   readonly top = signal<contract.Top | undefined>(undefined);
   readonly counts = signal<contract.ClientCounts | undefined>(undefined);
   readonly events = signal<EventStream>(noEvents);
+  /** What events are filtered for: it stays while other views are looked at. */
+  filter: EventFilter = noFilter;
   readonly trace = signal<TraceState>(noTrace);
   readonly history = new History();
   /** Whether what is shown is from before: no connection, or a broker that says nothing. */
@@ -62,6 +65,13 @@ export class App {
     return this.connection.requests.ask(command, parameters, follow);
   }
 
+  /** Ends the connection, and forgets the login and all that was shown. */
+  signOut(): void {
+    forget();
+    setSignedOut(true);
+    this.connection.signOut();
+  }
+
   private board(name: string, value: unknown): void {
     if (name.startsWith("event/")) {
       this.events.set(received(this.events.value, name.slice("event/".length), value));
@@ -93,6 +103,8 @@ export class App {
 
   /** The next operator sees nothing of this one's. */
   private forget(): void {
+    this.history.clear();
+    this.filter = noFilter;
     this.overview.set(undefined);
     this.top.set(undefined);
     this.counts.set(undefined);

@@ -49,9 +49,11 @@ export function cleared(stream: EventStream): EventStream {
 }
 
 export interface EventFilter {
-  kinds: ReadonlySet<string>;
-  text: string;
+  readonly kinds: ReadonlySet<string>;
+  readonly text: string;
 }
+
+export const noFilter: EventFilter = { kinds: new Set(), text: "" };
 
 export function matches(event: Event, filter: EventFilter): boolean {
   if (filter.kinds.size > 0 && !filter.kinds.has(event.kind)) return false;

@@ -28,6 +28,11 @@ export class History {
     this.append(time, row);
   }
 
+  clear(): void {
+    this.times = [];
+    this.columns.clear();
+  }
+
   private append(time: number, row: Readonly<Record<string, number | undefined>>): void {
     const length = this.times.push(time);
     for (const name of Object.keys(row)) {

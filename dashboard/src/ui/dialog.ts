@@ -82,6 +82,12 @@ export function modal(title: string, body: Child[], buttons: HTMLButtonElement[]
   return dialog;
 }
 
+/** Takes away what was said and asked: what is below it is shown no more. */
+export function closeDialogs(): void {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  document.querySelector(".toasts")?.replaceChildren();
+}
+
 /** Says for a few seconds what was done; screen readers hear it. */
 export function toast(...text: Child[]): void {
   let place = document.querySelector(".toasts");

@@ -1,6 +1,5 @@
 /** The frame around the views: navigation, state of the connection, and the login where there is none. */
 import type { App } from "../app";
-import { forget, setSignedOut } from "../mqtt/login";
 import { BOARD, type Phase } from "../mqtt/connection";
 import { route, to, type Route } from "../router";
 import { clients } from "../views/clients";
@@ -11,6 +10,7 @@ import { inboxes } from "../views/inboxes";
 import { login } from "../views/login";
 import { overview } from "../views/overview";
 import { trace } from "../views/trace";
+import { closeDialogs } from "./dialog";
 import { button, empty, h, icon, link, name, replace, write, type Icon } from "./dom";
 import { themeButton } from "./theme";
 
@@ -77,6 +77,8 @@ export function shell(app: App): HTMLElement {
   const go = (isNew: boolean): void => {
     const at = route(location.hash);
     const { phase } = app.connection;
+    // A question about what was shown before is not asked over something else.
+    closeDialogs();
     open?.close?.();
     open = shown === "denied" && phase.value.name === "online" ? denied(app, phase.value) : view(app, at);
     replace(main, open.element);
@@ -100,6 +102,7 @@ export function shell(app: App): HTMLElement {
     if (wanted === "login") {
       // A login that failed keeps its form, and what was typed.
       if (shown !== "login") {
+        closeDialogs();
         open?.close?.();
         open = login(app);
         document.title = `${open.title} · inboxd`;
@@ -156,9 +159,7 @@ function header(app: App): HTMLElement {
       title: "Sign out",
       "aria-label": "Sign out",
       onclick: () => {
-        forget();
-        setSignedOut(true);
-        app.connection.signOut();
+        app.signOut();
       },
     },
     icon("out"),

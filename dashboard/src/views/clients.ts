@@ -178,9 +178,6 @@ function details(app: App, client: string): void {
           ? h("p", { class: "faint" }, "None.")
           : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
     );
-    body.querySelector("a")?.addEventListener("click", () => {
-      dialog.close();
-    });
   };
   load().catch((error: unknown) => {
     replace(body, h("p", { class: "notice bad", role: "alert" }, explained(error)));

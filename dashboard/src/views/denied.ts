@@ -33,7 +33,7 @@ export function denied(app: App, phase: Extract<Phase, { name: "online" }>): Vie
         app.connection.again();
       }),
       button("Log in as somebody else", "plain", () => {
-        app.connection.signOut();
+        app.signOut();
       }),
     ),
   );

@@ -18,9 +18,6 @@ const KINDS: readonly (readonly [string, string])[] = [
 ];
 const colours = new Map(KINDS);
 
-/** What is filtered for stays while other views are looked at. */
-const filter = { kinds: new Set<string>(), text: "" };
-
 export function events(app: App): View {
   const rows = h("ol", { class: "events", "aria-label": "Events" });
   const place = h("div", {});
@@ -31,7 +28,7 @@ export function events(app: App): View {
   const drawnRows = new Map<number, HTMLElement>();
 
   const draw = (stream: EventStream): void => {
-    const shown = stream.events.filter((event) => matches(event, filter));
+    const shown = stream.events.filter((event) => matches(event, app.filter));
     write(pause, stream.isPaused ? `Resume${stream.held.length > 0 ? ` (${String(stream.held.length)} new)` : ""}` : "Pause");
     pause.setAttribute("aria-pressed", String(stream.isPaused));
     write(
@@ -79,10 +76,12 @@ export function events(app: App): View {
   const unwatch = app.events.watch(later);
 
   const chips = KINDS.map(([kind]) => {
-    const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(filter.kinds.has(kind)) }, format.words(kind));
+    const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(app.filter.kinds.has(kind)) }, format.words(kind));
     chip.addEventListener("click", () => {
-      if (!filter.kinds.delete(kind)) filter.kinds.add(kind);
-      chip.setAttribute("aria-pressed", String(filter.kinds.has(kind)));
+      const kinds = new Set(app.filter.kinds);
+      if (!kinds.delete(kind)) kinds.add(kind);
+      app.filter = { ...app.filter, kinds };
+      chip.setAttribute("aria-pressed", String(kinds.has(kind)));
       later();
     });
     return chip;
@@ -90,13 +89,13 @@ export function events(app: App): View {
   const search = h("input", {
     type: "search",
     id: "find",
-    value: filter.text,
+    value: app.filter.text,
     placeholder: "Client ID, user, reason …",
     autocomplete: "off",
     spellcheck: "false",
   });
   search.addEventListener("input", () => {
-    filter.text = search.value;
+    app.filter = { ...app.filter, text: search.value };
     later();
   });
   const element = h(

@@ -46,6 +46,29 @@ test.describe("with users", () => {
     await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
   });
 
+  test("signing out forgets the login and all that was shown, also where the role is missing", async ({ page, site }) => {
+    const stored = (): Promise<string> => page.evaluate(() => JSON.stringify({ ...sessionStorage }));
+    await page.goto(site.url);
+    await page.getByLabel("Stay logged in").check();
+    await logIn(page, "alice", "secret");
+    await page.getByRole("button", { name: "Log in as somebody else" }).click();
+    await expect(page.getByLabel("User name")).toBeVisible();
+    expect(await stored()).not.toContain("secret");
+
+    await logIn(page, "ops", "secret");
+    await page.goto(`${site.url}#/events`);
+    await page.getByPlaceholder("Client ID, user, reason …").fill("bob");
+    await page.getByRole("link", { name: "Clients" }).click();
+    await page.getByRole("button", { name: "Disconnect" }).first().click();
+    await expect(page.getByRole("dialog")).toBeVisible();
+    mockOf(site).disconnectAll(0xa0);
+    await expect(page.getByRole("alert")).toContainText("The token has expired");
+    await expect(page.getByRole("dialog")).toHaveCount(0);
+    await logIn(page, "ops", "secret");
+    await page.getByRole("link", { name: "Events" }).click();
+    await expect(page.getByPlaceholder("Client ID, user, reason …")).toHaveValue("");
+  });
+
   test("a token logs in, and its end asks for a fresh one", async ({ page, site }) => {
     const body = Buffer.from(JSON.stringify({ sub: "ops", roles: ["ops"] })).toString("base64url");
     await page.goto(site.url);

@@ -53,6 +53,15 @@ describe("history", () => {
     ]);
   });
 
+  test("the next operator sees nothing of it", () => {
+    const history = new History();
+    history.push(5, { a: 1 });
+    history.clear();
+    expect(history.end).toBeUndefined();
+    history.push(4, { b: 2 });
+    expect(history.window(["a", "b"], 60)).toEqual([[4], [null], [2]]);
+  });
+
   test("what is not newer is passed over, and a column that nobody filled is empty", () => {
     const history = new History();
     history.push(5, { a: 1 });
