@@ -6,8 +6,6 @@ import { count, counted, words } from "./format";
 export const EVENTS_MAX = 500;
 
 export interface Event {
-  /** Counts up, so that rows keep their identity. */
-  serial: number;
   kind: string;
   at?: number | undefined;
   /** Whose inbox or connection it is about. */
@@ -18,25 +16,23 @@ export interface Event {
 }
 
 export interface EventStream {
-  serial: number;
   events: readonly Event[];
   /** While paused, new events wait here, at most as many. */
   held: readonly Event[];
   isPaused: boolean;
 }
 
-export const noEvents: EventStream = { serial: 0, events: [], held: [], isPaused: false };
+export const noEvents: EventStream = { events: [], held: [], isPaused: false };
 
 const bounded = (events: readonly Event[]): readonly Event[] => (events.length > EVENTS_MAX ? events.slice(0, EVENTS_MAX) : events);
 
 export function received(stream: EventStream, kind: string, value: unknown): EventStream {
   const fields = object(value);
   if (!fields) return stream;
-  const serial = stream.serial + 1;
   const client = str(fields, "client") ?? str(fields, "inbox");
-  const event: Event = { serial, kind, at: num(fields, "at"), client, who: str(fields, "who"), fields };
-  if (stream.isPaused) return { ...stream, serial, held: bounded([event, ...stream.held]) };
-  return { ...stream, serial, events: bounded([event, ...stream.events]) };
+  const event: Event = { kind, at: num(fields, "at"), client, who: str(fields, "who"), fields };
+  if (stream.isPaused) return { ...stream, held: bounded([event, ...stream.held]) };
+  return { ...stream, events: bounded([event, ...stream.events]) };
 }
 
 export function paused(stream: EventStream, isPaused: boolean): EventStream {

@@ -1,9 +1,10 @@
 /** The event stream, newest first: who came, who left and why, what was refused. */
 import type { App } from "../app";
-import { cleared, EVENTS_MAX, matches, paused, sentence, type Event, type EventStream } from "../model/events";
+import { cleared, EVENTS_MAX, matches, paused, sentence, type Event } from "../model/events";
 import * as format from "../model/format";
 import { toInbox } from "../router";
 import { button, empty, h, link, name, replace, write } from "../ui/dom";
+import { frames, rows } from "../ui/live";
 import type { View } from "../ui/shell";
 
 const KINDS: readonly (readonly [string, string])[] = [
@@ -19,15 +20,16 @@ const KINDS: readonly (readonly [string, string])[] = [
 const colours = new Map(KINDS);
 
 export function events(app: App): View {
-  const rows = h("ol", { class: "events", "aria-label": "Events" });
+  const list = h("ol", { class: "events", "aria-label": "Events" });
+  const drawRows = rows<Event>(list, (event) => eventRow(app, event));
   const place = h("div", {});
   const tally = h("span", { class: "faint" });
   const pause = button("Pause", "plain", () => {
     app.events.set(paused(app.events.value, !app.events.value.isPaused));
   });
-  const drawnRows = new Map<number, HTMLElement>();
 
-  const draw = (stream: EventStream): void => {
+  const drawing = frames(() => {
+    const stream = app.events.value;
     const shown = stream.events.filter((event) => matches(event, app.filter));
     write(pause, stream.isPaused ? `Resume${stream.held.length > 0 ? ` (${String(stream.held.length)} new)` : ""}` : "Pause");
     pause.setAttribute("aria-pressed", String(stream.isPaused));
@@ -37,43 +39,19 @@ export function events(app: App): View {
         ? `Shown: ${format.count(shown.length)}, at most ${String(EVENTS_MAX)}.`
         : `Shown: ${format.count(shown.length)} of ${format.count(stream.events.length)}.`,
     );
-    if (shown.length === 0) {
+    drawRows(shown);
+    if (shown.length > 0) {
+      if (!list.isConnected) replace(place, list);
+    } else if (stream.events.length > 0) {
+      replace(place, empty("No event fits the filter", "Take something out of it."));
+    } else {
       replace(
         place,
-        stream.events.length > 0
-          ? empty("No event fits the filter", "Take something out of it.")
-          : empty("No events yet", "They are shown as they happen, while this page is open: connect a client, and it appears here."),
+        empty("No events yet", "They are shown as they happen, while this page is open: connect a client, and it appears here."),
       );
-      return;
     }
-    // Rows that are there are kept: a selection in them stays.
-    const kept = new Set(shown.map((event) => event.serial));
-    for (const [serial, row] of drawnRows) {
-      if (kept.has(serial)) continue;
-      row.remove();
-      drawnRows.delete(serial);
-    }
-    shown.forEach((event, index) => {
-      let row = drawnRows.get(event.serial);
-      if (!row) {
-        row = eventRow(app, event);
-        drawnRows.set(event.serial, row);
-      }
-      const there = rows.children[index];
-      if (there !== row) rows.insertBefore(row, there ?? null);
-    });
-    if (!rows.isConnected) replace(place, rows);
-  };
-
-  // Many events come at once: they are drawn once a frame.
-  let frame: number | undefined;
-  const later = (): void => {
-    frame ??= requestAnimationFrame(() => {
-      frame = undefined;
-      draw(app.events.value);
-    });
-  };
-  const unwatch = app.events.watch(later);
+  });
+  const unwatch = app.events.watch(drawing.ask);
 
   const chips = KINDS.map(([kind]) => {
     const chip = h("button", { type: "button", class: "chip", "aria-pressed": String(app.filter.kinds.has(kind)) }, format.words(kind));
@@ -82,7 +60,7 @@ export function events(app: App): View {
       if (!kinds.delete(kind)) kinds.add(kind);
       app.filter = { ...app.filter, kinds };
       chip.setAttribute("aria-pressed", String(kinds.has(kind)));
-      later();
+      drawing.ask();
     });
     return chip;
   });
@@ -96,7 +74,7 @@ export function events(app: App): View {
   });
   search.addEventListener("input", () => {
     app.filter = { ...app.filter, text: search.value };
-    later();
+    drawing.ask();
   });
   const element = h(
     "div",
@@ -137,7 +115,7 @@ export function events(app: App): View {
     element,
     close() {
       unwatch();
-      if (frame !== undefined) cancelAnimationFrame(frame);
+      drawing.close();
     },
   };
 }
