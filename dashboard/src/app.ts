@@ -3,10 +3,10 @@ import * as contract from "./model/contract";
 import { noEvents, noFilter, received, type EventFilter, type EventStream } from "./model/events";
 import { History, row } from "./model/history";
 import { signal } from "./model/signal";
-import { noTrace, type TraceState } from "./model/trace";
 import { Connection } from "./mqtt/connection";
 import { forget, setSignedOut } from "./mqtt/login";
 import type { Site } from "./mqtt/site";
+import { Tracer } from "./mqtt/tracer";
 
 /** How long the broker may be silent before its figures are called old, in milliseconds. It reports every 10 s where nobody watches. */
 const SILENCE_MS = 15_000;
@@ -18,11 +18,11 @@ export class App {
   readonly events = signal<EventStream>(noEvents);
   /** What events are filtered for: it stays while other views are looked at. */
   filter: EventFilter = noFilter;
-  readonly trace = signal<TraceState>(noTrace);
   readonly history = new History();
   /** Whether what is shown is from before: no connection, or a broker that says nothing. */
   readonly isStale = signal(true);
   readonly connection: Connection;
+  readonly tracer: Tracer;
   private heardAt = 0;
   private offset: number | undefined;
 
@@ -30,13 +30,14 @@ export class App {
     this.connection = new Connection(site, (name, value) => {
       this.board(name, value);
     });
+    this.tracer = new Tracer(this.connection.requests, site.inboxPrefix);
     this.connection.phase.watch((phase) => {
       if (phase.name === "online") {
         this.offset = undefined;
         this.heardAt = Date.now();
       }
       // The broker forgets a trace with the connection that asked for it.
-      else if (this.trace.value.phase === "running") this.trace.set({ ...this.trace.value, phase: "ended" });
+      else this.tracer.end("connection");
       if (phase.name === "signed-out") this.forget();
       this.look();
     });
@@ -61,8 +62,8 @@ export class App {
     });
   }
 
-  ask(command: string, parameters: object = {}, follow?: (message: unknown) => void): Promise<unknown> {
-    return this.connection.requests.ask(command, parameters, follow);
+  ask(command: string, parameters: object): Promise<unknown> {
+    return this.connection.requests.ask(command, parameters);
   }
 
   /** Ends the connection, and forgets the login and all that was shown. */
@@ -109,6 +110,6 @@ export class App {
     this.top.set(undefined);
     this.counts.set(undefined);
     this.events.set(noEvents);
-    this.trace.set(noTrace);
+    this.tracer.forget();
   }
 }

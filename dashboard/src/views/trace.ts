@@ -1,26 +1,30 @@
 /** "Where is my message?": follows messages through their milestones, live. */
 import type { App } from "../app";
-import { num, object } from "../model/json";
 import * as format from "../model/format";
-import { fate, followed, noTrace, outcome, type Milestone, type Traced, type TraceState } from "../model/trace";
+import { fate, MESSAGES_MAX, outcome, type Milestone, type Traced, type TraceState } from "../model/trace";
 import { explained } from "../mqtt/requests";
 import { toInbox, type Route } from "../router";
 import { button, empty, h, link, loading, name, replace, write } from "../ui/dom";
+import { frames, rows } from "../ui/live";
 import type { View } from "../ui/shell";
 
 const SECONDS = [60, 300, 600] as const;
 const BADGES = { good: "good", bad: "bad", kept: "", open: "warn" } as const;
-
-/** The messages of the trace that runs, so that it goes on while other views are looked at. */
-let follow: ((message: unknown) => void) | undefined;
+/** Why a trace is over, as the broker says it; `connection` is this page's word. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  time: "its time is up",
+  stopped: "it was stopped",
+  connection: "it ended with the connection to the broker, so what came after is not shown",
+};
 
 export function trace(app: App, at: Route): View {
+  const { state } = app.tracer;
   const field = (id: string, label: string, hint: string): HTMLInputElement =>
     h("input", {
       id,
       name: id,
       type: "text",
-      value: at.query.get(id) ?? "",
+      value: isOn(state.value) ? state.value.asked[id] : (at.query.get(id) ?? ""),
       placeholder: hint,
       "aria-label": label,
       autocomplete: "off",
@@ -31,11 +35,15 @@ export function trace(app: App, at: Route): View {
   const to = field("to", "To", "any inbox");
   const id = field("id", "Message id", "any message");
   const seconds = h("select", { id: "seconds" }, ...SECONDS.map((each) => h("option", { value: each }, format.seconds(each))));
+  if (isOn(state.value)) seconds.value = String(state.value.asked["seconds"]);
   const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
   const begin = h("button", { type: "submit", class: "button primary" }, "Start");
-  const end = button("Stop", "plain", () => stop(app));
-  const state = h("span", { class: "faint", role: "status" });
+  const end = button("Stop", "plain", () => app.tracer.stop());
+  const phase = h("span", { class: "faint", role: "status" });
+  const remarks = h("div", { class: "remarks" });
   const place = h("div", { class: "live" });
+  const list = h("ol", { class: "traced" });
+  const drawRows = rows<Traced>(list, (message) => tracedItem(message, app.now()));
 
   const form = h(
     "form",
@@ -44,15 +52,8 @@ export function trace(app: App, at: Route): View {
       onsubmit: (event: Event) => {
         event.preventDefault();
         problem.hidden = true;
-        const asked = Object.fromEntries(
-          [
-            ["from", from.value],
-            ["to", to.value],
-            ["id", id.value],
-          ].filter(([, value]) => value !== ""),
-        );
-        start(app, { ...asked, seconds: Number(seconds.value) }).catch((error: unknown) => {
-          app.trace.set(noTrace);
+        const wanted = [from, to, id].filter(({ value }) => value !== "").map(({ name, value }) => [name, value]);
+        app.tracer.start({ ...Object.fromEntries(wanted), seconds: Number(seconds.value) }).catch((error: unknown) => {
           problem.textContent = explained(error);
           problem.hidden = false;
         });
@@ -69,41 +70,21 @@ export function trace(app: App, at: Route): View {
     h("div", { class: "actions" }, begin, end),
   );
 
-  const draw = (now: TraceState): void => {
-    const isOn = now.phase === "running" || now.phase === "starting";
-    begin.disabled = isOn;
+  let remarked = "";
+  const drawing = frames(() => {
+    const now = state.value;
+    begin.disabled = isOn(now);
     end.hidden = now.phase !== "running";
-    for (const input of [from, to, id, seconds]) input.disabled = isOn;
-    write(
-      state,
-      { idle: "", starting: "Starting …", running: `Trace ${String(now.trace ?? "")} runs`, ended: "The trace is over" }[now.phase],
-    );
-    if (now.messages.length > 0) replace(place, h("ol", { class: "traced" }, ...now.messages.map(tracedItem)));
-    else if (now.phase === "running") replace(place, loading("Nothing yet. Publish a message that fits, and its way is shown here …"));
-    else if (now.phase === "ended")
-      replace(
-        place,
-        empty(
-          "No message came by",
-          "Nobody published or read a message that fits while the trace ran. Leave a field empty to follow more.",
-        ),
-      );
-    else
-      replace(
-        place,
-        empty(
-          "Where is my message?",
-          "Say whose messages to follow and start. Each is shown with what happens to it: accepted, committed, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
-        ),
-      );
-  };
-  let frame: number | undefined;
-  const unwatch = app.trace.watch((now) => {
-    if (frame !== undefined) cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => {
-      draw(now);
-    });
+    for (const input of [from, to, id, seconds]) input.disabled = isOn(now);
+    write(phase, phaseOf(now));
+    const said = remarksOn(now);
+    if (said.join() !== remarked) replace(remarks, ...said.map((each) => h("p", { class: "notice warn" }, each)));
+    remarked = said.join();
+    drawRows(now.messages);
+    if (now.messages.length === 0) replace(place, nothing(now));
+    else if (!list.isConnected) replace(place, list);
   });
+  const unwatch = state.watch(drawing.ask);
   const element = h(
     "div",
     { class: "stack" },
@@ -118,42 +99,59 @@ export function trace(app: App, at: Route): View {
       ),
     ),
     h("section", { class: "card" }, form, problem),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Messages"), state), place),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Messages"), phase), remarks, place),
   );
   return {
     title: "Trace",
     element,
     close() {
       unwatch();
-      if (frame !== undefined) cancelAnimationFrame(frame);
+      drawing.close();
     },
   };
 }
 
-async function start(app: App, asked: object): Promise<void> {
-  if (follow) app.connection.requests.unfollow(follow);
-  app.trace.set({ ...noTrace, phase: "starting" });
-  follow = (message) => {
-    app.trace.set(followed(app.trace.value, message));
-  };
-  const trace = num(object(await app.ask("trace/start", asked, follow)), "trace");
-  // Milestones may have come before the answer.
-  const now = app.trace.value;
-  app.trace.set({ ...now, trace, phase: now.phase === "ended" ? "ended" : "running" });
+function isOn({ phase }: TraceState): boolean {
+  return phase === "running" || phase === "starting";
 }
 
-async function stop(app: App): Promise<void> {
-  const { trace } = app.trace.value;
-  try {
-    await app.ask("trace/stop", { trace });
-  } catch {
-    // It ends by itself then; the page stops listening.
-  }
-  if (follow) app.connection.requests.unfollow(follow);
-  app.trace.set({ ...app.trace.value, phase: "ended" });
+function phaseOf({ phase, trace, ended }: TraceState): string {
+  if (phase === "idle") return "";
+  if (phase === "starting") return "Starting …";
+  if (phase === "running") return `Trace ${String(trace ?? "")} runs`;
+  return `The trace is over: ${ENDINGS[ended ?? ""] ?? format.words(ended ?? "")}.`;
 }
 
-function tracedItem(message: Traced): HTMLElement {
+/** What of the trace is not shown, and why. */
+function remarksOn({ missed, followedMax, dropped }: TraceState): string[] {
+  const said: string[] = [];
+  if (missed > 0)
+    said.push(
+      `${format.counted(missed, "milestone was", "milestones were")} missed, because too much happened at once. A message may have come further than is shown.`,
+    );
+  if (followedMax !== undefined)
+    said.push(`Too many messages: the broker follows ${format.count(followedMax)} at a time, and did not follow some that came then.`);
+  if (dropped > 0)
+    said.push(
+      `Only the newest ${format.count(MESSAGES_MAX)} messages are shown; ${format.counted(dropped, "older one was", "older ones were")} left out. Name a sender, an inbox or an id to follow fewer.`,
+    );
+  return said;
+}
+
+function nothing({ phase }: TraceState): HTMLElement {
+  if (phase === "running") return loading("Nothing yet. Publish a message that fits, and its way is shown here …");
+  if (phase === "ended")
+    return empty(
+      "No message came by",
+      "Nobody published or read a message that fits while the trace ran. Leave a field empty to follow more.",
+    );
+  return empty(
+    "Where is my message?",
+    "Say whose messages to follow and start. Each is shown with what happens to it: accepted, committed, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
+  );
+}
+
+function tracedItem(message: Traced, now: number): HTMLElement {
   const { label, fate: how } = outcome(message);
   const first = message.milestones[0]?.at;
   return h(
@@ -172,12 +170,20 @@ function tracedItem(message: Traced): HTMLElement {
       h("span", { class: "mono faint traced-id" }, message.id === undefined ? (message.seq ?? "") : name(message.id)),
       h("span", { class: `badge ${BADGES[how]}` }, label),
     ),
-    h("ol", { class: "milestones" }, ...message.milestones.map((milestone) => step(milestone, first))),
+    h(
+      "ol",
+      { class: "milestones" },
+      ...message.milestones.map((milestone, index) => step(milestone, index === 0 ? format.time(first, now) : since(first, milestone.at))),
+    ),
   );
 }
 
-function step({ what, at, why, isDuplicate }: Milestone, first: number | undefined): HTMLElement {
-  const passed = at === undefined || first === undefined ? "" : at === first ? format.time(at, at) : `+${format.micros(at - first)}`;
+/** Clocks may be put back, so that a milestone seems to come before the one that it follows. */
+function since(first: number | undefined, at: number | undefined): string {
+  return first === undefined || at === undefined ? "" : `+${format.micros(Math.max(0, at - first))}`;
+}
+
+function step({ what, at, why, isDuplicate }: Milestone, when: string): HTMLElement {
   return h(
     "li",
     { class: fate(what) },
@@ -187,7 +193,7 @@ function step({ what, at, why, isDuplicate }: Milestone, first: number | undefin
       what === "cancelled" ? "acknowledged before commit" : format.words(what),
       isDuplicate && h("span", { class: "faint" }, " again"),
     ),
-    h("span", { class: "step-at number", title: format.iso(at) }, passed),
+    h("span", { class: "step-at number", title: format.iso(at) }, when),
     why !== undefined && h("span", { class: "step-why" }, name(why)),
   );
 }

@@ -116,6 +116,34 @@ test("a list that was asked for while the connection broke comes by itself", asy
   await expect(page.locator("main .card").last().getByRole("link").first()).toBeVisible({ timeout: 20_000 });
 });
 
+test.describe("a trace", () => {
+  test.use({ mockOptions: { inboxPrefix: "inbox/" } });
+  test("says what it does not show, and that it ended with the connection", async ({ page, site }) => {
+    const mock = mockOf(site);
+    await open(page, site, "#/trace?to=bob");
+    await page.getByRole("button", { name: "Start" }).click();
+    await expect(page.locator(".traced .step-why").first()).toBeVisible();
+    // The topic that was refused has the prefix; the inbox has not.
+    await expect(page.locator(".traced-way a").first()).toHaveAttribute("href", "#/inbox/bob");
+    for (const { tell } of mock.traces.values()) {
+      tell({ event: { what: "too-many", at: 1, followed: 10_000 } });
+      tell({ missed: 12 });
+    }
+    await expect(page.getByText("the broker follows 10,000 at a time")).toBeVisible();
+    await expect(page.getByText("12 milestones were missed")).toBeVisible();
+
+    // The trace and what was asked are there after a look elsewhere.
+    await page.getByRole("link", { name: "Events" }).click();
+    await page.goto(`${site.url}#/trace`);
+    await expect(page.getByLabel("To", { exact: true })).toHaveValue("bob");
+    await expect(page.getByLabel("To", { exact: true })).toBeDisabled();
+    mock.disconnectAll(0x8e);
+    await expect(page.getByText("The trace is over: it ended with the connection")).toBeVisible();
+    await expect(page.locator(".traced > li").first()).toBeVisible();
+    await expect(page.getByRole("button", { name: "Start" })).toBeEnabled();
+  });
+});
+
 test("a page whose client ID was taken over stops, until it is told to go on", async ({ page, site }) => {
   await open(page, site);
   mockOf(site).disconnectAll(0x8e);

@@ -106,10 +106,7 @@ const COMMANDS = {
   overview: (world) => world.overview(),
   top: (world) => world.top(),
   "trace/start": (world, asked, { trace }) => ({ trace: trace.start(asked) }),
-  "trace/stop": (world, { trace: number }, { trace }) => {
-    trace.stop(number);
-    return {};
-  },
+  "trace/stop": (world, { trace: number }, { trace }) => ({ stopped: trace.stop(number) }),
 };
 
 /** The answer to a request, as the contract has it. */
@@ -126,24 +123,34 @@ export function answer(world, command, text, doors) {
 }
 
 /** The milestones of one message, with the times between them in microseconds. */
-export function milestones({ from = "alice", to = "bob", id }, serial, world) {
+export function milestones({ from = "alice", to = "bob", id }, serial, world, prefix) {
   const at = nowUs();
-  const message = { inbox: to, from, id: id ?? `m-${at.toString(16)}` };
   const seq = (world.seq += 1);
-  const kind = serial % 4;
-  if (kind === 3)
-    return [["refused", 90, { cause: "publish_inbox_full", why: "The inbox has 100,000 messages, as many as it may." }]].map(
-      ([what, after, more]) => ({ what, at: at + after, ...message, ...more }),
-    );
-  const steps = [["accepted", 140, { seq }]];
-  if (kind === 0) steps.push(["delivered", 410, { seq }], ["cancelled", 2_300, { seq }]);
-  if (kind === 1) steps.push(["committed", 3_900, { seq }]);
-  if (kind === 2)
-    steps.push(
-      ["committed", 3_200, { seq }],
-      ["delivered", 5_100, { seq }],
-      ["delivered", 905_100, { seq, dup: true }],
-      ["acknowledged", 951_000, { seq }],
-    );
-  return steps.map(([what, after, more]) => ({ what, at: at + after, ...message, ...more }));
+  const told = (what, after, more = {}) => ({ what, at: at + after, inbox: to, seq, ...more });
+  const accepted = told("accepted", 140, { from, id: id ?? `m-${at.toString(16)}` });
+  switch (serial % 4) {
+    case 0:
+      return [accepted, told("delivered", 410, { dup: false }), told("cancelled", 2_300)];
+    case 1:
+      return [accepted, told("committed", 3_900)];
+    case 2:
+      return [
+        accepted,
+        told("committed", 3_200),
+        told("delivered", 5_100, { dup: false }),
+        told("delivered", 905_100, { dup: true }),
+        told("acknowledged", 951_000),
+      ];
+    default:
+      return [
+        {
+          what: "refused",
+          at: at + 90,
+          inbox: prefix + to,
+          from,
+          cause: "publish_full",
+          why: "the inbox holds 100,000 messages, as many as it may",
+        },
+      ];
+  }
 }

@@ -63,7 +63,6 @@ export class MockBroker {
 
   async stop() {
     for (const timer of this.timers) clearInterval(timer);
-    for (const trace of [...this.traces.keys()]) this.endTrace(trace);
     for (const session of this.sessions) session.socket.terminate();
     this.websockets.close();
     this.http.closeAllConnections();
@@ -156,6 +155,7 @@ export class MockBroker {
 
   leave(session) {
     if (!this.sessions.delete(session)) return;
+    for (const [number, trace] of this.traces) if (trace.session === session) this.endTrace(number, "stopped");
     this.world.clients.delete(session.id);
     this.event("disconnected", { client: session.id, why: "the connection was closed" });
   }
@@ -197,7 +197,7 @@ export class MockBroker {
         qos: 0,
         properties: { correlationData: properties.correlationData, contentType: "application/json" },
       });
-    const trace = { start: (asked) => this.startTrace(asked, reply), stop: (number) => this.endTrace(number) };
+    const trace = { start: (asked) => this.startTrace(asked, session, reply), stop: (number) => this.endTrace(number, "stopped") };
     const disconnect = (client) => {
       for (const each of this.sessions) if (each.id === client) each.socket.close();
     };
@@ -210,28 +210,28 @@ export class MockBroker {
     );
   }
 
-  startTrace(asked, reply) {
+  startTrace(asked, session, reply) {
     this.serial += 1;
     const trace = this.serial;
+    const tell = (message) => reply({ trace, ...message });
     let serial = 0;
     const step = () => {
-      for (const event of milestones(asked, serial, this.world)) reply({ trace, event });
+      for (const event of milestones(asked, serial, this.world, this.options.inboxPrefix)) tell({ event });
       serial += 1;
     };
-    const timer = setInterval(step, 900);
     setTimeout(step, 50);
-    const timeout = setTimeout(() => this.endTrace(trace), (asked.seconds ?? 60) * 1000);
-    this.traces.set(trace, () => {
-      clearInterval(timer);
-      clearTimeout(timeout);
-      reply({ trace, ended: "time" });
-    });
+    const timers = [setInterval(step, 900), setTimeout(() => this.endTrace(trace, "time"), (asked.seconds ?? 60) * 1000)];
+    this.traces.set(trace, { session, tell, timers });
     return trace;
   }
 
-  endTrace(trace) {
-    this.traces.get(trace)?.();
-    this.traces.delete(trace);
+  /** Ends a trace, and says whether there was one. */
+  endTrace(number, why) {
+    const trace = this.traces.get(number);
+    if (!trace) return false;
+    trace.timers.forEach(clearTimeout);
+    trace.tell({ ended: why });
+    return this.traces.delete(number);
   }
 
   board(session, name, value) {

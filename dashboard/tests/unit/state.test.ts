@@ -1,8 +1,7 @@
-// Goal: streams are bounded, charts keep their holes, a trace groups what belongs to one message, addresses survive any name.
+// Goal: streams are bounded, charts keep their holes, addresses survive any name.
 import { describe, expect, test } from "vitest";
 import { cleared, EVENTS_MAX, matches, noEvents, paused, received, sentence } from "../../src/model/events";
 import { History } from "../../src/model/history";
-import { followed, MESSAGES_MAX, noTrace, outcome, type TraceState } from "../../src/model/trace";
 import { route, to, toInbox } from "../../src/router";
 import { HOSTILE } from "../mock/world.mjs";
 
@@ -69,50 +68,6 @@ describe("history", () => {
     history.push(4, { a: 3 });
     expect(history.window(["a", "missing"], 60)).toEqual([[5], [1], [null]]);
     expect(history.latest("missing")).toBeUndefined();
-  });
-});
-
-describe("trace", () => {
-  const event = (what: string, more: object = {}): unknown => ({ trace: 7, event: { what, at: 1, inbox: "bob", from: "alice", ...more } });
-  const fold = (...messages: unknown[]): TraceState => messages.reduce<TraceState>(followed, { ...noTrace, phase: "running", trace: 7 });
-
-  test("milestones of one message stand together: by id, then by seq", () => {
-    const state = fold(
-      event("accepted", { id: "x", seq: 3 }),
-      event("accepted", { id: "y", seq: 4 }),
-      event("committed", { seq: 3 }),
-      event("acknowledged", { seq: 3 }),
-    );
-    expect(state.messages.map((message) => message.milestones.map(({ what }) => what))).toEqual([
-      ["accepted"],
-      ["accepted", "committed", "acknowledged"],
-    ]);
-    expect(state.messages.map((message) => outcome(message).label)).toEqual(["under way", "acknowledged"]);
-  });
-
-  test("an acknowledgement before the commit is one", () => {
-    const state = fold(event("accepted", { seq: 3 }), event("delivered", { seq: 3 }), event("cancelled", { seq: 3 }));
-    expect(state.messages.map(outcome)).toEqual([{ label: "acknowledged", fate: "good" }]);
-  });
-
-  test("the same id from another sender, or to another inbox, is another message", () => {
-    expect(
-      fold(event("accepted", { id: "x" }), event("accepted", { id: "x", from: "carol" }), event("accepted", { id: "x", inbox: "dave" }))
-        .messages,
-    ).toHaveLength(3);
-  });
-
-  test("another trace, garbage and the end", () => {
-    expect(fold({ trace: 8, event: { what: "accepted", inbox: "bob" } }, null, { trace: 7 }, { trace: 7, event: 1 }).messages).toHaveLength(
-      0,
-    );
-    expect(fold({ trace: 7, ended: "time" }).phase).toBe("ended");
-  });
-
-  test("the newest messages stay", () => {
-    expect(fold(...Array.from({ length: MESSAGES_MAX + 5 }, (_, id) => event("accepted", { id: String(id) }))).messages).toHaveLength(
-      MESSAGES_MAX,
-    );
   });
 });
 
