@@ -257,9 +257,10 @@ export interface Client {
   subscriptions?: string[] | undefined;
 }
 
-export function client(from: Json): Client | undefined {
+export function client(value: unknown): Client | undefined {
+  const from = object(value);
   const name = str(from, "client");
-  if (name === undefined) return undefined;
+  if (!from || name === undefined) return undefined;
   const held = from["subscriptions"];
   return {
     client: name,

@@ -70,15 +70,16 @@ export function icon(which: Icon): SVGSVGElement {
   return fill(document.createElementNS(space, "svg"), { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" }, [path]);
 }
 
-/** A button that does something slow: it is off until that ended. */
-export function button(label: string, kind: "plain" | "primary" | "danger", act: () => void | Promise<void>): HTMLButtonElement {
+/** A button that may do something slow: it does nothing more until that ended. It is not disabled, or it would lose the focus. */
+export function button(label: string, kind: "plain" | "primary" | "danger", act: () => unknown): HTMLButtonElement {
   const made = h("button", { type: "button", class: `button ${kind}` }, label);
   made.addEventListener("click", () => {
+    if (made.ariaDisabled) return;
     const doing = act();
-    if (!doing) return;
-    made.disabled = true;
+    if (!(doing instanceof Promise)) return;
+    made.ariaDisabled = "true";
     void doing.finally(() => {
-      made.disabled = false;
+      made.ariaDisabled = null;
     });
   });
   return made;

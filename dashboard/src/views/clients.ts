@@ -3,8 +3,8 @@ import type { App } from "../app";
 import { client as read, clientPage, type Client } from "../model/contract";
 import * as format from "../model/format";
 import { bool, object } from "../model/json";
-import { explained } from "../mqtt/requests";
 import { toInbox } from "../router";
+import { asked } from "../ui/asked";
 import { confirm, modal, toast } from "../ui/dialog";
 import { button, empty, h, link, loading, name, replace } from "../ui/dom";
 import { pager, type Pager } from "../ui/pager";
@@ -144,42 +144,29 @@ function disconnect(app: App, client: string, then: () => Promise<void>): void {
 }
 
 function details(app: App, client: string): void {
-  const body = h("div", {}, loading("Asking …"));
+  const shown = asked(app, {
+    waiting: "Asking …",
+    ask: async () => read(await app.ask("client/show", { client })),
+    show: (one) =>
+      facts([
+        ["Client ID", name(one.client)],
+        ["User", one.user === undefined ? undefined : name(one.user)],
+        ["State", one.connected ? "connected" : "absent, its session is kept"],
+        ["Since", one.connectedAt === undefined ? undefined : format.iso(one.connectedAt)],
+        ["Address", one.peer === undefined ? undefined : name(one.peer)],
+        ["Listener", one.listener === undefined ? undefined : name(one.listener)],
+        ["MQTT", one.protocol === undefined ? undefined : name(one.protocol)],
+        ["Inbox", link(toInbox(client), "look into it")],
+      ]),
+  });
   const dialog = modal(
     "Client",
-    [body],
+    [shown.element],
     [
       button("Close", "plain", () => {
         dialog.close();
       }),
     ],
   );
-  const load = async (): Promise<void> => {
-    const answer = object(await app.ask("client/show", { client }));
-    const shown = answer && read(answer);
-    if (!shown) throw new Error("The broker's answer about this client cannot be read.");
-    const held = shown.subscriptions;
-    replace(
-      body,
-      facts([
-        ["Client ID", name(shown.client)],
-        ["User", name(shown.user)],
-        ["State", shown.connected ? "connected" : "session kept"],
-        ["Since", format.iso(shown.connectedAt)],
-        ["Address", name(shown.peer)],
-        ["Listener", name(shown.listener)],
-        ["MQTT", name(shown.protocol)],
-        ["Inbox", link(toInbox(client), "look into it")],
-      ]),
-      held !== undefined && h("h3", {}, "Subscriptions"),
-      held === undefined
-        ? undefined
-        : held.length === 0
-          ? h("p", { class: "faint" }, "None.")
-          : h("ul", { class: "plain mono scroll" }, ...held.map((filter) => h("li", {}, name(filter)))),
-    );
-  };
-  load().catch((error: unknown) => {
-    replace(body, h("p", { class: "notice bad", role: "alert" }, explained(error)));
-  });
+  dialog.addEventListener("close", shown.close);
 }

@@ -3,10 +3,10 @@ import type { App } from "../app";
 import { inbox as read, messagePage, type Inbox } from "../model/contract";
 import * as format from "../model/format";
 import { at, num, numbers, object, bool } from "../model/json";
-import { explained, isOffline } from "../mqtt/requests";
 import { to, type Route } from "../router";
+import { asked } from "../ui/asked";
 import { confirm, toast } from "../ui/dialog";
-import { button, empty, failed, h, link, loading, name, replace } from "../ui/dom";
+import { button, empty, h, link, name } from "../ui/dom";
 import { pager } from "../ui/pager";
 import type { View } from "../ui/shell";
 import { exportInbox } from "./export";
@@ -16,7 +16,11 @@ const MESSAGES = 20;
 const PAYLOAD_BYTES = 1024;
 
 export function inbox(app: App, { name: client }: Route): View {
-  const figures = h("div", { class: "live" }, loading("Asking for the inbox …"));
+  const figures = asked(app, {
+    waiting: "Asking for the inbox …",
+    ask: async () => read(await app.ask("inbox/show", { client })),
+    show: (shown) => summary(app, shown),
+  });
   const messages = pager(app, {
     what: "Messages",
     ask: async (after) => messagePage(await app.ask("inbox/peek", { client, limit: MESSAGES, payload_bytes_max: PAYLOAD_BYTES, after })),
@@ -28,27 +32,8 @@ export function inbox(app: App, { name: client }: Route): View {
           )
         : h("div", { class: "messages" }, ...rows.map((row) => messageItem(row, app.now()))),
   });
-  const load = async (): Promise<void> => {
-    try {
-      const shown = read(await app.ask("inbox/show", { client }));
-      if (shown) replace(figures, summary(app, shown));
-      else
-        replace(
-          figures,
-          failed("The broker's answer about this inbox cannot be read.", () => void load()),
-        );
-    } catch (error) {
-      if (!isOffline(error))
-        replace(
-          figures,
-          failed(explained(error), () => void load()),
-        );
-    }
-  };
-  const unwatch = app.whenOnline(() => void load());
   const reload = async (): Promise<void> => {
-    messages.restart();
-    await load();
+    await Promise.all([messages.restart(), figures.load()]);
   };
   const element = h(
     "div",
@@ -78,7 +63,7 @@ export function inbox(app: App, { name: client }: Route): View {
         }),
       ),
     ),
-    h("section", { class: "card" }, figures),
+    h("section", { class: "card" }, figures.element),
     h(
       "section",
       { class: "card" },
@@ -95,7 +80,7 @@ export function inbox(app: App, { name: client }: Route): View {
     title: "Inbox",
     element,
     close() {
-      unwatch();
+      figures.close();
       messages.close();
     },
   };

@@ -228,6 +228,50 @@ test.describe("100,000 inboxes", () => {
     await page.reload();
     await expect(page.getByLabel("Client ID begins with")).toHaveValue("nobody");
   });
+
+  test("are paged by keyboard, and a click before the page is there does not skip one", async ({ page, site }) => {
+    await open(page, site, "#/inboxes");
+    const list = page.locator("main .card").last();
+    const next = list.getByRole("button", { name: "Next" });
+    const previous = list.getByRole("button", { name: "Previous" });
+    await next.press("Enter");
+    await expect(list).toContainText("Inboxes 51 to 100");
+    await expect(next).toBeFocused();
+    await previous.press("Enter");
+    await expect(list).toContainText("Inboxes 1 to 50");
+    await expect(next).toBeFocused();
+
+    await next.press("Enter");
+    await expect(list).toContainText("Inboxes 51 to 100");
+    await list.locator(".pager").evaluate((foot) => {
+      for (const button of foot.querySelectorAll("button")) button.click();
+    });
+    await expect(list).toContainText("Inboxes 1 to 50");
+    await expect(list.getByRole("link", { name: "device-000000" })).toBeVisible();
+  });
+
+  test("that are gone leave the page before, and an error leaves the way back", async ({ page, site }) => {
+    const { world } = mockOf(site);
+    await open(page, site, "#/inboxes");
+    const list = page.locator("main .card").last();
+    await list.getByRole("button", { name: "Next" }).click();
+    await expect(list).toContainText("Inboxes 51 to 100");
+    const { row } = world;
+    world.row = () => {
+      throw new Error("the store lacks something for now");
+    };
+    await list.getByRole("button", { name: "Next" }).click();
+    await expect(list.getByRole("alert")).toContainText("The store lacks something for now.");
+    await expect(list.getByRole("button", { name: "Next" })).toBeHidden();
+    world.row = row;
+    await list.getByRole("button", { name: "Try again" }).click();
+    await expect(list).toContainText("Inboxes 101 to 150");
+
+    for (const client of [...world.inboxes.keys()].slice(30)) world.inboxes.delete(client);
+    await list.getByRole("button", { name: "Refresh" }).click();
+    await expect(list.getByRole("link")).toHaveCount(30);
+    await expect(list.locator(".pager")).toBeHidden();
+  });
 });
 
 test.describe("an idle broker", () => {
