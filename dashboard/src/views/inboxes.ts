@@ -1,6 +1,6 @@
 /** All inboxes: the largest, the oldest, and the whole list with a search by beginning. */
 import type { App } from "../app";
-import { inboxPage, type InboxRow, type Page } from "../model/contract";
+import { inboxPage } from "../model/contract";
 import { to, toInbox, type Route } from "../router";
 import { button, empty, h, link, name, replace } from "../ui/dom";
 import { pager, type Pager } from "../ui/pager";
@@ -8,21 +8,12 @@ import type { View } from "../ui/shell";
 import { inboxTable } from "./tables";
 
 const ROWS = 50;
-/** Requests for one page, while none of what was passed by begins as wanted. */
-const SEARCHES_MAX = 100;
 
 export function inboxes(app: App, at: Route): View {
   let prefix = at.query.get("prefix") ?? "";
   const list: Pager = pager(app, {
     what: "Inboxes",
-    ask: async (after) => {
-      const ask = async (from: typeof after): Promise<Page<InboxRow>> =>
-        inboxPage(await app.ask("inbox/list", { limit: ROWS, after: from, ...(prefix === "" ? {} : { prefix }) }));
-      let page = await ask(after);
-      // The broker passes by so many inboxes in one request, and says where to go on.
-      for (let more = 0; page.rows.length === 0 && page.next !== undefined && more < SEARCHES_MAX; more += 1) page = await ask(page.next);
-      return page;
-    },
+    ask: async (after) => inboxPage(await app.ask("inbox/list", { limit: ROWS, after, ...(prefix === "" ? {} : { prefix }) })),
     show: (rows) => {
       if (rows.length > 0) return inboxTable(rows, app.now());
       if (prefix === "") return inboxTable([], app.now());
@@ -50,7 +41,7 @@ export function inboxes(app: App, at: Route): View {
     prefix = search.value;
     // The address keeps the search, for the way back and for others; the view stays.
     history.replaceState(null, "", to("inboxes", { prefix }));
-    list.restart();
+    void list.restart();
   };
   search.addEventListener("input", () => {
     clearTimeout(typing);
