@@ -75,7 +75,7 @@ export class App {
 
   private board(name: string, value: unknown): void {
     if (name.startsWith("event/")) {
-      this.events.set(received(this.events.value, name.slice("event/".length), value));
+      this.events.set(received(this.events.value, name.slice("event/".length), value, this.site.inboxPrefix));
     } else if (name === "overview") {
       this.report(contract.overview(value));
     } else if (name === "top") {

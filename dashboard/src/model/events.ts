@@ -1,7 +1,7 @@
 /** The event stream: what came under `$SYS/inboxd/event/`, newest first, at most 500. */
 import { visible } from "./visible";
 import { num, object, str, type Json } from "./json";
-import { count, counted, words } from "./format";
+import { counted, ownerOf, words } from "./format";
 
 export const EVENTS_MAX = 500;
 
@@ -26,10 +26,14 @@ export const noEvents: EventStream = { events: [], held: [], isPaused: false };
 
 const bounded = (events: readonly Event[]): readonly Event[] => (events.length > EVENTS_MAX ? events.slice(0, EVENTS_MAX) : events);
 
-export function received(stream: EventStream, kind: string, value: unknown): EventStream {
+/** `prefix` is that of inbox topics. */
+export function received(stream: EventStream, kind: string, value: unknown, prefix: string): EventStream {
   const fields = object(value);
   if (!fields) return stream;
-  const client = str(fields, "client") ?? str(fields, "inbox");
+  const inbox = str(fields, "inbox");
+  // The topic is all that the broker knows of a publish that found no room.
+  const owner = kind === "inbox-full" && inbox !== undefined ? ownerOf(inbox, prefix) : inbox;
+  const client = str(fields, "client") ?? owner;
   const event: Event = { kind, at: num(fields, "at"), client, who: str(fields, "who"), fields };
   if (stream.isPaused) return { ...stream, held: bounded([event, ...stream.held]) };
   return { ...stream, events: bounded([event, ...stream.events]) };
@@ -63,7 +67,6 @@ export function matches(event: Event, filter: EventFilter): boolean {
 /** What happened, beside the name that it happened to, in words. */
 export function sentence(event: Event): string {
   const text = (key: string): string => visible(str(event.fields, key) ?? "");
-  const number = (key: string): string => count(num(event.fields, key));
   switch (event.kind) {
     case "connected":
       return joined([
@@ -72,7 +75,7 @@ export function sentence(event: Event): string {
         text("listener") && `over ${text("listener")}`,
       ]);
     case "disconnected":
-      return joined([text("why") || text("cause") || text("reason")]);
+      return text("why") || words(text("cause"));
     case "takeover":
       return joined([text("why") || "another connection uses this client ID now", text("peer") && `from ${text("peer")}`]);
     case "refused":
@@ -81,9 +84,10 @@ export function sentence(event: Event): string {
       return joined(["the inbox is full", text("from") && `a message from ${text("from")} had no room`]);
     case "expired":
     case "dropped":
-      return joined([`message ${text("id") || number("seq")}`, text("from") && `from ${text("from")}`, words(text("reason"))]);
+    case "idle":
+      return joined([`message ${text("id")}`, text("from") && `from ${text("from")}`]);
     case "purged":
-      return joined([`${counted(num(event.fields, "messages"), "message", "messages")} removed`, text("by") && `by ${text("by")}`]);
+      return `${counted(num(event.fields, "messages"), "message", "messages")} removed`;
     default:
       return Object.entries(event.fields)
         .filter(([key]) => key !== "at" && key !== "client" && key !== "inbox")

@@ -118,6 +118,11 @@ export function words(name: string): string {
   return name.replaceAll(/[_-]+/g, " ");
 }
 
+/** The client ID whose inbox a topic is, where topics of inboxes begin with `prefix`. */
+export function ownerOf(topic: string, prefix: string): string {
+  return topic.startsWith(prefix) ? topic.slice(prefix.length) : topic;
+}
+
 /** Bytes as rows of a hex dump: offset, sixteen bytes, and what of them is printable. */
 export function hexDump(hex: string): string {
   const rows: string[] = [];

@@ -2,7 +2,7 @@
  * What a trace saw, grouped by message: an inbox and a seq. A refused publish has no seq, and is a message of its own.
  * The newest messages are kept; what was left out, and why, is told beside them.
  */
-import { words } from "./format";
+import { ownerOf, words } from "./format";
 import { at, num, object, str, type Json } from "./json";
 
 export const MESSAGES_MAX = 200;
@@ -66,8 +66,7 @@ export function followed(state: TraceState, value: unknown, prefix: string): Tra
   if (inbox === undefined) return state;
   if (what === "purged" && num(event, "seq") === undefined) return { ...state, messages: purged(state.messages, inbox, event) };
   // The topic is all that the broker knows of a refused publish.
-  if (what === "refused" && inbox.startsWith(prefix)) return met(state, inbox.slice(prefix.length), event);
-  return met(state, inbox, event);
+  return met(state, what === "refused" ? ownerOf(inbox, prefix) : inbox, event);
 }
 
 /** The trace has ended, if it was under way. */
@@ -118,7 +117,7 @@ function isOver(message: Traced): boolean {
   return message.milestones.some(({ what }) => TAKEN.has(what) || LOSSES.has(what));
 }
 
-export type Fate = "good" | "bad" | "kept" | "open";
+type Fate = "good" | "bad" | "kept" | "open";
 
 /** How a message fared, in a word or two, and whether that is good. */
 export function outcome(message: Traced): { label: string; fate: Fate } {

@@ -15,6 +15,7 @@ const KINDS: readonly (readonly [string, string])[] = [
   ["inbox-full", "bad"],
   ["expired", "warn"],
   ["dropped", "bad"],
+  ["idle", "warn"],
   ["purged", "warn"],
 ];
 const colours = new Map(KINDS);

@@ -8,14 +8,14 @@ import { HOSTILE } from "../mock/world.mjs";
 describe("events", () => {
   test("the newest 500 stay", () => {
     let stream = noEvents;
-    for (let at = 1; at <= EVENTS_MAX + 20; at += 1) stream = received(stream, "connected", { at, client: "bob" });
+    for (let at = 1; at <= EVENTS_MAX + 20; at += 1) stream = received(stream, "connected", { at, client: "bob" }, "");
     expect(stream.events).toHaveLength(EVENTS_MAX);
     expect(stream.events[0]).toMatchObject({ at: EVENTS_MAX + 20, client: "bob" });
   });
 
   test("a pause holds new ones back, at most as many, and goes on where it was", () => {
-    let stream = paused(received(noEvents, "connected", { at: 1 }), true);
-    for (let at = 2; at <= EVENTS_MAX + 20; at += 1) stream = received(stream, "refused", { at });
+    let stream = paused(received(noEvents, "connected", { at: 1 }, ""), true);
+    for (let at = 2; at <= EVENTS_MAX + 20; at += 1) stream = received(stream, "refused", { at }, "");
     expect(stream.events).toHaveLength(1);
     expect(stream.held).toHaveLength(EVENTS_MAX);
     stream = paused(stream, false);
@@ -25,18 +25,26 @@ describe("events", () => {
   });
 
   test("filters look at kinds and at what is shown", () => {
-    const [event] = received(noEvents, "refused", { who: "two\nlines", what: "a publish", cause: "publish_inbox_full" }).events;
+    const [event] = received(noEvents, "refused", { who: "two\nlines", what: "a publish", cause: "publish_full" }, "").events;
     if (!event) throw new Error("an event is missing");
-    expect(sentence(event)).toBe("a publish: publish inbox full");
+    expect(sentence(event)).toBe("a publish: publish full");
     expect(matches(event, { kinds: new Set(), text: "TWO\\NLINES" })).toBe(true);
     expect(matches(event, { kinds: new Set(["connected"]), text: "" })).toBe(false);
     expect(matches(event, { kinds: new Set(["refused"]), text: "carol" })).toBe(false);
   });
 
   test("a kind that is not known yet is told all the same", () => {
-    const [event] = received(noEvents, "idle-expired", { at: 1, inbox: "bob", after_s: 7 }).events;
+    const [event] = received(noEvents, "forgotten", { at: 1, inbox: "bob", after_s: 7 }, "").events;
     expect(event && sentence(event)).toBe("after s: 7");
   });
+});
+
+test("an event about an inbox leads there, also where the broker says its topic", () => {
+  const [full] = received(noEvents, "inbox-full", { inbox: "inbox/bob", from: "alice" }, "inbox/").events;
+  expect(full?.client).toBe("bob");
+  const [idle] = received(noEvents, "idle", { inbox: "inbox/bob", from: "alice", id: "x", reason: "idle" }, "inbox/").events;
+  expect(idle?.client).toBe("inbox/bob");
+  expect(idle && sentence(idle)).toBe("message x, from alice");
 });
 
 describe("history", () => {
