@@ -127,15 +127,15 @@ function inboxRow(from: Json): InboxRow | undefined {
 }
 
 export interface Top {
-  countedAt?: number | undefined;
   largest: InboxRow[];
   oldest: InboxRow[];
 }
 
+/** Nothing before the first count, whose lists are empty. */
 export function top(value: unknown): Top | undefined {
   const from = object(value);
-  if (!from) return undefined;
-  return { countedAt: num(from, "counted_at"), largest: list(from, "largest", inboxRow), oldest: list(from, "oldest", inboxRow) };
+  if (num(from, "counted_at") === undefined) return undefined;
+  return { largest: list(from, "largest", inboxRow), oldest: list(from, "oldest", inboxRow) };
 }
 
 export interface ClientCounts {

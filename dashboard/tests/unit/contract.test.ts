@@ -41,7 +41,14 @@ test("the other messages take anything", () => {
     expect(clientPage(value).rows).toEqual([]);
     expect(inbox(value)).toBeUndefined();
   }
-  expect(top({ largest: [{ client: "bob" }, {}] })?.largest).toEqual([{ client: "bob", messages: 0, bytes: 0, oldestAt: undefined }]);
+  expect(top({ counted_at: 1, largest: [{ client: "bob" }, {}] })?.largest).toEqual([
+    { client: "bob", messages: 0, bytes: 0, oldestAt: undefined },
+  ]);
+});
+
+test("before the first count nothing is known of inboxes, and that is not the same as none", () => {
+  expect(top({ counted_at: null, largest: [], oldest: [] })).toBeUndefined();
+  expect(top({ counted_at: 5, largest: [], oldest: [] })).toEqual({ largest: [], oldest: [] });
 });
 
 test("a message with bytes, one with text, and user properties", () => {
