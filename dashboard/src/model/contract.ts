@@ -1,12 +1,10 @@
 /** What the broker says, as types: the JSON under `$SYS/inboxd/`, and the answers to requests. */
 import { at, bool, list, num, numbers, object, str, type Json } from "./json";
 
-export interface Latency {
+interface Latency {
   count: number;
   p50?: number | undefined;
-  p90?: number | undefined;
   p99?: number | undefined;
-  max?: number | undefined;
 }
 
 export interface Refusal {
@@ -15,19 +13,8 @@ export interface Refusal {
   perSecond: number;
 }
 
-export const RATES = [
-  "received",
-  "sent",
-  "accepted",
-  "delivered",
-  "acknowledged",
-  "committed",
-  "refused",
-  "connects",
-  "bytes_received",
-  "bytes_sent",
-] as const;
-export type Rate = (typeof RATES)[number];
+const RATES = ["received", "delivered", "acknowledged", "committed", "refused", "bytes_received", "bytes_sent"] as const;
+type Rate = (typeof RATES)[number];
 
 export interface Overview {
   version: string;
@@ -41,14 +28,14 @@ export interface Overview {
   clients: { connected: number; keptSessions: number };
   inboxes?:
     { withMail: number; messages: number; bytes: number; oldestAt?: number | undefined; countedAt?: number | undefined } | undefined;
-  store: { engine: string; diskFree?: number | undefined; uncommitted: number; memory?: number | undefined; isTroubled: boolean };
+  store: { engine: string; diskFree?: number | undefined; uncommitted: number; isTroubled: boolean };
   memory: { used?: number | undefined; limit?: number | undefined; pressure?: string | undefined };
   refusals: Refusal[];
   waiting: { publishes: number; oldestMs: number; for?: string | undefined };
 }
 
 function latency(from: Json | undefined): Latency {
-  return { count: num(from, "count") ?? 0, p50: num(from, "p50"), p90: num(from, "p90"), p99: num(from, "p99"), max: num(from, "max") };
+  return { count: num(from, "count") ?? 0, p50: num(from, "p50"), p99: num(from, "p99") };
 }
 
 /** What the broker does because memory is short, by the step it is at. */
@@ -101,7 +88,6 @@ export function overview(value: unknown): Overview | undefined {
       engine: str(store, "engine") ?? "",
       diskFree: num(store, "disk_free_bytes"),
       uncommitted: num(store, "uncommitted_bytes") ?? 0,
-      memory: num(store, "memory_bytes"),
       isTroubled: bool(store, "is_troubled"),
     },
     memory: { used: num(at(from, "memory"), "used"), limit: num(at(from, "memory"), "limit"), pressure: pressure(at(from, "memory")) },
@@ -161,7 +147,7 @@ export interface Page<T> {
   next?: string | number | undefined;
 }
 
-function next(from: Json | undefined): string | number | undefined {
+export function next(from: Json | undefined): string | number | undefined {
   return str(from, "next") ?? num(from, "next");
 }
 
@@ -173,7 +159,6 @@ export function inboxPage(value: unknown): Page<InboxRow> {
 export interface Inbox extends InboxRow {
   messagesMax?: number | undefined;
   bytesMax?: number | undefined;
-  newestAt?: number | undefined;
   reader: boolean;
   /** Messages that the reader has and did not acknowledge yet. */
   inFlight?: number | undefined;
@@ -188,7 +173,6 @@ export function inbox(value: unknown): Inbox | undefined {
     ...row,
     messagesMax: num(from, "messages_max"),
     bytesMax: num(from, "bytes_max"),
-    newestAt: num(from, "newest_at"),
     reader: bool(from, "reader"),
     inFlight: num(from, "in_flight"),
     connected: bool(from, "connected"),
@@ -253,32 +237,21 @@ export interface Client {
   protocol?: string | undefined;
   connectedAt?: number | undefined;
   connected: boolean;
-  /** Only in the answer about one client. */
-  subscriptions?: string[] | undefined;
 }
 
 export function client(value: unknown): Client | undefined {
   const from = object(value);
   const name = str(from, "client");
   if (!from || name === undefined) return undefined;
-  const held = from["subscriptions"];
   return {
     client: name,
     user: str(from, "user"),
     peer: str(from, "peer"),
     listener: str(from, "listener"),
-    protocol: str(from, "protocol") ?? num(from, "protocol")?.toString(),
+    protocol: str(from, "protocol"),
     connectedAt: num(from, "connected_at"),
     connected: bool(from, "connected"),
-    subscriptions: Array.isArray(held) ? held.map(subscription) : undefined,
   };
-}
-
-function subscription(value: unknown): string {
-  const from = object(value);
-  if (!from) return String(value);
-  const qos = num(from, "qos");
-  return `${str(from, "filter") ?? str(from, "topic") ?? "?"}${qos === undefined ? "" : `  (QoS ${String(qos)})`}`;
 }
 
 export function clientPage(value: unknown): Page<Client> {

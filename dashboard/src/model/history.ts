@@ -4,7 +4,7 @@ import type { Overview } from "./contract";
 type Value = number | null;
 
 /** Columns of a chart: times in seconds since 1970, then one column a series. */
-export type Columns = [number[], ...Value[][]];
+type Columns = [number[], ...Value[][]];
 
 export class History {
   private times: number[] = [];
@@ -74,7 +74,6 @@ export function row(from: Overview): Record<string, number | undefined> {
     commit_p99: commit.p99,
     ...(commit.count > 0 ? { commit_messages_p50: from.commit.messagesP50, commit_messages_max: from.commit.messagesMax } : {}),
     backlog: from.inboxes?.messages,
-    waiting: from.waiting.publishes,
     connected: from.clients.connected,
   };
   for (const { cause, perSecond } of from.refusals) named[refusedColumn(cause)] = perSecond;

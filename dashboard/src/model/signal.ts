@@ -1,5 +1,5 @@
 /** A value that tells when it changes. */
-export interface Signal<T> {
+interface Signal<T> {
   readonly value: T;
   set(value: T): void;
   /** Calls at once, and at each change; the answer ends that. */

@@ -13,7 +13,7 @@ function escape(character: string): string {
   return SHORT[character] ?? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 }
 
-export interface Piece {
+interface Piece {
   text: string;
   isEscape: boolean;
 }

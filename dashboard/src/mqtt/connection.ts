@@ -26,7 +26,7 @@ export type Phase =
   | { name: "stopped"; why: string };
 
 /** A subscription that the broker refused. */
-export interface Denied {
+interface Denied {
   topic: string;
   code: number;
   why: string | undefined;

@@ -25,8 +25,6 @@ export function refusedLogin(code: number, reason: string | undefined, clientId:
       };
     case 0x85:
       return { next: "login", text: `The broker does not accept the client ID ${clientId}.${because(reason)}` };
-    case 0x8a:
-      return { next: "login", text: `This user is banned.${because(reason)}` };
     case 0x8c:
       return { next: "login", text: `The broker does not know this way of logging in.${because(reason)}` };
     case 0x88:

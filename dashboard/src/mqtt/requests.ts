@@ -11,7 +11,7 @@ export class RequestError extends Error {
 }
 
 /** Why there was no answer, where the broker did not say. */
-export const NO_ANSWER =
+const NO_ANSWER =
   "The broker did not answer in time. It may be busy, or this login may not make requests: that needs the role ops. Try again.";
 export const NOT_CONNECTED = "Not connected to the broker. Try again when the connection is back.";
 const LOST = "The connection was lost before the answer came. Look whether it happened before you try again.";

@@ -6,7 +6,7 @@ import type { History } from "../model/history";
 import { h, write } from "./dom";
 import { ink, theme } from "./theme";
 
-export type Unit = "rate" | "bytes-rate" | "micros" | "count";
+type Unit = "rate" | "bytes-rate" | "micros" | "count";
 
 export interface Line {
   column: string;
@@ -23,7 +23,6 @@ const SHOWN: Record<Unit, (value: number | undefined) => string> = {
   micros: format.micros,
   count: format.short,
 };
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 /** Where the scale ends while there is nothing to show. */
 const EMPTY: Record<Unit, number> = { rate: 10, "bytes-rate": 1024, micros: 1000, count: 10 };
 const HEIGHT = 168;
@@ -71,7 +70,7 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
       write(value, shown(latest[line + 1]?.[index] ?? undefined));
     });
     const time = latest[0][index];
-    write(when, at === null || at === undefined || time === undefined ? "" : clock.format(time * 1000));
+    write(when, at === null || at === undefined || time === undefined ? "" : clock(time));
   };
 
   const build = (): void => {
@@ -159,8 +158,7 @@ function options(
         ...axis,
         space: 70,
         size: 26,
-        values: (_plot, at) =>
-          at.map((time) => clock.format(time * 1000).slice(0, at.length > 1 && (at[1] ?? 0) - (at[0] ?? 0) >= 60 ? 5 : 8)),
+        values: (_plot, at) => at.map((time) => clock(time).slice(0, at.length > 1 && (at[1] ?? 0) - (at[0] ?? 0) >= 60 ? 5 : 8)),
       },
       {
         ...axis,
@@ -179,6 +177,11 @@ function options(
       ],
     },
   };
+}
+
+/** The time of day, from seconds since 1970. */
+function clock(time: number): string {
+  return format.time(time * 1e6, time * 1e6);
 }
 
 /** Steps of the axis that are round in its unit. */

@@ -22,7 +22,7 @@ export function clients(app: App): View {
       rows.length === 0
         ? empty("No clients", "Nobody is connected.")
         : table(
-            columns(app, rows, () => list.refresh()),
+            columns(app, () => list.refresh()),
             rows,
           ),
   });
@@ -78,12 +78,7 @@ function shares(all: readonly (readonly [string, number])[]): HTMLElement | stri
     : h("span", { class: "shares" }, ...some.map(([label, number]) => h("span", {}, name(label), `: ${format.count(number)}`)));
 }
 
-function columns(app: App, rows: readonly Client[], then: () => Promise<void>): Column<Client>[] {
-  // Where only connected clients are listed, that need not be said on each line.
-  const state: Column<Client> = {
-    label: "State",
-    cell: ({ connected }) => h("span", { class: `badge ${connected ? "good" : ""}` }, connected ? "connected" : "kept"),
-  };
+function columns(app: App, then: () => Promise<void>): Column<Client>[] {
   return [
     {
       label: "Client ID",
@@ -101,7 +96,6 @@ function columns(app: App, rows: readonly Client[], then: () => Promise<void>): 
         ),
     },
     { label: "User", kind: "minor", cell: ({ user }) => name(user) },
-    ...(rows.every(({ connected }) => connected) ? [] : [state]),
     {
       label: "Since",
       kind: "minor number",
@@ -113,8 +107,7 @@ function columns(app: App, rows: readonly Client[], then: () => Promise<void>): 
     {
       label: "Action",
       kind: "acts",
-      cell: ({ client, connected }) =>
-        connected &&
+      cell: ({ client }) =>
         button("Disconnect", "plain", () => {
           disconnect(app, client, then);
         }),

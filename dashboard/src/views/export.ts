@@ -1,6 +1,7 @@
 /** Saves what is in an inbox as a file: one JSON object a line, each a message with its whole payload. */
 import type { App } from "../app";
-import { num, object, str } from "../model/json";
+import { next } from "../model/contract";
+import { object } from "../model/json";
 import * as format from "../model/format";
 import { fileName } from "../model/visible";
 import { explained } from "../mqtt/requests";
@@ -35,9 +36,8 @@ export function exportInbox(app: App, client: string): void {
       const messages: unknown[] = Array.isArray(page?.["messages"]) ? page["messages"] : [];
       for (const message of messages) parts.push(`${JSON.stringify(message)}\n`);
       write(progress, `${format.counted(parts.length, "message", "messages")} so far …`);
-      const next = str(page, "next") ?? num(page, "next");
       // A broker that points back to where this page began would keep this going for ever.
-      after = next === after ? undefined : next;
+      after = next(page) === after ? undefined : next(page);
     } while (after !== undefined);
     save(`${fileName(client)}.ndjson`, new Blob(parts, { type: "application/x-ndjson" }));
     dialog.close();

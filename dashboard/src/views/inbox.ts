@@ -103,10 +103,6 @@ function summary(app: App, shown: Inbox): HTMLElement {
     ["Messages", part(shown.messages, shown.messagesMax, format.count)],
     ["Size", part(shown.bytes, shown.bytesMax, format.bytes)],
     ["Oldest", shown.oldestAt === undefined ? "–" : h("span", { title: format.iso(shown.oldestAt) }, format.ago(shown.oldestAt, now))],
-    [
-      "Newest",
-      shown.newestAt === undefined ? undefined : h("span", { title: format.iso(shown.newestAt) }, format.ago(shown.newestAt, now)),
-    ],
   ]);
 }
 

@@ -8,7 +8,7 @@ import { empty, h, replace } from "../ui/dom";
 const LINES_MAX = 4;
 const COLOURS = [5, 2, 4, 1] as const;
 
-export interface Refusals {
+interface Refusals {
   element: HTMLElement;
   draw: (refusals: readonly Refusal[], history: History, spanS: number) => void;
   close: () => void;

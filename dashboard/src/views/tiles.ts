@@ -78,7 +78,7 @@ const TILES: readonly Tile[] = [
   },
 ];
 
-export interface Tiles {
+interface Tiles {
   element: HTMLElement;
   draw: (from: Overview, now: number) => void;
 }

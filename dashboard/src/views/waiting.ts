@@ -17,7 +17,7 @@ const CAUSES = {
 } as const;
 type Cause = keyof typeof CAUSES;
 
-export interface Waiting {
+interface Waiting {
   element: HTMLElement;
   draw: (from: Overview) => void;
 }
