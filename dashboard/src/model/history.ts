@@ -12,10 +12,6 @@ export class History {
 
   constructor(private readonly rowsMax = 3600) {}
 
-  get length(): number {
-    return this.times.length;
-  }
-
   get end(): number | undefined {
     return this.times.at(-1);
   }

@@ -2,6 +2,7 @@
 import { isTyped, visible } from "../model/visible";
 import { explained } from "../mqtt/requests";
 import { button, h, name, type Child } from "./dom";
+import { nameField, problem } from "./parts";
 
 interface Question {
   title: string;
@@ -16,19 +17,18 @@ interface Question {
 
 /** Asks, and does it where the answer is yes. Esc and Cancel do nothing. */
 export function confirm(question: Question): void {
-  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
+  const wrong = problem();
   const act = button(question.act, "danger", async () => {
-    problem.hidden = true;
+    wrong.hide();
     try {
       await question.run();
       dialog.close();
     } catch (error) {
-      problem.textContent = explained(error);
-      problem.hidden = false;
+      wrong.say(explained(error));
     }
   });
   const { typed } = question;
-  const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "off", id: "typed" });
+  const input = nameField({ id: "typed" });
   if (typed !== undefined) {
     act.disabled = true;
     input.addEventListener("input", () => {
@@ -49,7 +49,7 @@ export function confirm(question: Question): void {
     );
   const dialog = modal(
     question.title,
-    [...question.text.map((text) => (text instanceof Node ? text : h("p", {}, text))), field, problem],
+    [...question.text.map((text) => (text instanceof Node ? text : h("p", {}, text))), field, wrong.element],
     [
       button("Cancel", "plain", () => {
         dialog.close();

@@ -2,7 +2,7 @@
 import { pieces, visible } from "../model/visible";
 
 export type Child = Node | string | number | false | null | undefined;
-type Attributes = Record<string, string | number | boolean | undefined | ((event: never) => void)>;
+export type Attributes = Record<string, string | number | boolean | undefined | ((event: never) => void)>;
 
 function fill<E extends Element>(element: E, attributes: Attributes, children: readonly Child[]): E {
   for (const [name, value] of Object.entries(attributes)) {

@@ -35,3 +35,25 @@ export function rows<T extends object>(list: HTMLElement, make: (item: T) => HTM
     });
   };
 }
+
+/** Shows `wanted` in a place, and leaves what is the same in it: a selection, the focus, and how far it was scrolled. Listeners do not come along. */
+export function settle(place: Element, wanted: Element): void {
+  const there = place.firstChild;
+  if (there) match(there, wanted);
+  else place.append(wanted);
+}
+
+function match(there: ChildNode, wanted: ChildNode): void {
+  if (there.isEqualNode(wanted)) return;
+  if (!there.cloneNode(false).isEqualNode(wanted.cloneNode(false)) || !(there instanceof Element)) {
+    there.replaceWith(wanted);
+    return;
+  }
+  const children = [...wanted.childNodes];
+  children.forEach((child, index) => {
+    const old = there.childNodes[index];
+    if (old) match(old, child);
+    else there.append(child);
+  });
+  while (there.childNodes.length > children.length) there.lastChild?.remove();
+}

@@ -2,7 +2,7 @@
 import { signal } from "../model/signal";
 import { h, icon, replace } from "./dom";
 
-export type Theme = "system" | "light" | "dark";
+type Theme = "system" | "light" | "dark";
 const KEY = "inboxd-theme";
 
 function stored(): Theme {
@@ -28,7 +28,7 @@ export function startTheme(): void {
   });
 }
 
-export function choose(chosen: Theme): void {
+function choose(chosen: Theme): void {
   if (chosen === "system") localStorage.removeItem(KEY);
   else localStorage.setItem(KEY, chosen);
   apply(chosen);

@@ -6,10 +6,11 @@ import { bool, object } from "../model/json";
 import { toInbox } from "../router";
 import { asked } from "../ui/asked";
 import { confirm, modal, toast } from "../ui/dialog";
-import { button, empty, h, link, loading, name, replace } from "../ui/dom";
+import { button, empty, h, link, loading, name } from "../ui/dom";
+import { settle } from "../ui/live";
 import { pager, type Pager } from "../ui/pager";
+import { age, facts, head, card } from "../ui/parts";
 import type { View } from "../ui/shell";
-import { facts } from "./message";
 import { table, type Column } from "./tables";
 
 const ROWS = 50;
@@ -28,7 +29,7 @@ export function clients(app: App): View {
   });
   const counts = h("div", { class: "live" });
   const unwatch = app.counts.watch((now) => {
-    replace(
+    settle(
       counts,
       now
         ? facts([
@@ -43,21 +44,11 @@ export function clients(app: App): View {
   const element = h(
     "div",
     { class: "stack" },
-    h(
-      "div",
-      { class: "title" },
-      h("div", {}, h("h1", {}, "Clients"), h("p", { class: "about" }, "Who is connected, from where and since when.")),
-    ),
+    head("Clients", "Who is connected, from where and since when."),
     h("section", { class: "card" }, counts),
-    h(
-      "section",
-      { class: "card" },
-      h(
-        "div",
-        { class: "card-head" },
-        h("h2", {}, "Connected clients"),
-        button("Refresh", "plain", () => list.refresh()),
-      ),
+    card(
+      "Connected clients",
+      button("Refresh", "plain", () => list.refresh()),
       list.element,
     ),
   );
@@ -99,7 +90,7 @@ function columns(app: App, then: () => Promise<void>): Column<Client>[] {
     {
       label: "Since",
       kind: "minor number",
-      cell: ({ connectedAt }) => h("span", { title: format.iso(connectedAt) }, format.ago(connectedAt, app.now())),
+      cell: ({ connectedAt }) => age(connectedAt, app.now()),
     },
     { label: "Address", kind: "minor", cell: ({ peer }) => name(peer) },
     { label: "Listener", kind: "minor", cell: ({ listener }) => name(listener) },
@@ -143,12 +134,12 @@ function details(app: App, client: string): void {
     show: (one) =>
       facts([
         ["Client ID", name(one.client)],
-        ["User", one.user === undefined ? undefined : name(one.user)],
+        ["User", one.user && name(one.user)],
         ["State", one.connected ? "connected" : "absent, its session is kept"],
-        ["Since", one.connectedAt === undefined ? undefined : format.iso(one.connectedAt)],
-        ["Address", one.peer === undefined ? undefined : name(one.peer)],
-        ["Listener", one.listener === undefined ? undefined : name(one.listener)],
-        ["MQTT", one.protocol === undefined ? undefined : name(one.protocol)],
+        ["Since", one.connectedAt && format.iso(one.connectedAt)],
+        ["Address", one.peer && name(one.peer)],
+        ["Listener", one.listener && name(one.listener)],
+        ["MQTT", one.protocol && name(one.protocol)],
         ["Inbox", link(toInbox(client), "look into it")],
       ]),
   });

@@ -5,6 +5,7 @@ import * as format from "../model/format";
 import { toInbox } from "../router";
 import { button, empty, h, link, name, replace, write } from "../ui/dom";
 import { frames, rows } from "../ui/live";
+import { head, nameField } from "../ui/parts";
 import type { View } from "../ui/shell";
 
 const KINDS: readonly (readonly [string, string])[] = [
@@ -65,14 +66,7 @@ export function events(app: App): View {
     });
     return chip;
   });
-  const search = h("input", {
-    type: "search",
-    id: "find",
-    value: app.filter.text,
-    placeholder: "Client ID, user, reason …",
-    autocomplete: "off",
-    spellcheck: "false",
-  });
+  const search = nameField({ type: "search", id: "find", value: app.filter.text, placeholder: "Client ID, user, reason …" });
   search.addEventListener("input", () => {
     app.filter = { ...app.filter, text: search.value };
     drawing.ask();
@@ -80,15 +74,9 @@ export function events(app: App): View {
   const element = h(
     "div",
     { class: "stack" },
-    h(
-      "div",
-      { class: "title" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "Events"),
-        h("p", { class: "about" }, "Live, newest first; nothing is kept when the page is closed. ", tally),
-      ),
+    head(
+      "Events",
+      h("span", {}, "Live, newest first; nothing is kept when the page is closed. ", tally),
       h(
         "div",
         { class: "actions" },

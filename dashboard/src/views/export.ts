@@ -7,16 +7,17 @@ import { fileName } from "../model/visible";
 import { explained } from "../mqtt/requests";
 import { button, h, name, write } from "../ui/dom";
 import { modal, toast } from "../ui/dialog";
+import { problem } from "../ui/parts";
 
 const LIMIT = 100;
 
 export function exportInbox(app: App, client: string): void {
   let isStopped = false;
   const progress = h("p", { role: "status" }, "Asking for the messages …");
-  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
+  const wrong = problem();
   const dialog = modal(
     "Export",
-    [h("p", {}, "From the inbox of ", name(client)), progress, problem],
+    [h("p", {}, "From the inbox of ", name(client)), progress, wrong.element],
     [
       button("Cancel", "plain", () => {
         dialog.close();
@@ -44,8 +45,7 @@ export function exportInbox(app: App, client: string): void {
     toast(`${format.counted(parts.length, "message", "messages")} exported from `, name(client), ".");
   };
   run().catch((error: unknown) => {
-    problem.textContent = explained(error);
-    problem.hidden = false;
+    wrong.say(explained(error));
   });
 }
 

@@ -8,9 +8,10 @@ import { asked } from "../ui/asked";
 import { confirm, toast } from "../ui/dialog";
 import { button, empty, h, link, name } from "../ui/dom";
 import { pager } from "../ui/pager";
+import { age, card, facts } from "../ui/parts";
 import type { View } from "../ui/shell";
 import { exportInbox } from "./export";
-import { facts, messageItem } from "./message";
+import { messageItem } from "./message";
 
 const MESSAGES = 20;
 const PAYLOAD_BYTES = 1024;
@@ -64,17 +65,7 @@ export function inbox(app: App, { name: client }: Route): View {
       ),
     ),
     h("section", { class: "card" }, figures.element),
-    h(
-      "section",
-      { class: "card" },
-      h(
-        "div",
-        { class: "card-head" },
-        h("h2", {}, "Messages, oldest first"),
-        h("span", { class: "faint" }, "Looking changes nothing: they go on waiting."),
-      ),
-      messages.element,
-    ),
+    card("Messages, oldest first", h("span", { class: "faint" }, "Looking changes nothing: they go on waiting."), messages.element),
   );
   return {
     title: "Inbox",
@@ -87,7 +78,6 @@ export function inbox(app: App, { name: client }: Route): View {
 }
 
 function summary(app: App, shown: Inbox): HTMLElement {
-  const now = app.now();
   const state = shown.reader
     ? h(
         "span",
@@ -102,7 +92,7 @@ function summary(app: App, shown: Inbox): HTMLElement {
     ["Reader", state],
     ["Messages", part(shown.messages, shown.messagesMax, format.count)],
     ["Size", part(shown.bytes, shown.bytesMax, format.bytes)],
-    ["Oldest", shown.oldestAt === undefined ? "–" : h("span", { title: format.iso(shown.oldestAt) }, format.ago(shown.oldestAt, now))],
+    ["Oldest", age(shown.oldestAt, app.now())],
   ]);
 }
 

@@ -2,10 +2,11 @@
 import type { App } from "../app";
 import { inboxPage } from "../model/contract";
 import { to, toInbox, type Route } from "../router";
-import { button, empty, h, link, name, replace } from "../ui/dom";
+import { button, empty, h, link, name } from "../ui/dom";
 import { pager, type Pager } from "../ui/pager";
+import { card, head, nameField } from "../ui/parts";
 import type { View } from "../ui/shell";
-import { inboxTable } from "./tables";
+import { inboxTable, tops } from "./tables";
 
 const ROWS = 50;
 
@@ -25,15 +26,7 @@ export function inboxes(app: App, at: Route): View {
       );
     },
   });
-  const search = h("input", {
-    type: "search",
-    id: "prefix",
-    placeholder: "Client ID begins with …",
-    value: prefix,
-    autocomplete: "off",
-    spellcheck: "false",
-    autocapitalize: "off",
-  });
+  const search = nameField({ type: "search", id: "prefix", placeholder: "Client ID begins with …", value: prefix });
   let typing: ReturnType<typeof setTimeout> | undefined;
   const find = (): void => {
     clearTimeout(typing);
@@ -61,39 +54,25 @@ export function inboxes(app: App, at: Route): View {
     search,
     button("Refresh", "plain", () => list.refresh()),
   );
-  const largest = h("div", { class: "live" });
-  const oldest = h("div", { class: "live" });
-  const unwatch = app.top.watch((top) => {
-    replace(largest, inboxTable(top?.largest, app.now()));
-    replace(oldest, inboxTable(top?.oldest, app.now()));
-  });
+  const { largest, oldest, close } = tops(app, 20);
   const element = h(
     "div",
     { class: "stack" },
-    h(
-      "div",
-      { class: "title" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "Inboxes"),
-        h("p", { class: "about" }, "Messages that wait for their reader. An inbox leaves the list when it is empty."),
-      ),
-    ),
+    head("Inboxes", "Messages that wait for their reader. An inbox leaves the list when it is empty."),
     h(
       "div",
       { class: "grid" },
       h("section", { class: "card tall" }, h("h2", {}, "Largest"), largest),
       h("section", { class: "card tall" }, h("h2", {}, "Oldest"), oldest),
     ),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "All inboxes with mail"), form), list.element),
+    card("All inboxes with mail", form, list.element),
   );
   return {
     title: "Inboxes",
     element,
     close() {
       clearTimeout(typing);
-      unwatch();
+      close();
       list.close();
     },
   };

@@ -3,6 +3,7 @@ import type { App } from "../app";
 import { forget, remember, setSignedOut, userOfToken, type Login } from "../mqtt/login";
 import { h, icon, replace } from "../ui/dom";
 import { themeButton } from "../ui/theme";
+import { problem, segments } from "../ui/parts";
 import type { View } from "../ui/shell";
 
 export function login(app: App): View {
@@ -27,30 +28,16 @@ export function login(app: App): View {
     required: true,
   });
   const keep = h("input", { id: "keep", type: "checkbox" });
-  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
+  const wrong = problem();
   const enter = h("button", { type: "submit", class: "button primary wide" }, "Log in");
   const userField = h("div", { class: "field" }, h("label", { for: "user" }, "User name"), user);
   const fields = h("div", { class: "fields" });
-  const kinds = (["password", "token"] as const).map((each) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "segment",
-        "aria-pressed": String(each === kind),
-        onclick: () => {
-          choose(each);
-        },
-      },
-      each === "password" ? "Password" : "Token",
-    ),
-  );
+  const kinds = segments("How to log in", ["Password", "Token"], 0, (index) => {
+    choose(index === 0 ? "password" : "token");
+  });
 
   function choose(each: "password" | "token"): void {
     kind = each;
-    kinds.forEach((segment, index) => {
-      segment.setAttribute("aria-pressed", String((index === 0 ? "password" : "token") === each));
-    });
     const hint = h("p", { class: "hint" }, "A JSON Web Token with the role ops. The user name is the one in the token.");
     if (each === "password")
       replace(fields, userField, h("div", { class: "field" }, h("label", { for: "password" }, "Password"), password));
@@ -62,7 +49,7 @@ export function login(app: App): View {
   choose("password");
 
   const signIn = (given: Login, isKept: boolean): void => {
-    problem.hidden = true;
+    wrong.hide();
     setSignedOut(false);
     if (isKept) remember(given);
     else forget();
@@ -80,10 +67,10 @@ export function login(app: App): View {
         );
       },
     },
-    h("div", { class: "segments", role: "group", "aria-label": "How to log in" }, ...kinds),
+    kinds,
     fields,
     h("label", { class: "check" }, keep, "Stay logged in while this tab is open"),
-    problem,
+    wrong.element,
     enter,
   );
   const unwatch = app.connection.phase.watch((phase) => {
@@ -92,8 +79,7 @@ export function login(app: App): View {
     enter.textContent = isBusy ? "Connecting …" : "Log in";
     if (phase.name === "signed-out" && phase.error) {
       forget();
-      problem.textContent = phase.error;
-      problem.hidden = false;
+      wrong.say(phase.error);
     }
   });
   const nobody = h(

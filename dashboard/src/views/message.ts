@@ -4,6 +4,7 @@ import * as format from "../model/format";
 import { visibleText } from "../model/visible";
 import { parse } from "../model/json";
 import { h, name, type Child } from "../ui/dom";
+import { facts, segments } from "../ui/parts";
 
 export function messageItem(message: Message, now: number): HTMLElement {
   const expires = message.expiresAt === undefined ? undefined : `expires in ${format.seconds((message.expiresAt - now) / 1e6)}`;
@@ -43,15 +44,6 @@ export function messageItem(message: Message, now: number): HTMLElement {
   return details;
 }
 
-/** Names and values; those without a value are left out. */
-export function facts(pairs: readonly (readonly [Child, Child])[]): HTMLElement {
-  return h(
-    "dl",
-    { class: "facts" },
-    ...pairs.flatMap(([key, value]) => (value === undefined || value === null ? [] : [h("dt", {}, key), h("dd", {}, value)])),
-  );
-}
-
 function excerpt({ payload: held, payloadBytes }: Message): Child {
   if (payloadBytes === 0) return h("span", { class: "faint" }, "(empty)");
   if ("hex" in held) return h("span", { class: "faint" }, (held.hex.slice(0, 64).match(/../g) ?? []).join(" "));
@@ -69,14 +61,14 @@ function payload(message: Message): HTMLElement {
     if (json !== undefined) ways.push(["JSON", () => visibleText(JSON.stringify(json, null, 2))]);
   }
   ways.push(["Hex", () => format.hexDump(hex)]);
-  const segments = ways.map(([label, make], index) => {
-    const segment = h("button", { type: "button", class: "segment", "aria-pressed": String(index === 0) }, label);
-    segment.addEventListener("click", () => {
-      for (const each of segments) each.setAttribute("aria-pressed", String(each === segment));
-      shown.textContent = make();
-    });
-    return segment;
-  });
+  const choice = segments(
+    "Payload as",
+    ways.map(([label]) => label),
+    0,
+    (index) => {
+      shown.textContent = ways[index]?.[1]() ?? "";
+    },
+  );
   shown.textContent = message.payloadBytes === 0 ? "" : (ways[0]?.[1]() ?? "");
   const size = message.truncated
     ? `the first ${format.count(hex.length / 2)} of ${format.count(message.payloadBytes)} bytes; an export has them all`
@@ -84,12 +76,7 @@ function payload(message: Message): HTMLElement {
   return h(
     "div",
     { class: "payload-box" },
-    h(
-      "div",
-      { class: "card-head" },
-      h("span", { class: "faint" }, `Payload, ${size}`),
-      h("div", { class: "segments small", role: "group", "aria-label": "Payload as" }, ...segments),
-    ),
+    h("div", { class: "card-head" }, h("span", { class: "faint" }, `Payload, ${size}`), choice),
     shown,
   );
 }

@@ -5,9 +5,10 @@ import * as format from "../model/format";
 import { to } from "../router";
 import { chart, type Chart } from "../ui/chart";
 import { h, link, loading, replace, write } from "../ui/dom";
+import { head, segments } from "../ui/parts";
 import type { View } from "../ui/shell";
 import { refusals } from "./refusals";
-import { inboxTable } from "./tables";
+import { tops } from "./tables";
 import { tiles } from "./tiles";
 import { waiting } from "./waiting";
 
@@ -62,13 +63,12 @@ function charts(): Chart[] {
 }
 
 export function overview(app: App): View {
-  const about = h("p", { class: "about" });
+  const about = h("span");
   const now = waiting();
   const figures = tiles();
   const drawn = charts();
   const refused = refusals();
-  const largest = h("div", { class: "live" });
-  const oldest = h("div", { class: "live" });
+  const { largest, oldest, close } = tops(app, 5);
   const body = h(
     "div",
     { class: "stack" },
@@ -86,26 +86,16 @@ export function overview(app: App): View {
   );
   const wait = loading("Waiting for the first report of the broker; it comes within ten seconds …");
   const place = h("div", {}, wait);
-  const spans = SPANS.map(([label, seconds]) => {
-    const segment = h("button", { type: "button", class: "segment", "aria-pressed": String(seconds === spanS) }, label);
-    segment.addEventListener("click", () => {
-      spanS = seconds;
-      for (const each of spans) each.setAttribute("aria-pressed", String(each === segment));
+  const spans = segments(
+    "Time that the charts show",
+    SPANS.map(([label]) => label),
+    SPANS.findIndex(([, seconds]) => seconds === spanS),
+    (index) => {
+      spanS = SPANS[index]?.[1] ?? spanS;
       draw(app.overview.value);
-    });
-    return segment;
-  });
-  const element = h(
-    "div",
-    { class: "stack" },
-    h(
-      "div",
-      { class: "title" },
-      h("div", {}, h("h1", {}, "Overview"), about),
-      h("div", { class: "segments", role: "group", "aria-label": "Time that the charts show" }, ...spans),
-    ),
-    place,
+    },
   );
+  const element = h("div", { class: "stack" }, head("Overview", about, spans), place);
 
   function draw(from: Overview | undefined): void {
     if (!from) return;
@@ -121,18 +111,13 @@ export function overview(app: App): View {
     for (const each of drawn) each.draw(app.history, spanS);
     refused.draw(from.refusals, app.history, spanS);
   }
-  const unwatch = [
-    app.overview.watch(draw),
-    app.top.watch((top) => {
-      replace(largest, inboxTable(top?.largest.slice(0, 5), app.now()));
-      replace(oldest, inboxTable(top?.oldest.slice(0, 5), app.now()));
-    }),
-  ];
+  const unwatch = app.overview.watch(draw);
   return {
     title: "Overview",
     element,
     close() {
-      for (const end of unwatch) end();
+      unwatch();
+      close();
       for (const each of drawn) each.close();
       refused.close();
     },

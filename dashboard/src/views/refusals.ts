@@ -4,9 +4,16 @@ import * as format from "../model/format";
 import { refusedColumn, type History } from "../model/history";
 import { chart, type Chart, type Line } from "../ui/chart";
 import { empty, h, replace } from "../ui/dom";
+import { settle } from "../ui/live";
+import { table, type Column } from "./tables";
 
 const LINES_MAX = 4;
 const COLOURS = [5, 2, 4, 1] as const;
+const COLUMNS: readonly Column<Refusal>[] = [
+  { label: "Cause", cell: ({ cause }) => format.words(cause) },
+  { label: "Now", kind: "number", cell: ({ perSecond }) => (perSecond > 0 ? format.rate(perSecond) : "–") },
+  { label: "Total", kind: "number", cell: ({ total }) => format.count(total) },
+];
 
 interface Refusals {
   element: HTMLElement;
@@ -17,12 +24,11 @@ interface Refusals {
 export function refusals(): Refusals {
   const place = h("div", { class: "slot live" });
   const body = h("div", {});
-  const table = h("section", { class: "card live" }, h("h2", {}, "Refused since the start"), body);
+  const card = h("section", { class: "card live" }, h("h2", {}, "Refused since the start"), body);
   let lines: Chart | undefined;
   let drawn = "\n";
-  let listed = "\n";
   return {
-    element: h("div", { class: "grid" }, place, table),
+    element: h("div", { class: "grid" }, place, card),
     draw(all, history, spanS) {
       const byTotal = all.toSorted((left, right) => right.total - left.total);
       const causes = byTotal.slice(0, LINES_MAX).map(({ cause }) => cause);
@@ -39,14 +45,11 @@ export function refusals(): Refusals {
         replace(place, lines.element);
       }
       lines?.draw(history, spanS);
-      const now = JSON.stringify(byTotal);
-      if (now === listed) return;
-      listed = now;
-      replace(
+      settle(
         body,
         byTotal.length === 0
           ? empty("Nothing was refused", "Every connection, subscription and publish since the start was accepted.")
-          : rows(byTotal),
+          : table(COLUMNS, byTotal),
       );
     },
     close() {
@@ -57,29 +60,4 @@ export function refusals(): Refusals {
 
 function line(cause: string, index: number): Line {
   return { column: refusedColumn(cause), label: format.words(cause), colour: COLOURS[index] ?? 5, isDashed: index > 1 };
-}
-
-function rows(all: readonly Refusal[]): HTMLElement {
-  return h(
-    "div",
-    { class: "scroll" },
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, h("th", {}, "Cause"), h("th", { class: "number" }, "Now"), h("th", { class: "number" }, "Total"))),
-      h(
-        "tbody",
-        {},
-        ...all.map(({ cause, total, perSecond }) =>
-          h(
-            "tr",
-            {},
-            h("td", {}, format.words(cause)),
-            h("td", { class: "number" }, perSecond > 0 ? format.rate(perSecond) : "–"),
-            h("td", { class: "number" }, format.count(total)),
-          ),
-        ),
-      ),
-    ),
-  );
 }

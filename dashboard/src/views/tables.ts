@@ -1,8 +1,11 @@
 /** Tables that several views show. */
+import type { App } from "../app";
 import type { InboxRow } from "../model/contract";
 import * as format from "../model/format";
 import { toInbox } from "../router";
 import { empty, h, link, loading, name, type Child } from "../ui/dom";
+import { settle } from "../ui/live";
+import { age } from "../ui/parts";
 
 export interface Column<T> {
   label: string;
@@ -52,8 +55,25 @@ export function inboxTable(rows: readonly InboxRow[] | undefined, now: number): 
     columns.push({
       label: "Oldest",
       kind: "number",
-      cell: ({ oldestAt }) => h("span", { title: format.iso(oldestAt) }, format.ago(oldestAt, now)),
+      cell: ({ oldestAt }) => age(oldestAt, now),
     });
   }
   return table(columns, rows);
+}
+
+interface Tops {
+  largest: HTMLElement;
+  oldest: HTMLElement;
+  close: () => void;
+}
+
+/** The largest inboxes and those with the oldest mail, as the broker counts them. */
+export function tops(app: App, rowsMax: number): Tops {
+  const largest = h("div", { class: "live" });
+  const oldest = h("div", { class: "live" });
+  const close = app.top.watch((top) => {
+    settle(largest, inboxTable(top?.largest.slice(0, rowsMax), app.now()));
+    settle(oldest, inboxTable(top?.oldest.slice(0, rowsMax), app.now()));
+  });
+  return { largest, oldest, close };
 }

@@ -6,6 +6,7 @@ import { explained } from "../mqtt/requests";
 import { toInbox, type Route } from "../router";
 import { button, empty, h, link, loading, name, replace, write } from "../ui/dom";
 import { frames, rows } from "../ui/live";
+import { card, head, nameField, problem } from "../ui/parts";
 import type { View } from "../ui/shell";
 
 const SECONDS = [60, 300, 600] as const;
@@ -19,24 +20,19 @@ const ENDINGS: Readonly<Record<string, string>> = {
 
 export function trace(app: App, at: Route): View {
   const { state } = app.tracer;
-  const field = (id: string, label: string, hint: string): HTMLInputElement =>
-    h("input", {
+  const field = (id: string, hint: string): HTMLInputElement =>
+    nameField({
       id,
       name: id,
-      type: "text",
       value: isOn(state.value) ? state.value.asked[id] : (at.query.get(id) ?? ""),
       placeholder: hint,
-      "aria-label": label,
-      autocomplete: "off",
-      spellcheck: "false",
-      autocapitalize: "off",
     });
-  const from = field("from", "From", "any sender");
-  const to = field("to", "To", "any inbox");
-  const id = field("id", "Message id", "any message");
+  const from = field("from", "any sender");
+  const to = field("to", "any inbox");
+  const id = field("id", "any message");
   const seconds = h("select", { id: "seconds" }, ...SECONDS.map((each) => h("option", { value: each }, format.seconds(each))));
   if (isOn(state.value)) seconds.value = String(state.value.asked["seconds"]);
-  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
+  const wrong = problem();
   const begin = h("button", { type: "submit", class: "button primary" }, "Start");
   const end = button("Stop", "plain", () => app.tracer.stop());
   const phase = h("span", { class: "faint", role: "status" });
@@ -51,11 +47,10 @@ export function trace(app: App, at: Route): View {
       class: "trace-form",
       onsubmit: (event: Event) => {
         event.preventDefault();
-        problem.hidden = true;
+        wrong.hide();
         const wanted = [from, to, id].filter(({ value }) => value !== "").map(({ name, value }) => [name, value]);
         app.tracer.start({ ...Object.fromEntries(wanted), seconds: Number(seconds.value) }).catch((error: unknown) => {
-          problem.textContent = explained(error);
-          problem.hidden = false;
+          wrong.say(explained(error));
         });
       },
     },
@@ -88,18 +83,9 @@ export function trace(app: App, at: Route): View {
   const element = h(
     "div",
     { class: "stack" },
-    h(
-      "div",
-      { class: "title" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "Trace"),
-        h("p", { class: "about" }, "Follows messages to inboxes from PUBLISH to the reader's acknowledgement."),
-      ),
-    ),
-    h("section", { class: "card" }, form, problem),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Messages"), phase), remarks, place),
+    head("Trace", "Follows messages to inboxes from PUBLISH to the reader's acknowledgement."),
+    h("section", { class: "card" }, form, wrong.element),
+    card("Messages", phase, remarks, place),
   );
   return {
     title: "Trace",

@@ -144,6 +144,24 @@ test.describe("a trace", () => {
   });
 });
 
+test("what is counted anew each time keeps the focus, and how far it was scrolled", async ({ page, site }) => {
+  const { world } = mockOf(site);
+  await open(page, site, "#/inboxes");
+  const largest = page.locator("main .card").first();
+  const link = largest.getByRole("link").first();
+  await link.focus();
+  const rows = await largest.locator("tbody").evaluateHandle((body) => {
+    body.closest(".scroll")?.scrollBy(0, 40);
+    return [...body.children];
+  });
+  const [first] = world.top().largest;
+  world.inboxes.get(first?.client ?? "").count = 99_999;
+  await expect(largest.locator("td.number").first()).toHaveText("99,999");
+  await expect(link).toBeFocused();
+  expect(await rows.evaluate((all) => all.every((row) => row.isConnected))).toBe(true);
+  expect(await largest.locator(".scroll").evaluate((scrolled) => scrolled.scrollTop)).toBe(40);
+});
+
 test("a page whose client ID was taken over stops, until it is told to go on", async ({ page, site }) => {
   await open(page, site);
   mockOf(site).disconnectAll(0x8e);
