@@ -70,12 +70,12 @@ export class Connection {
     this.phase.set({ name: "signed-out" });
   }
 
-  /** Connects now instead of waiting, also after another page took over. */
+  /** Connects now, if it waits. */
   hurry(): void {
-    const { name } = this.phase.value;
-    if (name === "waiting") this.connect(undefined);
+    if (this.phase.value.name === "waiting") this.connect(undefined);
   }
 
+  /** Connects anew with the same login, also after another page took over. */
   again(): void {
     if (this.login) this.signIn(this.login, true);
   }
@@ -100,6 +100,8 @@ export class Connection {
       this.arrived(client, login);
     });
     client.on("message", (topic, payload, packet) => {
+      // What was still on its way when the connection was given up is nobody's any more.
+      if (client !== this.client) return;
       const text = new TextDecoder().decode(payload);
       if (topic.startsWith(BOARD)) this.board(topic.slice(BOARD.length), parse(text));
       else this.requests.answered(new TextDecoder().decode(packet.properties?.correlationData ?? new Uint8Array()), parse(text));
@@ -135,6 +137,7 @@ export class Connection {
     };
     subscribe([answers], () => {
       subscribe(TOPICS, () => {
+        if (client !== this.client) return;
         this.wasOnline = true;
         this.attempt = 0;
         this.phase.set({ name: "online", clientId: this.id, user, denied });
@@ -145,10 +148,10 @@ export class Connection {
   private gone(ending: Ending): void {
     const first = !this.wasOnline;
     this.close();
-    if (ending.next === "stop") {
-      this.phase.set({ name: "stopped", why: ending.text });
-    } else if (ending.next === "login" || first) {
+    if (ending.next === "login" || first) {
       this.phase.set({ name: "signed-out", error: ending.text });
+    } else if (ending.next === "stop") {
+      this.phase.set({ name: "stopped", why: ending.text });
     } else {
       const wait = backoffMs(Math.max(1, this.attempt), Math.random());
       this.phase.set({ name: "waiting", why: ending.text, until: Date.now() + wait });

@@ -81,6 +81,17 @@ test.describe("with users", () => {
     await expect(page.getByRole("alert")).toContainText("The token has expired");
   });
 
+  test("a connection that is ended before it is there says why at the login", async ({ page, site }) => {
+    const mock = mockOf(site);
+    mock.subscribe = () => {
+      mock.disconnectAll(0x98, "an operator ended this connection");
+    };
+    await page.goto(site.url);
+    await logIn(page, "ops", "secret");
+    await expect(page.getByRole("alert")).toContainText("An operator ended this connection.");
+    await expect(page.getByRole("button", { name: "Log in" })).toBeEnabled();
+  });
+
   test("a broker that is away at the login is named", async ({ page, site }) => {
     await page.goto(site.url);
     await expect(page.getByLabel("User name")).toBeVisible();
