@@ -4,7 +4,7 @@ import { noEvents, noFilter, received, type EventFilter, type EventStream } from
 import { History, row } from "./model/history";
 import { signal } from "./model/signal";
 import { Connection } from "./mqtt/connection";
-import { forget, setSignedOut } from "./mqtt/login";
+import { forgetLogin, isSignedOut, remember, remembered, setSignedOut, type Login } from "./mqtt/login";
 import type { Site } from "./mqtt/site";
 import { Tracer } from "./mqtt/tracer";
 
@@ -38,7 +38,10 @@ export class App {
       }
       // The broker forgets a trace with the connection that asked for it.
       else this.tracer.end("connection");
-      if (phase.name === "signed-out") this.forget();
+      if (phase.name === "signed-out") {
+        if (phase.error !== undefined) forgetLogin();
+        this.forget();
+      }
       this.look();
     });
     setInterval(() => {
@@ -66,9 +69,24 @@ export class App {
     return this.connection.requests.ask(command, parameters);
   }
 
+  /** Connects as this tab did before, or without a login where the broker asks for none. A broker that is away is waited for. */
+  begin(): void {
+    const login = remembered();
+    if (login) this.connection.signIn(login, true);
+    else if (this.site.anonymous && !isSignedOut()) this.connection.signIn({ kind: "anonymous" }, true);
+  }
+
+  /** Connects; the first failure comes back to the login. With `isKept`, this tab does so again. */
+  signIn(login: Login, isKept: boolean): void {
+    setSignedOut(false);
+    if (isKept) remember(login);
+    else forgetLogin();
+    this.connection.signIn(login, false);
+  }
+
   /** Ends the connection, and forgets the login and all that was shown. */
   signOut(): void {
-    forget();
+    forgetLogin();
     setSignedOut(true);
     this.connection.signOut();
   }

@@ -1,6 +1,5 @@
 /** Starts the page: asks where the broker is, and shows the login or the views. */
 import { App } from "./app";
-import { isSignedOut, remembered } from "./mqtt/login";
 import { findSite, NoSite } from "./mqtt/site";
 import { empty, failed, h, replace } from "./ui/dom";
 import { shell } from "./ui/shell";
@@ -14,10 +13,8 @@ async function start(): Promise<void> {
   replace(place);
   try {
     const app = new App(await findSite());
-    replace(place, shell(app));
-    const login = remembered();
-    if (login) app.connection.signIn(login, true);
-    else if (app.site.anonymous && !isSignedOut()) app.connection.signIn({ kind: "anonymous" }, true);
+    app.begin();
+    shell(app, place);
   } catch (error) {
     const title = error instanceof NoSite ? error.title : "The dashboard met an error of its own";
     const why = error instanceof Error ? error.message : String(error);

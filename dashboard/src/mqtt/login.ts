@@ -33,7 +33,7 @@ export function remember(login: Login): void {
   sessionStorage.setItem(KEY, JSON.stringify(login));
 }
 
-export function forget(): void {
+export function forgetLogin(): void {
   sessionStorage.removeItem(KEY);
 }
 

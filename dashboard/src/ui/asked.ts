@@ -24,10 +24,17 @@ export interface Asked {
 }
 
 export function asked<A>(app: App, question: Question<A>): Asked {
-  const element = h("div", { class: "slot live" }, loading(question.waiting));
+  const element = h("div", { class: "slot live", tabindex: -1 }, loading(question.waiting));
   /** Counts the questions: only the answer to the last one is shown. */
   let turn = 0;
   let isShown = false;
+
+  /** Who was in it with the keyboard stays there. */
+  function put(shown: Child): void {
+    const isHeld = element.contains(document.activeElement);
+    replace(element, shown);
+    if (isHeld) element.focus({ preventScroll: true });
+  }
 
   async function load(): Promise<void> {
     turn += 1;
@@ -37,17 +44,14 @@ export function asked<A>(app: App, question: Question<A>): Asked {
       const answer = await question.ask();
       if (mine !== turn) return;
       if (answer === undefined) throw new Error("the answer of the broker cannot be read");
-      replace(element, question.show(answer));
+      put(question.show(answer));
       isShown = true;
     } catch (error) {
       if (mine !== turn) return;
       isShown = false;
       // The banner says that the connection is gone; what is there stays, and is asked for again when it is back.
       if (isOffline(error)) return;
-      replace(
-        element,
-        failed(explained(error), () => void load()),
-      );
+      put(failed(explained(error), () => void load()));
       question.fail?.();
     } finally {
       if (mine === turn) element.removeAttribute("aria-busy");

@@ -11,8 +11,10 @@ interface Question {
   act: string;
   /** What must be typed before the button works. */
   typed?: string;
-  /** Does it; the dialog stays open until that ended, and shows an error. */
-  run: () => Promise<void>;
+  /** Does it, and says what was done; the dialog stays open until that ended, and shows an error. */
+  run: () => Promise<Child[]>;
+  /** What follows, when it is done. */
+  then: () => unknown;
 }
 
 /** Asks, and does it where the answer is yes. Esc and Cancel do nothing. */
@@ -21,10 +23,14 @@ export function confirm(question: Question): void {
   const act = button(question.act, "danger", async () => {
     wrong.hide();
     try {
-      await question.run();
+      const done = await question.run();
       dialog.close();
+      toast(...done);
+      question.then();
     } catch (error) {
-      wrong.say(explained(error));
+      // Who closed it meanwhile wants to know, too.
+      if (dialog.open) wrong.say(explained(error));
+      else toast(explained(error));
     }
   });
   const { typed } = question;
@@ -74,29 +80,24 @@ export function modal(title: string, body: Child[], buttons: HTMLButtonElement[]
     dialog.remove();
     if (before instanceof HTMLElement && before.isConnected) before.focus();
   });
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
-  });
   document.body.append(dialog);
   dialog.showModal();
+  buttons[0]?.focus();
   return dialog;
 }
 
-/** Takes away what was said and asked: what is below it is shown no more. */
+/** Takes away what is asked: what it is about is shown no more. */
 export function closeDialogs(): void {
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
-  document.querySelector(".toasts")?.replaceChildren();
 }
 
-/** Says for a few seconds what was done; screen readers hear it. */
+/** Where toasts are said. It is there before them: screen readers hear what comes into it. */
+export const toasts = h("div", { class: "toasts", role: "status" });
+
+/** Says for a few seconds what was done. */
 export function toast(...text: Child[]): void {
-  let place = document.querySelector(".toasts");
-  if (!place) {
-    place = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
-    document.body.append(place);
-  }
   const shown = h("div", { class: "toast" }, ...text);
-  place.append(shown);
+  toasts.append(shown);
   setTimeout(() => {
     shown.remove();
   }, 6000);

@@ -10,8 +10,10 @@ import { inboxes } from "../views/inboxes";
 import { login } from "../views/login";
 import { overview } from "../views/overview";
 import { trace } from "../views/trace";
-import { closeDialogs } from "./dialog";
-import { button, empty, h, icon, link, name, replace, write, type Icon } from "./dom";
+import { banner } from "./banner";
+import { closeDialogs, toasts } from "./dialog";
+import { h, icon, link, name, replace, write, type Icon } from "./dom";
+import { head } from "./parts";
 import { themeButton } from "./theme";
 
 export interface View {
@@ -43,13 +45,16 @@ function view(app: App, at: Route): View {
     case "trace":
       return trace(app, at);
     default:
-      return { title: "Not found", element: empty("There is no such page", "Go to the ", link(to("overview"), "overview"), ".") };
+      return {
+        title: "Not found",
+        element: head("There is no such page", h("span", {}, "Go to the ", link(to("overview"), "overview"), ".")),
+      };
   }
 }
 
-export function shell(app: App): HTMLElement {
+/** Fills `page`, and keeps it so. */
+export function shell(app: App, page: Element): void {
   const main = h("main", { id: "main", tabindex: -1 });
-  const banner = h("div", { class: "banner", role: "status", hidden: true });
   const links = PAGES.map(([page, label]) => h("a", { href: to(page), "data-page": page }, icon(page), h("span", {}, label)));
   const framed = h(
     "div",
@@ -68,55 +73,54 @@ export function shell(app: App): HTMLElement {
     ),
     header(app),
     h("nav", { "aria-label": "Views" }, ...links),
-    h("div", { class: "content" }, banner, main),
+    h("div", { class: "content" }, banner(app, main), main),
   );
   const place = h("div", {});
+  replace(page, place, toasts);
 
   let open: View | undefined;
   let shown: "login" | "denied" | "views" | undefined;
-  const go = (isNew: boolean): void => {
-    const at = route(location.hash);
-    const { phase } = app.connection;
+  const replaceView = (next: View): void => {
     // A question about what was shown before is not asked over something else.
     closeDialogs();
     open?.close?.();
-    open = shown === "denied" && phase.value.name === "online" ? denied(app, phase.value) : view(app, at);
-    replace(main, open.element);
-    document.title = `${open.title} · inboxd`;
+    open = next;
+    document.title = `${next.title} · inboxd`;
+  };
+  const go = (): void => {
+    const at = route(location.hash);
+    const { phase } = app.connection;
+    const next = shown === "denied" && phase.value.name === "online" ? denied(app, phase.value) : view(app, at);
+    replaceView(next);
+    replace(main, next.element);
     const current = at.page === "inbox" ? "inboxes" : at.page;
-    for (const each of links) {
-      if (each.dataset["page"] === current) each.setAttribute("aria-current", "page");
-      else each.removeAttribute("aria-current");
-    }
-    if (isNew) {
-      main.focus({ preventScroll: true });
-      scrollTo(0, 0);
-    }
+    for (const each of links) each.ariaCurrent = each.dataset["page"] === current ? "page" : null;
   };
   addEventListener("hashchange", () => {
-    if (shown !== "login") go(true);
+    if (shown === "login") return;
+    go();
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
   });
 
   app.connection.phase.watch((phase) => {
-    const wanted = showing(phase, shown);
-    if (wanted === "login") {
-      // A login that failed keeps its form, and what was typed.
-      if (shown !== "login") {
-        closeDialogs();
-        open?.close?.();
-        open = login(app);
-        document.title = `${open.title} · inboxd`;
-        replace(place, open.element);
-      }
-    } else if (wanted !== shown) {
-      if (shown === "login" || shown === undefined) replace(place, framed);
-      shown = wanted;
-      go(false);
+    const before = shown;
+    shown = showing(phase, before);
+    // A login that failed keeps its form, and what was typed.
+    if (shown === before) return;
+    if (shown === "login") {
+      const form = login(app);
+      replaceView(form);
+      replace(toasts);
+      replace(place, form.element);
+      form.element.querySelector("input")?.focus();
+      return;
     }
-    shown = wanted;
+    if (before !== "denied" && before !== "views") replace(place, framed);
+    go();
+    // What had the focus is gone. A page that was just opened begins at its top.
+    if (before !== undefined && document.activeElement === document.body) main.focus({ preventScroll: true });
   });
-  keepBanner(app, banner);
-  return place;
 }
 
 /** A first login keeps the form; a connection that comes back keeps the views. */
@@ -137,20 +141,21 @@ function header(app: App): HTMLElement {
   const dot = h("span", { class: "dot", "aria-hidden": "true" });
   const state = h("span", { class: "state" });
   const who = h("span", { class: "who" });
-  app.connection.phase.watch((phase) => {
-    write(state, phase.name === "online" ? "Live" : phase.name === "stopped" ? "Stopped" : "Connecting");
-    if (phase.name === "online") {
-      const shown = name(phase.user);
-      shown.title = `Connected as ${phase.clientId}`;
-      replace(who, shown);
-    }
-  });
-  app.isStale.watch((isStale) => {
+  const look = (): void => {
+    const phase = app.connection.phase.value;
+    const isStale = app.isStale.value;
+    const online = isStale ? "Silent" : "Live";
+    write(state, phase.name === "online" ? online : phase.name === "stopped" ? "Stopped" : "Connecting");
     dot.classList.toggle("good", !isStale);
-    if (isStale && app.connection.phase.value.name === "online") write(state, "Silent");
-    if (!isStale) write(state, "Live");
     document.body.dataset["stale"] = String(isStale);
-  });
+    if (phase.name === "signed-out") replace(who);
+    if (phase.name !== "online") return;
+    const user = name(phase.user);
+    user.title = `Connected as ${phase.clientId}`;
+    replace(who, user);
+  };
+  app.connection.phase.watch(look);
+  app.isStale.watch(look);
   const out = h(
     "button",
     {
@@ -175,54 +180,4 @@ function header(app: App): HTMLElement {
     themeButton(),
     out,
   );
-}
-
-/** What is wrong with the connection, what happens next, and what the operator can do. */
-function keepBanner(app: App, banner: HTMLElement): void {
-  const show = (kind: "warn" | "bad", text: string, ...more: HTMLElement[]): void => {
-    banner.className = `banner ${kind}`;
-    banner.hidden = false;
-    replace(banner, h("p", {}, text), ...more);
-  };
-  let countdown: ReturnType<typeof setInterval> | undefined;
-  const look = (): void => {
-    clearInterval(countdown);
-    const phase = app.connection.phase.value;
-    const old = app.overview.value ? " What you see is from before." : "";
-    if (phase.name === "waiting") {
-      const when = h("span", { class: "countdown", "aria-hidden": "true" });
-      const tick = (): void => {
-        write(when, `Next attempt in ${String(Math.max(0, Math.ceil((phase.until - Date.now()) / 1000)))} s`);
-      };
-      tick();
-      countdown = setInterval(tick, 250);
-      show(
-        "warn",
-        phase.why + old,
-        when,
-        button("Try now", "plain", () => {
-          app.connection.hurry();
-        }),
-      );
-    } else if (phase.name === "stopped") {
-      show(
-        "bad",
-        `${phase.why} This page stopped.${old}`,
-        button("Connect again", "plain", () => {
-          app.connection.again();
-        }),
-      );
-    } else if (phase.name === "connecting" && !phase.isFirst) {
-      show("warn", `${phase.why ?? ""} Connecting to the broker …${old}`.trim());
-    } else if (phase.name === "online" && app.isStale.value) {
-      show(
-        "warn",
-        `The broker has said nothing for ${String(Math.round(app.heardMsAgo() / 1000))} s, although the connection is open. It may be busy or stopped; look at its log.`,
-      );
-    } else {
-      banner.hidden = true;
-    }
-  };
-  app.connection.phase.watch(look);
-  app.isStale.watch(look);
 }

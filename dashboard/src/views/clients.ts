@@ -5,7 +5,7 @@ import * as format from "../model/format";
 import { bool, object } from "../model/json";
 import { toInbox } from "../router";
 import { asked } from "../ui/asked";
-import { confirm, modal, toast } from "../ui/dialog";
+import { confirm, modal } from "../ui/dialog";
 import { button, empty, h, link, loading, name } from "../ui/dom";
 import { settle } from "../ui/live";
 import { pager, type Pager } from "../ui/pager";
@@ -121,9 +121,9 @@ function disconnect(app: App, client: string, then: () => Promise<void>): void {
     act: "Disconnect",
     run: async () => {
       const result = object(await app.ask("client/disconnect", { client }));
-      toast(name(client), bool(result, "disconnected") ? " is disconnected." : " was not connected any more.");
-      await then();
+      return [name(client), bool(result, "disconnected") ? " is disconnected." : " was not connected any more."];
     },
+    then,
   });
 }
 

@@ -3,9 +3,10 @@ import type { App } from "../app";
 import { inbox as read, messagePage, type Inbox } from "../model/contract";
 import * as format from "../model/format";
 import { at, num, numbers, object, bool } from "../model/json";
+import { visible } from "../model/visible";
 import { to, type Route } from "../router";
 import { asked } from "../ui/asked";
-import { confirm, toast } from "../ui/dialog";
+import { confirm } from "../ui/dialog";
 import { button, empty, h, link, name } from "../ui/dom";
 import { pager } from "../ui/pager";
 import { age, card, facts } from "../ui/parts";
@@ -68,7 +69,7 @@ export function inbox(app: App, { name: client }: Route): View {
     card("Messages, oldest first", h("span", { class: "faint" }, "Looking changes nothing: they go on waiting."), messages.element),
   );
   return {
-    title: "Inbox",
+    title: `Inbox ${visible(client)}`,
     element,
     close() {
       figures.close();
@@ -117,9 +118,9 @@ function purge(app: App, client: string, then: () => Promise<void>): void {
     typed: client,
     run: async () => {
       const result = object(await app.ask("inbox/purge", { client }));
-      toast(`${format.counted(num(result, "purged"), "message", "messages")} removed from the inbox of `, name(client), ".");
-      await then();
+      return [`${format.counted(num(result, "purged"), "message", "messages")} removed from the inbox of `, name(client), "."];
     },
+    then,
   });
 }
 
@@ -138,12 +139,9 @@ function erase(app: App, client: string, then: () => Promise<void>): void {
         .filter(([, entries]) => entries > 0)
         .map(([table, entries]) => `${format.words(table)} (${format.count(entries)})`);
       const rest = [...(bool(result, "session") ? ["its session"] : []), ...tables].join(", ");
-      toast(
-        `Erased: ${format.counted(num(result, "purged"), "message", "messages")}${rest === "" ? "" : `, ${rest}`} of `,
-        name(client),
-        ".",
-      );
-      await then();
+      const messages = format.counted(num(result, "purged"), "message", "messages");
+      return [`Erased: ${messages}${rest === "" ? "" : `, ${rest}`} of `, name(client), "."];
     },
+    then,
   });
 }

@@ -1,6 +1,6 @@
 /** The login: user and password, or a token; or none, where the broker asks nobody. */
 import type { App } from "../app";
-import { forget, remember, setSignedOut, userOfToken, type Login } from "../mqtt/login";
+import { userOfToken, type Login } from "../mqtt/login";
 import { h, icon, replace } from "../ui/dom";
 import { themeButton } from "../ui/theme";
 import { problem, segments } from "../ui/parts";
@@ -50,10 +50,7 @@ export function login(app: App): View {
 
   const signIn = (given: Login, isKept: boolean): void => {
     wrong.hide();
-    setSignedOut(false);
-    if (isKept) remember(given);
-    else forget();
-    app.connection.signIn(given, false);
+    app.signIn(given, isKept);
   };
   const form = h(
     "form",
@@ -77,10 +74,7 @@ export function login(app: App): View {
     const isBusy = phase.name === "connecting";
     enter.disabled = isBusy;
     enter.textContent = isBusy ? "Connecting …" : "Log in";
-    if (phase.name === "signed-out" && phase.error) {
-      forget();
-      wrong.say(phase.error);
-    }
+    if (phase.name === "signed-out" && phase.error) wrong.say(phase.error);
   });
   const nobody = h(
     "div",

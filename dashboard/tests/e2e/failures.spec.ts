@@ -16,11 +16,13 @@ test.describe("with users", () => {
 
   test("a wrong password stays at the login, and a right one goes on", async ({ page, site }) => {
     await page.goto(site.url);
+    await expect(page.getByLabel("User name")).toBeFocused();
     await logIn(page, "ops", "wrong");
     await expect(page.getByRole("alert")).toContainText("does not accept this login");
     await expect(page.getByLabel("User name")).toHaveValue("ops");
     await logIn(page, "ops", "secret");
     await expect(page.locator("header .who")).toHaveText("ops");
+    await expect(page.locator("main")).toBeFocused();
     // Nothing is kept unless that was asked for.
     expect(await page.evaluate(() => JSON.stringify({ ...sessionStorage, ...localStorage }))).not.toContain("secret");
     await page.reload();
@@ -177,8 +179,10 @@ test("a page whose client ID was taken over stops, until it is told to go on", a
   await open(page, site);
   mockOf(site).disconnectAll(0x8e);
   await expect(page.locator(".banner")).toContainText("took over");
-  await page.getByRole("button", { name: "Connect again" }).click();
+  await expect(page.locator("header .state")).toHaveText("Stopped");
+  await page.getByRole("button", { name: "Connect again" }).press("Enter");
   await expect(page.locator("header .state")).toHaveText("Live");
+  await expect(page.locator("main")).toBeFocused();
 });
 
 test("a request that is not answered says what may be the matter", async ({ page, site }) => {
@@ -187,14 +191,17 @@ test("a request that is not answered says what may be the matter", async ({ page
   await page.goto(`${site.url}#/clients`);
   await expect(page.getByRole("alert")).toContainText("did not answer in time", { timeout: 15_000 });
   mockOf(site).options.isDeaf = false;
-  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("button", { name: "Try again" }).press("Enter");
   await expect(page.locator("main table")).toBeVisible();
+  await expect(page.locator("main .slot:focus")).toBeVisible();
 });
 
 test("a broker that falls silent is told apart from one that is gone", async ({ page, site }) => {
   await open(page, site);
   mockOf(site).options.isMute = true;
   await expect(page.locator(".banner")).toContainText("has said nothing for", { timeout: 25_000 });
+  await expect(page.locator("header .state")).toHaveText("Silent");
+  await expect(page.locator(".banner")).toContainText(/Silent for 1[6-9] s/);
   mockOf(site).options.isMute = false;
   await expect(page.locator(".banner")).toBeHidden();
 });

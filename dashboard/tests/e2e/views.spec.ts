@@ -39,6 +39,7 @@ test("mail is found, looked into, exported and purged", async ({ page, site }) =
   await page.getByLabel("Client ID begins with").fill(name);
   await page.locator("main .card").last().getByRole("link", { name }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(name);
+  await expect(page).toHaveTitle(`Inbox ${name} · inboxd`);
   const messages = page.locator(".message");
   await expect(messages).toHaveCount(3);
   await expect(messages.nth(0)).toContainText(peer.id);
@@ -154,9 +155,11 @@ test("it is used by keyboard, in both themes", async ({ page, site }) => {
 
 test("an address that leads nowhere says so, and the way back works", async ({ page, site }) => {
   await open(page, site, "#/nothing");
-  await expect(page.getByText("There is no such page")).toBeVisible();
+  await expect(page.getByRole("heading", { name: "There is no such page" })).toBeVisible();
   await page.getByRole("link", { name: "Events" }).click();
   await expect(page.getByRole("heading", { name: "Events" })).toBeVisible();
+  await expect(page).toHaveTitle("Events · inboxd");
+  await expect(page.locator("main")).toBeFocused();
   await expect(page.getByRole("link", { name: "Events" })).toHaveAttribute("aria-current", "page");
   await page.goBack();
   await expect(page.getByText("There is no such page")).toBeVisible();
