@@ -120,7 +120,7 @@ test("a list that was asked for while the connection broke comes by itself", asy
   await open(page, site);
   mockOf(site).options.isDeaf = true;
   await page.goto(`${site.url}#/inboxes`);
-  await page.waitForTimeout(300);
+  await expect.poll(() => mockOf(site).asked).toContain("inbox/list");
   await mockOf(site).stop();
   await expect(page.locator(".banner")).toBeVisible();
   await expect(page.locator("main .notice")).toHaveCount(0);

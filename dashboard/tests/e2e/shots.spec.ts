@@ -1,5 +1,5 @@
 /** Pictures of each view, to be looked at: `INBOX_DASHBOARD_SHOTS=/tmp/shots npm run e2e -- shots`. */
-import { open, test, expect, real } from "./site";
+import { open, test, expect, visit, type Site } from "./site";
 import type { Page } from "@playwright/test";
 
 const folder = process.env.INBOX_DASHBOARD_SHOTS;
@@ -12,8 +12,12 @@ const LOOKS = [
 ] as const;
 
 async function shoot(page: Page, name: string): Promise<void> {
-  await page.waitForTimeout(400);
-  await page.screenshot({ path: `${folder ?? ""}/${name}.png`, fullPage: true });
+  await page.screenshot({ path: `${folder ?? ""}/${name}.png`, fullPage: true, animations: "disabled" });
+}
+
+/** What the mock makes happen comes one by one; a real broker may have nothing to tell. */
+async function wait(page: Page, site: Site, rows: string, count: number): Promise<void> {
+  if (site.mock) await expect(page.locator(rows).nth(count - 1)).toBeVisible({ timeout: 20_000 });
 }
 
 for (const { look, ...use } of LOOKS) {
@@ -23,30 +27,32 @@ for (const { look, ...use } of LOOKS) {
     test(`views, ${look}`, async ({ page, site }) => {
       test.setTimeout(90_000);
       await open(page, site);
-      await page.waitForTimeout(3500);
+      await visit(page, site, "#/overview");
       await shoot(page, `overview-${look}`);
-      await page.goto(`${site.url}#/inboxes`);
+      await visit(page, site, "#/inboxes");
       await shoot(page, `inboxes-${look}`);
       const first = page.locator("main table a").first();
       if ((await first.count()) > 0) {
         await first.click();
         await page.locator(".message").first().click();
+        await expect(page.locator("main .loading")).toHaveCount(0);
         await shoot(page, `inbox-${look}`);
         await page.getByRole("button", { name: "Purge" }).click();
         await shoot(page, `purge-${look}`);
         await page.keyboard.press("Escape");
       }
-      await page.goto(`${site.url}#/clients`);
+      await visit(page, site, "#/clients");
       await shoot(page, `clients-${look}`);
       await page.locator("main table .link").first().click();
+      await expect(page.getByRole("dialog").locator("dl")).toBeVisible();
       await shoot(page, `client-${look}`);
       await page.keyboard.press("Escape");
-      await page.goto(`${site.url}#/events`);
-      await page.waitForTimeout(real ? 1000 : 5000);
+      await visit(page, site, "#/events");
+      await wait(page, site, ".events li", 5);
       await shoot(page, `events-${look}`);
-      await page.goto(`${site.url}#/trace?from=alice&to=bob`);
+      await visit(page, site, "#/trace?from=alice&to=bob");
       await page.getByRole("button", { name: "Start" }).click();
-      await page.waitForTimeout(4200);
+      await wait(page, site, ".traced > li", 5);
       await shoot(page, `trace-${look}`);
     });
 
@@ -55,10 +61,9 @@ for (const { look, ...use } of LOOKS) {
       test.skip(!mock, "only with the mock");
       if (!mock) return;
       await open(page, site);
-      await page.waitForTimeout(1500);
+      await visit(page, site, "#/overview");
       await mock.stop();
-      await expect(page.locator(".banner")).toBeVisible();
-      await page.waitForTimeout(2500);
+      await expect(page.getByRole("button", { name: "Try now" })).toBeVisible();
       await shoot(page, `lost-${look}`);
       mock.options.anonymous = false;
       await mock.start();
@@ -82,15 +87,15 @@ for (const { look, ...use } of LOOKS) {
       test(`${scenario}, ${look}`, async ({ page, site }) => {
         test.skip(!site.mock, "only with the mock");
         await open(page, site);
-        await page.waitForTimeout(1500);
+        await visit(page, site, "#/overview");
         await shoot(page, `${scenario}-overview-${look}`);
         for (const view of ["inboxes", "clients", "events", "trace"]) {
-          await page.goto(`${site.url}#/${view}`);
-          if (view === "events" && scenario !== "idle") await page.waitForTimeout(5000);
+          await visit(page, site, `#/${view}`);
+          if (view === "events" && scenario !== "idle") await wait(page, site, ".events li", 5);
           await shoot(page, `${scenario}-${view}-${look}`);
         }
         if (scenario !== "hostile") return;
-        await page.goto(`${site.url}#/inboxes`);
+        await visit(page, site, "#/inboxes");
         await page.locator("main table a").first().click();
         await page.locator(".message").first().click();
         await shoot(page, `${scenario}-inbox-${look}`);

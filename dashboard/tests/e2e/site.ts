@@ -61,3 +61,12 @@ export async function logIn(page: Page, name: string, secret: string): Promise<v
   await page.getByLabel("Password", { exact: true }).fill(secret);
   await page.getByRole("button", { name: "Log in" }).click();
 }
+
+/** Goes to a view, and waits until it is there with all that it asked for. */
+export async function visit(page: Page, site: Site, hash: string): Promise<void> {
+  const before = await page.locator("main > *").elementHandle();
+  const isSame = page.url() === site.url + hash;
+  await page.goto(site.url + hash);
+  if (!isSame) await expect.poll(() => before?.evaluate((view) => view.isConnected)).toBe(false);
+  await expect(page.locator("main .loading, main [aria-busy]")).toHaveCount(0);
+}

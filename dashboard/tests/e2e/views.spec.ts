@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { connectPeer, ownName, type Peer } from "./peer";
 import { AxeBuilder } from "@axe-core/playwright";
-import { expect, open, test } from "./site";
+import { expect, open, test, visit } from "./site";
 
 let peer: Peer;
 test.beforeEach(async ({ site }) => {
@@ -97,7 +97,7 @@ test("clients are listed, shown and disconnected", async ({ page, site }) => {
   });
   await open(page, site, "#/clients");
   const row = page.getByRole("row", { name: peer.id });
-  await row.getByRole("button", { name: peer.id }).click();
+  await row.getByRole("button", { name: peer.id, exact: true }).click();
   await expect(page.getByRole("dialog")).toContainText("Address");
   await page.keyboard.press("Escape");
   await row.getByRole("button", { name: "Disconnect" }).click();
@@ -170,8 +170,7 @@ test("no view is wider than a phone", async ({ page, site }) => {
   const name = await inboxWithMail();
   await open(page, site);
   for (const view of ["overview", "inboxes", `inbox/${encodeURIComponent(name)}`, "clients", "events", "trace"]) {
-    await page.goto(`${site.url}#/${view}`);
-    await page.waitForTimeout(400);
+    await visit(page, site, `#/${view}`);
     expect(await page.evaluate(() => document.documentElement.scrollWidth), view).toBeLessThanOrEqual(390);
   }
 });
@@ -183,8 +182,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       const name = await inboxWithMail();
       await open(page, site);
       for (const view of ["overview", "inboxes", `inbox/${encodeURIComponent(name)}`, "clients", "events", "trace"]) {
-        await page.goto(`${site.url}#/${view}`);
-        await page.waitForTimeout(800);
+        await visit(page, site, `#/${view}`);
         const { violations } = await new AxeBuilder({ page }).analyze();
         expect(violations.map(({ id, nodes }) => `${view}: ${id} ${nodes[0]?.html ?? ""} ${nodes[0]?.failureSummary ?? ""}`)).toEqual([]);
       }

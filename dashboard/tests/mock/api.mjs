@@ -66,7 +66,7 @@ const COMMANDS = {
   },
   "inbox/purge": (world, { client }, { event }) => {
     const purged = world.purge(client);
-    event("purged", { inbox: client, messages: purged, by: "ops" });
+    event("purged", { inbox: client, messages: purged });
     return { purged };
   },
   "client/erase": (world, { client }) => ({
@@ -85,26 +85,25 @@ const COMMANDS = {
   },
   "client/show": (world, { client }) => {
     const known = world.clients.get(client);
-    if (!known) throw new Refused("not-found", "There is no client with this ID, neither connected nor with a session that is kept.");
-    return {
-      ...known,
-      subscriptions: [
-        { filter: client, qos: 1 },
-        { filter: "sensors/+/temperature", qos: 0 },
-        { filter: "$share/workers/jobs/#", qos: 2 },
-      ],
-    };
+    if (!known) throw new Refused("not-found", "no client with that ID is connected, and no session is kept for it");
+    return known.connected ? known : { client, connected: false };
   },
   "client/disconnect": (world, { client }, { event, disconnect }) => {
     const known = world.clients.get(client);
     if (!known?.connected) return { disconnected: false };
     known.connected = false;
     disconnect(client);
-    event("disconnected", { client, user: known.user, reason: 0x98, cause: "operator", why: "an operator ended the connection" });
+    const { user, peer } = known;
+    event("disconnected", {
+      client,
+      user,
+      peer,
+      reason: 0x98,
+      cause: "disconnected_by_operator",
+      why: "an operator ended this connection",
+    });
     return { disconnected: true };
   },
-  overview: (world) => world.overview(),
-  top: (world) => world.top(),
   "trace/start": (world, asked, { trace }) => ({ trace: trace.start(asked) }),
   "trace/stop": (world, { trace: number }, { trace }) => ({ stopped: trace.stop(number) }),
 };
@@ -114,7 +113,7 @@ export function answer(world, command, text, doors) {
   try {
     const asked = text === "" ? {} : JSON.parse(text);
     const run = COMMANDS[command];
-    if (!run) throw new Refused("bad-request", `There is no command ${command}.`);
+    if (!run) throw new Refused("bad-request", `there is no command ${command}`);
     return { ok: true, result: run(world, asked, doors) };
   } catch (error) {
     const code = error instanceof Refused ? error.code : "bad-request";

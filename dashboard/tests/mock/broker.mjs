@@ -42,6 +42,8 @@ export class MockBroker {
     this.world = new World(this.options.scenario);
     this.sessions = new Set();
     this.traces = new Map();
+    /** Every command that came, for tests to wait for. */
+    this.asked = [];
     this.serial = 0;
     this.url = "";
   }
@@ -157,7 +159,7 @@ export class MockBroker {
     if (!this.sessions.delete(session)) return;
     for (const [number, trace] of this.traces) if (trace.session === session) this.endTrace(number, "stopped");
     this.world.clients.delete(session.id);
-    this.event("disconnected", { client: session.id, why: "the connection was closed" });
+    this.event("disconnected", { client: session.id, reason: null, cause: null, why: "the connection was closed" });
   }
 
   subscribe(session, { messageId, subscriptions }) {
@@ -188,6 +190,8 @@ export class MockBroker {
       if (isInbox && qos > 0) this.world.deliver(topic.slice(this.options.inboxPrefix.length), session.id, payload);
       return;
     }
+    const command = topic.slice(`${PREFIX}api/`.length);
+    this.asked.push(command);
     if (this.options.isDeaf) return;
     const reply = (message) =>
       session.send({
@@ -202,11 +206,10 @@ export class MockBroker {
       for (const each of this.sessions) if (each.id === client) each.socket.close();
     };
     const doors = { event: (kind, fields) => this.event(kind, fields), trace, disconnect };
-    const command = topic.slice(`${PREFIX}api/`.length);
     reply(
       session.isOps
         ? answer(this.world, command, payload.toString(), doors)
-        : { ok: false, error: { code: "not-allowed", message: "Only the role ops may ask this." } },
+        : { ok: false, error: { code: "not-allowed", message: "only the role ops may ask this" } },
     );
   }
 
@@ -266,14 +269,18 @@ export class MockBroker {
     const pick = () => names[Math.floor(this.world.next() * names.length)] ?? "nobody";
     const client = pick();
     const { user, peer, listener } = this.world.clients.get(client) ?? {};
+    const topic = this.options.inboxPrefix + pick();
+    const gone = { client, user, peer, reason: null, cause: null, why: "the client said goodbye" };
+    const takenOver = { ...gone, reason: 0x8e, cause: "taken_over", why: "another connection uses this client ID now" };
+    const left = { inbox: pick(), seq: this.world.seq, from: client, id: "000660c52d5846e9" };
     const kinds = [
       ["connected", { client, user, peer, listener }],
-      ["disconnected", { client, user, reason: 0, cause: "goodbye", why: "the client said goodbye" }],
-      ["disconnected", { client, user, cause: "keep_alive", why: "no packet came for one and a half times the keep alive" }],
-      ["takeover", { client, user, peer }],
-      ["refused", { who: client, what: "a publish was refused", cause: "publish_inbox_full", why: `the inbox of ${pick()} is full` }],
-      ["inbox-full", { inbox: pick(), from: client }],
-      ["expired", { inbox: pick(), seq: this.world.seq, from: client, id: "000660c52d5846e9", reason: "time_to_live" }],
+      ["disconnected", gone],
+      ["disconnected", { ...gone, reason: 0x8d, cause: "keep_alive", why: "no packet came for one and a half times the keep alive" }],
+      ["takeover", takenOver],
+      ["refused", { who: client, what: topic, cause: "publish_full", why: "the inbox is full; send again when its owner has read some" }],
+      ["inbox-full", { inbox: topic, from: client }],
+      ...["expired", "dropped", "idle"].map((reason) => [reason, { ...left, reason }]),
     ];
     const [kind, fields] = kinds[Math.floor(this.world.next() * kinds.length)];
     this.event(kind, fields);

@@ -14,27 +14,9 @@ export function random(seed) {
   };
 }
 
-const PEOPLE = [
-  "alice",
-  "bob",
-  "carol",
-  "dave",
-  "erin",
-  "frank",
-  "grace",
-  "heidi",
-  "ivan",
-  "judy",
-  "mallory",
-  "niaj",
-  "olivia",
-  "peggy",
-  "rupert",
-  "sybil",
-  "trent",
-  "victor",
-  "walter",
-];
+const PEOPLE = "alice bob carol dave erin frank grace heidi ivan judy mallory niaj olivia peggy rupert sybil trent victor walter".split(
+  " ",
+);
 const DEVICES = ["phone", "laptop", "sensor-7", "gateway", "tablet", "backup"];
 
 /** Client IDs as an attacker, a script or a child makes them. */
@@ -68,9 +50,9 @@ export class World {
       scenario === "idle"
         ? []
         : [
-            ["publish_inbox_full", 18_402, 2.4],
+            ["publish_full", 18_402, 2.4],
             ["connect_credentials", 213, 0.2],
-            ["subscribe_not_own_inbox", 57, 0],
+            ["subscribe_inbox_of_other", 57, 0],
             ["publish_too_large", 9, 0],
             ["connect_websocket", 3, 0],
           ];

@@ -13,7 +13,7 @@ test("a report of the broker", () => {
     waiting: { for: "disk" },
   });
   expect(read?.latency.puback.p99).toBeGreaterThan(0);
-  expect(read?.refusals[0]).toMatchObject({ cause: "publish_inbox_full" });
+  expect(read?.refusals[0]).toMatchObject({ cause: "publish_full" });
 });
 
 test("a report before the first count, of an idle broker", () => {
