@@ -34,7 +34,7 @@ export function pager<T>(app: App, source: Source<T>): Pager {
   const foot = h("div", { class: "pager", hidden: true }, back, where, forth);
 
   const place = asked(app, {
-    waiting: `Asking for ${source.what} …`,
+    waiting: `Asking for ${source.what.toLowerCase()} …`,
     stays: true,
     ask: async () => {
       let starts = wanted;

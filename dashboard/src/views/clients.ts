@@ -3,6 +3,7 @@ import type { App } from "../app";
 import { client as read, clientPage, type Client } from "../model/contract";
 import * as format from "../model/format";
 import { bool, object } from "../model/json";
+import { visible } from "../model/visible";
 import { toInbox } from "../router";
 import { asked } from "../ui/asked";
 import { confirm, modal } from "../ui/dialog";
@@ -98,10 +99,14 @@ function columns(app: App, then: () => Promise<void>): Column<Client>[] {
     {
       label: "Action",
       kind: "acts",
-      cell: ({ client }) =>
-        button("Disconnect", "plain", () => {
+      cell: ({ client }) => {
+        const made = button("Disconnect", "plain", () => {
           disconnect(app, client, then);
-        }),
+        });
+        // Heard in a list of buttons, it says whom.
+        made.ariaLabel = `Disconnect ${visible(client)}`;
+        return made;
+      },
     },
   ];
 }

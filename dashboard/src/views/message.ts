@@ -36,7 +36,7 @@ export function messageItem(message: Message, now: number): HTMLElement {
         ["Content type", message.contentType === undefined ? undefined : name(message.contentType)],
         ["Response topic", message.responseTopic === undefined ? undefined : name(message.responseTopic)],
         ["Correlation data", message.correlationDataHex],
-        ...message.userProperties.map(([key, value]): [Child, Child] => [name(key), name(value)]),
+        ...message.userProperties.map(([key, value]): [Child, Child] => [h("span", {}, "Property ", name(key)), name(value)]),
       ]),
       payload(message),
     );
