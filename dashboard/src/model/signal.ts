@@ -16,7 +16,8 @@ export function signal<T>(first: T): Signal<T> {
     set(value) {
       if (Object.is(value, current)) return;
       current = value;
-      for (const each of [...watchers]) each(value);
+      // Who stopped watching because of this change is not called; who was told of a newer value is not told the old one.
+      for (const each of [...watchers]) if (Object.is(value, current) && watchers.has(each)) each(value);
     },
     watch(each) {
       watchers.add(each);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { cleared, EVENTS_MAX, matches, noEvents, paused, received, sentence } from "../../src/model/events";
 import { History } from "../../src/model/history";
+import { signal } from "../../src/model/signal";
 import { route, to, toInbox } from "../../src/router";
 import { HOSTILE } from "../mock/world.mjs";
 
@@ -45,6 +46,20 @@ test("an event about an inbox leads there, also where the broker says its topic"
   const [idle] = received(noEvents, "idle", { inbox: "inbox/bob", from: "alice", id: "x", reason: "idle" }, "inbox/").events;
   expect(idle?.client).toBe("inbox/bob");
   expect(idle && sentence(idle)).toBe("message x, from alice");
+});
+
+test("a value tells nobody who has just stopped watching, and nobody an old value last", () => {
+  const number = signal(1);
+  const seen: string[] = [];
+  number.watch((value) => {
+    if (value === 2) stop();
+    if (value === 3) number.set(4);
+  });
+  const stop = number.watch((value) => seen.push(`stopped ${String(value)}`));
+  number.watch((value) => seen.push(`last ${String(value)}`));
+  number.set(2);
+  number.set(3);
+  expect(seen).toEqual(["stopped 1", "last 1", "last 2", "last 4"]);
 });
 
 describe("history", () => {
