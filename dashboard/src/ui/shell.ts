@@ -80,6 +80,7 @@ export function shell(app: App, page: Element): void {
 
   let open: View | undefined;
   let shown: "login" | "denied" | "views" | undefined;
+  let refused: Extract<Phase, { name: "online" }> | undefined;
   const replaceView = (next: View): void => {
     // A question about what was shown before is not asked over something else.
     closeDialogs();
@@ -89,8 +90,7 @@ export function shell(app: App, page: Element): void {
   };
   const go = (): void => {
     const at = route(location.hash);
-    const { phase } = app.connection;
-    const next = shown === "denied" && phase.value.name === "online" ? denied(app, phase.value) : view(app, at);
+    const next = shown === "denied" && refused ? denied(app, refused) : view(app, at);
     replaceView(next);
     replace(main, next.element);
     const current = at.page === "inbox" ? "inboxes" : at.page;
@@ -106,8 +106,10 @@ export function shell(app: App, page: Element): void {
   app.connection.phase.watch((phase) => {
     const before = shown;
     shown = showing(phase, before);
-    // A login that failed keeps its form, and what was typed.
-    if (shown === before) return;
+    const isRefused = shown === "denied" && phase.name === "online";
+    if (isRefused) refused = phase;
+    // A login that failed keeps its form, and what was typed. Who is refused again is told again.
+    if (shown === before && !isRefused) return;
     if (shown === "login") {
       const form = login(app);
       replaceView(form);

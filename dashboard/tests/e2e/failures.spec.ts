@@ -43,9 +43,14 @@ test.describe("with users", () => {
     await expect(page.getByRole("heading", { name: "This login may not watch the broker" })).toBeVisible();
     await expect(page.getByText("--role ops")).toBeVisible();
     await expect(page.getByText("0x87").first()).toBeVisible();
+    await page.getByRole("link", { name: "Events" }).click();
+    await expect(page.getByRole("link", { name: "Events" })).toHaveAttribute("aria-current", "page");
+    await page.getByRole("button", { name: "Try again" }).press("Enter");
+    await expect(page.locator("main")).toBeFocused();
+    await expect(page.getByRole("heading", { name: "This login may not watch the broker" })).toBeVisible();
     await page.getByRole("button", { name: "Log in as somebody else" }).click();
     await logIn(page, "ops", "secret");
-    await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Events" })).toBeVisible();
   });
 
   test("signing out forgets the login and all that was shown, also where the role is missing", async ({ page, site }) => {
