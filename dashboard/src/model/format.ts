@@ -1,12 +1,14 @@
 /** Numbers, sizes, times and names as a person reads them. */
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const hundredths = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 
 function digits(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
   if (size < 0.01) return value.toExponential(0);
-  return new Intl.NumberFormat("en", { maximumFractionDigits: size < 1 ? 2 : size < 100 ? 1 : 0 }).format(value);
+  return (size < 1 ? hundredths : size < 100 ? tenths : whole).format(value);
 }
 
 /** A whole number with separators: `12,345`. */

@@ -5,6 +5,7 @@ import * as format from "../model/format";
 import { to } from "../router";
 import { chart, type Chart } from "../ui/chart";
 import { h, link, loading, replace, write } from "../ui/dom";
+import { frames } from "../ui/live";
 import { head, segments } from "../ui/parts";
 import type { View } from "../ui/shell";
 import { refusals } from "./refusals";
@@ -111,12 +112,18 @@ export function overview(app: App): View {
     for (const each of drawn) each.draw(app.history, spanS);
     refused.draw(from.refusals, app.history, spanS);
   }
-  const unwatch = app.overview.watch(draw);
+  // What is known is there at once; reports that come together are drawn once.
+  draw(app.overview.value);
+  const drawing = frames(() => {
+    draw(app.overview.value);
+  });
+  const unwatch = app.overview.watch(drawing.ask);
   return {
     title: "Overview",
     element,
     close() {
       unwatch();
+      drawing.close();
       close();
       for (const each of drawn) each.close();
       refused.close();
