@@ -15,7 +15,7 @@ interface Question<A> {
   stays?: boolean;
 }
 
-export interface Asked {
+interface Asked {
   element: HTMLElement;
   /** Asks anew. What was asked before is not waited for any more. */
   load: () => Promise<void>;

@@ -39,7 +39,7 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
   const shown = SHOWN[unit];
   const place = h("div", { class: "plot", role: "img" });
   const values = lines.map(() => h("span", { class: "legend-value" }));
-  const when = h("span", { class: "legend-when faint" });
+  const when = h("span", { class: "faint" });
   const legend = h(
     "div",
     { class: "legend" },

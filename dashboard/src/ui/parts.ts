@@ -53,7 +53,7 @@ export function segments(label: string, names: readonly string[], pressed: numbe
   return h("div", { class: "segments", role: "group", "aria-label": label }, ...made);
 }
 
-export interface Problem {
+interface Problem {
   element: HTMLElement;
   say: (text: string) => void;
   hide: () => void;

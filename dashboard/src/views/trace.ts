@@ -133,7 +133,7 @@ function nothing({ phase }: TraceState): HTMLElement {
     );
   return empty(
     "Where is my message?",
-    "Say whose messages to follow and start. Each is shown with what happens to it: accepted, committed, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
+    "Say whose messages to follow, in one field at least, and start. Each is shown with what happens to it: accepted, committed, delivered, acknowledged, or why not. The broker follows nothing while no trace runs.",
   );
 }
 

@@ -124,6 +124,8 @@ test("events come live, can be filtered and paused", async ({ page, site }) => {
 test("a trace follows a message, and ends when it is told to", async ({ page, site }) => {
   const name = ownName("e2e-traced");
   await open(page, site, "#/trace");
+  await page.getByRole("button", { name: "Start" }).click();
+  await expect(page.getByRole("alert")).toBeVisible();
   await page.getByLabel("To", { exact: true }).fill(name);
   await page.getByRole("button", { name: "Start" }).click();
   await expect(page.getByText(/Trace \d+ runs/)).toBeVisible();

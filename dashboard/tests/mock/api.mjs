@@ -104,7 +104,10 @@ const COMMANDS = {
     });
     return { disconnected: true };
   },
-  "trace/start": (world, asked, { trace }) => ({ trace: trace.start(asked) }),
+  "trace/start": (world, asked, { trace }) => {
+    if (!asked.from && !asked.to && !asked.id) throw new Refused("bad-request", "say whom the messages are from or to, or their id");
+    return { trace: trace.start(asked) };
+  },
   "trace/stop": (world, { trace: number }, { trace }) => ({ stopped: trace.stop(number) }),
 };
 
