@@ -32,7 +32,8 @@ export class Requests {
   constructor(
     /** Publishes; answers whether there is a connection. */
     private readonly send: (command: string, payload: string, correlation: string) => boolean,
-    private readonly timeoutMs = 10_000,
+    /** Longer than the ten seconds after which the broker says that a purge is not durable. */
+    private readonly timeoutMs = 15_000,
   ) {}
 
   /** Asks. With `follow`, what comes after the answer with the same Correlation Data is handed on, until `unfollow`. */

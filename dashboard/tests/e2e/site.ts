@@ -49,6 +49,12 @@ export const test = base.extend<{ site: Site; mockOptions: object; complaints: s
 });
 export { expect };
 
+/** The mock, where a test cannot do without. */
+export function mockOf(site: Site): MockBroker {
+  if (!site.mock) throw new Error("these tests run with the mock");
+  return site.mock;
+}
+
 /** Opens a view, and logs in where that is asked for. */
 export async function open(page: Page, site: Site, hash = "#/overview"): Promise<void> {
   await page.goto(site.url + hash);
