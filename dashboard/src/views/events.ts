@@ -33,7 +33,7 @@ export function events(app: App): View {
   const drawing = frames(() => {
     const stream = app.events.value;
     const shown = stream.events.filter((event) => matches(event, app.filter));
-    write(pause, stream.isPaused ? `Resume${stream.held.length > 0 ? ` (${String(stream.held.length)} new)` : ""}` : "Pause");
+    write(pause, stream.isPaused ? `Resume${heldBack(stream.held.length)}` : "Pause");
     pause.setAttribute("aria-pressed", String(stream.isPaused));
     write(
       tally,
@@ -118,4 +118,9 @@ function eventRow(app: App, event: Event): HTMLElement {
     h("span", { class: "event-who" }, event.client === undefined ? name(event.who) : link(toInbox(event.client), name(event.client))),
     h("span", { class: "event-what", title: sentence(event) }, sentence(event)),
   );
+}
+
+function heldBack(count: number): string {
+  if (count === 0) return "";
+  return count < EVENTS_MAX ? ` (${String(count)} new)` : ` (${String(count)} or more new)`;
 }
