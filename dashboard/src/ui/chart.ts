@@ -62,6 +62,8 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
   );
 
   let plot: uPlot | undefined;
+  /** The time that is shown: it is wider than what is known at first. */
+  let span = { min: 0, max: 0 };
   let latest: uPlot.AlignedData = [[], ...lines.map(() => [])] as unknown as uPlot.AlignedData;
 
   const tell = (at: number | null | undefined): void => {
@@ -79,6 +81,7 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
     const width = place.clientWidth;
     if (width === 0) return;
     plot = new uPlot(options(lines, shown, width, unit, tell), latest, place);
+    plot.setScale("x", span);
   };
 
   const resized = new ResizeObserver(() => {
@@ -97,10 +100,11 @@ export function chart(title: string, unit: Unit, lines: readonly Line[], hint?: 
         spanS,
       ) as uPlot.AlignedData;
       const end = history.end ?? 0;
+      span = { min: end - spanS, max: end };
       if (plot) {
         plot.batch(() => {
           plot?.setData(latest, false);
-          plot?.setScale("x", { min: end - spanS, max: end });
+          plot?.setScale("x", span);
         });
         tell(plot.cursor.idx);
       } else {
