@@ -17,13 +17,13 @@ const TYPES = {
   ".svg": "image/svg+xml",
   ".txt": "text/plain; charset=utf-8",
 };
-export const POLICY =
+const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const PREFIX = "$SYS/inboxd/";
 
 /**
  * Options: `scenario` (idle, loaded, many, hostile), `port` (0: any), `anonymous`, `inboxPrefix`, `history` (reports sent at once to fill the
- * charts), `intervalMs`, `isMute` (nothing on the board), `isDeaf` (no answers).
+ * charts), `isMute` (nothing on the board), `isDeaf` (no answers).
  * Users: `ops` / `secret` has the role; `alice` / `secret` has not. Tokens: any whose `sub` is `ops`.
  */
 export class MockBroker {
@@ -34,7 +34,6 @@ export class MockBroker {
       anonymous: true,
       inboxPrefix: "",
       history: 0,
-      intervalMs: 1000,
       isMute: false,
       isDeaf: false,
       ...options,
@@ -59,7 +58,7 @@ export class MockBroker {
     await new Promise((resolve) => this.http.listen(this.options.port, "127.0.0.1", resolve));
     this.options.port = this.http.address().port;
     this.url = `http://127.0.0.1:${this.options.port}/`;
-    this.timers = [setInterval(() => this.report(), this.options.intervalMs), setInterval(() => this.happen(), 1300)];
+    this.timers = [setInterval(() => this.report(), 1000), setInterval(() => this.happen(), 1300)];
     return this;
   }
 

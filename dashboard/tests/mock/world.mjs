@@ -4,7 +4,7 @@
 export const nowUs = () => Date.now() * 1000;
 
 /** A small generator of random numbers, so that two runs look alike (mulberry32). */
-export function random(seed) {
+function random(seed) {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -38,9 +38,9 @@ export const HOSTILE = [
 ];
 
 export class World {
-  constructor(scenario, seed = 7) {
+  constructor(scenario) {
     this.scenario = scenario;
-    this.next = random(seed);
+    this.next = random(7);
     this.startedAt = nowUs() - (scenario === "idle" ? 754 : 273_912) * 1e6;
     this.seq = 1_795_249_845_847_785;
     /** client -> { messages: [...] | undefined, count, bytes, oldestAt } */
