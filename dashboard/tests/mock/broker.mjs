@@ -264,8 +264,9 @@ export class MockBroker {
   /** Something happens now and then, so that the stream of events moves. */
   happen() {
     if (this.options.scenario === "idle") return;
-    const names = [...this.world.clients.keys()];
-    const pick = () => names[Math.floor(this.world.next() * names.length)] ?? "nobody";
+    // What happens to other clients is what they do: tests count on it.
+    const { cast } = this.world;
+    const pick = () => cast[Math.floor(this.world.next() * cast.length)];
     const client = pick();
     const { user, peer, listener } = this.world.clients.get(client) ?? {};
     const topic = this.options.inboxPrefix + pick();

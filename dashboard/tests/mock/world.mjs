@@ -73,6 +73,8 @@ export class World {
 
   fill() {
     const names = this.names();
+    /** Who is made up. Others connect. */
+    this.cast = names;
     names.forEach((client) => {
       const count = Math.max(1, Math.floor(this.next() ** 6 * (this.scenario === "many" ? 900 : 60_000)));
       this.inboxes.set(client, {
