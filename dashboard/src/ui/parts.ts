@@ -1,6 +1,6 @@
 /** Parts that several views are made of. */
 import * as format from "../model/format";
-import { h, type Attributes, type Child } from "./dom";
+import { h, name, type Attributes, type Child } from "./dom";
 
 /** The head of a view: what it is called, what it is about, and what can be done. */
 export function head(title: string, about: Child, ...actions: Child[]): HTMLElement {
@@ -21,6 +21,11 @@ export function facts(pairs: readonly (readonly [Child, Child])[]): HTMLElement 
   );
 }
 
+/** A name among facts, if there is one. */
+export function named(text: string | undefined): Child {
+  return text === undefined ? undefined : name(text);
+}
+
 /** How long ago; the time itself is in the title. */
 export function age(at: number | undefined, now: number): HTMLElement {
   return h("span", { title: format.iso(at) }, format.ago(at, now));
@@ -32,8 +37,8 @@ export function nameField(attributes: Attributes): HTMLInputElement {
 }
 
 /** Buttons of which one is pressed. */
-export function segments(label: string, names: readonly string[], pressed: number, press: (index: number) => void): HTMLElement {
-  const made = names.map((name, index) =>
+export function segments(what: string, names: readonly string[], pressed: number, press: (index: number) => void): HTMLElement {
+  const made = names.map((label, index) =>
     h(
       "button",
       {
@@ -47,10 +52,10 @@ export function segments(label: string, names: readonly string[], pressed: numbe
           press(index);
         },
       },
-      name,
+      label,
     ),
   );
-  return h("div", { class: "segments", role: "group", "aria-label": label }, ...made);
+  return h("div", { class: "segments", role: "group", "aria-label": what }, ...made);
 }
 
 interface Problem {

@@ -10,7 +10,7 @@ import { confirm, modal } from "../ui/dialog";
 import { button, empty, h, link, loading, name } from "../ui/dom";
 import { settle } from "../ui/live";
 import { pager, type Pager } from "../ui/pager";
-import { age, facts, head, card } from "../ui/parts";
+import { age, card, facts, head, named } from "../ui/parts";
 import type { View } from "../ui/shell";
 import { table, type Column } from "./tables";
 
@@ -139,12 +139,12 @@ function details(app: App, client: string): void {
     show: (one) =>
       facts([
         ["Client ID", name(one.client)],
-        ["User", one.user && name(one.user)],
+        ["User", named(one.user)],
         ["State", one.connected ? "connected" : "absent, its session is kept"],
         ["Since", one.connectedAt && format.iso(one.connectedAt)],
-        ["Address", one.peer && name(one.peer)],
-        ["Listener", one.listener && name(one.listener)],
-        ["MQTT", one.protocol && name(one.protocol)],
+        ["Address", named(one.peer)],
+        ["Listener", named(one.listener)],
+        ["MQTT", named(one.protocol)],
         ["Inbox", link(toInbox(client), "look into it")],
       ]),
   });

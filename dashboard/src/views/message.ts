@@ -4,7 +4,7 @@ import * as format from "../model/format";
 import { visibleText } from "../model/visible";
 import { parse } from "../model/json";
 import { h, name, type Child } from "../ui/dom";
-import { facts, segments } from "../ui/parts";
+import { facts, named, segments } from "../ui/parts";
 
 export function messageItem(message: Message, now: number): HTMLElement {
   const expires = message.expiresAt === undefined ? undefined : `expires in ${format.seconds((message.expiresAt - now) / 1e6)}`;
@@ -28,13 +28,13 @@ export function messageItem(message: Message, now: number): HTMLElement {
     body.append(
       facts([
         ["Sequence number", String(message.seq)],
-        ["id", message.id === undefined ? undefined : name(message.id)],
+        ["id", named(message.id)],
         ["Accepted", format.iso(message.at)],
         ["QoS", message.qos],
         ["Size in the inbox", message.bytes === message.payloadBytes ? undefined : format.bytes(message.bytes)],
         ["Expiry", expires],
-        ["Content type", message.contentType === undefined ? undefined : name(message.contentType)],
-        ["Response topic", message.responseTopic === undefined ? undefined : name(message.responseTopic)],
+        ["Content type", named(message.contentType)],
+        ["Response topic", named(message.responseTopic)],
         ["Correlation data", message.correlationDataHex],
         ...message.userProperties.map(([key, value]): [Child, Child] => [h("span", {}, "Property ", name(key)), name(value)]),
       ]),
