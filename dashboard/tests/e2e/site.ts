@@ -8,7 +8,7 @@ export const user = process.env.INBOX_DASHBOARD_USER;
 export const password = process.env.INBOX_DASHBOARD_PASSWORD ?? "";
 
 /** What the browser says of a broker that is away. */
-const AWAY = ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED"];
+const AWAY = ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET"];
 
 export interface Site {
   url: string;
