@@ -23,7 +23,7 @@ export interface Overview {
   uptimeS: number;
   intervalMs: number;
   rates: Record<Rate, number>;
-  latency: { puback: Latency; delivery: Latency; commit: Latency };
+  latency: { puback: Latency; delivery: Latency; commit: Latency; fsync: Latency };
   commit: { perSecond: number; messagesP50?: number | undefined; messagesMax?: number | undefined; cancelledShare?: number | undefined };
   clients: { connected: number; keptSessions: number };
   inboxes?:
@@ -66,6 +66,7 @@ export function overview(value: unknown): Overview | undefined {
       puback: latency(at(at(from, "latency_us"), "puback")),
       delivery: latency(at(at(from, "latency_us"), "delivery")),
       commit: latency(at(at(from, "latency_us"), "commit")),
+      fsync: latency(at(at(from, "latency_us"), "fsync")),
     },
     commit: {
       perSecond: num(commit, "per_second") ?? 0,

@@ -59,7 +59,7 @@ export const refusedColumn = (cause: string): string => `refused:${cause}`;
 
 /** The row of an overview. Percentiles without a sample are missing. */
 export function row(from: Overview): Record<string, number | undefined> {
-  const { puback, delivery, commit } = from.latency;
+  const { puback, delivery, commit, fsync } = from.latency;
   const named: Record<string, number | undefined> = {
     ...from.rates,
     puback_p50: puback.p50,
@@ -68,6 +68,7 @@ export function row(from: Overview): Record<string, number | undefined> {
     delivery_p99: delivery.p99,
     commit_p50: commit.p50,
     commit_p99: commit.p99,
+    fsync_p99: fsync.p99,
     ...(commit.count > 0 ? { commit_messages_p50: from.commit.messagesP50, commit_messages_max: from.commit.messagesMax } : {}),
     backlog: from.inboxes?.messages,
     connected: from.clients.connected,

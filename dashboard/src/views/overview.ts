@@ -56,6 +56,7 @@ function charts(): Chart[] {
     ]),
     chart("Commit: time to write and sync", "micros", [
       { column: "commit_p99", label: "99 %", colour: 2 },
+      { column: "fsync_p99", label: "99 %, sync alone", colour: 3, isDashed: true },
       { column: "commit_p50", label: "50 %", colour: 1, isFilled: true },
     ]),
     chart("Backlog: messages waiting in inboxes", "count", [{ column: "backlog", label: "Messages", colour: 4, isFilled: true }]),

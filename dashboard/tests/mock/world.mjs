@@ -253,7 +253,7 @@ export class World {
         bytes_received: received * 340,
         bytes_sent: received * 390,
       },
-      latency_us: { puback: latency(2_300), delivery: latency(640), commit: latency(1_900) },
+      latency_us: { puback: latency(2_300), delivery: latency(640), commit: latency(1_900), fsync: latency(1_500) },
       commit: {
         per_second: load === 0 ? 0 : 410 * wave(9, 0.1),
         messages_p50: load === 0 ? 0 : Math.round(9 * load),
