@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
@@ -11,10 +12,8 @@ use hyper::body::Frame;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::super::operations::{ApiError, Request};
-use super::super::site::Live;
+use super::super::operations::{ApiError, Operations, Request};
 use super::answer::of_error;
-use crate::error::Code;
 
 /// Lines that wait for whoever asked.
 const LINES_MAX: usize = 16;
@@ -23,48 +22,26 @@ const PAGE_MESSAGES: u64 = 20;
 const TYPE: &str = "application/x-ndjson";
 
 /// A body whose lines come one by one.
-struct Lines(mpsc::Receiver<Bytes>);
+struct Lines(mpsc::Receiver<Value>);
 
 impl hyper::body::Body for Lines {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
+        let line = |value: Value| Ok(Frame::data(Bytes::from(format!("{value}\n"))));
+        self.0.poll_recv(cx).map(|value| value.map(line))
     }
 }
 
-fn answer(lines: mpsc::Receiver<Bytes>) -> Response {
-    ([(CONTENT_TYPE, TYPE)], Body::new(Lines(lines))).into_response()
-}
-
-fn line(value: &Value) -> Bytes {
-    Bytes::from(format!("{value}\n"))
-}
-
 /// What `results` gives, while it lasts.
-pub(super) fn stream(mut results: mpsc::Receiver<Value>) -> Response {
-    let (lines, taken) = mpsc::channel(LINES_MAX);
-    tokio::spawn(async move {
-        loop {
-            let result = tokio::select! {
-                result = results.recv() => result,
-                () = lines.closed() => return,
-            };
-            let Some(result) = result else { return };
-            if lines.send(line(&result)).await.is_err() {
-                return;
-            }
-        }
-    });
-    answer(taken)
+pub(super) fn stream(results: mpsc::Receiver<Value>) -> Response {
+    ([(CONTENT_TYPE, TYPE)], Body::new(Lines(results))).into_response()
 }
 
 /// Every message of an inbox: the request is made again for the next page until there is none. What goes wrong later than at the first one is
 /// told by the last line.
-pub(super) async fn pages(live: &Live, mut request: Request) -> Result<Response, ApiError> {
-    let operations = live.operations.clone();
-    let operations = operations.ok_or_else(|| ApiError::new(Code::Busy, "the broker does not take requests yet"))?;
+pub(super) async fn pages(operations: Arc<dyn Operations>, mut request: Request) -> Result<Response, ApiError> {
     let mut left = request
         .parameters
         .get("limit")
@@ -80,12 +57,12 @@ pub(super) async fn pages(live: &Live, mut request: Request) -> Result<Response,
                 .and_then(Value::as_array_mut)
                 .map(std::mem::take)
                 .unwrap_or_default();
-            for message in &messages {
-                if lines.send(line(message)).await.is_err() {
+            left = left.saturating_sub(messages.len() as u64);
+            for message in messages {
+                if lines.send(message).await.is_err() {
                     return;
                 }
             }
-            left = left.saturating_sub(messages.len() as u64);
             let next = page.get("next").filter(|next| !next.is_null()).cloned();
             let Some(next) = next.filter(|_| left > 0) else { return };
             set(&mut request, "after", next);
@@ -93,13 +70,13 @@ pub(super) async fn pages(live: &Live, mut request: Request) -> Result<Response,
             page = match operations.answer(request.clone()).await {
                 Ok(page) => page,
                 Err(error) => {
-                    let _gone = lines.send(line(&of_error(&error))).await;
+                    let _gone = lines.send(of_error(&error)).await;
                     return;
                 }
             };
         }
     });
-    Ok(answer(taken))
+    Ok(stream(taken))
 }
 
 fn set(request: &mut Request, name: &str, value: Value) {

@@ -91,7 +91,7 @@ async fn operate(
     let Some(live) = site.live() else {
         return failed(&not_yet());
     };
-    let Some(operations) = live.operations.as_deref() else {
+    let Some(operations) = &live.operations else {
         return failed(&not_yet());
     };
     let request = Request {
@@ -102,7 +102,7 @@ async fn operate(
     let asked = request.parameters.clone();
     let done = match route.answered {
         Answered::Once => operations.answer(request).await.map(succeeded),
-        Answered::ByMessage => lines::pages(live, request).await,
+        Answered::ByMessage => lines::pages(operations.clone(), request).await,
         Answered::ByEvent => operations.stream(request).await.map(lines::stream),
         Answered::ByBytes => operations.backup(request).await.map(Pieces::into_response),
     };
