@@ -3,6 +3,7 @@
 //! Requests come over MQTT ([`answer_requests`]) or HTTP ([`HttpPort`]), and one [`Operator`] answers them all. The board under `$SYS` is
 //! published by [`Board`], metrics are there to be scraped. `ARCHITECTURE.md` has the map.
 
+mod answer;
 mod board;
 mod error;
 mod http;

@@ -9,6 +9,7 @@ use mqtt_session::OperatorsRequest;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::answer::{failed, succeeded};
 use crate::error::OperatorError;
 use crate::operator::Operator;
 use crate::speaking::Speaker;
@@ -93,11 +94,9 @@ fn parameters(payload: &[u8]) -> Result<Value, OperatorError> {
 }
 
 /// An answer as it is sent.
-pub(crate) fn said(answer: Result<Value, OperatorError>) -> Value {
+fn said(answer: Result<Value, OperatorError>) -> Value {
     match answer {
-        Ok(result) => json!({"ok": true, "result": result}),
-        Err(error) => {
-            json!({"ok": false, "error": {"code": error.code().as_str(), "message": error.to_string()}})
-        }
+        Ok(result) => succeeded(result),
+        Err(error) => failed(error.code(), error),
     }
 }

@@ -4,13 +4,14 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::operations::ApiError;
+use crate::answer;
 use crate::error::Code;
 
 pub(super) fn succeeded(result: Value) -> Response {
-    Json(json!({"ok": true, "result": result})).into_response()
+    Json(answer::succeeded(result)).into_response()
 }
 
 pub(super) fn failed(error: &ApiError) -> Response {
@@ -29,7 +30,7 @@ fn status(code: Code) -> StatusCode {
 
 /// An error as programs are told.
 pub(super) fn of_error(error: &ApiError) -> Value {
-    json!({"ok": false, "error": {"code": error.code.as_str(), "message": error.message}})
+    answer::failed(error.code, error)
 }
 
 /// What was answered before a handler of the API was asked, in the form that the API has.
