@@ -22,8 +22,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use histogram::Measure;
+pub(crate) use names::INBOX_REFUSALS;
 pub use names::metric_of;
-use names::{INBOX_REFUSALS, Kind, Known, NUMBERS};
+use names::{Kind, Known, NUMBERS};
 
 /// What is measured, and read at each scrape.
 pub trait Measured: Send + Sync + 'static {

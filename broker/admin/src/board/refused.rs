@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::prometheus::INBOX_REFUSALS;
+
 /// The causes for which anything was refused, with the totals now, and before, when it was so many seconds ago.
 pub(super) fn by_cause(
     totals: &BTreeMap<&'static str, u64>,
@@ -11,18 +13,10 @@ pub(super) fn by_cause(
     seconds: f64,
 ) -> Vec<Value> {
     // Those with what was refused, and not counted a second time by why the inbox did.
-    const TWICE: [&str; 6] = [
-        "refused_inbox_full",
-        "refused_sender_share",
-        "refused_disk_full",
-        "refused_memory_full",
-        "refused_store_troubled",
-        "refused_store_failed",
-    ];
     let mut causes: Vec<_> = totals
         .iter()
-        .filter(|(name, total)| **total > 0 && !TWICE.contains(name))
         .filter_map(|(name, total)| Some((name.strip_prefix("refused_")?, *total, name)))
+        .filter(|(cause, total, _)| *total > 0 && !INBOX_REFUSALS.contains(cause))
         .collect();
     causes.sort_by_key(|(_, total, _)| std::cmp::Reverse(*total));
     let rate = |name: &str, total: u64| total.saturating_sub(before.get(name).copied().unwrap_or_default()) as f64;

@@ -53,7 +53,7 @@ const fn bytes(name: &'static str, metric: &'static str, help: &'static str) -> 
 }
 
 /// Causes of refusals that the inboxes count themselves; the others are counted where clients are answered.
-pub(super) const INBOX_REFUSALS: [&str; 6] = [
+pub(crate) const INBOX_REFUSALS: [&str; 6] = [
     "inbox_full",
     "sender_share",
     "disk_full",
