@@ -145,19 +145,3 @@ impl From<StoreError> for OperatorError {
 pub(crate) fn client_id(text: &str) -> Result<ClientId, OperatorError> {
     ClientId::new(text).map_err(OperatorError::ClientId)
 }
-
-/// A number within its bounds, or what holds where none is given.
-pub(crate) fn within(
-    name: &'static str,
-    given: Option<u64>,
-    usual: usize,
-    least: u64,
-    most: usize,
-) -> Result<usize, OperatorError> {
-    let most = most as u64;
-    match given {
-        None => Ok(usual),
-        Some(number) if (least..=most).contains(&number) => Ok(usize::try_from(number).unwrap_or(usual)),
-        Some(_) => Err(OperatorError::OutOfBounds { name, least, most }),
-    }
-}

@@ -5,6 +5,7 @@
 
 mod answer;
 mod board;
+mod bounds;
 mod error;
 mod http;
 mod operator;

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use inbox_bridge::{ClientId, Port, Ticket, party};
 use mqtt_session::{Presence, StillThere};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::inboxes::empty;
-use super::{OfClient, Parts};
-use crate::error::{OperatorError, client_id, within};
+use super::{OfClient, Parts, page_of};
+use crate::bounds::{LISTED, LISTED_MAX, within};
+use crate::error::{OperatorError, client_id};
 use crate::speaking::Nobody;
-
-/// Clients in one answer, unless fewer are asked for; and at most.
-const LISTED: usize = 100;
-const LISTED_MAX: usize = 1000;
 
 /// Which clients.
 #[derive(Debug, Deserialize)]
@@ -32,11 +29,7 @@ pub(super) fn list(parts: &Parts, wanted: &Listed) -> Result<Value, OperatorErro
     let is_more = page.len() > limit;
     page.truncate(limit);
     let next = page.last().filter(|_| is_more).map(|last| json!(last.client.as_str()));
-    let clients: Vec<_> = page.iter().map(shown).collect();
-    let mut answer = Map::new();
-    answer.insert("clients".to_owned(), Value::Array(clients));
-    answer.extend(next.map(|next| ("next".to_owned(), next)));
-    Ok(Value::Object(answer))
+    Ok(page_of("clients", page.iter().map(shown).collect(), next))
 }
 
 /// One client.

@@ -2,20 +2,15 @@
 
 use inbox_bridge::{ClientId, PAGE_BYTES_MAX, PageLimit, Purge, Seq};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{OfClient, Parts, message};
+use super::{OfClient, Parts, message, page_of};
 use crate::board::oldest_at;
-use crate::error::{OperatorError, client_id, within};
+use crate::bounds::{LISTED, LISTED_MAX, PEEKED, PEEKED_MAX, within};
+use crate::error::{OperatorError, client_id};
 
-/// Inboxes in one answer, unless fewer are asked for; and at most.
-const LISTED: usize = 100;
-const LISTED_MAX: usize = 1000;
 /// Inboxes read at a time.
 const PAGE: usize = 512;
-/// Messages in one answer, unless fewer are asked for; and at most.
-const PEEKED: usize = 20;
-const PEEKED_MAX: usize = 100;
 /// Bytes of each payload that a peek gives, unless others are asked for.
 const PEEKED_BYTES: usize = 1024;
 
@@ -84,13 +79,6 @@ pub(super) fn list(parts: &Parts, wanted: Listed) -> Result<Value, OperatorError
         }
     }
     Ok(page_of("inboxes", found, next.map(|next| json!(next.as_str()))))
-}
-
-fn page_of(name: &str, found: Vec<Value>, next: Option<Value>) -> Value {
-    let mut answer = Map::new();
-    answer.insert(name.to_owned(), Value::Array(found));
-    answer.extend(next.map(|next| ("next".to_owned(), next)));
-    Value::Object(answer)
 }
 
 /// One inbox in numbers.

@@ -16,7 +16,7 @@ use inbox_bridge::{ClientId, Hub, Store};
 use mqtt_session::{SessionTable, Shared};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use crate::board::Figures;
@@ -202,6 +202,14 @@ fn read<P: DeserializeOwned>(parameters: Value) -> Result<P, OperatorError> {
         Value::Object(_) => serde_json::from_value(parameters).map_err(OperatorError::Parameters),
         _ => Err(OperatorError::NoObject),
     }
+}
+
+/// A page of what was found, and where the next one begins.
+fn page_of(name: &str, found: Vec<Value>, next: Option<Value>) -> Value {
+    let mut answer = Map::new();
+    answer.insert(name.to_owned(), Value::Array(found));
+    answer.extend(next.map(|next| ("next".to_owned(), next)));
+    Value::Object(answer)
 }
 
 /// Notes for the audit log what an operator changed.

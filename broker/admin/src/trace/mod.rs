@@ -17,16 +17,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{OperatorError, client_id, within};
+use crate::bounds::{SECONDS, SECONDS_MAX, within};
+use crate::error::{OperatorError, client_id};
 use follower::{Follower, Wanted};
 
 /// Traces at a time.
 const TRACES_MAX: usize = 8;
 /// Events that wait for a trace.
 const EVENTS_MAX: usize = 8192;
-/// How long one lasts, unless another time is asked for; and at most.
-const SECONDS: usize = 60;
-const SECONDS_MAX: usize = 600;
 /// Messages that waited before, which are told at the beginning.
 const WAITING_MAX: usize = 100;
 

@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 
 use super::super::operations::{ApiError, Operations, Request};
 use super::answer::of_error;
+use crate::bounds::PEEKED;
 
 /// Lines that wait for whoever asked.
 const LINES_MAX: usize = 16;
 /// Messages that one question is for.
-const PAGE_MESSAGES: u64 = 20;
+const PAGE_MESSAGES: u64 = PEEKED as u64;
 const TYPE: &str = "application/x-ndjson";
 
 /// A body whose lines come one by one.

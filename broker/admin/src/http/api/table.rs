@@ -2,6 +2,8 @@
 
 use axum::routing::MethodFilter;
 
+use crate::bounds::{LISTED_MAX, PEEKED_MAX, SECONDS_MAX};
+
 /// HTTP methods of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
@@ -78,12 +80,12 @@ const AFTER_SEQ: Parameter = Parameter {
 };
 const LIMIT: Parameter = Parameter {
     name: "limit",
-    kind: Kind::Number(1, 1000),
+    kind: Kind::Number(1, LISTED_MAX as u64),
     about: "At most so many (100)",
 };
 const MESSAGES: Parameter = Parameter {
     name: "limit",
-    kind: Kind::Number(1, 100),
+    kind: Kind::Number(1, PEEKED_MAX as u64),
     about: "At most so many (20)",
 };
 const EXPORTED: Parameter = Parameter {
@@ -123,7 +125,7 @@ const ID: Parameter = Parameter {
 };
 const SECONDS: Parameter = Parameter {
     name: "seconds",
-    kind: Kind::Number(1, 600),
+    kind: Kind::Number(1, SECONDS_MAX as u64),
     about: "For so long (60)",
 };
 
