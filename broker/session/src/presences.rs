@@ -37,6 +37,13 @@ pub struct PresenceCounts {
     pub by_listener: BTreeMap<Arc<str>, u64>,
 }
 
+impl PresenceCounts {
+    /// All of them.
+    pub fn connected(&self) -> u64 {
+        self.by_protocol.values().sum()
+    }
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Presences(Arc<Mutex<State>>);

@@ -151,7 +151,7 @@ impl Figures {
         let counts = self.shared.metrics.present.counts();
         let by_listener: BTreeMap<_, _> = counts.by_listener.iter().map(|(name, n)| (&**name, n)).collect();
         json!({
-            "connected": counts.by_protocol.values().sum::<u64>(),
+            "connected": counts.connected(),
             "kept": self.table.kept(),
             "by_protocol": counts.by_protocol,
             "by_listener": by_listener,
@@ -199,7 +199,7 @@ impl Figures {
                 "messages_max": batches.max(),
                 "cancelled_share": rounded(cancelled.min(1.0)),
             },
-            "clients": {"connected": metrics.present.counts().by_protocol.values().sum::<u64>(), "kept_sessions": self.table.kept()},
+            "clients": {"connected": metrics.present.counts().connected(), "kept_sessions": self.table.kept()},
             "inboxes": {
                 "with_mail": found.as_ref().map(|found| found.inboxes),
                 "messages": found.as_ref().map(|found| found.messages),
@@ -246,7 +246,7 @@ impl Figures {
         Counts {
             version: self.version,
             uptime: now.mono.saturating_sub(self.started),
-            connected: present.by_protocol.values().sum(),
+            connected: present.connected(),
             kept_sessions: self.table.kept() as u64,
             sockets: total("connects_accepted") + total("connects_refused"),
             connects: total("connects_accepted"),

@@ -93,18 +93,12 @@ impl Remote {
     /// # Errors
     /// See [`AskError`].
     pub fn ask(&self, question: Question<'_>) -> Result<Answer, AskError> {
-        let (status, body) = self.exchange(question, None)?;
-        let mut answer = Answer {
-            url: self.url.clone(),
-            body: BufReader::new(body),
-        };
+        let (status, mut answer) = self.begin(question, None)?;
         if status == 200 {
             return Ok(answer);
         }
         let said = answer.document()?;
-        Err(answer
-            .refusal(&said)
-            .unwrap_or_else(|| AskError::NotOurs { url: self.url.clone() }))
+        Err(answer.refusal(&said).unwrap_or_else(|| answer.not_ours()))
     }
 
     /// Asks for one result, which must be there within the patience of the question.
@@ -112,25 +106,27 @@ impl Remote {
     /// # Errors
     /// See [`AskError`].
     pub fn result(&self, question: Question<'_>) -> Result<Value, AskError> {
-        let (_status, body) = self.exchange(question, Some(Instant::now() + question.patience))?;
-        let mut answer = Answer {
-            url: self.url.clone(),
-            body: BufReader::new(body),
-        };
+        let (_status, mut answer) = self.begin(question, Some(Instant::now() + question.patience))?;
         let mut said = answer.document()?;
         if let Some(refusal) = answer.refusal(&said) {
             return Err(refusal);
         }
         let result = said.get_mut("result").map(Value::take);
-        result.ok_or_else(|| AskError::NotOurs { url: self.url.clone() })
+        result.ok_or_else(|| answer.not_ours())
+    }
+
+    fn begin(&self, question: Question<'_>, until: Option<Instant>) -> Result<(u16, Answer), UrlError> {
+        let (status, body) = self.exchange(question, until)?;
+        let answer = Answer {
+            url: self.url.clone(),
+            body: BufReader::new(body),
+        };
+        Ok((status, answer))
     }
 
     /// Asks, and gives the status and the body as it comes.
     pub(super) fn exchange(&self, question: Question<'_>, until: Option<Instant>) -> Result<(u16, Body), UrlError> {
-        let unreachable = |why| UrlError::Unreachable {
-            url: self.url.clone(),
-            why,
-        };
+        let unreachable = |why| self.unreachable(why);
         let stream = self.connect(question.patience.min(CONNECT_PATIENCE))?;
         let stream = self.send(stream, question).map_err(unreachable)?;
         let timed = Timed::new(stream, question.patience, until);
@@ -144,10 +140,14 @@ impl Remote {
             Some(Ok(_)) => self.authority.clone(),
             _ => format!("{}:80", self.authority),
         };
-        connect(&address, patience).map_err(|why| UrlError::Unreachable {
+        connect(&address, patience).map_err(|why| self.unreachable(why))
+    }
+
+    fn unreachable(&self, why: io::Error) -> UrlError {
+        UrlError::Unreachable {
             url: self.url.clone(),
             why,
-        })
+        }
     }
 
     fn send(&self, mut stream: TcpStream, question: Question<'_>) -> io::Result<TcpStream> {
@@ -223,11 +223,7 @@ impl Answer {
     pub fn next_line(&mut self) -> Result<Option<Value>, AskError> {
         let mut line = Vec::new();
         let read = self.body.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-        let broken = |why| AskError::Broken {
-            url: self.url.clone(),
-            why,
-        };
-        if read.map_err(broken)? == 0 {
+        if read.map_err(|why| self.broken(why))? == 0 {
             return Ok(None);
         }
         let said = serde_json::from_slice(&line).map_err(|_| self.not_ours())?;
@@ -242,20 +238,21 @@ impl Answer {
     /// # Errors
     /// See [`AskError::Broken`].
     pub fn next_bytes(&mut self, buffer: &mut [u8]) -> Result<usize, AskError> {
-        self.body.read(buffer).map_err(|why| AskError::Broken {
-            url: self.url.clone(),
-            why,
-        })
+        self.body.read(buffer).map_err(|why| self.broken(why))
     }
 
     fn document(&mut self) -> Result<Value, AskError> {
         let mut bytes = Vec::new();
         let read = self.body.by_ref().take(DOCUMENT_BYTES_MAX).read_to_end(&mut bytes);
-        read.map_err(|why| AskError::Broken {
+        read.map_err(|why| self.broken(why))?;
+        serde_json::from_slice(&bytes).map_err(|_| self.not_ours())
+    }
+
+    fn broken(&self, why: io::Error) -> AskError {
+        AskError::Broken {
             url: self.url.clone(),
             why,
-        })?;
-        serde_json::from_slice(&bytes).map_err(|_| self.not_ours())
+        }
     }
 
     fn not_ours(&self) -> AskError {

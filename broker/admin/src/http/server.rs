@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use transport::{Listener, Tcp};
+use transport::{Listener, Tcp, is_loopback};
 
 use super::patient::Patient;
 use super::peer::Peer;
@@ -114,7 +114,7 @@ impl Port {
     fn begin(&self, mut stream: TcpStream, peer: SocketAddr) {
         // Some places are for this machine alone: others must not keep health checks out.
         let all = self.site.settings.connections_max as u64;
-        let most = match peer.ip().to_canonical().is_loopback() {
+        let most = match is_loopback(peer.ip()) {
             true => all,
             false => (all - all / 8).max(1),
         };
