@@ -116,25 +116,21 @@ impl Operator {
     /// See [`OperatorError`].
     pub async fn answer(&self, by: &str, command: &str, parameters: Value) -> Result<Value, OperatorError> {
         let parts = &self.0;
+        let who = by.to_owned();
         match command {
             "inbox/list" => self.blocking(parameters, inboxes::list).await,
             "inbox/show" => self.blocking(parameters, inboxes::show).await,
             "inbox/peek" => {
-                let by = by.to_owned();
-                self.blocking(parameters, move |parts, wanted| inboxes::peek(parts, &by, &wanted))
-                    .await
+                let peek = move |parts: &Parts, wanted| inboxes::peek(parts, &who, &wanted);
+                self.blocking(parameters, peek).await
             }
             "inbox/export" => {
-                let by = by.to_owned();
-                self.blocking(parameters, move |parts, wanted| inboxes::export(parts, &by, &wanted))
-                    .await
+                let export = move |parts: &Parts, wanted| inboxes::export(parts, &who, &wanted);
+                self.blocking(parameters, export).await
             }
             "inbox/purge" => {
-                let by = by.to_owned();
-                self.run(&parts.changing, read(parameters)?, move |parts, wanted| {
-                    inboxes::purge(parts, &by, wanted)
-                })
-                .await
+                let purge = move |parts: &Parts, wanted| inboxes::purge(parts, &who, wanted);
+                self.run(&parts.changing, read(parameters)?, purge).await
             }
             "client/list" => clients::list(parts, &read(parameters)?),
             "client/show" => clients::show(parts, &read(parameters)?),
@@ -142,9 +138,8 @@ impl Operator {
             "client/erase" => {
                 let wanted: OfClient = read(parameters)?;
                 let session = clients::end_session(parts, &wanted).await?;
-                let by = by.to_owned();
-                let kept = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &by, &wanted, session);
-                self.run(&parts.changing, wanted, kept).await
+                let erase = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &who, &wanted, session);
+                self.run(&parts.changing, wanted, erase).await
             }
             // What it tells has to go somewhere: whoever can send more than one answer begins it.
             "trace/start" => Err(OperatorError::NoStream),
