@@ -7,7 +7,6 @@ use hdrhistogram::Histogram;
 use inbox_bridge::{Bridge, ClientId, Left, MemoryBudget, Observer, Pressure, Seq, StoreError, Trouble};
 use mqtt_session::{OperatorsRequest, Shared};
 use pubsub::Router;
-use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport::Broker;
@@ -129,10 +128,7 @@ pub(crate) fn start(
     let speaker = Speaker::new(shared.clone(), router.clone());
     let options = BoardOptions {
         version: env!("CARGO_PKG_VERSION"),
-        metrics: Box::new({
-            let (shared, router) = (shared.clone(), router.clone());
-            move || metrics(&shared, &router)
-        }),
+        metrics: numbers.clone(),
     };
     let board = Board::new(shared, router, figures, options);
     let reporter = tokio::spawn(async move {
@@ -153,7 +149,28 @@ pub(crate) struct Numbers {
 
 impl Measured for Numbers {
     fn numbers(&self) -> Vec<(&'static str, u64)> {
-        numbers(&self.shared, &self.router)
+        let Numbers { shared, router } = self;
+        let inboxes = shared.node.counters.snapshot();
+        let budget = &shared.node.budgets.all;
+        let memory = [
+            ("memory_used", budget.used() as u64),
+            ("memory_limit", budget.limit() as u64),
+            ("memory_pressure", budget.pressure() as u64),
+        ];
+        let routed = [
+            ("router_restarts", router.restarts()),
+            ("router_refreshes", router.refreshes()),
+            ("router_lost", router.lost()),
+            ("shared_subscription_lost", router.orphans_lost()),
+            ("log_records_lost", crate::logging::lost()),
+            ("audit_records_lost", crate::logging::audit_lost()),
+            ("store_is_troubled", u64::from(shared.node.inboxes.is_troubled())),
+        ];
+        let mut numbers = shared.metrics.snapshot();
+        numbers.extend(inboxes);
+        numbers.extend(routed);
+        numbers.extend(memory);
+        numbers
     }
 
     fn histograms(&self) -> Vec<(Measure, Histogram<u64>)> {
@@ -168,34 +185,4 @@ impl Measured for Numbers {
             (Measure::CommitMessages, node.timings.commit_messages.snapshot()),
         ]
     }
-}
-
-pub(crate) fn metrics(shared: &Shared, router: &Router) -> String {
-    let numbers = numbers(shared, router).into_iter();
-    let object: Map<String, Value> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
-    Value::Object(object).to_string()
-}
-
-fn numbers(shared: &Shared, router: &Router) -> Vec<(&'static str, u64)> {
-    let inboxes = shared.node.counters.snapshot();
-    let budget = &shared.node.budgets.all;
-    let memory = [
-        ("memory_used", budget.used() as u64),
-        ("memory_limit", budget.limit() as u64),
-        ("memory_pressure", budget.pressure() as u64),
-    ];
-    let routed = [
-        ("router_restarts", router.restarts()),
-        ("router_refreshes", router.refreshes()),
-        ("router_lost", router.lost()),
-        ("shared_subscription_lost", router.orphans_lost()),
-        ("log_records_lost", crate::logging::lost()),
-        ("audit_records_lost", crate::logging::audit_lost()),
-        ("store_is_troubled", u64::from(shared.node.inboxes.is_troubled())),
-    ];
-    let mut numbers = shared.metrics.snapshot();
-    numbers.extend(inboxes);
-    numbers.extend(routed);
-    numbers.extend(memory);
-    numbers
 }

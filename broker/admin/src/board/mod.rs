@@ -23,10 +23,12 @@ use std::time::Duration;
 use inbox_bridge::{Heard, Listener};
 use mqtt_session::Shared;
 use pubsub::Router;
+use serde_json::{Map, Value};
 
 pub(crate) use census::oldest_at;
 pub use figures::Figures;
 
+use crate::prometheus::Measured;
 use crate::speaking::Speaker;
 use events::{EVENTS_MAX, KINDS};
 use mosquitto::Mosquitto;
@@ -58,8 +60,8 @@ const OFTEN: Duration = Duration::from_secs(1);
 pub struct BoardOptions {
     /// The version of the broker.
     pub version: &'static str,
-    /// Every counter by name, as JSON.
-    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// Every counter.
+    pub metrics: Arc<dyn Measured>,
 }
 
 /// See the module's documentation.
@@ -138,7 +140,9 @@ impl Board {
             self.speaker.say("$SYS/inboxd/clients", clients, true).await;
         }
         if is_due {
-            let metrics = (self.options.metrics)();
+            let numbers = self.options.metrics.numbers().into_iter();
+            let metrics: Map<_, _> = numbers.map(|(name, number)| (name.to_owned(), number.into())).collect();
+            let metrics = Value::Object(metrics).to_string();
             self.speaker.say("$SYS/inboxd/metrics", metrics, true).await;
             let now = self.shared.node.now();
             for (topic, value) in self.mosquitto.values(&self.figures.counts(), now.mono) {
