@@ -146,6 +146,7 @@ impl Table<'_> {
         match origins.iter().all(|origin| is_origin(origin)) {
             true => Ok(WebSocketRules {
                 paths,
+                same_host: origins.is_empty(),
                 origins: origins.into_iter().map(str::to_ascii_lowercase).collect(),
             }),
             false => Err(self.wrong("origins", ORIGIN)),

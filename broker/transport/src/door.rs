@@ -12,7 +12,7 @@ use crate::accept::{place, turn_away};
 use crate::connection::{Broker, Connection};
 use crate::entrance::{Arrival, NotEntered};
 use crate::listener::Io;
-use crate::websocket::{Granted, IDLE_BYTES, UpgradeError, UpgradeRequest, WebSocket, WebSocketRules, grant};
+use crate::websocket::{IDLE_BYTES, UpgradeError, UpgradeRequest, WebSocket, WebSocketRules, grant};
 
 /// See the module's documentation.
 pub struct Door {
@@ -72,7 +72,7 @@ impl Door {
         };
         let alive = self.alive.upgrade().filter(|_| !*self.broker.closing.borrow());
         let alive = alive.ok_or(NotAdmitted::Closing)?;
-        let granted = self.grant(request, peer);
+        let granted = grant(request, &self.rules, peer.ip());
         let granted = granted.inspect_err(|error| self.tell(&origin, *error, accepted))?;
         let slot = place(&self.broker, &self.name, &origin).ok_or(NotAdmitted::Full)?;
         origin.token = granted.token;
@@ -86,19 +86,6 @@ impl Door {
             broker: self.broker.clone(),
             _held: (slot, alive),
         })
-    }
-
-    /// Pages of the same host may connect beside those that are listed: the port has pages of its own.
-    fn grant(&self, request: &UpgradeRequest<'_>, peer: SocketAddr) -> Result<Granted, UpgradeError> {
-        let granted = grant(request, &self.rules, peer.ip());
-        if granted.as_ref().err() != Some(&UpgradeError::Origin) {
-            return granted;
-        }
-        let same_host = WebSocketRules {
-            paths: self.rules.paths.clone(),
-            origins: Vec::new(),
-        };
-        grant(request, &same_host, peer.ip())
     }
 
     fn tell(&self, origin: &Origin, error: UpgradeError, now: Now) {

@@ -77,6 +77,8 @@ impl Site {
             pages: WebSocketRules {
                 paths: vec!["/mqtt".to_owned()],
                 origins: settings.origins.clone(),
+                // This port has pages of its own.
+                same_host: true,
             },
             settings,
             health,

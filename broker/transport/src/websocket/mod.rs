@@ -21,7 +21,7 @@ pub(crate) use frames::{Decoder, End};
 pub use stream::WebSocket;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use upgrade::answer;
-pub(crate) use upgrade::{Granted, grant};
+pub(crate) use upgrade::grant;
 pub use upgrade::{UpgradeError, UpgradeRequest, WebSocketRules, is_loopback, is_name};
 
 /// A request is at most so long.
@@ -74,7 +74,7 @@ async fn upgrade_to<T: Io>(mut io: T, rules: &WebSocketRules, origin: &mut Origi
     };
     match granted {
         Ok(granted) => {
-            io.write_all(granted.answer.as_bytes()).await?;
+            io.write_all(granted.answer().as_bytes()).await?;
             io.flush().await?;
             origin.token = granted.token;
             Ok(WebSocket::new(io))

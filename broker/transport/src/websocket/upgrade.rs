@@ -16,9 +16,10 @@ const ANY_ORIGIN: &str = "*";
 pub struct WebSocketRules {
     /// The paths of the URL, each with its slash.
     pub paths: Vec<String>,
-    /// The origins of web pages that may connect, in small letters; `*` is any. When there are none, only pages that the browser has
-    /// from this same host and port may.
+    /// The origins of web pages that may connect, in small letters; `*` is any.
     pub origins: Vec<String>,
+    /// Whether pages that the browser has from this same host and port may, too.
+    pub same_host: bool,
 }
 
 impl WebSocketRules {
@@ -30,11 +31,11 @@ impl WebSocketRules {
         if listed.any(|known| *known == ANY_ORIGIN || *known == origin) {
             return true;
         }
-        let same_host = origin.split_once("://").is_some_and(|(_, host_of)| {
+        let is_same_host = origin.split_once("://").is_some_and(|(_, host_of)| {
             let host = host.to_ascii_lowercase();
             host_of == host || without_port(host_of) == without_port(&host)
         });
-        self.origins.is_empty() && same_host && !(is_loopback(peer) && is_name(host))
+        self.same_host && is_same_host && !(is_loopback(peer) && is_name(host))
     }
 }
 
@@ -52,12 +53,21 @@ pub struct UpgradeRequest<'r> {
 /// A request that is granted.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Granted {
-    /// The answer: HTTP status 101.
-    pub(crate) answer: String,
-    /// The header `Sec-WebSocket-Accept` in it.
+    /// The header `Sec-WebSocket-Accept` of the answer.
     pub(crate) accept: String,
     /// What the client shows for itself.
     pub(crate) token: Option<Box<str>>,
+}
+
+impl Granted {
+    /// The answer to the client.
+    pub(crate) fn answer(&self) -> String {
+        let accept = &self.accept;
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+        )
+    }
 }
 
 /// Why a request is not granted. The sentence is for the client, and for the log.
@@ -178,13 +188,8 @@ pub(crate) fn grant(
     {
         return Err(UpgradeError::Origin);
     }
-    let accept = derive_accept_key(key.as_bytes());
     Ok(Granted {
-        answer: format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
-        ),
-        accept,
+        accept: derive_accept_key(key.as_bytes()),
         token: token(request.header("Authorization"), query),
     })
 }

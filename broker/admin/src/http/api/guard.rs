@@ -147,7 +147,8 @@ pub(super) fn judge(asked: Asked<'_>, rules: Rules<'_>) -> Verdict {
     let is_cross_site = asked
         .fetch_site
         .is_some_and(|site| site.eq_ignore_ascii_case("cross-site"));
-    let page_is_let_in = asked.origin.map(|origin| is_page_let_in(origin, asked, rules.pages));
+    let is_let_in = |origin| rules.pages.let_in_pages_of(origin, asked.host, asked.peer);
+    let page_is_let_in = asked.origin.map(is_let_in);
     if page_is_let_in == Some(false) || (is_cross_site && page_is_let_in.is_none()) {
         return Verdict::Refuse(NotAllowed::Page);
     }
@@ -187,15 +188,6 @@ fn judge_unknown(asked: Asked<'_>, rules: Rules<'_>) -> Verdict {
         true => Verdict::Refuse(NotAllowed::Name),
         false => Verdict::LetIn(Who::Local),
     }
-}
-
-/// Pages of this broker, and those that are listed.
-fn is_page_let_in(origin: &str, asked: Asked<'_>, listed: &WebSocketRules) -> bool {
-    let same_host = WebSocketRules {
-        paths: Vec::new(),
-        origins: Vec::new(),
-    };
-    listed.let_in_pages_of(origin, asked.host, asked.peer) || same_host.let_in_pages_of(origin, asked.host, asked.peer)
 }
 
 fn name_and_password(shown: &str) -> Option<Proof> {

@@ -31,6 +31,7 @@ fn judged(case: Case<'_>) -> Verdict {
     let pages = WebSocketRules {
         paths: Vec::new(),
         origins: case.origins.iter().map(|it| (*it).to_owned()).collect(),
+        same_host: true,
     };
     let asked = Asked {
         peer: case.peer.parse().unwrap(),
