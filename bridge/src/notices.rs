@@ -14,6 +14,7 @@ use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use inbox_types::{
     ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, RefusedPublishes, Seq,
+    hexadecimal,
 };
 
 /// The notices that may be unread.
@@ -173,15 +174,6 @@ fn message(at: Micros, expiry: Expiry) -> Message {
         payload: Bytes::new(),
         properties: None,
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A string takes everything.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod counters;
 mod epoch;
 mod events;
 mod fault;
+mod hexadecimal;
 mod inbox_sizes;
 mod inboxes;
 mod limits;
@@ -28,6 +29,7 @@ pub use events::{Event, EventKind, Events, Heard, Listener};
 pub use fault::CAN_MAKE_MISTAKES;
 #[cfg(feature = "testing")]
 pub use fault::{Fault, Given, given, set_fault, take_given};
+pub use hexadecimal::hexadecimal;
 pub use inbox_sizes::InboxSizes;
 pub use inboxes::{Inboxes, Node, RefusedPublishes, WantedRoom};
 pub use limits::*;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use inbox_types::hexadecimal;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -123,10 +124,7 @@ fn question(credentials: &Credentials) -> Vec<u8> {
     let password = credentials.password.as_deref().unwrap_or_default();
     match str::from_utf8(password) {
         Ok(text) => question.insert("password".to_owned(), json!(text)),
-        Err(_) => {
-            let hex: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
-            question.insert("password_hex".to_owned(), json!(hex))
-        }
+        Err(_) => question.insert("password_hex".to_owned(), json!(hexadecimal(password))),
     };
     Value::Object(question).to_string().into_bytes()
 }

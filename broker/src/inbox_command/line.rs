@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use admin::hex;
+use inbox_bridge::hexadecimal;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -103,7 +103,7 @@ impl<'a> Shown<'a> {
         put("expires", json!(rfc3339(self.leaves_at)));
         match str::from_utf8(&self.payload) {
             Ok(text) => put("payload", json!(text)),
-            Err(_) => put("payload_hex", json!(hex(&self.payload))),
+            Err(_) => put("payload_hex", json!(hexadecimal(&self.payload))),
         };
         json_in_one_line(&Value::Object(fields).to_string())
     }

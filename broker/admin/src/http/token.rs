@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use inbox_types::hexadecimal;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -61,7 +62,7 @@ impl Token {
         SystemRandom::new()
             .fill(&mut bytes)
             .map_err(|_| TokenError::NoRandomness)?;
-        Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok(Token(hexadecimal(&bytes)))
     }
 
     /// The one in this file.

@@ -1,8 +1,6 @@
 //! A stored message as JSON.
 
-use std::fmt::Write;
-
-use inbox_bridge::{Entry, Properties, message_id};
+use inbox_bridge::{Entry, Properties, hexadecimal, message_id};
 use serde_json::{Map, Value, json};
 
 /// The message as a line of an export: whole.
@@ -26,7 +24,7 @@ pub(super) fn shown(entry: &Entry, payload_bytes_max: usize) -> Value {
     let payload = message.payload.get(..payload_bytes_max).unwrap_or(&message.payload);
     match readable(payload, truncated) {
         Some(text) => put("payload", json!(text)),
-        None => put("payload_hex", json!(hex(payload))),
+        None => put("payload_hex", json!(hexadecimal(payload))),
     };
     put("payload_bytes", json!(message.payload.len()));
     put("truncated", json!(truncated));
@@ -48,7 +46,7 @@ pub fn properties(given: &Properties) -> Map<String, Value> {
         put("response_topic", json!(topic));
     }
     if let Some(data) = &given.correlation_data {
-        put("correlation_data_hex", json!(hex(data)));
+        put("correlation_data_hex", json!(hexadecimal(data)));
     }
     if !given.user.is_empty() {
         put("user_properties", json!(given.user));
@@ -67,17 +65,6 @@ fn readable(payload: &[u8], truncated: bool) -> Option<&str> {
     }
 }
 
-/// Bytes as two digits each.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +77,5 @@ mod tests {
         assert_eq!(readable(&text[..4], true), Some("grö"));
         assert_eq!(readable(&text[..3], false), None);
         assert_eq!(readable(&[0xff, 0xfe, b'a'], true), None);
-        assert_eq!(hex(&[0, 255]), "00ff");
     }
 }

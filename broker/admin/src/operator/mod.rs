@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::board::Figures;
 use crate::error::OperatorError;
 use crate::trace::{Trace, Traces};
-pub use message::{exported, hex, properties};
+pub use message::{exported, properties};
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
