@@ -18,13 +18,12 @@ mod restoring;
 
 use std::io::{self, Write};
 
-use crate::convert::Converted;
+use crate::copying::{self, Converted, Portions};
 use crate::epoch;
 use crate::error::{HoldError, StoreError};
-use crate::store::{Batch, HeldCommits, PageLimit, Store};
-use crate::table::{Table, TableChange};
+use crate::store::{PageLimit, Store};
 use format::{Begin, End, Kind, Writer};
-use inbox_types::{ClientId, Micros, Seq};
+use inbox_types::Micros;
 
 pub use format::FormatError;
 pub use reading::{BackupReadError, BackupSummary, verify_backup};
@@ -40,6 +39,12 @@ const PAGE_INBOXES: usize = if cfg!(test) { 2 } else { 256 };
 /// A record of what was copied is of about so much, in messages or keys, and bytes.
 const BATCH_ENTRIES: usize = 2048;
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const PORTIONS: Portions = Portions {
+    page: PAGE,
+    page_inboxes: PAGE_INBOXES,
+    batch_entries: BATCH_ENTRIES,
+    batch_bytes: BATCH_BYTES,
+};
 
 /// What a backup should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,115 +111,23 @@ pub fn write_backup(
     writer
         .write(Kind::Begin, &begin.to_bytes())
         .map_err(BackupError::Write)?;
-    let mut copier = Copier {
-        store,
-        held: &*held,
-        writer,
-        batch: Batch::default(),
-        batch_bytes: 0,
-        end: End::default(),
-        progress,
+    let (copied, keys) = copying::copy(store, PORTIONS, &BackupError::from, &mut |batch, copied| {
+        held.check()?;
+        writer.write_copied(batch).map_err(BackupError::Write)?;
+        progress(copied);
+        Ok(())
+    })?;
+    let mut commits = 0;
+    let last = held.read(&mut |number, frame| {
+        commits += 1;
+        writer.write_commit(number, frame)
+    })?;
+    let end = End {
+        copied,
+        keys,
+        commits,
+        last,
     };
-    copier.inboxes()?;
-    Table::all().try_for_each(|table| copier.table(table))?;
-    copier.finish()
-}
-
-struct Copier<'a> {
-    store: &'a dyn Store,
-    held: &'a dyn HeldCommits,
-    writer: Writer<'a>,
-    batch: Batch,
-    batch_bytes: usize,
-    end: End,
-    progress: &'a mut dyn FnMut(Converted),
-}
-
-impl Copier<'_> {
-    fn inboxes(&mut self) -> Result<(), BackupError> {
-        let mut inboxes = self.store.inboxes(None, PAGE_INBOXES)?;
-        while let Some((last, _)) = inboxes.last() {
-            for (inbox, _) in &inboxes {
-                self.inbox(inbox)?;
-            }
-            inboxes = self.store.inboxes(Some(last), PAGE_INBOXES)?;
-        }
-        Ok(())
-    }
-
-    fn inbox(&mut self, inbox: &ClientId) -> Result<(), BackupError> {
-        self.end.copied.inboxes += 1;
-        let mut after = Seq::ZERO;
-        loop {
-            let page = self.store.read(inbox, after, PAGE)?;
-            after = page.entries.last().map_or(after, |last| last.seq);
-            for entry in page.entries {
-                let size = entry.message.size();
-                self.end.copied.messages += 1;
-                self.end.copied.bytes += size as u64;
-                self.batch_bytes += size;
-                self.batch.puts.push((inbox.clone(), entry));
-                self.flush_if_full()?;
-            }
-            if !page.more {
-                return Ok(());
-            }
-        }
-    }
-
-    fn table(&mut self, table: Table) -> Result<(), BackupError> {
-        let mut after = None;
-        loop {
-            let page = self.store.scan(table, &[], after.as_ref(), PAGE)?;
-            after = page.entries.last().map(|(key, _)| key.clone());
-            for (key, value) in page.entries {
-                self.end.keys += 1;
-                self.batch_bytes += value.len();
-                let value = Some(value);
-                self.batch.tables.push(TableChange { table, key, value });
-                self.flush_if_full()?;
-            }
-            if !page.more {
-                return Ok(());
-            }
-        }
-    }
-
-    fn flush_if_full(&mut self) -> Result<(), BackupError> {
-        let entries = self.batch.puts.len() + self.batch.tables.len();
-        match entries >= BATCH_ENTRIES || self.batch_bytes >= BATCH_BYTES {
-            true => self.flush(),
-            false => Ok(()),
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), BackupError> {
-        self.held.check()?;
-        self.writer.write_copied(&self.batch).map_err(BackupError::Write)?;
-        self.batch = Batch::default();
-        self.batch_bytes = 0;
-        (self.progress)(self.end.copied);
-        Ok(())
-    }
-
-    /// What every store has from its first moment on, the commits that came meanwhile, and the end.
-    fn finish(mut self) -> Result<BackedUp, BackupError> {
-        let (reserved, age) = (self.store.reserved()?, self.store.age()?);
-        self.batch.reserve = (reserved > Seq::ZERO).then_some(reserved);
-        self.batch.age = (!age.is_zero()).then_some(age);
-        self.flush()?;
-        let mut commits = 0;
-        let writer = &mut self.writer;
-        self.end.last = self.held.read(&mut |number, frame| {
-            commits += 1;
-            writer.write_commit(number, frame)
-        })?;
-        self.end.commits = commits;
-        let bytes = self.writer.finish(self.end).map_err(BackupError::Write)?;
-        Ok(BackedUp {
-            copied: self.end.copied,
-            commits,
-            bytes,
-        })
-    }
+    let bytes = writer.finish(end).map_err(BackupError::Write)?;
+    Ok(BackedUp { copied, commits, bytes })
 }

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::copying::{self, Converted, Portions};
 use crate::directory::{DataDirectory, OpenError};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::open::open_tree;
 use crate::open::{StoreOptions, open_store};
-use crate::store::{Batch, InboxRecord, Page, PageLimit, Store};
-use crate::table::{Table, TableChange, TableKey, TablePage};
+use crate::store::{InboxRecord, PageLimit, Store};
+use crate::table::{Table, TableKey, TablePage};
 use crate::target::{Target, TargetError};
 use crate::tree_store::CheckpointOptions;
-use bytes::Bytes;
-use inbox_types::{ClientId, Entry, Seq};
+use inbox_types::{ClientId, Seq};
 
 /// Ends the name of a target that is not finished.
 const UNFINISHED: &str = ".converting";
@@ -27,20 +27,12 @@ const PAGE: PageLimit = PageLimit {
     bytes: 4 * 1024 * 1024,
 };
 const PAGE_INBOXES: usize = 512;
-/// Commits are of about so much, in messages and bytes.
-const BATCH_MESSAGES: usize = 4096;
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
-
-/// What was moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Converted {
-    /// Inboxes that hold something.
-    pub inboxes: u64,
-    /// Their messages.
-    pub messages: u64,
-    /// The sum of [`inbox_types::Message::size`], in bytes.
-    pub bytes: u64,
-}
+const PORTIONS: Portions = Portions {
+    page: PAGE,
+    page_inboxes: PAGE_INBOXES,
+    batch_entries: 4096,
+    batch_bytes: 8 * 1024 * 1024,
+};
 
 /// Why a conversion ended early. The source is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -154,10 +146,6 @@ impl<'a> Side<'a> {
         self.store.inboxes(after, PAGE_INBOXES).map_err(|why| self.failed(why))
     }
 
-    fn read(&self, inbox: &ClientId, after: Seq) -> Result<Page, ConvertError> {
-        self.store.read(inbox, after, PAGE).map_err(|why| self.failed(why))
-    }
-
     fn reserved(&self) -> Result<(Seq, Duration), ConvertError> {
         let reserved = self.store.reserved().and_then(|seq| Ok((seq, self.store.age()?)));
         reserved.map_err(|why| self.failed(why))
@@ -167,108 +155,19 @@ impl<'a> Side<'a> {
         self.store.scan(table, &[], after, PAGE).map_err(|why| self.failed(why))
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), ConvertError> {
-        self.store.commit(batch).map_err(|why| self.failed(why))
-    }
-
     fn close(self) -> Result<(), ConvertError> {
         self.store.close().map_err(|why| self.failed(why))
     }
 }
 
 fn copy(source: &Side<'_>, target: &Side<'_>, progress: &mut dyn FnMut(Converted)) -> Result<Converted, ConvertError> {
-    let mut writer = Writer {
-        target,
-        batch: Batch::default(),
-        batch_bytes: 0,
-        done: Converted::default(),
-        progress,
-    };
-    let mut inboxes = source.inboxes(None)?;
-    while let Some((last, _)) = inboxes.last() {
-        for (inbox, _) in &inboxes {
-            copy_inbox(source, inbox, &mut writer)?;
-        }
-        inboxes = source.inboxes(Some(last))?;
-    }
-    Table::all().try_for_each(|table| copy_table(source, table, &mut writer))?;
-    let (reserved, age) = source.reserved()?;
-    writer.batch.reserve = (reserved > Seq::ZERO).then_some(reserved);
-    writer.batch.age = (age > Duration::ZERO).then_some(age);
-    writer.commit()?;
-    Ok(writer.done)
-}
-
-fn copy_inbox(source: &Side<'_>, inbox: &ClientId, writer: &mut Writer<'_>) -> Result<(), ConvertError> {
-    writer.done.inboxes += 1;
-    let mut after = Seq::ZERO;
-    loop {
-        let page = source.read(inbox, after)?;
-        after = page.entries.last().map_or(after, |last| last.seq);
-        for entry in page.entries {
-            writer.put(inbox, entry)?;
-        }
-        if !page.more {
-            return Ok(());
-        }
-    }
-}
-
-fn copy_table(source: &Side<'_>, table: Table, writer: &mut Writer<'_>) -> Result<(), ConvertError> {
-    let mut after = None;
-    loop {
-        let page = source.scan(table, after.as_ref())?;
-        after = page.entries.last().map(|(key, _)| key.clone());
-        for (key, value) in page.entries {
-            writer.change(table, key, value)?;
-        }
-        if !page.more {
-            return Ok(());
-        }
-    }
-}
-
-/// Gathers messages for the target.
-struct Writer<'a> {
-    target: &'a Side<'a>,
-    batch: Batch,
-    batch_bytes: usize,
-    done: Converted,
-    progress: &'a mut dyn FnMut(Converted),
-}
-
-impl Writer<'_> {
-    fn put(&mut self, inbox: &ClientId, entry: Entry) -> Result<(), ConvertError> {
-        let size = entry.message.size();
-        self.done.messages += 1;
-        self.done.bytes += size as u64;
-        self.batch_bytes += size;
-        self.batch.puts.push((inbox.clone(), entry));
-        self.commit_if_full()
-    }
-
-    fn change(&mut self, table: Table, key: TableKey, value: Bytes) -> Result<(), ConvertError> {
-        self.batch_bytes += value.len();
-        let value = Some(value);
-        self.batch.tables.push(TableChange { table, key, value });
-        self.commit_if_full()
-    }
-
-    fn commit_if_full(&mut self) -> Result<(), ConvertError> {
-        let entries = self.batch.puts.len() + self.batch.tables.len();
-        match entries >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
-            true => self.commit(),
-            false => Ok(()),
-        }
-    }
-
-    fn commit(&mut self) -> Result<(), ConvertError> {
-        self.target.commit(&self.batch)?;
-        self.batch = Batch::default();
-        self.batch_bytes = 0;
-        (self.progress)(self.done);
+    let failed = |why| source.failed(why);
+    let (copied, _keys) = copying::copy(&*source.store, PORTIONS, &failed, &mut |batch, copied| {
+        target.store.commit(batch).map_err(|why| target.failed(why))?;
+        progress(copied);
         Ok(())
-    }
+    })?;
+    Ok(copied)
 }
 
 /// Checks that both stores have the same inboxes, with as many messages and bytes in each, the same tables and the same reservation.

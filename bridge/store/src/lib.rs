@@ -12,6 +12,7 @@ mod blocks;
 mod checkpoint;
 mod chunk;
 mod convert;
+mod copying;
 mod directory;
 mod engine;
 mod engines;
@@ -54,7 +55,8 @@ pub use backup::{
     BackedUp, BackupError, BackupOptions, BackupReadError, BackupSummary, FormatError, RestoreError, RestoreOptions,
     Restored, restore_backup, verify_backup, write_backup,
 };
-pub use convert::{ConvertError, Converted, convert};
+pub use convert::{ConvertError, convert};
+pub use copying::Converted;
 pub use directory::{OpenError, Owner};
 pub use engine::Engine;
 pub use engines::fjall::FjallOptions;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::convert::Converted;
+use crate::copying::Converted;
 use crate::frame::{self, FrameError};
 use crate::store::Batch;
 use inbox_types::{Epoch, Micros};

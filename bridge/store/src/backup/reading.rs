@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::format::{Begin, End, FormatError, Reader, Record, Unread};
-use crate::convert::Converted;
+use crate::copying::Converted;
 use crate::store::Batch;
 use inbox_types::{Epoch, Micros};
 

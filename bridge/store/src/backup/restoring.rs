@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::reading::{self, BackupReadError, BackupSummary, Part};
 use super::{BATCH_ENTRIES, PAGE, PAGE_INBOXES};
-use crate::convert::Converted;
+use crate::copying::Converted;
 use crate::directory::OpenError;
 use crate::epoch;
 use crate::error::StoreError;
