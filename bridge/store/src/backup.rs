@@ -25,8 +25,8 @@ use crate::store::{PageLimit, Store};
 use format::{Begin, End, Kind, Writer};
 use inbox_types::Micros;
 
-pub use format::FormatError;
-pub use reading::{BackupReadError, BackupSummary, verify_backup};
+pub use format::{BackupReadError, FormatError};
+pub use reading::{BackupSummary, verify_backup};
 pub use restoring::{RestoreError, RestoreOptions, Restored, restore_backup};
 
 /// What is read at once.

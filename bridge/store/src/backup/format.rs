@@ -22,6 +22,17 @@ pub(super) enum Kind {
     End = 4,
 }
 
+/// Why a backup cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupReadError {
+    /// What the operating system said.
+    #[error("the backup cannot be read: {0}")]
+    Io(#[source] io::Error),
+    /// What is in it.
+    #[error("the backup cannot be used: {0}")]
+    Format(#[from] FormatError),
+}
+
 /// Why bytes are not a backup that this build can read.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
@@ -225,18 +236,6 @@ pub(super) enum Record {
     End(End, u64),
 }
 
-/// Why nothing more is read.
-pub(super) enum Unread {
-    Io(io::Error),
-    Format(FormatError),
-}
-
-impl From<FormatError> for Unread {
-    fn from(why: FormatError) -> Self {
-        Unread::Format(why)
-    }
-}
-
 /// Reads records.
 pub(super) struct Reader<'a> {
     input: &'a mut dyn Read,
@@ -245,10 +244,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(input: &'a mut dyn Read) -> Result<Self, Unread> {
+    pub(super) fn new(input: &'a mut dyn Read) -> Result<Self, BackupReadError> {
         let mut magic = Vec::new();
         let read = Read::take(&mut *input, MAGIC.len() as u64).read_to_end(&mut magic);
-        read.map_err(Unread::Io)?;
+        read.map_err(BackupReadError::Io)?;
         match magic == MAGIC {
             true => {}
             false if magic.starts_with(ANY_MAGIC) && magic.len() == MAGIC.len() => {
@@ -266,11 +265,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The next record.
-    pub(super) fn read(&mut self) -> Result<Record, Unread> {
+    pub(super) fn read(&mut self) -> Result<Record, BackupReadError> {
         let record = self.records;
         let mut header = Vec::new();
         let read = Read::take(&mut *self.input, 8).read_to_end(&mut header);
-        read.map_err(Unread::Io)?;
+        read.map_err(BackupReadError::Io)?;
         let cut = || FormatError::Cut { records: record };
         let (length, rest) = header.split_first_chunk::<4>().ok_or_else(cut)?;
         let crc = u32::from_be_bytes(rest.try_into().map_err(|_| cut())?);
@@ -278,7 +277,7 @@ impl<'a> Reader<'a> {
         self.body.clear();
         // It grows with what there is, whatever a damaged length says.
         let read = Read::take(&mut *self.input, length).read_to_end(&mut self.body);
-        if (read.map_err(Unread::Io)? as u64) < length {
+        if (read.map_err(BackupReadError::Io)? as u64) < length {
             return Err(cut().into());
         }
         let (kind, body) = self.body.split_first().ok_or(FormatError::Damaged { record })?;
@@ -290,11 +289,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Nothing may follow the end.
-    pub(super) fn end(self) -> Result<(), Unread> {
+    pub(super) fn end(self) -> Result<(), BackupReadError> {
         match self.input.take(1).read_to_end(&mut Vec::new()) {
             Ok(0) => Ok(()),
             Ok(_) => Err(FormatError::Trailing.into()),
-            Err(why) => Err(Unread::Io(why)),
+            Err(why) => Err(BackupReadError::Io(why)),
         }
     }
 }

@@ -1,22 +1,11 @@
 //! Reading a backup from its beginning to its end: in order, and all of it.
 
-use std::io::{self, Read};
+use std::io::Read;
 
-use super::format::{Begin, End, FormatError, Reader, Record, Unread};
+use super::format::{BackupReadError, Begin, End, FormatError, Reader, Record};
 use crate::copying::Converted;
 use crate::store::Batch;
 use inbox_types::{Epoch, Micros};
-
-/// Why a backup cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupReadError {
-    /// What the operating system said.
-    #[error("the backup cannot be read: {0}")]
-    Io(#[source] io::Error),
-    /// What is in it.
-    #[error("the backup cannot be used: {0}")]
-    Format(#[from] FormatError),
-}
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +41,10 @@ pub(super) fn read<E: From<BackupReadError>>(
     input: &mut dyn Read,
     each: &mut dyn FnMut(Part) -> Result<(), E>,
 ) -> Result<BackupSummary, E> {
-    let failed = |why| match why {
-        Unread::Io(why) => E::from(BackupReadError::Io(why)),
-        Unread::Format(why) => E::from(BackupReadError::Format(why)),
-    };
-    let mut reader = Reader::new(input).map_err(failed)?;
-    let Record::Begin(begin) = reader.read().map_err(failed)? else {
-        return Err(failed(FormatError::Unexpected { record: 0 }.into()));
+    let wrong = |why| Err(E::from(BackupReadError::Format(why)));
+    let mut reader = Reader::new(input)?;
+    let Record::Begin(begin) = reader.read()? else {
+        return wrong(FormatError::Unexpected { record: 0 });
     };
     let mut found = End {
         last: begin.after,
@@ -66,8 +52,7 @@ pub(super) fn read<E: From<BackupReadError>>(
     };
     loop {
         let record = reader.records;
-        let unexpected = || failed(FormatError::Unexpected { record }.into());
-        match reader.read().map_err(failed)? {
+        match reader.read()? {
             Record::Copied(batch) if found.commits == 0 && batch.removals.is_empty() => {
                 count(&mut found, &batch);
                 each(Part::Copied(batch))?;
@@ -80,12 +65,12 @@ pub(super) fn read<E: From<BackupReadError>>(
                 // Inboxes are counted by the writer alone: one may have been emptied before it was read.
                 found.copied.inboxes = end.copied.inboxes;
                 if end != found || records != record {
-                    return Err(failed(FormatError::Counts.into()));
+                    return wrong(FormatError::Counts);
                 }
-                reader.end().map_err(failed)?;
+                reader.end()?;
                 return Ok(summary(begin, end));
             }
-            _ => return Err(unexpected()),
+            _ => return wrong(FormatError::Unexpected { record }),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::reading::{self, BackupReadError, BackupSummary, Part};
+use super::format::BackupReadError;
+use super::reading::{self, BackupSummary, Part};
 use super::{BATCH_ENTRIES, PAGE, PAGE_INBOXES};
 use crate::copying::Converted;
 use crate::directory::OpenError;
