@@ -238,17 +238,7 @@ impl Sessions {
             waiting.push(tell);
             return Err(gone);
         }
-        let kept = match self.slots.remove(id) {
-            Some(Slot::Kept(kept)) => {
-                self.kept -= 1;
-                Some(kept)
-            }
-            _ => None,
-        };
-        if let Some(due) = kept.as_ref().and_then(Kept::due) {
-            self.due.remove(&(due, id.clone()));
-        }
-        let (session, present, remains) = match kept {
+        let (session, present, remains) = match self.take_kept(id) {
             Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
                 // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
                 let will = kept
@@ -364,16 +354,21 @@ impl Sessions {
 
     /// Ends a kept session.
     fn end(&mut self, id: &ClientId) -> Remains {
+        self.take_kept(id).map_or_else(Remains::default, Remains::of)
+    }
+
+    /// Takes a kept session out, and what was to be looked at.
+    fn take_kept(&mut self, id: &ClientId) -> Option<Kept> {
         if !matches!(self.slots.get(id), Some(Slot::Kept(_))) {
-            return Remains::default();
+            return None;
         }
         let Some(Slot::Kept(kept)) = self.slots.remove(id) else {
-            return Remains::default();
+            return None;
         };
         self.kept -= 1;
         if let Some(due) = kept.due() {
             self.due.remove(&(due, id.clone()));
         }
-        Remains::of(kept)
+        Some(kept)
     }
 }
