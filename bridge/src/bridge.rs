@@ -274,10 +274,7 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
     let _watch = PanicWatch(hub);
     let mut swept_to: Option<ClientId> = None;
     let mut next_sweep = hub.now().mono + SWEEP_PAUSE;
-    let mut absences = Absences::start(hub, store).unwrap_or_else(|error| {
-        tracing::error!(%error, "cannot look for inboxes whose owners do not come");
-        None
-    });
+    let mut absences = Absences::default();
     loop {
         hub.evict_idle(IDLE);
         hub.keep_age();
@@ -285,9 +282,7 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
         hub.relieve();
         hub.set_disk_free(store.disk_free_bytes());
         hub.pass_room_on();
-        if let Some(absences) = &mut absences {
-            absences.turn(hub, store);
-        }
+        absences.turn(hub, store);
         if hub.now().mono >= next_sweep {
             swept_to = sweep(hub, store, closing, swept_to.as_ref());
             if swept_to.is_none() {

@@ -82,7 +82,21 @@ impl Hub {
 }
 
 /// Looks, turn by turn, who has not come for too long. One thread drives it.
-pub struct Absences {
+#[derive(Default)]
+pub struct Absences(pub(super) State);
+
+#[derive(Default)]
+pub(super) enum State {
+    /// It is not known yet since when all who came were noted.
+    #[default]
+    Beginning,
+    /// Inboxes are not forgotten.
+    Off,
+    /// They are.
+    Looking(Box<Looking>),
+}
+
+pub(super) struct Looking {
     expiry: Duration,
     noted_every: Duration,
     /// Since when all who came were noted.
@@ -112,11 +126,32 @@ struct Forgetting {
 }
 
 impl Absences {
+    /// One turn, of bounded work. What the store could not say at one turn it is asked at the next.
+    pub fn turn(&mut self, hub: &Hub, store: &dyn Store) {
+        if let Err(error) = self.try_turn(hub, store) {
+            tracing::error!(%error, "cannot look for inboxes whose owners do not come");
+        }
+    }
+
+    fn try_turn(&mut self, hub: &Hub, store: &dyn Store) -> Result<(), StoreError> {
+        if let State::Beginning = self.0 {
+            self.0 = match Looking::begin(hub, store)? {
+                Some(looking) => State::Looking(Box::new(looking)),
+                None => State::Off,
+            };
+        }
+        match &mut self.0 {
+            // Notes would not become durable.
+            State::Looking(_) if hub.is_store_troubled() || hub.has_failed() => Ok(()),
+            State::Looking(looking) => looking.turn(hub, store),
+            State::Beginning | State::Off => Ok(()),
+        }
+    }
+}
+
+impl Looking {
     /// Begins to look; `None` where inboxes are not forgotten.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn start(hub: &Hub, store: &dyn Store) -> Result<Option<Self>, StoreError> {
+    fn begin(hub: &Hub, store: &dyn Store) -> Result<Option<Self>, StoreError> {
         let Ok(key) = TableKey::new(Table::SEEN_SINCE) else {
             return Ok(None);
         };
@@ -133,7 +168,7 @@ impl Absences {
         if since.is_none() {
             hub.keep(Table::STORE, raw, Some(to_bytes(now)), None);
         }
-        Ok(Some(Absences {
+        Ok(Some(Looking {
             expiry,
             noted_every: NOTED_EVERY.min(expiry / 10),
             since: since.unwrap_or(now),
@@ -145,19 +180,15 @@ impl Absences {
         }))
     }
 
-    /// One turn, of bounded work.
-    pub fn turn(&mut self, hub: &Hub, store: &dyn Store) {
-        // Notes would not become durable.
-        if hub.is_store_troubled() || hub.has_failed() {
-            return;
-        }
-        if let Err(error) = self.try_turn(hub, store) {
+    fn turn(&mut self, hub: &Hub, store: &dyn Store) -> Result<(), StoreError> {
+        let looked = self.look(hub, store);
+        if looked.is_err() {
             self.forgetting = None;
-            tracing::error!(%error, "cannot look for inboxes whose owners do not come");
         }
+        looked
     }
 
-    fn try_turn(&mut self, hub: &Hub, store: &dyn Store) -> Result<(), StoreError> {
+    fn look(&mut self, hub: &Hub, store: &dyn Store) -> Result<(), StoreError> {
         let now = hub.age(hub.now());
         if hub.came.overflowed.swap(false, Ordering::Relaxed) {
             self.patient_until = now.after(PAUSE);

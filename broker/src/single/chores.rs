@@ -12,9 +12,7 @@ impl Single {
 
     /// Notes which owners came, and forgets inboxes whose owners have not come for too long.
     pub fn look_for_absent(&mut self, store: &dyn Store) {
-        if let Some(absences) = &mut self.absences {
-            absences.turn(&self.hub, store);
-        }
+        self.absences.turn(&self.hub, store);
     }
 
     /// An operator removes all that this inbox holds; `places` were read from the store. Gives what left.
