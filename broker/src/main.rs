@@ -234,8 +234,9 @@ fn restore(args: &RestoreArgs) -> Outcome {
     start_quiet_log()?;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     let done = match &args.data {
-        Some(to) if !args.verify => backup_command::restore(&args.file, to, args.engine, &mut out, &mut notes),
-        _ => backup_command::verify(&args.file, &mut out),
+        Some(to) => backup_command::restore(&args.file, to, args.engine, &mut out, &mut notes),
+        // Either of the two options is there.
+        None => backup_command::verify(&args.file, &mut out),
     };
     done.map_err(|error| (error.exit(), error.into()))
 }

@@ -36,7 +36,6 @@ const TIME_TO_LIVE_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 pub(super) const LISTEN: &str = "mqtt.listen";
 pub(super) const LISTENERS: &str = "listener";
-pub(super) const HTTP_LISTEN: &str = "http.listen";
 pub(super) const MESSAGE_BYTES: &str = "mqtt.message_bytes_max";
 pub(super) const REGISTERED_ONLY: &str = "inbox.registered_only";
 pub(super) const INBOX_BYTES: &str = "inbox.bytes_max";
@@ -192,7 +191,7 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
 }
 
 fn visit_http(http: &mut HttpConfig, v: &mut impl Visitor) -> Result<(), ConfigError> {
-    v.key(HTTP_LISTEN, &mut http.listen, Listen)?;
+    v.key("http.listen", &mut http.listen, Listen)?;
     v.key("http.dashboard", &mut http.dashboard, Part)?;
     v.key("http.api", &mut http.api, Part)?;
     v.key("http.metrics", &mut http.metrics, Part)?;

@@ -14,15 +14,17 @@ pub(crate) fn memory_bytes() -> Option<u64> {
 fn memory_under(root: &Path) -> Option<u64> {
     let machine = fs::read_to_string(root.join("proc/meminfo"))
         .ok()
-        .and_then(|text| total(&text));
+        .and_then(|text| meminfo(&text, "MemTotal"));
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let limits = groups.lines().filter_map(|line| group_limit(root, line));
     machine.into_iter().chain(limits).min()
 }
 
-/// `MemTotal` of `/proc/meminfo`.
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// A line of `/proc/meminfo`, in bytes.
+pub(crate) fn meminfo(text: &str, name: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim_end().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -75,6 +77,16 @@ mod tests {
             "9223372036854771712\n",
         );
         assert_eq!(memory_under(root.path()), Some(16 << 20));
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        // Goal: the kB of the kernel are KiB.
+        assert_eq!(
+            meminfo("MemTotal: 4 kB\nSwapTotal:       2 kB\n", "SwapTotal"),
+            Some(2048)
+        );
+        assert_eq!(meminfo("SwapTotalX: 2 kB\n", "SwapTotal"), None);
     }
 
     /// Goal: version 2: the smallest limit of the group and of those above it.

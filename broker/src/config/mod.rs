@@ -40,7 +40,7 @@ pub use http::{DEFAULT_HTTP, HttpConfig, HttpListen, HttpPart};
 pub use inbox_bridge::Engine;
 pub use listener::{NamedListener, Transport};
 pub use load::Overrides;
-pub(crate) use machine::memory_bytes;
+pub(crate) use machine::{meminfo, memory_bytes};
 pub use mqtt_session::MqttLimits;
 pub use service_variables::ignored_variables;
 pub use wrong_value::{ListenersError, PrefixError, RoleQuotasError, WrongValue};

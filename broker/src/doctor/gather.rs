@@ -10,9 +10,9 @@ use rustix::fs::{Access, StatVfsMountFlags, access, statfs, statvfs};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::machine::{Directory, Disk, FileState, FileSystem, Keeping, Machine, NamedFile, Port, PortState};
-use super::proc_files::{listened_on, locked_by, meminfo};
+use super::proc_files::{listened_on, locked_by};
 use crate::addresses::{overlap, refused};
-use crate::config::{Config, memory_bytes};
+use crate::config::{Config, meminfo, memory_bytes};
 use crate::hardening;
 use crate::listening::spots;
 

@@ -81,7 +81,7 @@ impl fmt::Display for Finding {
 /// Everything that is to be said of `machine`, where a broker with `config` is to run.
 fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
     let mut found = limits::judge(config, machine);
-    found.extend(places::judge(config, machine));
+    found.extend(places::judge(machine));
     found
 }
 

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 
 use super::Finding;
 use super::machine::{Directory, FileState, Machine, NamedFile, Port, PortState};
-use crate::config::Config;
 
 /// Any access by users who are neither the owner nor of the group.
 const OTHERS: u32 = 0o007;
@@ -15,7 +14,7 @@ const NOT_OWNER: u32 = 0o077;
 const ROOT: u32 = 0;
 
 /// Everything that is to be said about these.
-pub(super) fn judge(_config: &Config, machine: &Machine) -> Vec<Finding> {
+pub(super) fn judge(machine: &Machine) -> Vec<Finding> {
     let mut found = vec![directory(&machine.data, machine.user)];
     found.extend(machine.files.iter().map(|file| named_file(file, machine.user)));
     let is_running = machine.data.used_by.is_some();

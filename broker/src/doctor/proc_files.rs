@@ -48,15 +48,6 @@ pub(super) fn locked_by(text: &str, inode: u64) -> Option<u32> {
     text.lines().filter(|line| line.contains("FLOCK")).find_map(of_line)
 }
 
-/// A line of `/proc/meminfo`, in bytes.
-pub(super) fn meminfo(text: &str, name: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim_end().parse().ok()?;
-    kib.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,15 +73,5 @@ mod tests {
             2: -> FLOCK  ADVISORY  WRITE 12 fe:00:9 0 EOF\n3: FLOCK ADVISORY\n";
         assert_eq!(locked_by(text, 9), Some(4711));
         assert_eq!(locked_by(text, 5), None);
-    }
-
-    #[test]
-    fn memory_is_read_in_bytes() {
-        // Goal: the kB of the kernel are KiB.
-        assert_eq!(
-            meminfo("MemTotal: 4 kB\nSwapTotal:       2 kB\n", "SwapTotal"),
-            Some(2048)
-        );
-        assert_eq!(meminfo("SwapTotalX: 2 kB\n", "SwapTotal"), None);
     }
 }
