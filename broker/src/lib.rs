@@ -36,3 +36,4 @@ pub mod signals;
 pub mod single;
 pub mod store_command;
 pub mod trace_command;
+mod written;

@@ -14,14 +14,14 @@ mod tests;
 mod texts;
 mod unsupported;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError, Overrides};
 use crate::exit::Exit;
 use crate::said::answer;
+use crate::written::Written;
 use draft::Draft;
 
 /// Larger files are no configuration.
@@ -149,11 +149,10 @@ pub fn run(mosquitto: &Path, out: &Path, told: &mut dyn Write) -> Result<(), Imp
     files.extend(translated.rules.clone().map(|rules| (to.join(RULES), rules)));
     let passwords = translated.users.as_deref().map(texts::passwords);
     files.extend(passwords.map(|passwords| (to.join(PASSWORDS), passwords)));
-    write_all(&files)?;
-    if let Err(why) = Config::load(Some(&out), std::iter::empty(), &Overrides::default()) {
-        remove(&files);
-        return Err(ImportError::Unusable(Box::new(why)));
-    }
+    let written = write_all(&files)?;
+    let loaded = Config::load(Some(&out), std::iter::empty(), &Overrides::default());
+    loaded.map_err(|why| ImportError::Unusable(Box::new(why)))?;
+    written.keep();
     let said = texts::summary(&out, &files, &translated);
     answer(told, &said).map_err(ImportError::Unsaid)
 }
@@ -168,26 +167,16 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// All of them or none.
-fn write_all(files: &[(PathBuf, String)]) -> Result<(), ImportError> {
+fn write_all(files: &[(PathBuf, String)]) -> Result<Written, ImportError> {
     if let Some((there, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
         return Err(ImportError::Exists(there.clone()));
     }
-    for (at, (path, text)) in files.iter().enumerate() {
-        let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-        if let Err(why) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+    let mut written = Written::default();
+    for (path, text) in files {
+        written.write(path, text).map_err(|why| {
             let path = path.clone();
-            // One that came into being meanwhile is somebody else's.
-            let mine = at + usize::from(why.kind() != ErrorKind::AlreadyExists);
-            remove(files.get(..mine).unwrap_or_default());
-            return Err(ImportError::Unwritable { path, why });
-        }
+            ImportError::Unwritable { path, why }
+        })?;
     }
-    Ok(())
-}
-
-fn remove(files: &[(PathBuf, String)]) {
-    for (path, _) in files {
-        // One that is not there was never written.
-        let _gone = fs::remove_file(path);
-    }
+    Ok(written)
 }

@@ -8,7 +8,7 @@ mod texts;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use access::{EditError, edit_passwords};
@@ -16,6 +16,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;
+use crate::written::Written;
 use texts::Told;
 
 /// The users of a first configuration, each with its role, if it has one.
@@ -99,12 +100,9 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), InitError> {
         .create(&made)
         .map_err(unwritable(&made))?;
     let passwords = USERS.map(|_| Zeroizing::new(Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARS)));
-    let mut written = Written {
-        dir: &made,
-        files: Vec::new(),
-    };
-    written.write_all(text, &passwords)?;
-    written.files.clear();
+    let mut written = Written::default();
+    write_all(&mut written, &made, text, &passwords)?;
+    written.keep();
     let told = Told {
         dir: text,
         operator: passwords.first().map_or("", |password| password),
@@ -115,55 +113,36 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), InitError> {
         .map_err(InitError::Unsaid)
 }
 
-/// What was written. It is removed again unless it is complete, and what others wrote meanwhile is not.
-struct Written<'d> {
-    dir: &'d Path,
-    files: Vec<&'static str>,
+/// Writes everything into the directory at `dir`, whose path is `text`.
+fn write_all(
+    written: &mut Written,
+    dir: &Path,
+    text: &str,
+    passwords: &[Zeroizing<String>; USERS.len()],
+) -> Result<(), InitError> {
+    let trial = certificate::for_trials()?;
+    write(written, dir.join(KEY), &trial.key)?;
+    write(written, dir.join(CERTIFICATE), &trial.certificate)?;
+    for ((user, role), password) in USERS.iter().zip(passwords) {
+        let roles: Vec<Box<str>> = role.iter().map(|role| Box::from(*role)).collect();
+        edit_passwords(&dir.join(PASSWORDS), user, Some(password.as_bytes()), &roles)?;
+        written.add(&dir.join(PASSWORDS));
+    }
+    write(written, dir.join(RULES), texts::RULES)?;
+    // As a whole or not at all: a part of it could be a configuration that lets strangers in.
+    write(written, dir.join(FRESH_CONFIG), &texts::configuration(text))?;
+    let path = dir.join(CONFIG);
+    fs::rename(dir.join(FRESH_CONFIG), &path).map_err(unwritable(&path))?;
+    written.add(&path);
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(unwritable(dir))
 }
 
-impl Written<'_> {
-    fn write_all(&mut self, dir: &str, passwords: &[Zeroizing<String>; USERS.len()]) -> Result<(), InitError> {
-        let trial = certificate::for_trials()?;
-        self.write(KEY, &trial.key)?;
-        self.write(CERTIFICATE, &trial.certificate)?;
-        for ((user, role), password) in USERS.iter().zip(passwords) {
-            let roles: Vec<Box<str>> = role.iter().map(|role| Box::from(*role)).collect();
-            edit_passwords(&self.dir.join(PASSWORDS), user, Some(password.as_bytes()), &roles)?;
-            self.files.push(PASSWORDS);
-        }
-        self.write(RULES, texts::RULES)?;
-        // As a whole or not at all: a part of it could be a configuration that lets strangers in.
-        self.write(FRESH_CONFIG, &texts::configuration(dir))?;
-        let path = self.dir.join(CONFIG);
-        fs::rename(self.dir.join(FRESH_CONFIG), &path).map_err(unwritable(&path))?;
-        self.files.push(CONFIG);
-        let synced = File::open(self.dir).and_then(|dir| dir.sync_all());
-        synced.map_err(unwritable(self.dir))
-    }
-
-    /// Writes a new file, for its owner alone.
-    fn write(&mut self, name: &'static str, text: &str) -> Result<(), InitError> {
-        let path = self.dir.join(name);
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        let written = file.and_then(|mut file| {
-            self.files.push(name);
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|why| match why.kind() {
-            ErrorKind::AlreadyExists => InitError::Exists(path),
-            _ => InitError::Unwritable { path, why },
-        })
-    }
-}
-
-impl Drop for Written<'_> {
-    fn drop(&mut self) {
-        for name in self.files.iter().rev() {
-            // One that has another name by now is not there.
-            let _gone = fs::remove_file(self.dir.join(name));
-        }
-    }
+fn write(written: &mut Written, path: PathBuf, text: &str) -> Result<(), InitError> {
+    written.write(&path, text).map_err(|why| match why.kind() {
+        ErrorKind::AlreadyExists => InitError::Exists(path),
+        _ => InitError::Unwritable { path, why },
+    })
 }
 
 fn unwritable(path: &Path) -> impl Fn(io::Error) -> InitError {
