@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use access::{
-    Account, Action, Denied, Grounds, Identity, PasswordFileError, Passwords, PasswordsError, Registered, Rules,
-    RulesError, Target,
+    Account, Action, Denied, Grounds, Identity, PasswordFileError, Passwords, PasswordsError, Rules, RulesError, Target,
 };
 use inbox_bridge::ClientIdError;
 use intake::InboxNames;
@@ -14,6 +13,7 @@ use mqtt_codec::{FilterError, TopicFilter, topic_name_fault};
 use mqtt_session::{is_operators_request, is_request};
 
 use crate::access_rules;
+use crate::authentication::load_registered;
 use crate::cli::{AclAction, AclTestArgs};
 use crate::config::Config;
 use crate::exit::Exit;
@@ -112,12 +112,8 @@ fn identity(args: &AclTestArgs, config: &Config) -> Result<Identity, AclError> {
 
 /// Whether an inbox may be written to as far as `inbox.registered_only` is concerned.
 fn is_registered(config: &Config, owner: &str, rules: &Rules) -> Result<bool, AclError> {
-    let auth = &config.auth;
-    let (Some(path), true) = (&auth.password_file, config.inbox.registered_only) else {
-        return Ok(true);
-    };
-    let users = Passwords::load(path, auth.verifications_max, auth.remember)?;
-    Ok(Registered::new(Arc::new(users), config.anonymous().is_some()).may_own(owner, rules))
+    let registered = load_registered(config)?;
+    Ok(registered.is_none_or(|registered| registered.may_own(owner, rules)))
 }
 
 fn judge(

@@ -62,7 +62,7 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Known, Authen
             Ok::<_, AuthenticationError>(())
         });
     }
-    let listed = passwords.clone().filter(|_| config.inbox.registered_only);
+    let registered = registered(config, passwords.clone());
     let authenticator = Arc::new(Authentication::new(Authenticators {
         anonymous: config.anonymous(),
         passwords,
@@ -72,8 +72,22 @@ pub fn start(config: &Config, reloading: &mut Reloading) -> Result<Known, Authen
     }));
     Ok(Known {
         authenticator,
-        registered: listed.map(|passwords| Registered::new(passwords, config.anonymous().is_some())),
+        registered,
     })
+}
+
+/// All who may have an inbox, where that is asked for: those that `passwords` lists.
+fn registered(config: &Config, passwords: Option<Arc<Passwords>>) -> Option<Registered> {
+    let listed = passwords.filter(|_| config.inbox.registered_only);
+    listed.map(|passwords| Registered::new(passwords, config.anonymous().is_some()))
+}
+
+/// The same, from the password file alone.
+pub(crate) fn load_registered(config: &Config) -> Result<Option<Registered>, PasswordsError> {
+    match config.inbox.registered_only {
+        true => Ok(registered(config, load_passwords(config)?)),
+        false => Ok(None),
+    }
 }
 
 /// Looks at what [`start`] would read.
@@ -87,7 +101,7 @@ pub fn check(config: &Config) -> Result<(), AuthenticationError> {
     Ok(())
 }
 
-fn load_passwords(config: &Config) -> Result<Option<Arc<Passwords>>, AuthenticationError> {
+fn load_passwords(config: &Config) -> Result<Option<Arc<Passwords>>, PasswordsError> {
     let auth = &config.auth;
     let Some(path) = &auth.password_file else {
         return Ok(None);
