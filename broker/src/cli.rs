@@ -22,7 +22,7 @@ pub use doctor::DoctorArgs;
 pub use health::HealthArgs;
 pub use import::ImportArgs;
 pub use inbox::{InboxAction, InboxArgs};
-pub use remote::{BrokerArgs, RemoteArgs};
+pub use remote::{BrokerArgs, RemoteArgs, SettingsArgs};
 pub use store::{StoreAction, StoreArgs};
 pub use trace::TraceArgs;
 
@@ -256,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn what_serve_takes_can_be_looked_at_before() {
+        // Goal: regression: doctor did not know --port, so it looked at another port than the broker would listen on.
+        for command in ["check-config", "print-config", "doctor"] {
+            assert!(
+                parse(&format!("inboxd {command} -c a.toml --data d -p 1884")).is_ok(),
+                "{command}"
+            );
+        }
+        let Ok(Command::Doctor(args)) = parse("inboxd doctor --json --listen 127.0.0.1:1884") else {
+            panic!("they are options of doctor")
+        };
+        assert_eq!(args.serve.listen.as_deref(), Some("127.0.0.1:1884"));
+    }
+
+    #[test]
     fn flags_before_a_subcommand_are_refused_rather_than_ignored() {
         // Goal: `inboxd --data d inbox list` must not quietly look into ./data.
         for line in [
@@ -277,7 +292,7 @@ mod tests {
             let Ok(Command::Inbox(args)) = parse(line) else {
                 panic!("{line}")
             };
-            assert_eq!(args.data, Some(PathBuf::from("d")));
+            assert_eq!(args.broker.settings.data, Some(PathBuf::from("d")));
             let client = ClientId::new("bob").unwrap();
             assert_eq!(
                 args.action,

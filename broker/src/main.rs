@@ -106,8 +106,8 @@ fn print_config(args: &ServeArgs) -> Outcome {
 
 /// Ends with 1 when something must be changed, so that a script can ask.
 fn look_at_machine(args: &DoctorArgs) -> Outcome<Exit> {
-    let config = configured(args.load())?;
-    match doctor::run(&config, args.config.as_deref(), args.json, &mut io::stdout()) {
+    let config = configured(args.serve.load())?;
+    match doctor::run(&config, args.serve.config.as_deref(), args.json, &mut io::stdout()) {
         Ok(true) => Ok(Exit::Ok),
         Ok(false) => Ok(Exit::Failed),
         Err(error) => Err((Exit::Failed, error.into())),
@@ -133,9 +133,8 @@ fn ask_rules(args: &AclArgs) -> Outcome<Exit> {
 fn ask_health(args: &HealthArgs) -> Outcome {
     let url = match &args.server {
         Some(url) => url.clone(),
-        None => {
-            health_command::find(&configured(args.load())?.data_dir).map_err(|error| (Exit::Failed, error.into()))?
-        }
+        None => health_command::find(&configured(args.settings.load())?.data_dir)
+            .map_err(|error| (Exit::Failed, error.into()))?,
     };
     health_command::run(&url, &mut io::stdout()).map_err(|error| (Exit::Failed, error.into()))
 }
@@ -148,11 +147,11 @@ fn look_into_inboxes(args: &InboxArgs) -> Outcome {
         notes: &mut notes,
     };
     let failed = |error: inbox_command::InboxCommandError| (error.exit(), error.into());
-    if let Some(broker) = named(&args.remote)? {
+    if let Some(broker) = named(&args.broker.remote)? {
         start_quiet_log()?;
         return inbox_command::run_live(&args.action, &broker, streams).map_err(failed);
     }
-    let mut config = configured(args.load())?;
+    let mut config = configured(args.broker.settings.load())?;
     // Whoever only looks makes no file that the broker could not write to.
     config.log.audit_file.take_if(|_| !args.action.changes());
     start_log(&config.log)?;
@@ -169,7 +168,8 @@ fn trace(args: &TraceArgs) -> Outcome {
     start_quiet_log()?;
     let broker = match named(&args.broker.remote)? {
         Some(broker) => broker,
-        None => remote::on(&configured(args.broker.load())?.data_dir).map_err(|error| (error.exit(), error.into()))?,
+        None => remote::on(&configured(args.broker.settings.load())?.data_dir)
+            .map_err(|error| (error.exit(), error.into()))?,
     };
     trace_command::run(args, &broker, &mut io::stdout(), &mut io::stderr())
         .map_err(|error| (error.exit(), error.into()))
@@ -218,7 +218,7 @@ fn back_up(args: &BackupArgs) -> Outcome {
         start_quiet_log()?;
         return save_of(broker);
     }
-    let mut config = configured(args.broker.load())?;
+    let mut config = configured(args.broker.settings.load())?;
     config.log.audit_file = None;
     start_log(&config.log)?;
     match open(&config)? {

@@ -1,25 +1,16 @@
 //! The command line of `inboxd inbox`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use inbox_bridge::ClientId;
 
-use super::{RemoteArgs, client_id, load};
-use crate::config::{Config, ConfigError};
+use super::{BrokerArgs, client_id};
 
 /// `inboxd inbox`.
 #[derive(Debug, Clone, Args)]
 pub struct InboxArgs {
-    /// Read settings from this TOML file
-    #[arg(short, long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-    /// The data directory of the broker [default: ./data]
-    #[arg(long, value_name = "DIR", global = true)]
-    pub data: Option<PathBuf>,
     /// Which broker.
     #[command(flatten)]
-    pub remote: RemoteArgs,
+    pub broker: BrokerArgs,
     /// What to do with the inboxes.
     #[command(subcommand)]
     pub action: InboxAction,
@@ -76,15 +67,5 @@ impl InboxAction {
     /// Whether it changes an inbox.
     pub fn changes(&self) -> bool {
         matches!(self, InboxAction::Purge { .. } | InboxAction::Erase { .. })
-    }
-}
-
-impl InboxArgs {
-    /// The configuration: defaults, file, this process's environment, these flags.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        load(self.config.as_deref(), self.data.clone())
     }
 }

@@ -1,4 +1,4 @@
-//! Options by which a command asks a broker that runs.
+//! Options that several commands have: by which they find the data directory, and a broker that runs.
 
 use std::path::PathBuf;
 
@@ -18,21 +18,29 @@ pub struct RemoteArgs {
     pub token_file: Option<PathBuf>,
 }
 
-/// Which broker, and what its configuration is where it is on this machine.
+/// Where a broker on this machine has its data directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct BrokerArgs {
+pub struct SettingsArgs {
     /// Read settings from this TOML file
     #[arg(short, long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// The data directory of the broker [default: ./data]
     #[arg(long, value_name = "DIR", global = true)]
     pub data: Option<PathBuf>,
-    /// Which broker.
+}
+
+/// Which broker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct BrokerArgs {
+    /// One on this machine.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Any.
     #[command(flatten)]
     pub remote: RemoteArgs,
 }
 
-impl BrokerArgs {
+impl SettingsArgs {
     /// The configuration: defaults, file, this process's environment, these flags.
     ///
     /// # Errors
