@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 use crate::entrance::{Entrance, NotEntered};
+use crate::websocket::is_loopback;
 
 /// What a header of version 2 begins with.
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -96,8 +97,7 @@ impl OverTcp {
 
 /// A load balancer on another machine whose client was on that same machine names an address that means this machine here.
 fn believed(client: SocketAddr, proxy: SocketAddr) -> SocketAddr {
-    let is_here = |address: SocketAddr| address.ip().to_canonical().is_loopback();
-    match is_here(client) && !is_here(proxy) {
+    match is_loopback(client.ip()) && !is_loopback(proxy.ip()) {
         true => proxy,
         false => client,
     }
