@@ -1,28 +1,32 @@
 //! The broker as a process.
 
 use std::io::{BufRead, BufReader, Read};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::DEADLINE;
+use crate::running::{Running, run};
+use crate::waiting::wait_until;
 
 /// What the one line on standard output begins with.
 const READY: &str = "inboxd ready ";
-/// And what is in it before the port of the MQTT listener.
-const MQTT: &str = "mqtt=127.0.0.1:";
+/// And what is in it before the address of the MQTT listener.
+const MQTT: &str = "mqtt=";
 
 /// How a broker is started.
 #[derive(Debug, Clone, Default)]
 pub struct BrokerOptions {
     /// The configuration file's content, if there is to be one.
     pub config: Option<String>,
+    /// Where it listens instead of a free port of 127.0.0.1.
+    pub listen: Option<String>,
     /// More environment.
     pub env: Vec<(String, String)>,
     /// More arguments.
@@ -52,10 +56,10 @@ pub struct Broker {
 
 /// One life of a broker.
 struct Process {
-    child: Child,
+    running: Running,
     port: u16,
     stdout: Arc<Mutex<Vec<String>>>,
-    stderr: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -121,21 +125,21 @@ impl Broker {
 
     /// The process id.
     pub fn pid(&self) -> u32 {
-        self.process.child.id()
+        self.process.running.id()
     }
 
-    /// Standard error up to now.
+    /// Standard error up to now, in whole lines: the rest of a record may not have been read yet.
     pub fn stderr(&self) -> String {
-        self.process.stderr.lock().unwrap().clone()
+        let stderr = self.process.stderr();
+        let whole = stderr.rfind('\n').map_or(0, |end| end + 1);
+        stderr[..whole].to_owned()
     }
 
-    /// Waits until standard error holds `text`.
+    /// Waits until standard error holds a line with `text`.
     pub fn wait_for_log(&self, text: &str) {
-        let until = Instant::now() + DEADLINE;
-        while !self.stderr().contains(text) {
-            assert!(Instant::now() < until, "standard error of inboxd never said {text:?}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(&format!("standard error of inboxd says {text:?}"), || {
+            self.stderr().contains(text)
+        });
     }
 
     /// Standard output up to now, in lines.
@@ -145,14 +149,21 @@ impl Broker {
 
     /// SIGKILL, and waits for the end.
     pub fn kill9(&mut self) {
-        self.process.child.kill().expect("the broker can be killed");
-        self.process.child.wait().unwrap();
+        self.process.running.kill();
     }
 
     /// Sends a signal and does not wait.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.process.child);
-        kill_process(pid, signal).expect("the broker can be signalled");
+        self.process.running.signal(signal);
+    }
+
+    /// Kills it, without waiting, when what is returned is dropped. For tests whose threads share the broker and go on until it ends: one of them
+    /// that panics ends the others, too.
+    pub fn kill_on_drop(&self) -> KillOnDrop<'_> {
+        KillOnDrop {
+            pid: Pid::from_raw(self.pid() as i32).unwrap(),
+            _broker: PhantomData,
+        }
     }
 
     /// SIGTERM, and waits for the end.
@@ -168,7 +179,7 @@ impl Broker {
 
     /// Starts it again on the same directory, which gives it another port. It must have ended.
     pub fn restart(&mut self) {
-        let ended = self.process.child.try_wait().unwrap();
+        let ended = self.process.running.ended();
         assert!(ended.is_some(), "end the broker before starting it again");
         self.process = Process::start(&self.options, self.directory.path());
     }
@@ -190,16 +201,31 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // Both fail only when it has ended, which is what is wanted.
-        let _ = self.process.child.kill();
-        let _ = self.process.child.wait();
+        let stderr = self.process.kill();
         if thread::panicking() {
-            eprintln!(
-                "--- standard error of inboxd (pid {}) ---\n{}---",
-                self.pid(),
-                self.stderr()
-            );
+            eprintln!("--- standard error of inboxd (pid {}) ---\n{stderr}---", self.pid());
         }
+    }
+}
+
+/// What [`Broker::kill_on_drop`] gives.
+pub struct KillOnDrop<'a> {
+    pid: Pid,
+    /// As long as the broker is borrowed nobody waits for its end, and its process id is its own.
+    _broker: PhantomData<&'a Broker>,
+}
+
+impl KillOnDrop<'_> {
+    /// Kills nothing.
+    pub fn spare(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for KillOnDrop<'_> {
+    fn drop(&mut self) {
+        // It fails only when the broker has ended, which is what is wanted.
+        let _ = kill_process(self.pid, Signal::KILL);
     }
 }
 
@@ -215,7 +241,7 @@ impl Process {
             }
         };
         command
-            .args(["--listen", "127.0.0.1:0", "--data"])
+            .args(["--listen", options.listen.as_deref().unwrap_or("127.0.0.1:0"), "--data"])
             .arg(directory.join("data"));
         if options.config.is_some() {
             command.arg("--config").arg(directory.join("inboxd.toml"));
@@ -223,18 +249,10 @@ impl Process {
         command
             .args(&options.args)
             .envs(options.env.iter().map(|(k, v)| (k, v)));
-        command
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()));
-
+        let mut running = Running::piped(command.current_dir(directory));
         let (ready, readiness) = mpsc::channel();
-        let (stdout, stderr) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (stdout, stderr) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let lines = BufReader::new(running.stdout()).lines();
         let kept = stdout.clone();
         let stdout_reader = thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -244,16 +262,16 @@ impl Process {
                 let _ = ready.send(line);
             }
         });
-        let mut log = child.stderr.take().unwrap();
+        let mut log = running.stderr();
         let kept = stderr.clone();
         let stderr_reader = thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(n @ 1..) = log.read(&mut chunk) {
-                kept.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..n]));
+                kept.lock().unwrap().extend_from_slice(&chunk[..n]);
             }
         });
         let mut process = Process {
-            child,
+            running,
             port: 0,
             stdout,
             stderr,
@@ -262,7 +280,7 @@ impl Process {
         match readiness.recv_timeout(DEADLINE) {
             Ok(line) => {
                 let mut listeners = line.strip_prefix(READY).unwrap_or_default().split(' ');
-                let port = listeners.find_map(|listener| listener.strip_prefix(MQTT)?.parse().ok());
+                let port = listeners.find_map(|listener| listener.strip_prefix(MQTT)?.rsplit(':').next()?.parse().ok());
                 process.port = port.unwrap_or_else(|| panic!("the first line on standard output is {line:?}"));
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -277,14 +295,17 @@ impl Process {
         process
     }
 
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
+    }
+
     fn kill(&mut self) -> String {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.stderr.lock().unwrap().clone()
+        self.running.kill();
+        self.stderr()
     }
 
     fn wait(&mut self) -> Exit {
-        let Some(status) = wait_with_deadline(&mut self.child) else {
+        let Some(status) = self.running.wait_within(DEADLINE) else {
             let log = self.kill();
             panic!("inboxd did not end within {DEADLINE:?}; its standard error: {log}");
         };
@@ -292,62 +313,17 @@ impl Process {
             reader.join().unwrap();
         }
         let stdout = self.stdout.lock().unwrap().clone();
-        let stderr = self.stderr.lock().unwrap().clone();
         Exit {
             code: status.code(),
             stdout,
-            stderr,
+            stderr: self.stderr(),
         }
     }
-}
-
-/// Polls, because std has no wait with a deadline.
-fn wait_with_deadline(child: &mut Child) -> Option<ExitStatus> {
-    let until = Instant::now() + DEADLINE;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    None
 }
 
 /// Runs `inboxd ARGS` to its end; one that does not end within the deadline fails the test.
 pub fn run_inboxd(args: &[&str]) -> Output {
-    run_with_deadline(inboxd_command().args(args))
-}
-
-/// Runs a command to its end; one that does not end within the deadline is killed and fails the test.
-pub(crate) fn run_with_deadline(command: &mut Command) -> Output {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    let mut stdout = child.stdout.take().unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let stdout = thread::spawn(move || {
-        let mut out = Vec::new();
-        stdout.read_to_end(&mut out).map(|_| out)
-    });
-    let stderr = thread::spawn(move || {
-        let mut out = Vec::new();
-        stderr.read_to_end(&mut out).map(|_| out)
-    });
-    let status = wait_with_deadline(&mut child);
-    if status.is_none() {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    let (stdout, stderr) = (stdout.join().unwrap().unwrap(), stderr.join().unwrap().unwrap());
-    let Some(status) = status else {
-        let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-        panic!("{command:?} did not end within {DEADLINE:?}; it wrote {out:?} and {err:?}");
-    };
-    Output { status, stdout, stderr }
+    run(inboxd_command().args(args))
 }
 
 /// `inboxd` without arguments, and without configuration in the environment.

@@ -2,22 +2,26 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
-use crate::broker::run_with_deadline;
+use crate::running::{Running, run, run_within};
 use crate::{Broker, DEADLINE};
+
+/// How long an interpreter or a browser may take: they need seconds of a processor to start, and there may be less than one.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs `mosquitto_pub ARGS` against the broker; fails the test when it fails.
 pub fn mosquitto_pub(broker: &Broker, args: &[&str]) -> Output {
-    let output = run_with_deadline(mosquitto("mosquitto_pub", broker).args(args));
+    let output = run(mosquitto("mosquitto_pub", broker).args(args));
     succeeded(&format!("mosquitto_pub {args:?}"), output)
 }
 
 /// Runs `mosquitto_sub ARGS` to its end, whatever that is.
 pub fn mosquitto_sub_output(broker: &Broker, args: &[&str]) -> Output {
-    run_with_deadline(mosquitto("mosquitto_sub", broker).args(args))
+    run(mosquitto("mosquitto_sub", broker).args(args))
 }
 
 /// Runs `mosquitto_sub ARGS` to its end, which needs `-C COUNT` or `-E`; answers its lines.
@@ -46,7 +50,7 @@ pub fn mosquitto_sub_live(broker: &Broker, args: &[&str]) -> LiveTool {
 pub fn paho(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
     let mut python = python();
     python.args(["-c", script]).arg(broker.port().to_string()).args(args);
-    lines("the Paho script", run_with_deadline(&mut python))
+    lines("the Paho script", run_within(PATIENCE, &mut python))
 }
 
 /// Runs a script with Node and MQTT.js, the broker's port as its first argument.
@@ -54,7 +58,7 @@ pub fn mqttjs(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
     let mut node = Command::new("node");
     node.env("NODE_PATH", mqttjs_modules()).args(["-e", script]);
     node.arg(broker.port().to_string()).args(args);
-    lines("the MQTT.js script", run_with_deadline(&mut node))
+    lines("the MQTT.js script", run_within(PATIENCE, &mut node))
 }
 
 /// MQTT.js as one file for browsers.
@@ -82,7 +86,7 @@ pub fn chromium(url: &str, trusted: &str, picture: &Path) -> String {
     command.arg(format!("--ignore-certificate-errors-spki-list={trusted}"));
     command.args(["--window-size=800,480", "--dump-dom"]);
     command.arg(format!("--screenshot={}", picture.display())).arg(url);
-    let output = succeeded("chromium", run_with_deadline(&mut command));
+    let output = succeeded("chromium", run_within(PATIENCE, &mut command));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -107,25 +111,25 @@ fn lines(tool: &str, output: Output) -> Vec<String> {
 
 /// A tool that runs beside the test. Dropping it kills it.
 pub struct LiveTool {
-    child: Child,
+    _running: Running,
     lines: Receiver<String>,
 }
 
 impl LiveTool {
     fn start(command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
         let (sender, lines) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(running.stdout());
         thread::spawn(move || {
             stdout
                 .lines()
                 .map_while(Result::ok)
                 .try_for_each(|line| sender.send(line))
         });
-        LiveTool { child, lines }
+        LiveTool {
+            _running: running,
+            lines,
+        }
     }
 
     /// The next line on standard output that `wanted` accepts.
@@ -138,14 +142,6 @@ impl LiveTool {
                 Err(error) => panic!("the line did not come ({error}); these did: {seen:?}"),
             }
         }
-    }
-}
-
-impl Drop for LiveTool {
-    fn drop(&mut self) {
-        // Both fail only when it has ended, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

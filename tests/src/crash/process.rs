@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::ledger::Ledger;
 use super::plan::{Plan, Watermark};
+use crate::running::{Running, run};
+use crate::waiting::found_within;
 use crate::{DEADLINE, inboxd_command};
 
 /// What is kept of the log: with RUST_LOG=trace it is long.
@@ -30,7 +32,7 @@ pub(super) struct End {
 
 /// One process. Dropping it kills it.
 pub(super) struct Process {
-    child: Child,
+    running: Running,
     ready: Receiver<u16>,
     stderr: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
@@ -51,13 +53,9 @@ impl Process {
             let min = free.saturating_add_signed(bytes);
             command.env("INBOXD_STORE__DISK_FREE_BYTES_MIN", min.to_string());
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the broker's process can be made");
+        let mut running = Running::piped(&mut command);
         let (told, ready) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let stdout = BufReader::new(running.stdout());
         let stdout = thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 if let Some(port) = line.rsplit(':').next().and_then(|port| port.parse().ok()) {
@@ -67,7 +65,7 @@ impl Process {
             }
         });
         let stderr = Arc::new(Mutex::new(Vec::new()));
-        let (mut log, kept) = (child.stderr.take().expect("it is piped"), stderr.clone());
+        let (mut log, kept) = (running.stderr(), stderr.clone());
         let stderr_reader = thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(n @ 1..) = log.read(&mut chunk) {
@@ -82,7 +80,7 @@ impl Process {
         });
         ledger.process_started();
         Process {
-            child,
+            running,
             ready,
             stderr,
             readers: vec![stdout, stderr_reader],
@@ -95,51 +93,34 @@ impl Process {
     }
 
     pub(super) fn terminate(&self) {
-        self.signal(Signal::TERM);
+        self.running.signal(Signal::TERM);
     }
 
     pub(super) fn stop(&self) {
-        self.signal(Signal::STOP);
-        // The signal is sent; its threads stand still when the process says so.
-        let path = format!("/proc/{}/stat", self.child.id());
-        let until = Instant::now() + DEADLINE;
-        while Instant::now() < until {
+        self.running.signal(Signal::STOP);
+        // The signal is sent; its threads stand still when the process says so. It may be gone; then its end tells.
+        let path = format!("/proc/{}/stat", self.running.id());
+        let _stopped = found_within(DEADLINE, || {
             let stat = std::fs::read_to_string(&path).unwrap_or_default();
-            if stat
-                .rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.trim_start().starts_with('T'))
-            {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+            let state = stat.rsplit(')').next()?;
+            state.trim_start().starts_with('T').then_some(())
+        });
     }
 
     pub(super) fn go_on(&self) {
-        self.signal(Signal::CONT);
+        self.running.signal(Signal::CONT);
     }
 
     /// SIGKILL, and waits for the end, which may have come before.
     pub(super) fn kill9(&mut self) -> End {
-        let _ = self.child.kill();
+        self.running.kill();
         self.wait(DEADLINE)
     }
 
     /// Waits for the end; a broker that does not end is killed.
     pub(super) fn wait(&mut self, patience: Duration) -> End {
-        let until = Instant::now() + patience;
-        let mut status = None;
-        while status.is_none() && Instant::now() < until {
-            status = self.child.try_wait().expect("it is our child");
-            if status.is_none() {
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
-        let status = status.unwrap_or_else(|| {
-            let _ = self.child.kill();
-            self.child.wait().expect("it is our child")
-        });
+        let status = self.running.wait_within(patience);
+        let status = status.unwrap_or_else(|| self.running.kill());
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader of pipes does not panic");
         }
@@ -149,18 +130,6 @@ impl Process {
             signal: status.signal(),
             stderr,
         }
-    }
-
-    fn signal(&self, signal: Signal) {
-        // It may be gone; then its end tells.
-        let _ = kill_process(Pid::from_child(&self.child), signal);
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -174,27 +143,16 @@ fn command(directory: &Path) -> std::process::Command {
 
 /// Runs another broker on the same directory to its end. One that goes on to live is killed.
 pub(super) fn exit_code_of_another(directory: &Path) -> Option<i32> {
-    let mut child = command(directory)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the broker's process can be made");
-    let until = Instant::now() + DEADLINE;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            return status.code();
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    None
+    let mut command = command(directory);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Running::start(&mut command)
+        .wait_within(DEADLINE)
+        .and_then(|status| status.code())
 }
 
 /// What `inboxd inbox list` says; an error is said, too.
 pub(super) fn inbox_list(directory: &Path) -> String {
-    let output = crate::broker::run_with_deadline(inboxd_command().current_dir(directory).args([
+    let output = run(inboxd_command().current_dir(directory).args([
         "inbox",
         "list",
         "--config",
