@@ -3,15 +3,9 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Output;
-use std::time::Duration;
 
-use inbox_tests::{Broker, BrokerOptions, RawClient, Version, inboxd_command, run_inboxd};
+use inbox_tests::{Broker, BrokerOptions, RawClient, Version, inboxd_command, run_inboxd, stderr, succeeds};
 use rustix::process::Signal;
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[test]
 fn commands_on_inboxes_never_make_a_store() {
@@ -57,7 +51,7 @@ fn both(args: &[&str], env: &[(&str, &str)], data: &Path) -> (Option<i32>, Optio
     let run = |command: &str| {
         let mut inboxd = inboxd_command();
         inboxd.arg(command).args(["--data", data.to_str().unwrap()]).args(args);
-        inboxd.envs(env.iter().copied()).output().unwrap()
+        inbox_tests::run(inboxd.envs(env.iter().copied()))
     };
     let (checked, served) = (run("check-config"), run("serve"));
     (checked.status.code(), served.status.code(), stderr(&checked))
@@ -116,7 +110,7 @@ fn variables_of_a_kubernetes_service_are_passed_over_with_a_note() {
         ("INBOXD_PORT_1883_TCP_PORT", "1883"),
         ("INBOXD_PORT_1883_TCP_ADDR", "10.96.0.7"),
     ];
-    let checked = inboxd_command().arg("check-config").envs(env).output().unwrap();
+    let checked = inbox_tests::run(inboxd_command().arg("check-config").envs(env));
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
     for (name, _) in env {
         assert!(
@@ -130,43 +124,28 @@ fn variables_of_a_kubernetes_service_are_passed_over_with_a_note() {
         ..BrokerOptions::default()
     });
     broker.wait_for_log("INBOXD_PORT_1883_TCP_ADDR");
-    let slip = inboxd_command()
-        .arg("check-config")
-        .env("INBOXD_MQTT_PORT", "1884")
-        .output()
-        .unwrap();
+    let slip = inbox_tests::run(inboxd_command().arg("check-config").env("INBOXD_MQTT_PORT", "1884"));
     assert_eq!(slip.status.code(), Some(78), "{}", stderr(&slip));
 }
 
 #[test]
 fn a_broker_starts_as_users_of_mosquitto_start_theirs() {
     // Goal: `-c FILE -p PORT -v`, and a host name for an address; clients of both families of addresses get through where there are.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("inboxd.toml");
     fs::write(&file, "[inbox]\nprefix = \"inbox/\"\n").unwrap();
-    let (file, port) = (file.to_str().unwrap(), free.to_string());
-    let printed = run_inboxd(&["print-config", "-c", file, "-p", &port, "-v"]);
-    let text = String::from_utf8(printed.stdout).unwrap();
+    let printed = run_inboxd(&["print-config", "-c", file.to_str().unwrap(), "-p", "18830", "-v"]);
+    let text = succeeds(&printed);
     for line in [
-        &format!("listen = \"127.0.0.1:{port}\""),
+        "listen = \"127.0.0.1:18830\"",
         "prefix = \"inbox/\"",
         "level = \"debug\"",
     ] {
         assert!(text.contains(line), "{line} is missing in {text}");
     }
-    let mut child = inboxd_command()
-        .args(["--listen", &format!("localhost:{port}"), "--data"])
-        .arg(directory.path().join("data"))
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let until = std::time::Instant::now() + inbox_tests::DEADLINE;
-    while TcpStream::connect(("localhost", free)).is_err() {
-        assert!(std::time::Instant::now() < until, "nobody listens on localhost:{port}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let broker = Broker::start_with(BrokerOptions {
+        listen: Some("localhost:0".to_owned()),
+        ..BrokerOptions::default()
+    });
+    assert!(TcpStream::connect(("localhost", broker.port())).is_ok());
 }

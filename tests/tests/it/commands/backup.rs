@@ -3,18 +3,19 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::thread;
 
-use inbox_tests::{Broker, DEADLINE, RawClient, Version, inboxd_command, run_inboxd};
+use inbox_tests::{
+    Broker, DEADLINE, RawClient, Running, Version, fails, inboxd_command, run_inboxd, stderr, succeeds, wait_until,
+};
 
-use super::{fails, succeeds, url};
+use super::url;
 
 const BACKUP: &str = "GET /api/v1/backup HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// Mail that is more than fits between the broker and whoever does not read it.
 fn with_much_mail() -> Broker {
-    let broker = Broker::with_config("[inbox]\nbytes_max = \"200MiB\"\n");
+    let broker = Broker::with_config("shutdown_timeout = \"1h\"\n[inbox]\nbytes_max = \"200MiB\"\n");
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     let payload = "x".repeat(250_000);
     for _ in 0..80 {
@@ -44,7 +45,7 @@ fn a_running_broker_is_backed_up() {
     let path = file.to_str().unwrap();
     let taken = broker.run_on_data(&["backup", path]);
     succeeds(&taken);
-    assert!(String::from_utf8_lossy(&taken.stderr).contains("1 messages of 1 inboxes"));
+    assert!(stderr(&taken).contains("1 messages of 1 inboxes"));
     assert!(succeeds(&run_inboxd(&["restore", "--verify", path])).contains("is whole"));
     broker.wait_for_log("an operator takes a backup");
     fails(&broker.run_on_data(&["backup", path]), 1, &["--force"]);
@@ -70,20 +71,18 @@ fn one_backup_is_taken_at_a_time_and_ends_with_whoever_asked() {
     RawClient::clean(&broker, Version::V5, "eve").publish("carol", "goes on", 1);
     drop(slow);
     broker.wait_for_log("a backup ended early");
-    let until = Instant::now() + DEADLINE;
-    while !broker.run_on_data(&["backup", "-"]).status.success() {
-        assert!(Instant::now() < until, "the place is not given back");
-    }
+    wait_until("the place is given back", || {
+        broker.run_on_data(&["backup", "-"]).status.success()
+    });
 }
 
 #[test]
 fn a_backup_keeps_no_broker_from_ending() {
-    // Goal: a client that does not read its backup holds up no shutdown, and nobody takes what it got for a whole backup.
+    // Goal: a client that does not read its backup holds up no shutdown, however long that may take, and nobody takes what it got for a whole
+    // backup.
     let mut broker = with_much_mail();
     let mut slow = begin(&broker);
-    let began = Instant::now();
     assert_eq!(broker.terminate().code, Some(0));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let mut rest = Vec::new();
     let _cut = slow.read_to_end(&mut rest);
     assert!(!rest.ends_with(b"0\r\n\r\n"));
@@ -99,18 +98,17 @@ fn a_broker_that_dies_leaves_no_half_backup() {
     // A pipe that is not read holds the command up in the middle.
     let mut command = inboxd_command();
     command.args(["backup", "-", "--server", &url(&broker)]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut piped = command.spawn().unwrap();
+    let mut piped = Running::piped(&mut command);
+    let mut out = piped.stdout();
     broker.wait_for_log("an operator takes a backup");
     let mut first = [0; 1024];
-    piped.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    out.read_exact(&mut first).unwrap();
     let second = run_inboxd(&["backup", file.to_str().unwrap(), "--force", "--server", &url(&broker)]);
     fails(&second, 1, &["being taken already"]);
     broker.kill9();
-    let output = piped.wait_with_output().unwrap();
+    let rest = thread::spawn(move || out.read_to_end(&mut Vec::new()));
+    let output = piped.output();
+    rest.join().unwrap().unwrap();
     fails(&output, 1, &["did not finish its answer"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "of yesterday");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -1,12 +1,9 @@
 //! `inboxd inbox` on a broker that runs.
 
-use std::io::Write;
-use std::process::Stdio;
-
-use inbox_tests::{Broker, Props, PublishPacket, RawClient, Version, inboxd_command, property};
+use inbox_tests::{
+    Broker, Props, PublishPacket, RawClient, Version, fails, inboxd_command, property, run_fed, succeeds,
+};
 use serde_json::Value;
-
-use super::{fails, succeeds};
 
 /// More inboxes than one page of the API has.
 const INBOXES: usize = 1200;
@@ -144,13 +141,7 @@ fn an_inbox_in_use_is_purged_after_a_question() {
     let ask = |answer: &[u8]| {
         let mut command = inboxd_command();
         command.args(["inbox", "purge", "bob", "--data"]).arg(broker.data());
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(answer).unwrap();
-        child.wait_with_output().unwrap()
+        run_fed(&mut command, answer)
     };
     fails(&ask(b"no\n"), 1, &["all 60 messages", "nothing was removed"]);
     fails(&ask(b""), 1, &["nothing was removed"]);

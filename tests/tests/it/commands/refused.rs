@@ -1,11 +1,10 @@
 //! Brokers that cannot be asked, do not let a command in, or go away in the middle.
 
 use std::fs;
-use std::net::TcpListener;
 
-use inbox_tests::{Answer, Broker, HttpService, RawClient, Version, run_inboxd};
+use inbox_tests::{Answer, Broker, ClosedPort, HttpService, RawClient, Version, fails, run_inboxd, succeeds};
 
-use super::{fails, succeeds, url};
+use super::url;
 
 /// Every command that asks a broker, without the options that say which.
 const COMMANDS: [&[&str]; 7] = [
@@ -57,8 +56,8 @@ fn a_broker_that_cannot_be_asked_is_told_as_such() {
     let off = Broker::with_config("[http]\nlisten = \"off\"\n");
     let no_api = Broker::with_config("[http]\nlisten = \"127.0.0.1:0\"\napi = \"off\"\n");
     let stale = Broker::with_config("[http]\nlisten = \"off\"\n");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let nobody = format!("http://127.0.0.1:{port}");
+    let closed = ClosedPort::new();
+    let nobody = closed.url();
     let file = format!("{{\"url\":\"{nobody}\",\"api_url\":\"{nobody}\",\"token\":\"x\"}}");
     fs::write(stale.data().join("running.json"), file).unwrap();
     for command in &COMMANDS[..6] {
@@ -76,13 +75,9 @@ fn servers_that_are_none_are_told_from_brokers() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("mail.backup");
     let backup = ["backup", file.to_str().unwrap()];
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = ClosedPort::new();
     for command in COMMANDS.iter().chain([&backup[..]].iter()) {
-        fails(
-            &at(&format!("http://127.0.0.1:{port}"), command, &[]),
-            1,
-            &["no broker answers"],
-        );
+        fails(&at(&closed.url(), command, &[]), 1, &["no broker answers"]);
         fails(&at("ftp://x", command, &[]), 1, &["is not the URL of a broker"]);
         fails(
             &at("https://127.0.0.1:1", command, &[]),

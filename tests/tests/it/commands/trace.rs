@@ -1,44 +1,21 @@
 //! `inboxd trace`: messages as they go through a broker.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::ChildStderr;
 
-use inbox_tests::{Broker, DEADLINE, RawClient, Version, inboxd_command};
-use rustix::process::{Pid, Signal, kill_process};
+use inbox_tests::{Broker, RawClient, Running, Version, fails, inboxd_command, stderr, succeeds};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{fails, succeeds};
-
 /// Begins a trace, and waits until it follows.
-fn begin(broker: &Broker, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+fn begin(broker: &Broker, args: &[&str]) -> (Running, BufReader<ChildStderr>) {
     let mut command = inboxd_command();
     command.arg("trace").args(args).arg("--data").arg(broker.data());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut notes = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    notes.read_line(&mut line).unwrap();
-    assert!(line.contains("following"), "{line}");
-    (child, notes)
-}
-
-/// Waits for the end.
-fn ended(child: &mut Child) -> std::process::ExitStatus {
-    let until = Instant::now() + DEADLINE;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if Instant::now() >= until {
-            child.kill().unwrap();
-            panic!("the trace does not end");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut trace = Running::piped(&mut command);
+    let mut notes = BufReader::new(trace.stderr());
+    let following = line(&mut notes);
+    assert!(following.contains("following"), "{following}");
+    (trace, notes)
 }
 
 fn line(out: &mut impl BufRead) -> String {
@@ -55,7 +32,7 @@ fn milestones_are_told_as_they_come() {
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     alice.publish("bob", "before", 1);
     let (mut trace, _notes) = begin(&broker, &["--to", "bob"]);
-    let mut out = BufReader::new(trace.stdout.take().unwrap());
+    let mut out = BufReader::new(trace.stdout());
     let waiting = line(&mut out);
     assert!(waiting.contains(" from=alice to=bob seq="), "{waiting}");
     assert_eq!(line(&mut out), "     +0.000 ms waiting");
@@ -85,8 +62,8 @@ fn milestones_are_told_as_they_come() {
         2,
         "{seen:#?}"
     );
-    kill_process(Pid::from_child(&trace), Signal::INT).unwrap();
-    assert!(!ended(&mut trace).success());
+    trace.signal(Signal::INT);
+    assert!(!trace.wait().success());
 }
 
 #[test]
@@ -102,7 +79,7 @@ fn a_trace_ends_with_its_time() {
     assert_eq!(lines[1]["ended"], "time");
     let text = broker.run_on_data(&["trace", "--to", "bob", "--seconds", "1"]);
     assert!(succeeds(&text).is_empty());
-    assert!(String::from_utf8_lossy(&text.stderr).contains("its time is up"));
+    assert!(stderr(&text).contains("its time is up"));
     fails(&broker.run_on_data(&["trace", "--to", ""]), 1, &["client ID"]);
 }
 
@@ -111,8 +88,8 @@ fn a_dead_pipe_ends_a_trace_quietly() {
     // Goal: when whoever reads it goes away, the trace ends at once, also while nothing happens, with exit code 0 and no complaint.
     let broker = Broker::start();
     let (mut trace, mut notes) = begin(&broker, &["--to", "bob", "--seconds", "600"]);
-    drop(trace.stdout.take());
-    assert_eq!(ended(&mut trace).code(), Some(0));
+    drop(trace.stdout());
+    assert_eq!(trace.wait().code(), Some(0));
     let mut rest = String::new();
     notes.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
@@ -124,7 +101,7 @@ fn a_broker_that_goes_away_ends_a_trace() {
     let mut broker = Broker::start();
     let (mut trace, mut notes) = begin(&broker, &["--to", "bob", "--seconds", "600"]);
     broker.kill9();
-    assert_eq!(ended(&mut trace).code(), Some(1));
+    assert_eq!(trace.wait().code(), Some(1));
     let mut rest = String::new();
     notes.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("did not finish its answer"), "{rest}");

@@ -7,8 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use inbox_test_support::net::free_ports;
 use inbox_test_support::websocket::REQUEST;
-use inbox_tests::{Broker, BrokerOptions, DEADLINE, inboxd_command, run_inboxd};
+use inbox_tests::{Broker, BrokerOptions, ClosedPort, Running, inboxd_command, run, run_inboxd, succeeds, wait_for};
 
 use super::{ask_with, connect, exchange, get, head};
 use crate::transports::websocket::frame;
@@ -51,7 +52,7 @@ fn a_broker_that_runs_is_found_and_well() {
     assert_eq!((none.status.code(), text(&none.stdout).as_str()), (Some(1), ""));
     assert!(text(&none.stderr).contains("no broker runs on "), "{none:?}");
     drop(other);
-    let gone = run_inboxd(&["health", "--server", &url]);
+    let gone = run_inboxd(&["health", "--server", &ClosedPort::new().url()]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone.stderr).contains("no broker answers"), "{gone:?}");
 }
@@ -89,32 +90,21 @@ fn a_broker_that_still_reads_its_store_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
-    let made = Command::new("mkfifo")
-        .arg(data.join("inboxd-store.toml"))
-        .status()
-        .unwrap();
-    assert!(made.success());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    succeeds(&run(Command::new("mkfifo").arg(data.join("inboxd-store.toml"))));
+    // It has to be known before the broker is ready to say it.
+    let [port] = free_ports().unwrap();
     let address = format!("127.0.0.1:{port}");
-    let mut broker = inboxd_command()
-        .args(["--listen", "127.0.0.1:0", "--data"])
-        .arg(&data)
-        .env("INBOXD_HTTP__LISTEN", &address)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let until = Instant::now() + DEADLINE;
-    let answer = loop {
-        if let Ok(socket) = TcpStream::connect(&address) {
-            break exchange(socket, b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        }
-        assert!(Instant::now() < until && broker.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let mut command = inboxd_command();
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(&data);
+    command.env("INBOXD_HTTP__LISTEN", &address);
+    let mut broker = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    let socket = wait_for("the HTTP port", || {
+        assert_eq!(broker.ended(), None, "it ended by itself");
+        TcpStream::connect(&address).ok()
+    });
+    let answer = exchange(socket, b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let health = run_inboxd(&["health", "--server", &format!("http://{address}")]);
-    broker.kill().unwrap();
-    broker.wait().unwrap();
+    drop(broker);
     assert!(
         answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"reason\":\"recovering\""),
         "{answer}"
