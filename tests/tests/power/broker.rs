@@ -6,11 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
-use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, Packet, PublishPacket, RawClient, Version, ack};
+use inbox_tests::{AckKind, Broker, BrokerOptions, Packet, PublishPacket, RawClient, Version, ack, wait_until};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -184,12 +183,13 @@ fn drain(broker: &Broker, disk: &Disk, inbox: usize, life: u64, ledger: &Mutex<L
 
 /// One life: traffic until the power is cut, and then a quick end of the broker, which has no say in what the disk holds.
 fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledger: &Mutex<Ledger>) {
-    let mut broker = start(mount, engine, life);
+    let broker = start(mount, engine, life);
     let online = RawClient::reader(&broker, Version::V5, INBOXES[ONLINE], 1);
     let publishers: Vec<RawClient> = (0..PUBLISHERS)
         .map(|n| RawClient::clean(&broker, Version::BOTH[n % 2], &format!("publisher-{n}")))
         .collect();
     thread::scope(|scope| {
+        let end = broker.kill_on_drop();
         scope.spawn(|| read_until_the_end(online, mount.disk(), ledger));
         for (n, client) in publishers.into_iter().enumerate() {
             scope.spawn(move || publish_until_the_end(client, n, mount.disk(), ledger));
@@ -198,12 +198,8 @@ fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledger: &M
         if reads_absent {
             drain(&broker, mount.disk(), ABSENT, life, ledger);
         }
-        let until = Instant::now() + DEADLINE;
-        while !mount.disk().is_cut() {
-            assert!(Instant::now() < until, "the publishers do not get on");
-            thread::sleep(Duration::from_millis(1));
-        }
-        broker.kill9();
+        wait_until("the publishers get as far as the cut", || mount.disk().is_cut());
+        drop(end);
     });
 }
 

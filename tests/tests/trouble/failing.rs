@@ -42,6 +42,7 @@ fn publish_for(
         on_ack(*total);
     };
     thread::scope(|scope| {
+        let end = broker.kill_on_drop();
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|publisher| {
                 let client = RawClient::clean(broker, Version::BOTH[publisher % 2], &format!("publisher-{publisher}"));
@@ -49,10 +50,10 @@ fn publish_for(
                 scope.spawn(move || publish(client, publisher, payload_bytes, lacks_space, count))
             })
             .collect();
-        publishers
-            .into_iter()
-            .map(|publisher| publisher.join().unwrap())
-            .collect()
+        let acknowledged = publishers.into_iter().map(|publisher| publisher.join().unwrap());
+        let acknowledged = acknowledged.collect();
+        end.spare();
+        acknowledged
     })
 }
 
