@@ -3,10 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use inbox_tests::{Broker, BrokerOptions, Connect, RawClient, Version, run_inboxd};
+use inbox_tests::{Broker, BrokerOptions, Connect, DEADLINE, RawClient, Version, run_inboxd, wait_for, wait_within};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -14,18 +12,13 @@ use crate::authentication::{SECRET, answer, auth, connect_by_token, passwd, toke
 
 /// Waits until the audit file has `wanted` records of this event, and gives them.
 fn records(file: &Path, event: &str, wanted: usize) -> Vec<Value> {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
+    wait_for(&format!("{wanted} records of {event:?} in the audit file"), || {
         let text = fs::read_to_string(file).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let all = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let found: Vec<Value> = all.filter(|record| record["event"] == event).collect();
-        if found.len() >= wanted {
-            return found;
-        }
-        assert!(Instant::now() < until, "{wanted} of {event:?}, but: {text}");
-        thread::sleep(Duration::from_millis(5));
-    }
+        (found.len() >= wanted).then_some(found)
+    })
 }
 
 /// A broker that takes alice's and bob's passwords and tokens, and has a file for its audit log.
@@ -70,7 +63,7 @@ fn who_came_in_and_who_did_not_is_in_a_file_of_its_own() {
         );
     }
     let mut bob = RawClient::connect(&broker, &connect_by_token("bob", &token(SECRET, "bob", 60))).0;
-    bob.send(&auth(0x19, "token", &token(SECRET, "bob", 2)));
+    bob.send(&auth(0x19, "token", &token(SECRET, "bob", 5)));
     bob.next();
     bob.expect_disconnect(&[0xA0]);
 
@@ -296,14 +289,11 @@ fn a_disk_that_takes_nothing_loses_records_and_not_the_broker() {
     let mut broker = Broker::start_with(options);
     let mut client = RawClient::clean(&broker, Version::V5, "bob");
     client.subscribe("$SYS/inboxd/metrics", 0);
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
+    // They come every ten seconds.
+    wait_within(3 * DEADLINE, "lost records are counted", || {
         let metrics: Value = serde_json::from_slice(&client.receive().payload).unwrap();
-        if metrics["audit_records_lost"].as_u64().unwrap() >= 2 {
-            break;
-        }
-        assert!(Instant::now() < until, "{metrics}");
-    }
+        metrics["audit_records_lost"].as_u64().unwrap() >= 2
+    });
     broker.wait_for_log("records of the audit log were lost");
     let exit = broker.terminate();
     assert_eq!(exit.code, Some(0), "{}", exit.stderr);

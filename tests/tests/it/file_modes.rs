@@ -1,6 +1,7 @@
 //! Files of mail are their owner's alone.
 
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,15 +13,27 @@ fn open_to_others(root: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = Vec::new();
     let mut paths = vec![root.to_owned()];
     while let Some(path) = paths.pop() {
-        let mode = fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o7777;
+        // What the store removes while it is looked at is open to nobody.
+        let Some(metadata) = there(fs::symlink_metadata(&path)) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {
             found.push((path.clone(), mode));
         }
-        if path.is_dir() {
-            paths.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        if metadata.is_dir() {
+            let entries = there(fs::read_dir(&path)).into_iter().flatten();
+            paths.extend(entries.map(|entry| entry.unwrap().path()));
         }
     }
     found
+}
+
+fn there<T>(looked_at: io::Result<T>) -> Option<T> {
+    match looked_at {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other.unwrap()),
+    }
 }
 
 fn generous(engine: &str) -> BrokerOptions {

@@ -2,10 +2,10 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use inbox_bridge::Engine;
-use inbox_tests::{Broker, BrokerOptions, DEADLINE, RawClient, Version};
+use inbox_tests::{Broker, BrokerOptions, Connect, RawClient, Version, wait_until};
 
 /// The limit on open files.
 const LIMIT: usize = 64;
@@ -36,11 +36,9 @@ fn leave_the_store_its_own(engine: Engine) {
     let idle: Vec<TcpStream> = (0..2 * LIMIT)
         .map(|_| TcpStream::connect(("127.0.0.1", broker.port())).expect("the system holds it for the broker"))
         .collect();
-    let until = Instant::now() + DEADLINE;
-    while idle.iter().filter(|connection| is_open(connection)).count() > CONNECTIONS - 2 {
-        assert!(Instant::now() < until, "what is too many is closed");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("what is too many is closed", || {
+        idle.iter().filter(|connection| is_open(connection)).count() <= CONNECTIONS - 2
+    });
     assert_eq!(
         idle.iter().filter(|connection| is_open(connection)).count(),
         CONNECTIONS - 2,
@@ -58,9 +56,9 @@ fn leave_the_store_its_own(engine: Engine) {
     assert!(told <= 10, "{told} records for one address");
     drop(idle);
     // The broker has to see them go.
-    while !is_let_in(&broker) {
-        assert!(Instant::now() < until, "nobody is let in when the connections are gone");
-    }
+    wait_until("a client is let in when the connections are gone", || {
+        is_let_in(&broker)
+    });
     let mut absent = RawClient::reader(&broker, Version::V5, "absent", 1);
     let all: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     assert_eq!(absent.texts(20), all);
@@ -69,9 +67,9 @@ fn leave_the_store_its_own(engine: Engine) {
 }
 
 fn is_let_in(broker: &Broker) -> bool {
-    let connection = TcpStream::connect(("127.0.0.1", broker.port())).expect("the system holds it for the broker");
-    std::thread::sleep(Duration::from_millis(50));
-    is_open(&connection)
+    let mut client = RawClient::open(broker, Version::V5);
+    client.send_despite_close(&Connect::new(Version::V5, "newcomer").encode());
+    client.next_or_close().is_some()
 }
 
 /// Whether the broker has not closed a connection on which it sends nothing.

@@ -4,11 +4,10 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
-use inbox_tests::{AckKind, Broker, BrokerOptions, DEADLINE, Props, PublishPacket, RawClient, Version, run_inboxd};
+use inbox_tests::{AckKind, Broker, BrokerOptions, Props, PublishPacket, RawClient, Version, run_inboxd, wait_until};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
@@ -118,16 +117,10 @@ fn refuses_and_recovers(broker: &Broker, set_full: impl Fn(bool)) -> Vec<String>
         assert!([0, 0x97].contains(&answer), "{answer:#04x}");
         expected.extend((answer == 0).then(|| text(number)));
     }
-    let until = Instant::now() + DEADLINE;
-    while carol
-        .publish_packet(PublishPacket::new("bob", "the last", 1, 0))
-        .unwrap()
-        .reason
-        != 0
-    {
-        assert!(Instant::now() < until, "mail is taken again");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("mail is taken again", || {
+        let last = PublishPacket::new("bob", "the last", 1, 0);
+        carol.publish_packet(last).unwrap().reason == 0
+    });
     expected.push("the last".to_owned());
     let told = carol.receive_and_ack();
     assert!(

@@ -323,11 +323,11 @@ fn an_expired_message_that_was_begun_is_finished() {
     let broker = Broker::start();
     let (mut bob, kept) = subscriber(&broker, V5, "a/b");
     let mut alice = RawClient::clean(&broker, V5, "alice");
-    let expiry = Props::new().four(property::MESSAGE_EXPIRY, 1);
+    let expiry = Props::new().four(property::MESSAGE_EXPIRY, 5);
     alice.publish_packet(PublishPacket::new("a/b", "x", 2, 0).props(expiry));
     let first = bob.receive();
     bob.vanish();
-    thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_secs(6));
     let (mut bob, _) = RawClient::connect(&broker, &kept);
     let again = bob.receive();
     assert_eq!((again.packet_id, again.dup, again.text()), (first.packet_id, true, "x"));

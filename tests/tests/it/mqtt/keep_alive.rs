@@ -10,21 +10,21 @@ fn a_silent_client_is_closed_after_one_and_a_half_times_the_keep_alive() {
     // Goal: MQTT-3.1.2-22: not before 1.5 s at keep alive 1, and 0x8D in MQTT 5. The upper bound is the deadline.
     for version in Version::BOTH {
         let broker = Broker::start();
-        let (mut client, _) = RawClient::connect(&broker, &Connect::new(version, "silent").keep_alive(1));
         let started = Instant::now();
+        let (mut client, _) = RawClient::connect(&broker, &Connect::new(version, "silent").keep_alive(1));
         client.expect_disconnect(&[0x8d]);
         let lived = started.elapsed();
-        assert!(lived >= Duration::from_millis(1400), "closed after {lived:?} already");
+        assert!(lived >= Duration::from_millis(1500), "closed after {lived:?} already");
     }
 }
 
 #[test]
 fn any_packet_keeps_a_client_alive() {
-    // Goal: PINGREQ and PUBLISH count (section 3.1.2.10): three seconds at keep alive 1 are twice the allowed silence.
+    // Goal: PINGREQ and PUBLISH count (section 3.1.2.10): nine seconds at keep alive 3 are twice the allowed silence.
     let broker = Broker::start();
-    let (mut client, _) = RawClient::connect(&broker, &Connect::new(Version::V311, "alive").keep_alive(1));
-    for i in 0..6 {
-        thread::sleep(Duration::from_millis(500));
+    let (mut client, _) = RawClient::connect(&broker, &Connect::new(Version::V311, "alive").keep_alive(3));
+    for i in 0..9 {
+        thread::sleep(Duration::from_secs(1));
         if i % 2 == 0 {
             client.ping()
         } else {
