@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use inbox_tests::{AckKind, Broker, Connect, Props, PublishPacket, RawClient, Version, Will, subscribe};
+use inbox_tests::{AckKind, Broker, Connect, Props, PublishPacket, RawClient, Version, Will, subscribe, wait_until};
 
 use crate::{Service, memory_kib, size, took_at_most};
 
@@ -284,18 +284,9 @@ fn the_budget_slows_down_then_refuses_and_then_goes_on() {
     assert_eq!(stranger.connack().code, 0x97);
     took_at_most(&broker, before, 256);
     drop(streams);
-    let until = std::time::Instant::now() + inbox_tests::DEADLINE;
-    while alice
-        .publish_packet(PublishPacket::new("deaf/0", &payload, 1, 0))
-        .unwrap()
-        .reason
-        >= 0x80
-    {
-        assert!(
-            std::time::Instant::now() < until,
-            "the budget is not free although nobody holds anything"
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the budget is free, because nobody holds anything", || {
+        let publish = PublishPacket::new("deaf/0", &payload, 1, 0);
+        alice.publish_packet(publish).unwrap().reason < 0x80
+    });
     RawClient::clean(&broker, Version::V5, "stranger").ping();
 }

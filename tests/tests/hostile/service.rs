@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use inbox_tests::{Broker, DEADLINE, RawClient, Version};
+use inbox_tests::{Broker, RawClient, Version, wait_until};
 
 /// A message with QoS 1 goes to and fro between the inboxes of two clients, and each is acknowledged before the next.
 pub(crate) struct Service {
@@ -44,16 +44,11 @@ impl Service {
     /// Twenty more rounds are made from here on.
     pub(crate) fn goes_on(&self) {
         let wanted = self.rounds.load(Relaxed) + 20;
-        let until = Instant::now() + DEADLINE;
-        while self.rounds.load(Relaxed) < wanted {
+        wait_until("other clients are served", || {
             let thread = self.thread.as_ref().expect("the service was not ended");
             assert!(!thread.is_finished(), "other clients lost their service");
-            assert!(
-                Instant::now() < until,
-                "other clients are not served within {DEADLINE:?}"
-            );
-            thread::sleep(Duration::from_millis(1));
-        }
+            self.rounds.load(Relaxed) >= wanted
+        });
     }
 
     /// The attack is over, and so is this.

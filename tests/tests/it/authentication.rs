@@ -4,16 +4,17 @@ mod call_out;
 mod key_url;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_output};
-use inbox_tests::{Broker, Connect, Packet, Props, RawClient, Version, Will, inboxd_command, packet, run_inboxd};
+use inbox_tests::{
+    Broker, Connect, Packet, Props, RawClient, Version, Will, inboxd_command, packet, run_fed, run_inboxd,
+};
 use ring::hmac;
 use rustix::process::Signal;
 
@@ -22,10 +23,7 @@ const VERSIONS: [(Version, &str); 2] = [(Version::V311, "mqttv311"), (Version::V
 /// `inboxd passwd FILE USER …` with this on its standard input.
 pub(crate) fn passwd(file: &Path, args: &[&str], piped: &str) -> Output {
     let mut command = inboxd_command();
-    command.arg("passwd").arg(file).args(args).stdin(Stdio::piped());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(piped.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    run_fed(command.arg("passwd").arg(file).args(args), piped.as_bytes())
 }
 
 /// A broker whose users are alice and bob, each with the password "NAME's".

@@ -4,8 +4,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use inbox_tests::Broker;
+use inbox_tests::{Broker, run_within};
+
+/// All tests of a file together.
+const PATIENCE: Duration = Duration::from_secs(170);
 
 /// Where the dashboard is, with what its tests need.
 fn dashboard() -> PathBuf {
@@ -19,13 +23,14 @@ fn dashboard() -> PathBuf {
 /// Runs the tests of this file in Chromium, with more environment.
 fn playwright(spec: &str, env: &[(&str, &str)]) {
     let directory = dashboard();
-    let output = Command::new("npx")
-        .args(["--no-install", "playwright", "test", spec, "--output"])
-        .arg(std::env::temp_dir().join(format!("inboxd-dashboard-{spec}-{}", std::process::id())))
+    let pictures = tempfile::tempdir().unwrap();
+    // npx (Debian: npm) starts Node, which starts the browser; each test in there has a time of its own.
+    let mut npx = Command::new("npx");
+    npx.args(["--no-install", "playwright", "test", spec, "--output"])
+        .arg(pictures.path())
         .current_dir(directory)
-        .envs(env.iter().copied())
-        .output()
-        .expect("npx is there (Debian: npm)");
+        .envs(env.iter().copied());
+    let output = run_within(PATIENCE, &mut npx);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use inbox_tests::{Broker, RawClient, Version, run_inboxd};
+use inbox_tests::{Broker, RawClient, Version, fails, run_inboxd, succeeds};
 
 const FJALL: &str = "[store]\nengine = \"fjall\"\ncheckpoint_after = \"50ms\"\n";
 const MESSAGES: usize = 300;
@@ -39,18 +39,9 @@ fn contents(data: &Path) -> String {
     commands
         .map(|command| {
             let output = run_inboxd(&[&["inbox"], command, &["--data", data.to_str().unwrap()]].concat());
-            assert!(output.status.success(), "{output:?}");
-            String::from_utf8(output.stdout).unwrap()
+            succeeds(&output)
         })
         .concat()
-}
-
-fn fails(output: &Output, code: i32, words: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "{word:?} is missing in: {stderr}");
-    }
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Inboxes with a size of their own, by a rule (docs/security.md, contract rule 3).
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use inbox_tests::{Broker, PublishPacket, RawClient, Version};
+use inbox_tests::{Broker, PublishPacket, RawClient, Version, wait_until};
 use rustix::process::Signal;
 
 /// The reason codes of publishes to `inbox`, one after the other.
@@ -45,11 +43,9 @@ fn rule_03_an_inbox_may_have_a_size_of_its_own() {
         let seen = broker.stderr().matches(log).count();
         fs::write(&acl, rules).unwrap();
         broker.signal(Signal::HUP);
-        let until = Instant::now() + Duration::from_secs(20);
-        while broker.stderr().matches(log).count() == seen {
-            assert!(Instant::now() < until, "standard error never said {log:?} again");
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(&format!("standard error says {log:?} again"), || {
+            broker.stderr().matches(log).count() > seen
+        });
     };
     let reloaded = "the configuration was reloaded";
     reload(&broker, bob(4), reloaded);

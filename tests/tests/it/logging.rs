@@ -2,16 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use inbox_tests::{AckKind, Broker, BrokerOptions, PublishPacket, RawClient, Version, inboxd_command};
-use rustix::process::{Pid, Signal, kill_process};
+use inbox_tests::{AckKind, Broker, BrokerOptions, PublishPacket, RawClient, Running, Version, inboxd_command};
+use rustix::process::Signal;
 
 /// A broker whose standard error is what the test says.
 struct Speechless {
-    child: Child,
+    running: Running,
     port: u16,
     _data: tempfile::TempDir,
 }
@@ -19,18 +17,13 @@ struct Speechless {
 impl Speechless {
     fn start(mut command: Command, stderr: Stdio) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let mut child = command
+        command
             .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(data.path().join("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+            .arg(data.path().join("data"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let mut running = Running::start(&mut command);
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(running.stdout()).read_line(&mut line).unwrap();
         let port = line
             .trim()
             .rsplit(':')
@@ -39,7 +32,7 @@ impl Speechless {
             .parse()
             .unwrap_or_else(|_| panic!("{line:?}"));
         Speechless {
-            child,
+            running,
             port,
             _data: data,
         }
@@ -58,24 +51,9 @@ impl Speechless {
 
     /// SIGTERM ends it with 0, and in time.
     fn ends(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert_eq!(status.code(), Some(0), "{status}");
-                return;
-            }
-            assert!(Instant::now() < until, "the log keeps the broker from ending");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Speechless {
-    fn drop(&mut self) {
-        // It has ended, in a test that passed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.running.signal(Signal::TERM);
+        let status = self.running.wait();
+        assert_eq!(status.code(), Some(0), "{status}");
     }
 }
 

@@ -7,24 +7,15 @@ use std::path::Path;
 use std::process::Output;
 
 use inbox_tests::{
-    Broker, Connect, Packet, Props, PublishPacket, RawClient, Version, inboxd_command, property, run_inboxd,
+    Broker, Connect, Packet, Props, PublishPacket, RawClient, Version, inboxd_command, property, run, run_inboxd,
+    succeeds,
 };
 use rustix::process::Signal;
 
-/// Asserts the exit code and that the end of standard error is a sentence with every one of `words`; nothing on
-/// standard output.
+/// A start that fails, which answers nothing on standard output.
 fn fails(output: &Output, code: i32, words: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "standard error: {stderr}");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "",
-        "a failed start answers nothing on standard output"
-    );
-    for word in words {
-        assert!(stderr.contains(word), "{word:?} is missing in: {stderr}");
-    }
-    assert!(!stderr.contains("panicked"), "a panic is no sentence: {stderr}");
+    inbox_tests::fails(output, code, words);
+    assert_eq!(text(&output.stdout), "");
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -276,7 +267,7 @@ fn an_unknown_variable_is_told_with_the_nearest_key() {
         .args(["check-config"])
         .env("INBOXD_INBOX__MESAGES_MAX", "5")
         .current_dir(directory.path());
-    let output = command.output().unwrap();
+    let output = run(&mut command);
     fails(&output, 78, &["INBOXD_INBOX__MESAGES_MAX"]);
     let stderr = text(&output.stderr).to_lowercase();
     assert!(stderr.contains("messages_max"), "{stderr}");
@@ -329,9 +320,7 @@ fn print_config_shows_what_is_in_force() {
         command
             .env("INBOXD_MQTT__LISTEN", "127.0.0.1:2")
             .env("INBOXD_INBOX__MESSAGES_MAX", "6");
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        text(&output.stdout)
+        succeeds(&run(&mut command))
     };
     let printed = print(&file);
     for line in [

@@ -1,18 +1,6 @@
 //! How much a client may take (`[quota]`).
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use inbox_tests::{AckKind, Broker, Connect, DEADLINE, PublishPacket, RawClient, Version};
-
-/// Tries until it is so, because the broker learns in its own time that a connection is gone.
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
+use inbox_tests::{AckKind, Broker, Connect, PublishPacket, RawClient, Version, wait_until};
 
 /// Connects, and gives what CONNACK says.
 fn connect(broker: &Broker, version: Version, id: &str) -> (RawClient, u8) {

@@ -1,7 +1,9 @@
 //! Recipients decide, too: the lists of senders that a client keeps for its own inbox (docs/protocol.md).
 
 use inbox_tests::tools::{mosquitto_pub, mosquitto_sub};
-use inbox_tests::{Ack, Broker, Connect, Props, PublishPacket, RawClient, Version, Will, property};
+use inbox_tests::{
+    Ack, Broker, Connect, Props, PublishPacket, RawClient, Version, Will, property, run_fed, succeeds, wait_until,
+};
 use serde_json::{Value, json};
 
 const BLOCK: &str = "$inbox/block";
@@ -154,14 +156,7 @@ fn rule_02_only_names_that_a_user_may_have_take_mail_where_that_is_wanted() {
     let (file, more) = (directory.path().join("users"), directory.path().join("more"));
     let add = |file: &std::path::Path, user: &str| {
         let mut command = inbox_tests::inboxd_command();
-        let command = command
-            .arg("passwd")
-            .arg(file)
-            .arg(user)
-            .stdin(std::process::Stdio::piped());
-        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"secret\n").unwrap();
-        assert!(child.wait().unwrap().success());
+        succeeds(&run_fed(command.arg("passwd").arg(file).arg(user), b"secret\n"));
     };
     add(&file, "alice");
     let config = format!("[inbox]\nregistered_only = true\n[auth]\npassword_file = {file:?}\n");
@@ -178,10 +173,7 @@ fn rule_02_only_names_that_a_user_may_have_take_mail_where_that_is_wanted() {
     add(&file, "bob");
     broker.signal(rustix::process::Signal::HUP);
     broker.wait_for_log("password file");
-    let until = std::time::Instant::now() + inbox_tests::DEADLINE;
-    while published(&mut alice, "bob") != 0 {
-        assert!(std::time::Instant::now() < until, "bob is not known");
-    }
+    wait_until("bob is known", || published(&mut alice, "bob") == 0);
     std::fs::write(&more, format!("{config}[auth.jwt]\nsecret_file = {file:?}\n")).unwrap();
     let output = inbox_tests::run_inboxd(&["check-config", "--config", more.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr);

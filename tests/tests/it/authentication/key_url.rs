@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use inbox_tests::{Answer, Broker, Connect, DEADLINE, HttpService, Version};
+use inbox_tests::{Answer, Broker, Connect, DEADLINE, HttpService, Version, wait_within};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustix::process::Signal;
 
@@ -72,11 +72,7 @@ fn code(broker: &Broker, version: Version, key: &Key) -> u8 {
 
 /// Waits until this is so. The URL is asked no sooner than 30 s after the last time, so more than one deadline may pass.
 fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + 2 * DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_within(3 * DEADLINE, what, is_so);
 }
 
 /// Until the first key counts.

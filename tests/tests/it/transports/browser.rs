@@ -4,13 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use inbox_tests::tools::{chromium, mosquitto_pub, mqttjs_for_browsers};
-use inbox_tests::{Answer, Broker, Connect, DEADLINE, HttpService, RawClient, Version};
+use inbox_tests::{Answer, Broker, Connect, HttpService, RawClient, Version, wait_until};
 
 use sha2::{Digest, Sha256};
 
@@ -68,10 +66,9 @@ fn site(version: &'static str, broker: Arc<OnceLock<String>>) -> HttpService {
             Answer::Says("204 No Content", "text/plain", Vec::new())
         }
         "/loaded" => {
-            let until = Instant::now() + DEADLINE;
-            while !is_finished.load(Ordering::SeqCst) && Instant::now() < until {
-                thread::sleep(Duration::from_millis(5));
-            }
+            wait_until("the page says that there is no more to show", || {
+                is_finished.load(Ordering::SeqCst)
+            });
             Answer::Says("204 No Content", "text/plain", Vec::new())
         }
         _ => Answer::Says("404 Not Found", "text/plain", Vec::new()),
