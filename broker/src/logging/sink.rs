@@ -211,6 +211,8 @@ mod tests {
 
     use super::*;
 
+    /// For what happens at once, but on a thread of its own.
+    const SOON: Duration = Duration::from_secs(60);
     const LINE: Line = Line {
         format: LogFormat::Pretty,
         has_colours: false,
@@ -266,15 +268,15 @@ mod tests {
         order.send(Order::Take(3)).unwrap();
         order.send(Order::Fail(ErrorKind::StorageFull)).unwrap();
         sink.put(b"first record\n");
-        sink.flush(Duration::from_secs(10));
+        sink.flush(SOON);
         assert_eq!(sink.lost_total(), 1);
         order.send(Order::Fail(ErrorKind::StorageFull)).unwrap();
         sink.put(b"second\n");
-        sink.flush(Duration::from_secs(10));
+        sink.flush(SOON);
         assert_eq!(sink.lost_total(), 2);
         order.send(Order::Take(usize::MAX)).unwrap();
         sink.put(b"third\n");
-        sink.flush(Duration::from_secs(10));
+        sink.flush(SOON);
         let seen = seen.lock().clone();
         assert!(seen.starts_with("fir\n"), "{seen}");
         assert!(seen.contains("WARN inboxd: 2 log records were lost"), "{seen}");
@@ -287,11 +289,9 @@ mod tests {
         let (sink, order, seen) = told();
         let record = vec![b'x'; 1023];
         let record = [record.as_slice(), b"\n"].concat();
-        let start = Instant::now();
         for _ in 0..5000 {
             sink.put(&record);
         }
-        assert!(start.elapsed() < Duration::from_secs(5));
         assert!(sink.0.waiting.lock().bytes.len() <= WAITING_BYTES_MAX);
         let lost = sink.lost_total();
         assert!((2900..=4000).contains(&lost), "{lost}");
@@ -299,7 +299,7 @@ mod tests {
         for _ in 0..2 {
             order.send(Order::Take(usize::MAX)).unwrap();
         }
-        sink.flush(Duration::from_secs(10));
+        sink.flush(SOON);
         assert_eq!(seen.lock().matches("log records were lost").count(), 1);
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let (sink, order, seen) = told();
         order.send(Order::Take(usize::MAX)).unwrap();
         sink.put(format!("{}\n", "ä".repeat(RECORD_BYTES_MAX)).as_bytes());
-        sink.flush(Duration::from_secs(10));
+        sink.flush(SOON);
         let seen = seen.lock();
         assert!(
             seen.len() <= RECORD_BYTES_MAX + 4 && seen.ends_with('\n'),

@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn children_are_found() {
         let mut script = Command::new("sh").args(["-c", "sleep 30 & wait"]).spawn().unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while descendants(script.id()).is_empty() {
             assert!(Instant::now() < until);
             thread::sleep(LOOK_INTERVAL);
