@@ -1,12 +1,13 @@
 //! CONNECT and CONNACK: who is let in, who is not, and what either is told.
 
-use std::collections::HashSet;
+mod client_ids;
+mod properties;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use inbox_tests::{
-    Broker, Connect, DEADLINE, Packet, Props, PublishPacket, RawClient, Version, Will, packet, property, string,
-    subscribe,
+    Broker, Connect, DEADLINE, Packet, Props, PublishPacket, RawClient, Version, packet, property, string, subscribe,
 };
 
 use super::{BAD_STRINGS, ODD_STRINGS, connack_code};
@@ -232,189 +233,6 @@ fn strings_of_connect_must_be_utf_8() {
         }
     }
     check(&rows);
-}
-
-#[test]
-fn properties_of_connect_are_checked() {
-    // Goal: MQTT-2.2.2-1, MQTT-3.1.4-1, MQTT-4.12.0-1, MQTT-4.13.1-1, MQTT-3.3.2-14: each property of CONNECT and of
-    // the will, twice, out of range, where it does not belong; and an authentication method, of which this broker
-    // knows none.
-    let will = |props| {
-        let mut will = Will::new("w/t", "x");
-        will.props = props;
-        Connect::new(V5, "rude").will(will).encode()
-    };
-    let mut rows = vec![
-        (
-            "receive maximum 0",
-            with(Props::new().two(property::RECEIVE_MAXIMUM, 0)),
-            0x82,
-        ),
-        (
-            "maximum packet size 0",
-            with(Props::new().four(property::MAXIMUM_PACKET_SIZE, 0)),
-            0x82,
-        ),
-        (
-            "problem information 2",
-            with(Props::new().byte(property::REQUEST_PROBLEM, 2)),
-            0x82,
-        ),
-        (
-            "response information 2",
-            with(Props::new().byte(property::REQUEST_RESPONSE, 2)),
-            0x82,
-        ),
-        (
-            "data without a method",
-            with(Props::new().bytes(property::AUTHENTICATION_DATA, "x")),
-            0x82,
-        ),
-        (
-            "an unknown method",
-            with(Props::new().bytes(property::AUTHENTICATION_METHOD, "x")),
-            0x8c,
-        ),
-        (
-            "of PUBLISH",
-            with(Props::new().bytes(property::CONTENT_TYPE, "a")),
-            0x81,
-        ),
-        ("of a will", with(Props::new().four(property::WILL_DELAY, 1)), 0x81),
-        (
-            "of a server",
-            with(Props::new().two(property::SERVER_KEEP_ALIVE, 1)),
-            0x81,
-        ),
-        ("unknown", with(Props::new().byte(0x7e, 1)), 0x81),
-        (
-            "topic alias in a will",
-            will(Props::new().two(property::TOPIC_ALIAS, 1)),
-            0x81,
-        ),
-        (
-            "session expiry in a will",
-            will(Props::new().four(property::SESSION_EXPIRY, 1)),
-            0x81,
-        ),
-        (
-            "format 2 in a will",
-            will(Props::new().byte(property::PAYLOAD_FORMAT, 2)),
-            0x82,
-        ),
-        (
-            "a wildcard in a will's response topic",
-            will(Props::new().bytes(property::RESPONSE_TOPIC, "+")),
-            0x90,
-        ),
-    ];
-    for twice in [
-        Props::new()
-            .four(property::SESSION_EXPIRY, 1)
-            .four(property::SESSION_EXPIRY, 1),
-        Props::new()
-            .two(property::RECEIVE_MAXIMUM, 1)
-            .two(property::RECEIVE_MAXIMUM, 1),
-        Props::new()
-            .four(property::MAXIMUM_PACKET_SIZE, 99)
-            .four(property::MAXIMUM_PACKET_SIZE, 99),
-        Props::new()
-            .two(property::TOPIC_ALIAS_MAXIMUM, 1)
-            .two(property::TOPIC_ALIAS_MAXIMUM, 1),
-        Props::new()
-            .byte(property::REQUEST_PROBLEM, 1)
-            .byte(property::REQUEST_PROBLEM, 1),
-        Props::new()
-            .byte(property::REQUEST_RESPONSE, 1)
-            .byte(property::REQUEST_RESPONSE, 1),
-        Props::new()
-            .bytes(property::AUTHENTICATION_METHOD, "x")
-            .bytes(property::AUTHENTICATION_METHOD, "x"),
-    ] {
-        rows.push(("twice", with(twice), 0x82));
-    }
-    let delay = Props::new().four(property::WILL_DELAY, 1);
-    rows.push((
-        "will delay twice",
-        will(delay.clone().four(property::WILL_DELAY, 1)),
-        0x82,
-    ));
-    rows.push((
-        "everything a will can have",
-        will(delay.user("a", "1").user("a", "1").byte(property::PAYLOAD_FORMAT, 0)),
-        0,
-    ));
-    rows.push(("user properties", with(Props::new().user("a", "1").user("a", "1")), 0));
-    let rows: Vec<_> = rows
-        .into_iter()
-        .map(|(what, bytes, code)| (what, V5, bytes, Some(code)))
-        .collect();
-    check(&rows);
-}
-
-#[test]
-fn client_ids_that_everybody_must_allow_are_allowed() {
-    // Goal: MQTT-3.1.3-5, MQTT-3.1.3-2, MQTT-3.1.3-5 of 3.1.1, MQTT-3.1.3-2 of 3.1.1: letters and digits, 1 to 23 of
-    // them; and two IDs that differ in case are two clients.
-    let broker = Broker::start();
-    let all = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let ids = ["a", "0", "Z", &all[..23], &all[23..46], &all[39..]];
-    for version in Version::BOTH {
-        for id in ids {
-            RawClient::clean(&broker, version, id).disconnect();
-        }
-        let mut lower = RawClient::clean(&broker, version, "a");
-        RawClient::clean(&broker, version, "A").ping();
-        lower.ping();
-    }
-}
-
-#[test]
-fn client_ids_that_are_refused_are_told_so() {
-    // Goal: MQTT-3.1.3-8, MQTT-3.1.3-8 of 3.1.1, MQTT-3.1.3-9 of 3.1.1, MQTT-3.1.3-7 of 3.1.1: too long, or empty
-    // where MQTT 3.1.1 forbids it.
-    let long = "x".repeat(1025);
-    let mut unclean = Connect::new(V311, "");
-    unclean.clean = false;
-    check(&[
-        ("too long", V311, Connect::new(V311, &long).encode(), Some(2)),
-        ("too long", V5, Connect::new(V5, &long).encode(), Some(0x85)),
-        ("empty, not clean", V311, unclean.encode(), Some(2)),
-        ("empty, clean", V311, Connect::new(V311, "").encode(), Some(0)),
-    ]);
-}
-
-#[test]
-fn assigned_client_ids_are_new_and_told() {
-    // Goal: MQTT-3.1.3-6, MQTT-3.1.3-7, MQTT-3.2.2-16, MQTT-3.1.3-6 of 3.1.1: each of twenty connections without an
-    // ID is a client of its own, with clean start and without, and its session can be resumed under the name that it
-    // was told.
-    let broker = Broker::start();
-    let mut names = HashSet::new();
-    let mut clients = Vec::new();
-    for n in 0..20 {
-        let mut connect = Connect::persistent(V5, "");
-        connect.clean = n % 2 == 0;
-        let (client, connack) = RawClient::connect(&broker, &connect);
-        let name = connack
-            .props
-            .text(property::ASSIGNED_CLIENT_ID)
-            .expect("the name is told")
-            .to_owned();
-        assert!(names.insert(name.clone()), "{name} was given twice");
-        clients.push((client, name));
-    }
-    let (client, name) = clients.remove(0);
-    client.disconnect();
-    assert!(
-        RawClient::connect(&broker, &Connect::persistent(V5, &name))
-            .1
-            .session_present
-    );
-    for _ in 0..2 {
-        clients.push((RawClient::clean(&broker, V311, ""), String::new()));
-    }
-    clients.iter_mut().for_each(|(client, _)| client.ping());
 }
 
 #[test]
