@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "the model says what the mailbox must prove")]
 
+mod answers;
+mod limits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -311,79 +314,6 @@ impl Model {
         Ok(())
     }
 
-    /// What the answers say of seqs, to be known before anything else is checked.
-    pub(super) fn learn(&mut self, settled: &[(Ticket, Outcome)]) -> Result<(), TestCaseError> {
-        for (Ticket(ticket), outcome) in settled {
-            if let Outcome::Accepted(proof) = outcome {
-                self.has_seq(*ticket, proof.seq())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Rule 3: exactly one outcome, and yes only for what is safe.
-    pub(super) fn outcomes(
-        &mut self,
-        settled: Vec<(Ticket, Outcome)>,
-        store: &MemoryStore,
-    ) -> Result<(), TestCaseError> {
-        for (Ticket(ticket), outcome) in settled {
-            let sent = &self.sent[ticket as usize];
-            let it = format!("message {ticket}: {sent:?}, {outcome:?}");
-            check(sent.outcome.is_none(), || format!("a second outcome: {it}"))?;
-            match &outcome {
-                Outcome::Accepted(proof) => {
-                    let durable = store.crash_image();
-                    let is_safe = sent.gone || sent.written.is_some() || self.holds(&durable, sent.inbox, proof.seq());
-                    check(is_safe, || format!("accepted, not stored and not acknowledged: {it}"))?;
-                }
-                Outcome::Refused(Refusal::InboxFull | Refusal::LargerThanInbox) => self.is_full(ticket, store)?,
-                Outcome::Refused(Refusal::SenderShare) => self.has_its_share(ticket)?,
-                Outcome::Refused(Refusal::StoreFailed) => {
-                    check(self.failed, || format!("refused by a healthy store: {it}"))?
-                }
-                Outcome::Refused(Refusal::StoreTroubled) => return Err(TestCaseError::fail("the store lacks nothing")),
-                Outcome::Refused(Refusal::DiskFull) => return Err(TestCaseError::fail("the disk is not full")),
-                Outcome::Refused(Refusal::MemoryFull) => return Err(TestCaseError::fail("there is no budget")),
-            }
-            self.sent[ticket as usize].outcome = Some(outcome);
-        }
-        Ok(())
-    }
-
-    /// Nothing waits.
-    pub(super) fn settled(&self, store: &MemoryStore) -> Result<(), TestCaseError> {
-        self.all_have_outcomes()?;
-        for (ticket, sent) in self.stored().filter(|(_, sent)| sent.here && sent.written.is_none()) {
-            let is_there = sent.seq.is_some_and(|seq| self.holds(store, sent.inbox, seq));
-            let should = sent.is_present();
-            check(is_there == should, || {
-                format!("stored is {is_there}: message {ticket}: {sent:?}")
-            })?;
-        }
-        for inbox in 0..self.inboxes.len() {
-            let (messages, bytes) = self.count(inbox, |sent| sent.is_present() && sent.written.is_none());
-            let (found_messages, found_bytes) = self.found[inbox];
-            let size = self.size(inbox);
-            let fits = messages <= size.messages_max.max(found_messages) && bytes <= size.bytes_max.max(found_bytes);
-            let drops = self.limits.when_full == WhenFull::DropOldest;
-            check(fits || !drops, || {
-                format!("{messages} messages, {bytes} bytes are over the limits")
-            })?;
-            self.nobody_has_more(inbox)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn all_have_outcomes(&self) -> Result<(), TestCaseError> {
-        for (ticket, sent) in self.stored().filter(|(_, sent)| sent.here) {
-            check(sent.outcome.is_some(), || {
-                format!("no outcome: message {ticket}: {sent:?}")
-            })?;
-        }
-        Ok(())
-    }
-
     /// Rule 4: who reads gets everything that is there.
     pub(super) fn attached_have_all(&self, now: Now) -> Result<(), TestCaseError> {
         for (ticket, sent) in self
@@ -457,100 +387,6 @@ impl Model {
         self.qos0 = Qos0::default();
         self.failed = false;
         Ok(())
-    }
-
-    /// Rule 6: one seq per message, for ever, and in the order of the publishes to an inbox.
-    pub(super) fn has_seq(&mut self, ticket: u64, seq: Seq) -> Result<(), TestCaseError> {
-        let sent = &mut self.sent[ticket as usize];
-        let known = sent.seq.replace(seq).unwrap_or(seq);
-        check(known == seq, || {
-            format!("message {ticket} had seq {known} and has {seq}")
-        })?;
-        let other = *self.seqs.entry(seq).or_insert(ticket);
-        check(other == ticket, || {
-            format!("seq {seq} was given to message {other} and to {ticket}")
-        })?;
-        let before = self.seqs.range(..seq).next_back().map_or(0, |(_, ticket)| *ticket);
-        let after = self
-            .seqs
-            .range(Seq(seq.0 + 1)..)
-            .next()
-            .map_or(u64::MAX, |(_, ticket)| *ticket);
-        check(before <= ticket && ticket < after, || {
-            format!("message {ticket} has seq {seq}, between {before} and {after}")
-        })
-    }
-
-    /// A refusal for want of room was due. What is on its way out may count still.
-    fn is_full(&self, ticket: u64, store: &MemoryStore) -> Result<(), TestCaseError> {
-        let new = &self.sent[ticket as usize];
-        let (messages, bytes) = self.count(new.inbox, |sent| {
-            let leaves = || {
-                sent.seq
-                    .is_some_and(|seq| self.committing.contains(&seq) || self.holds(store, sent.inbox, seq))
-            };
-            sent.here && !matches!(sent.outcome, Some(Outcome::Refused(_))) && (!sent.gone || leaves())
-        });
-        // This one is among them.
-        let size = self.size(new.inbox);
-        let is_full = messages > size.messages_max || bytes > size.bytes_max;
-        check(is_full, || {
-            format!("refused with room for it, at {messages} messages and {bytes} bytes: {new:?}")
-        })
-    }
-
-    /// A refusal for its sender's share was due: with this one it would hold more, and it holds something.
-    fn has_its_share(&self, ticket: u64) -> Result<(), TestCaseError> {
-        let new = &self.sent[ticket as usize];
-        let (messages, bytes) = self.count(new.inbox, |sent| {
-            // What left in the same step may have left afterwards, to make room.
-            let was_there = !sent.gone || sent.seq.is_some_and(|seq| self.just_left.contains(&seq));
-            sent.here && sent.party == new.party && was_there && !matches!(sent.outcome, Some(Outcome::Refused(_)))
-        });
-        let (messages_max, bytes_max) = self
-            .limits
-            .sender_max(self.size(new.inbox))
-            .unwrap_or((u64::MAX, u64::MAX));
-        check(messages > 1 && (messages > messages_max || bytes > bytes_max), || {
-            format!("refused within its sender's share, at {messages} messages and {bytes} bytes: {new:?}")
-        })
-    }
-
-    /// No sender holds more than its share, but for what its reader was sent before anybody counted, and what a crash left.
-    fn nobody_has_more(&self, inbox: usize) -> Result<(), TestCaseError> {
-        let Some((messages_max, bytes_max)) = self.limits.sender_max(self.size(inbox)) else {
-            return Ok(());
-        };
-        for party in ["ann", "eve"] {
-            let counts = |sent: &Sent| sent.party == party && sent.is_present() && sent.deliveries == 0 && !sent.found;
-            let (messages, bytes) = self.count(inbox, counts);
-            let fits = messages <= 1 || (messages <= messages_max && bytes <= bytes_max);
-            check(fits, || {
-                format!("{party} holds {messages} messages and {bytes} bytes in inbox {inbox}")
-            })?;
-        }
-        Ok(())
-    }
-
-    fn count(&self, inbox: usize, counts: impl Fn(&Sent) -> bool) -> (u64, u64) {
-        let here = self.stored().filter(|(_, sent)| sent.inbox == inbox && counts(sent));
-        here.fold((0, 0), |(messages, bytes), (_, sent)| (messages + 1, bytes + sent.size))
-    }
-
-    fn stored(&self) -> impl Iterator<Item = (usize, &Sent)> {
-        self.sent
-            .iter()
-            .enumerate()
-            .filter(|(_, sent)| sent.qos != Qos::AtMostOnce)
-    }
-
-    fn holds(&self, store: &MemoryStore, inbox: usize, seq: Seq) -> bool {
-        let one = PageLimit {
-            messages: 1,
-            bytes: usize::MAX,
-        };
-        let page = store.read(&self.inboxes[inbox], Seq(seq.0 - 1), one);
-        page.is_ok_and(|page| page.entries.first().is_some_and(|first| first.seq == seq))
     }
 }
 

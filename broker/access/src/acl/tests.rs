@@ -1,12 +1,12 @@
 //! The engine of the access rules against tables written by hand, and against a model.
 
+mod model;
+mod sizes;
+
 use std::sync::Arc;
 
-use inbox_types::{ClientId, InboxSize};
-use proptest::prelude::*;
+use inbox_types::ClientId;
 
-use super::client_pattern::ClientPattern;
-use super::topic_rule::TopicRule;
 use super::*;
 use crate::identity::Account;
 use crate::{Action, Target};
@@ -315,115 +315,6 @@ fn a_file_that_cannot_be_read_says_which_and_why() {
     assert!(Rules::load(dir.path(), "").is_err());
 }
 
-/// Whether a topic matches a filter, by the book (MQTT 5, section 4.7).
-fn matches(filter: &[&str], topic: &[&str]) -> bool {
-    if topic.first().is_some_and(|first| first.starts_with('$')) && matches!(filter.first(), Some(&"+" | &"#")) {
-        return false;
-    }
-    match (filter.split_first(), topic.split_first()) {
-        (Some((&"#", _)), _) | (None, None) => true,
-        (Some((&"+", rest)), Some((_, topics))) => levels_match(rest, topics),
-        (Some((level, rest)), Some((topic, topics))) => level == topic && levels_match(rest, topics),
-        _ => false,
-    }
-}
-
-fn levels_match(filter: &[&str], topic: &[&str]) -> bool {
-    match (filter.split_first(), topic.split_first()) {
-        (Some((&"#", _)), _) | (None, None) => true,
-        (Some((&"+", rest)), Some((_, topics))) => levels_match(rest, topics),
-        (Some((level, rest)), Some((topic, topics))) => level == topic && levels_match(rest, topics),
-        _ => false,
-    }
-}
-
-/// Every topic of up to four levels over the names that filters here have, and one that they do not have.
-fn all_topics() -> Vec<Vec<&'static str>> {
-    const NAMES: [&str; 5] = ["a", "me", "$s", "", "other"];
-    let mut all: Vec<Vec<&str>> = vec![Vec::new()];
-    let mut last = all.clone();
-    for _ in 0..4 {
-        last = last
-            .iter()
-            .flat_map(|topic| NAMES.iter().map(|name| [topic.as_slice(), &[*name]].concat()))
-            .collect();
-        all.extend(last.iter().cloned());
-    }
-    // No topic is empty (MQTT-4.7.3-1); rules need not know that.
-    all.retain(|topic| !topic.is_empty());
-    all
-}
-
-fn filter(names: &'static [&'static str]) -> impl Strategy<Value = Vec<&'static str>> {
-    (
-        proptest::collection::vec(proptest::sample::select(names), 1..4),
-        any::<bool>(),
-    )
-        .prop_map(|(mut levels, open)| {
-            if open {
-                levels.pop();
-                levels.push("#");
-            }
-            levels
-        })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-    #[test]
-    fn a_rule_has_all_topics_of_a_filter_or_one(
-        rule in filter(&["a", "%c", "$s", "", "+"]),
-        wanted in filter(&["a", "me", "$s", "", "+"]),
-    ) {
-        // Goal: against every topic there is: allowing needs all of a filter's, denying one.
-        prop_assume!(rule.len() > 1 || ["#", "+", "$s"].contains(&rule[0]));
-        prop_assume!(rule != ["+"]);
-        let me = client("me", "", &[]);
-        let parsed = TopicRule::parse(&rule.join("/"), "no/").unwrap();
-        let plain: Vec<_> = rule.iter().map(|level| if *level == "%c" { "me" } else { level }).collect();
-        let topics: Vec<_> = all_topics().into_iter().filter(|topic| matches(&wanted, topic)).collect();
-        let text = wanted.join("/");
-        prop_assume!(!text.is_empty());
-        prop_assert_eq!(parsed.covers(&text, &me), topics.iter().all(|topic| matches(&plain, topic)), "{:?} {:?}", rule, wanted);
-        prop_assert_eq!(parsed.meets(&text, &me), topics.iter().any(|topic| matches(&plain, topic)), "{:?} {:?}", rule, wanted);
-    }
-
-    #[test]
-    fn the_first_rule_that_fits_an_inbox_counts(
-        patterns in proptest::collection::vec("[aä%]?[aä]{0,2}\\*?", 0..6),
-        owner in "[aä]{1,4}",
-    ) {
-        // Goal: however rules are looked up, it is as if they were gone through from the first to the last.
-        let patterns: Vec<_> = patterns.iter().map(|of| of.replace('%', "%c")).filter(|of| !of.is_empty()).collect();
-        let inbox = |of: &String| format!("[[inbox]]\nof = \"{of}\"\nallow = [\"*\"]\n");
-        let file: String = patterns.iter().map(inbox).collect();
-        let who = client("a", "u", &[]);
-        let fits = |of: &String| ClientPattern::parse(of).unwrap().has(&owner, &who);
-        let expected = patterns.iter().position(fits).map_or(Grounds::BuiltIn, |at| Grounds::Line(3 * at as u32 + 3));
-        prop_assert_eq!(rules(&file).write_to(&who, &owner), Ok(expected), "{:?}", patterns);
-    }
-
-    #[test]
-    fn nothing_that_a_client_is_called_is_a_wildcard(id in "[a+#/$*%]{1,6}", other in "[a+#/$*%]{1,6}") {
-        // Goal: a client ID of wildcards, slashes and patterns stands for itself, and for nothing else.
-        let who = client(&id, "", &[]);
-        let pattern = ClientPattern::parse("%c").unwrap();
-        prop_assert_eq!(pattern.has(&other, &who), id == other);
-        let rule = TopicRule::parse("x/%c", "no/").unwrap();
-        let is_level = !id.contains('/') && id != "+" && id != "#";
-        prop_assert_eq!(rule.covers(&format!("x/{id}"), &who), is_level);
-        prop_assert!(!rule.covers("x/#", &who) && !rule.covers("x/+", &who));
-    }
-
-    #[test]
-    fn no_text_makes_it_panic(text in "(\\[\\[(role|inbox)\\]\\]\n)?([a-z_]{1,9} = (\\[\"[%*a-z+#/]{0,5}\"\\]|\"[a-z%]{0,3}\")\n){0,4}") {
-        // Goal: whatever a file says, it is rules or a line with an error.
-        if let Err((line, why)) = Rules::parse(&text, "") {
-            prop_assert!(line >= 1 && !why.to_string().is_empty());
-        }
-    }
-}
-
 #[test]
 fn a_sender_has_its_own_pattern() {
     // Goal: with %u in it, a list of an inbox can be about the client that asks, and clients without a user are not meant.
@@ -433,70 +324,4 @@ fn a_sender_has_its_own_pattern() {
     assert_eq!(to(&alice, "alice~x"), Ok(Grounds::Line(3)));
     assert_eq!(to(&alice, "bob~x"), Err(Denied::Rule(6)));
     assert_eq!(to(&nobody, "~x"), Err(Denied::Rule(6)));
-}
-
-#[test]
-fn an_inbox_has_the_size_of_the_first_rule_that_says_one() {
-    // Goal: by client ID or its beginning, the first that fits and says a size; what it does not say is as usual, whatever later ones say.
-    let usual = InboxSize {
-        messages_max: 100,
-        bytes_max: 1000,
-    };
-    let rules = rules(
-        r#"
-[[inbox]]
-of = "ceo"
-deny = ["*"]
-[[inbox]]
-of = "ceo"
-messages_max = 7
-allow = ["role:staff"]
-[[inbox]]
-of = "sensor-*"
-bytes_max = "64KiB"
-[[inbox]]
-of = "100%%"
-bytes_max = 9
-[[inbox]]
-of = "c*"
-messages_max = 1
-bytes_max = 2
-"#,
-    );
-    let sizes = rules.sizes().unwrap();
-    for (id, messages_max, bytes_max) in [
-        ("ceo", 7, 1000),
-        ("ceo~phone", 1, 2),
-        ("sensor-", 100, 65536),
-        ("sensor-1", 100, 65536),
-        ("sensor", 100, 1000),
-        ("100%", 100, 9),
-        ("bob", 100, 1000),
-    ] {
-        let size = InboxSize {
-            messages_max,
-            bytes_max,
-        };
-        assert_eq!(sizes.size_of(&ClientId::new(id).unwrap(), usual), size, "{id}");
-    }
-    // The lists are asked as if there were no sizes.
-    let staff = client("a", "a", &["staff"]);
-    assert_eq!(rules.write_to(&staff, "ceo"), Err(Denied::Rule(4)));
-    assert_eq!(rules.write_to(&staff, "ceo~phone"), BUILT_IN);
-}
-
-#[test]
-fn a_size_says_nothing_about_who_may_write() {
-    // Goal: rules of sizes alone change nothing for senders, and hide no list behind them; without any, nobody is asked for a size.
-    let size = "[[inbox]]\nof = \"*\"\nmessages_max = 5\n";
-    let list = "[[inbox]]\nof = \"bob\"\ndeny = [\"*\"]\n";
-    let (alice, nobody) = (client("alice", "alice", &[]), client("anonymous~1", "", &[]));
-    let sized = rules(size);
-    assert_eq!(sized.write_to(&alice, "bob"), BUILT_IN);
-    assert_eq!(sized.write_to(&nobody, "bob"), Err(Denied::NoUser));
-    assert_eq!(
-        rules(&format!("{size}{list}")).write_to(&alice, "bob"),
-        Err(Denied::Rule(6))
-    );
-    assert!(rules(list).sizes().is_none() && Rules::without_file(true).sizes().is_none());
 }

@@ -7,6 +7,7 @@ mod frames;
 mod noise;
 mod packet_rules;
 mod said;
+mod subscribe_rules;
 mod topics;
 
 use super::{DecodeError, Packet, Version, decode, decode_connect, frame};
