@@ -9,9 +9,9 @@ test("after a restart of the broker the page goes on by itself", async ({ page, 
   await mockOf(site).stop();
   await expect(page.locator(".banner")).toContainText("What you see is from before");
   await expect(page.locator("body")).toHaveAttribute("data-stale", "true");
-  await expect(page.getByRole("button", { name: "Try now" })).toBeVisible({ timeout: 10_000 });
+  await expect(page.getByRole("button", { name: "Try now" })).toBeVisible();
   await mockOf(site).start();
-  await expect(page.locator(".banner")).toBeHidden({ timeout: 20_000 });
+  await expect(page.locator(".banner")).toBeHidden();
   await expect(page.locator("body")).toHaveAttribute("data-stale", "false");
 });
 
@@ -25,7 +25,7 @@ test("a list that was asked for while the connection broke comes by itself", asy
   await expect(page.locator("main .notice")).toHaveCount(0);
   mockOf(site).options.isDeaf = false;
   await mockOf(site).start();
-  await expect(page.locator("main .card").last().getByRole("link").first()).toBeVisible({ timeout: 20_000 });
+  await expect(page.locator("main .card").last().getByRole("link").first()).toBeVisible();
 });
 
 test.describe("a trace", () => {
@@ -70,7 +70,7 @@ test("a request that is not answered says what may be the matter", async ({ page
   await open(page, site);
   mockOf(site).options.isDeaf = true;
   await page.goto(`${site.url}#/clients`);
-  await expect(page.getByRole("alert")).toContainText("did not answer in time", { timeout: 20_000 });
+  await expect(page.getByRole("alert")).toContainText("did not answer in time");
   mockOf(site).options.isDeaf = false;
   await page.getByRole("button", { name: "Try again" }).press("Enter");
   await expect(page.locator("main table")).toBeVisible();
@@ -80,9 +80,9 @@ test("a request that is not answered says what may be the matter", async ({ page
 test("a broker that falls silent is told apart from one that is gone", async ({ page, site }) => {
   await open(page, site);
   mockOf(site).options.isMute = true;
-  await expect(page.locator(".banner")).toContainText("has said nothing for", { timeout: 25_000 });
+  await expect(page.locator(".banner")).toContainText("has said nothing for");
   await expect(page.locator("header .state")).toHaveText("Silent");
-  await expect(page.locator(".banner")).toContainText(/Silent for 1[6-9] s/);
+  await expect(page.locator(".banner")).toContainText(/Silent for \d+ s/);
   mockOf(site).options.isMute = false;
   await expect(page.locator(".banner")).toBeHidden();
 });

@@ -59,7 +59,7 @@ export function mockOf(site: Site): MockBroker {
 export async function open(page: Page, site: Site, hash = "#/overview"): Promise<void> {
   await page.goto(site.url + hash);
   if (real !== undefined && user !== undefined) await logIn(page, user, password);
-  await expect(page.locator("header .state")).toHaveText("Live", { timeout: 15_000 });
+  await expect(page.locator("header .state")).toHaveText("Live");
 }
 
 export async function logIn(page: Page, name: string, secret: string): Promise<void> {
