@@ -174,6 +174,12 @@ fn pages_are_safe_to_look_at() {
 #[test]
 fn a_shutdown_waits_for_nobody() {
     // Goal: idle connections, half a request and a browser's MQTT do not hold an orderly end up; the MQTT client is told that the broker shuts down.
+    // A broker that waited for them would end after ten seconds each time; one that is slow itself is not so three times.
+    assert!((0..3).any(|_| shutdown_took() < Duration::from_secs(8)));
+}
+
+/// How long a broker took to end that has such clients.
+fn shutdown_took() -> Duration {
     let mut broker = Broker::start();
     let mut idle = connect(&broker, "http");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -191,7 +197,7 @@ fn a_shutdown_waits_for_nobody() {
     assert_eq!((connack[0], connack[2]), (0x82, 0x20));
     let began = Instant::now();
     assert_eq!(broker.terminate().code, Some(0));
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let took = began.elapsed();
     let mut told = Vec::new();
     browser.read_to_end(&mut told).unwrap();
     // DISCONNECT with reason code 0x8B (MQTT 5, section 3.14).
@@ -199,4 +205,5 @@ fn a_shutdown_waits_for_nobody() {
         told.windows(3).any(|packet| packet[0] == 0xE0 && packet[2] == 0x8B),
         "{told:?}"
     );
+    took
 }
