@@ -23,6 +23,7 @@ pub mod power;
 mod raw_client;
 mod running;
 pub mod sim;
+mod sockets;
 pub mod tools;
 mod tunnel;
 mod waiting;
@@ -41,6 +42,7 @@ pub use output::{fails, stderr, succeeds};
 pub use parse::{Ack, AckKind, ConnAck, Packet, Properties, Publish, SubAck, Value};
 pub use raw_client::RawClient;
 pub use running::{Running, run, run_fed, run_within};
+pub use sockets::{head, told};
 pub use tunnel::Tunnel;
 pub use waiting::{wait_for, wait_until, wait_within};
 

@@ -15,7 +15,7 @@ const LARGE: usize = 1_000_000;
 /// Clients that have sent CONNECT and SUBSCRIBE to `filter`, and never read.
 fn deaf(broker: &Broker, number: usize, filter: impl Fn(usize) -> String, qos: impl Fn(usize) -> u8) -> Vec<TcpStream> {
     let clients = (0..number).map(|n| {
-        let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+        let mut stream = broker.socket("mqtt");
         let version = Version::BOTH[n % 2];
         let subscription = subscribe(version, 1, filter(n), qos(n), &Props::new());
         let connect = Connect::new(version, &format!("deaf-{n}")).encode();
@@ -234,7 +234,7 @@ fn packets_that_are_not_whole_take_a_part_of_the_budget() {
     publish.truncate(LARGE - 1);
     let mut clients: Vec<TcpStream> = Vec::new();
     for n in 0..size(300, 3000) {
-        let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+        let mut stream = broker.socket("mqtt");
         stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
         let bytes = match n % 3 {
             0 => connect.clone(),

@@ -26,7 +26,7 @@ fn flood(stream: &mut TcpStream, bytes: &[u8], max: usize, service: &Service) ->
 }
 
 fn connected(broker: &Broker, version: Version, name: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+    let mut stream = broker.socket("mqtt");
     stream.write_all(&Connect::new(version, name).encode()).unwrap();
     stream
 }

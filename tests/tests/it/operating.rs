@@ -48,12 +48,9 @@ fn every_listener_is_named_and_serves() {
     // Goal: a listener of [[listener]] serves beside the one of mqtt.listen, and the ready line names both; mail goes from one to the other.
     let config = "[[listener]]\nname = \"second\"\nlisten = \"127.0.0.1:0\"\n";
     let mut broker = Broker::with_config(config);
-    let line = broker.stdout().concat();
-    let second = line.rsplit_once(" second=127.0.0.1:").expect("it is named").1;
-    let port: u16 = second.parse().unwrap();
-    assert_ne!(port, broker.port());
+    assert_ne!(broker.port_of("second"), broker.port());
     let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
-    let mut other = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut other = broker.socket("second");
     // CONNECT of "alice" with MQTT 3.1.1, and a publish to "bob" with QoS 1.
     other
         .write_all(b"\x10\x11\0\x04MQTT\x04\x02\0\0\0\x05alice\x32\x08\0\x03bob\0\x01x")

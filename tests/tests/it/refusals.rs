@@ -1,7 +1,6 @@
 //! Every refusal leaves a trace: a counter by cause, and a record that says what to do.
 
 use std::io::Write;
-use std::net::TcpStream;
 
 use inbox_tests::{Broker, Connect, PublishPacket, RawClient, Version, Will, packet, string, wait_for};
 
@@ -145,9 +144,9 @@ fn refused_publishes_and_connections_are_told_and_counted_by_cause() {
     let mut client = RawClient::open(&broker, Version::V5);
     client.send(&Connect::new(Version::V5, "large").will(will).encode());
     client.next_or_close();
-    let mut browser = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+    let mut browser = broker.socket("mqtt");
     browser.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    let _silent = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+    let _silent = broker.socket("mqtt");
     let mut rude = RawClient::clean(&broker, Version::V5, "rude");
     rude.send(&[0xf1, 0]);
     rude.wait_for_disconnect();

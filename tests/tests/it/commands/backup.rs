@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::thread;
 
 use inbox_tests::{
-    Broker, DEADLINE, RawClient, Running, Version, fails, inboxd_command, run_inboxd, stderr, succeeds, wait_until,
+    Broker, RawClient, Running, Version, fails, inboxd_command, run_inboxd, stderr, succeeds, wait_until,
 };
 
 use super::url;
@@ -26,8 +26,7 @@ fn with_much_mail() -> Broker {
 
 /// Asks for a backup, and reads the beginning of it.
 fn begin(broker: &Broker) -> TcpStream {
-    let mut socket = TcpStream::connect(("127.0.0.1", broker.port_of("http"))).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut socket = broker.socket("http");
     socket.write_all(BACKUP.as_bytes()).unwrap();
     let mut head = [0; 15];
     socket.read_exact(&mut head).unwrap();

@@ -4,10 +4,9 @@ mod client_ids;
 mod properties;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use inbox_tests::{
-    Broker, Connect, DEADLINE, Packet, Props, PublishPacket, RawClient, Version, packet, property, string, subscribe,
+    Broker, Connect, Packet, Props, PublishPacket, RawClient, Version, packet, property, string, subscribe,
 };
 
 use super::{BAD_STRINGS, ODD_STRINGS, connack_code};
@@ -270,8 +269,7 @@ fn connack_is_the_first_packet_and_comes_once() {
         alice.publish(&id, "mail", 1);
         alice.publish("a/b", "ordinary", 1);
 
-        let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut stream = broker.socket("mqtt");
         stream
             .write_all(&[kept.encode(), inbox_tests::ping()].concat())
             .unwrap();

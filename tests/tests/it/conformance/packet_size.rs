@@ -1,10 +1,9 @@
 //! Maximum Packet Size, to the byte: nothing larger is sent, and nothing that some encoding fits is withheld.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use inbox_tests::{
-    Broker, Connect, DEADLINE, Packet, Props, Publish, PublishPacket, RawClient, Version, packet, property, string,
+    Broker, Connect, Packet, Props, Publish, PublishPacket, RawClient, Version, packet, property, string,
 };
 
 const V5: Version = Version::V5;
@@ -186,8 +185,7 @@ fn a_refusal_fits_or_is_not_sent() {
             ),
         ];
         for connect in connects {
-            let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
-            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            let mut stream = broker.socket("mqtt");
             stream.write_all(&connect).unwrap();
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).unwrap();

@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use inbox_tests::{Broker, RawClient, Version};
+use inbox_tests::{Broker, RawClient, Version, head};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{ask_with, connect, get, head};
+use super::{ask_with, get};
 use crate::authentication::passwd;
 
 /// Whether the request got as far as to be carried out.
@@ -138,7 +138,7 @@ fn requests_are_carried_out_and_audited() {
         "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut traced = connect(&broker, "http");
+    let mut traced = broker.socket("http");
     traced
         .write_all(format!("POST /api/v1/trace HTTP/1.1\r\nConnection: close\r\n{headers}").as_bytes())
         .unwrap();

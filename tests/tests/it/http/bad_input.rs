@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use inbox_tests::{Broker, DEADLINE, RawClient, Version, wait_until};
 
-use super::{ask_with, connect, exchange, get};
+use super::{ask_with, exchange, get};
 
 /// The port answers, and mail goes its way.
 fn serves(broker: &Broker) {
@@ -31,13 +31,13 @@ fn whoever_is_slow_is_closed() {
     // Goal: a request whose head does not come, one that comes byte by byte, and a connection that asks nothing more, are closed after about ten
     // seconds each.
     let broker = Broker::start();
-    let silent = connect(&broker, "http");
-    let mut half = connect(&broker, "http");
+    let silent = broker.socket("http");
+    let mut half = broker.socket("http");
     half.write_all(b"GET /healthz HTTP/1.1\r\nHost: loc").unwrap();
-    let mut idle = connect(&broker, "http");
+    let mut idle = broker.socket("http");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
-    let mut dripping = connect(&broker, "http");
+    let mut dripping = broker.socket("http");
     let mut drip = dripping.try_clone().unwrap();
     dripping.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
     let drips = thread::spawn(move || {
@@ -61,7 +61,7 @@ fn what_is_too_large_is_refused() {
     // Goal: a head over 16 KiB, more than 64 headers, and bodies of any announced length end with an answer, and with the connection.
     let broker = Broker::start();
     let status = |request: String| {
-        let answer = exchange(connect(&broker, "http"), request.as_bytes());
+        let answer = exchange(broker.socket("http"), request.as_bytes());
         answer.split(' ').nth(1).map(str::to_owned).unwrap_or_default()
     };
     let (long, many) = ("x".repeat(64 * 1024), "A: b\r\n".repeat(200));
@@ -103,14 +103,14 @@ fn what_is_no_http_is_refused() {
         b"GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
-        let answer = exchange(connect(&broker, "http"), bytes);
+        let answer = exchange(broker.socket("http"), bytes);
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
             "{bytes:?}: {answer:?}"
         );
     }
     let smuggled = "POST /api/v1/trace HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n";
-    let answer = exchange(connect(&broker, "http"), smuggled.as_bytes());
+    let answer = exchange(broker.socket("http"), smuggled.as_bytes());
     assert!(!answer.contains("inboxd_build_info"), "{answer}");
     serves(&broker);
 }
@@ -154,10 +154,10 @@ fn methods_and_paths_that_are_none_are_told() {
 fn idle_connections_are_limited_and_keep_no_client_out() {
     // Goal: at http.connections_max a further connection is told 503 and closed; MQTT clients come in meanwhile; when one has gone, there is room.
     let broker = Broker::with_config("[http]\nconnections_max = 4\n");
-    let mut idle: Vec<_> = (0..4).map(|_| connect(&broker, "http")).collect();
+    let mut idle: Vec<_> = (0..4).map(|_| broker.socket("http")).collect();
     let health = || {
         exchange(
-            connect(&broker, "http"),
+            broker.socket("http"),
             b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         )
     };

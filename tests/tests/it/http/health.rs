@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use inbox_test_support::net::free_ports;
 use inbox_test_support::websocket::REQUEST;
-use inbox_tests::{Broker, BrokerOptions, ClosedPort, Running, inboxd_command, run, run_inboxd, succeeds, wait_for};
+use inbox_tests::{
+    Broker, BrokerOptions, ClosedPort, Running, head, inboxd_command, run, run_inboxd, succeeds, wait_for,
+};
 
-use super::{ask_with, connect, exchange, get, head};
+use super::{ask_with, exchange, get};
 use crate::transports::websocket::frame;
 
 fn text(bytes: &[u8]) -> String {
@@ -181,12 +183,12 @@ fn a_shutdown_waits_for_nobody() {
 /// How long a broker took to end that has such clients.
 fn shutdown_took() -> Duration {
     let mut broker = Broker::start();
-    let mut idle = connect(&broker, "http");
+    let mut idle = broker.socket("http");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
-    let mut half = connect(&broker, "http");
+    let mut half = broker.socket("http");
     half.write_all(b"GET /healthz HTTP/1.1\r\nHo").unwrap();
-    let mut browser = connect(&broker, "http");
+    let mut browser = broker.socket("http");
     browser.write_all(REQUEST.as_bytes()).unwrap();
     assert!(head(&mut browser).starts_with("HTTP/1.1 101 "));
     browser

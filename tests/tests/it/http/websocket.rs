@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 
 use inbox_test_support::websocket::REQUEST;
 use inbox_tests::tools::mqttjs;
-use inbox_tests::{Broker, RawClient, Version};
+use inbox_tests::{Broker, RawClient, Version, head};
 
-use super::{Told, ask_with, connect, get, head};
+use super::{Told, ask_with, get};
 use crate::transports::websocket::frame;
 
 const SCRIPT: &str = r#"
@@ -41,7 +41,7 @@ fn a_proxy_may_use_a_connection_that_it_has() {
     // Goal: an upgrade that comes behind other requests on one connection is granted, as proxies keep connections; the CONNECT behind it is
     // answered, and the connection is no longer one of HTTP.
     let broker = Broker::start();
-    let mut socket = connect(&broker, "http");
+    let mut socket = broker.socket("http");
     socket
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
@@ -76,7 +76,7 @@ fn pages_of_this_port_and_listed_ones_may_connect() {
     let rest = "Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n";
     let with = |host: &str, origin: &str| -> Told {
         let headers = format!("Connection: Upgrade\r\nHost: {host}\r\nOrigin: {origin}\r\n{rest}");
-        let mut socket = connect(&broker, "http");
+        let mut socket = broker.socket("http");
         socket
             .write_all(format!("GET /mqtt HTTP/1.1\r\n{headers}\r\n").as_bytes())
             .unwrap();

@@ -6,11 +6,7 @@ mod proxy;
 mod tls;
 pub(crate) mod websocket;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use inbox_test_support::certificates::Files;
-use inbox_tests::{Broker, DEADLINE};
 
 /// CONNECT of "ann" with MQTT 5 and a clean start, and the beginning of the CONNACK that lets her in.
 const CONNECT: &[u8] = b"\x10\x10\0\x04MQTT\x05\x02\0\0\0\0\x03ann";
@@ -32,21 +28,4 @@ fn tls_listener(files: &Files, name: &str, more: &str) -> String {
 /// The configuration of a listener whose transport has its name, and `more` of its keys.
 fn listener(name: &str, more: &str) -> String {
     format!("[[listener]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\ntransport = \"{name}\"\n{more}\n")
-}
-
-fn connect_to(broker: &Broker, name: &str) -> TcpStream {
-    let socket = TcpStream::connect(("127.0.0.1", broker.port_of(name))).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    socket
-}
-
-/// Sends `bytes`, and reads until the broker closes the connection. A reset is an end, too.
-fn told(mut socket: TcpStream, bytes: &[u8]) -> Vec<u8> {
-    socket.write_all(bytes).unwrap();
-    let mut told = Vec::new();
-    let mut buffer = [0; 1024];
-    while let Ok(n @ 1..) = socket.read(&mut buffer) {
-        told.extend_from_slice(&buffer[..n]);
-    }
-    told
 }

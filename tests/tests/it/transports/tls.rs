@@ -5,10 +5,10 @@ use std::process::Output;
 
 use inbox_test_support::certificates::{Authority, Signed};
 use inbox_tests::tools::{mosquitto_pub, mosquitto_sub, mosquitto_sub_live, mosquitto_sub_output};
-use inbox_tests::{Broker, RawClient, Version, run_inboxd};
+use inbox_tests::{Broker, RawClient, Version, run_inboxd, told};
 use rustix::process::Signal;
 
-use super::{CONNECT, Files, connect_to, text, tls_listener, told};
+use super::{CONNECT, Files, text, tls_listener};
 
 /// Arguments for a client of the listener `tls`, with these before them.
 fn args<'a>(port: &'a str, ca: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -52,13 +52,13 @@ fn mosquitto_exchanges_mail_over_tls() {
     assert!(!output.status.success());
     broker.wait_for_log("cause=connect_tls");
     assert_eq!(
-        told(connect_to(&broker, "tls"), CONNECT)[..1],
+        told(broker.socket("tls"), CONNECT)[..1],
         [0x15],
         "MQTT without TLS gets an alert"
     );
     // Somebody else's bytes, and none at all.
-    told(connect_to(&broker, "tls"), b"GET / HTTP/1.1\r\n\r\n");
-    drop(connect_to(&broker, "tls"));
+    told(broker.socket("tls"), b"GET / HTTP/1.1\r\n\r\n");
+    drop(broker.socket("tls"));
     RawClient::clean(&broker, Version::V5, "ann").ping();
 }
 
@@ -162,7 +162,7 @@ fn a_slow_handshake_ends_with_the_time_for_connect() {
         tls_listener(&files, "tls", "")
     );
     let broker = Broker::with_config(&config);
-    let slow: Vec<_> = (0..50).map(|_| connect_to(&broker, "tls")).collect();
+    let slow: Vec<_> = (0..50).map(|_| broker.socket("tls")).collect();
     let (port, ca) = (broker.port_of("tls").to_string(), text(&files, "ca.pem"));
     mosquitto_pub(&broker, &args(&port, &ca, &["-q", "1", "-t", "bob", "-m", "x"]));
     for socket in slow {

@@ -5,9 +5,9 @@ use std::net::TcpStream;
 
 pub(super) use inbox_test_support::websocket::REQUEST as UPGRADE;
 use inbox_tests::tools::{mqttjs, paho};
-use inbox_tests::{Broker, RawClient, Version};
+use inbox_tests::{Broker, RawClient, Version, told};
 
-use super::{CONNACK, CONNACK_BYTES, CONNECT, Files, connect_to, listener, text, tls_listener, told};
+use super::{CONNACK, CONNACK_BYTES, CONNECT, Files, listener, text, tls_listener};
 
 /// A connection whose upgrade was granted.
 fn upgraded(broker: &Broker) -> TcpStream {
@@ -16,7 +16,7 @@ fn upgraded(broker: &Broker) -> TcpStream {
 
 /// The same, for this request.
 pub(super) fn upgraded_by(broker: &Broker, request: &str) -> TcpStream {
-    let mut socket = connect_to(broker, "ws");
+    let mut socket = broker.socket("ws");
     socket.write_all(request.as_bytes()).unwrap();
     let (mut answer, mut byte) = (Vec::new(), [0]);
     while !answer.ends_with(b"\r\n\r\n") {
@@ -131,7 +131,7 @@ fn mqtt_6_0_0_3_a_client_asks_for_the_subprotocol() {
         (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(9000)), "431", "8 KiB"),
         ("\u{10}\u{c}MQTT".to_owned(), "400", "not HTTP"),
     ] {
-        let answer = String::from_utf8(told(connect_to(&broker, "ws"), request.as_bytes())).unwrap();
+        let answer = String::from_utf8(told(broker.socket("ws"), request.as_bytes())).unwrap();
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(says),
             "{answer}"
@@ -139,9 +139,9 @@ fn mqtt_6_0_0_3_a_client_asks_for_the_subprotocol() {
     }
     broker.wait_for_log("cause=connect_websocket");
     broker.wait_for_log("cause=connect_origin");
-    assert_eq!(told(connect_to(&broker, "ws"), &good.as_bytes()[..80]), b"");
+    assert_eq!(told(broker.socket("ws"), &good.as_bytes()[..80]), b"");
     broker.wait_for_log("cause=connect_timeout");
-    let mut page = connect_to(&broker, "ws");
+    let mut page = broker.socket("ws");
     page.write_all(browser("https://example.org").as_bytes()).unwrap();
     let mut answer = [0; 12];
     page.read_exact(&mut answer).unwrap();
