@@ -35,7 +35,7 @@ test("thousands of events at once are drawn once a frame, and the newest 500 sta
     return seen;
   });
   for (let at = 1; at <= 3000; at += 1) mockOf(site).event("connected", { client: `device-${String(at)}` });
-  await expect(page.locator(".events li", { hasText: "device-3000" })).toBeVisible({ timeout: 30_000 });
+  await expect(page.locator(".events li", { hasText: "device-3000" })).toBeVisible();
   await expect(page.locator(".events li")).toHaveCount(500);
   const { frames, draws } = await drawn.jsonValue();
   expect(draws).toBeLessThanOrEqual(frames);

@@ -17,7 +17,7 @@ async function shoot(page: Page, name: string): Promise<void> {
 
 /** What the mock makes happen comes one by one; a real broker may have nothing to tell. */
 async function wait(page: Page, site: Site, rows: string, count: number): Promise<void> {
-  if (site.mock) await expect(page.locator(rows).nth(count - 1)).toBeVisible({ timeout: 20_000 });
+  if (site.mock) await expect(page.locator(rows).nth(count - 1)).toBeVisible();
 }
 
 for (const { look, ...use } of LOOKS) {
@@ -67,7 +67,7 @@ for (const { look, ...use } of LOOKS) {
       await shoot(page, `lost-${look}`);
       mock.options.anonymous = false;
       await mock.start();
-      await expect(page.getByLabel("User name")).toBeVisible({ timeout: 15_000 });
+      await expect(page.getByLabel("User name")).toBeVisible();
       await page.getByLabel("User name").fill("ops");
       await page.getByLabel("Password", { exact: true }).fill("wrong");
       await page.getByRole("button", { name: "Log in" }).click();
