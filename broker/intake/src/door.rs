@@ -146,7 +146,8 @@ fn as_mail(properties: Option<Box<Properties>>, user: Option<&str>) -> (Option<B
         .iter()
         .find(|(name, _)| **name == *ID)
         .map(|(_, value)| value.clone());
-    let is_left = |name: &str| inbox_types::fault!(ForgedFrom) || (inbox_types::fault!(ForgedUser) && name == USER);
+    let (is_from_left, is_user_left) = (inbox_types::fault!(ForgedFrom), inbox_types::fault!(ForgedUser));
+    let is_left = |name: &str| is_from_left || (is_user_left && name == USER);
     properties
         .user
         .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || is_left(name));
