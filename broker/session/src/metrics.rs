@@ -43,8 +43,8 @@ pub struct Metrics {
     pub bytes_sent: Counter,
     /// Packets of clients that were let in.
     pub packets_received: Counter,
-    /// PUBLISH packets and the answers to those of clients; other packets are not counted.
-    pub packets_sent: Counter,
+    /// Answers to PUBLISH packets.
+    pub acks_sent: Counter,
     /// PUBLISH packets of clients.
     pub publishes_received: Counter,
     /// The bytes of their payloads.
@@ -116,7 +116,8 @@ impl Metrics {
             ("bytes_received", self.bytes_received.get()),
             ("bytes_sent", self.bytes_sent.get()),
             ("packets_received", self.packets_received.get()),
-            ("packets_sent", self.packets_sent.get()),
+            // Other packets are not counted.
+            ("packets_sent", self.publishes_sent.get() + self.acks_sent.get()),
             ("publishes_received", self.publishes_received.get()),
             ("publish_bytes_received", self.publish_bytes_received.get()),
             ("publishes_sent", self.publishes_sent.get()),

@@ -99,13 +99,16 @@ impl Session {
             self.shared.node.counters.qos0_undelivered.add(lost);
         }
         let taken = mail.len();
+        let is_timed = self.shared.node.timings.are_wanted(now.mono);
         for (attachment, delivery) in mail.drain(..) {
             if self
                 .inbox
                 .as_ref()
                 .is_some_and(|inbox| inbox.attachment == Some(attachment))
             {
-                self.stopwatch.delivers(&delivery, &self.shared.node, now);
+                if is_timed {
+                    self.stopwatch.delivers(&delivery, &self.shared.node, now);
+                }
                 self.send_mail(&delivery, age);
             }
         }
@@ -183,24 +186,27 @@ impl Session {
             return true;
         };
         let message: &Message = &delivery.message;
-        let (mut made_id, mut seq, mut at) = ([0; 20], [0; 20], [0; 20]);
-        let mut own_user = [("", ""); 4];
-        let is_v5 = self.link.version == Version::V5;
-        if is_v5 {
-            let id = match &message.id {
-                Some(id) => id,
-                None => digits::hexadecimal(delivery.seq.0, &mut made_id),
-            };
-            own_user = [
-                ("id", id),
-                ("seq", digits::decimal(delivery.seq.0, &mut seq)),
-                ("from", message.from.as_str()),
-                ("at", digits::decimal(message.at.0, &mut at)),
-            ];
-        }
+        let (mut made_id, mut seq, mut at) = ([0; 16], itoa::Buffer::new(), itoa::Buffer::new());
+        let own_user;
+        let own_user: &[_] = match self.link.version {
+            Version::V311 => &[],
+            Version::V5 => {
+                let id = match &message.id {
+                    Some(id) => id,
+                    None => digits::hexadecimal(delivery.seq.0, &mut made_id),
+                };
+                own_user = [
+                    ("id", id),
+                    ("seq", seq.format(delivery.seq.0)),
+                    ("from", message.from.as_str()),
+                    ("at", at.format(message.at.0)),
+                ];
+                &own_user
+            }
+        };
         let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
         let publish = PublishOut {
-            own_user: if is_v5 { &own_user } else { &[] },
+            own_user,
             subscription_ids: subscription_id.as_slice(),
             message_expiry: message.expiry.seconds_left(age),
             ..publish_out(
@@ -214,7 +220,9 @@ impl Session {
             )
         };
         let fits = write_fitting(&mut self.out, &mut self.link, topic, publish);
-        self.stopwatch.sent(fits, message.payload.len());
+        if fits {
+            self.stopwatch.sent(message.payload.len());
+        }
         fits
     }
 
@@ -270,9 +278,9 @@ impl Session {
             )
         };
         let fits = write_fitting(&mut self.out, &mut self.link, &message.topic, publish);
-        self.stopwatch.sent(fits, message.payload.len());
-        if !fits {
-            self.shared.metrics.too_large_for_reader.add(1);
+        match fits {
+            true => self.stopwatch.sent(message.payload.len()),
+            false => self.shared.metrics.too_large_for_reader.add(1),
         }
         fits
     }

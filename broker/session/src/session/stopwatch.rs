@@ -51,42 +51,39 @@ impl Stopwatch {
         self.timed = None;
     }
 
-    /// Mail is written for its reader.
-    #[inline]
+    /// Mail is written for its reader, and somebody wants to know how long that took.
     pub(super) fn delivers(&self, delivery: &Delivery, node: &Node, now: Now) {
-        if node.timings.are_wanted(now.mono) {
-            let at = delivery.message.at;
-            if !delivery.dup && at >= self.attached_at {
-                node.timings.delivery.record(now.wall.0.saturating_sub(at.0));
-            }
+        let at = delivery.message.at;
+        if !delivery.dup && at >= self.attached_at {
+            node.timings.delivery.record(now.wall.0.saturating_sub(at.0));
         }
     }
 
-    /// A PUBLISH was encoded, if it fits.
+    /// A PUBLISH was encoded.
     #[inline]
-    pub(super) fn sent(&mut self, fits: bool, payload_bytes: usize) {
-        if fits {
-            self.publishes_sent += 1;
-            self.publish_bytes_sent += payload_bytes as u64;
-        }
+    pub(super) fn sent(&mut self, payload_bytes: usize) {
+        self.publishes_sent += 1;
+        self.publish_bytes_sent += payload_bytes as u64;
     }
 
     /// Adds what was received.
     #[inline]
     pub(super) fn tell_received(&mut self, metrics: &Metrics) {
         move_to(&mut self.packets_received, &metrics.packets_received);
-        move_to(&mut self.publishes_received, &metrics.publishes_received);
-        move_to(&mut self.publish_bytes_received, &metrics.publish_bytes_received);
+        if self.publishes_received > 0 {
+            move_to(&mut self.publishes_received, &metrics.publishes_received);
+            move_to(&mut self.publish_bytes_received, &metrics.publish_bytes_received);
+        }
     }
 
     /// Adds what was sent.
     #[inline]
     pub(super) fn tell_sent(&mut self, metrics: &Metrics) {
-        let publishes = self.publishes_sent;
-        move_to(&mut self.publishes_sent, &metrics.publishes_sent);
-        move_to(&mut self.publish_bytes_sent, &metrics.publish_bytes_sent);
-        self.acks_sent += publishes;
-        move_to(&mut self.acks_sent, &metrics.packets_sent);
+        if self.publishes_sent > 0 {
+            move_to(&mut self.publishes_sent, &metrics.publishes_sent);
+            move_to(&mut self.publish_bytes_sent, &metrics.publish_bytes_sent);
+        }
+        move_to(&mut self.acks_sent, &metrics.acks_sent);
     }
 }
 
