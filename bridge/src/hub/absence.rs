@@ -202,6 +202,7 @@ impl Looking {
             }
         }
         self.forget_durable_notes(store)?;
+        self.note_who_stays(hub, now);
         self.walk_notes(hub, store, now)?;
         self.walk_inboxes(hub, store, now)
     }
@@ -228,6 +229,19 @@ impl Looking {
         }
         durable.iter().for_each(|inbox| _ = self.noting.remove(inbox));
         Ok(())
+    }
+
+    /// Of whom the store does not know yet, because the disk is slow.
+    fn note_who_stays(&mut self, hub: &Hub, now: Age) {
+        let is_due = |noted: Age| now.since(noted) + self.pause() >= self.noted_every;
+        let due = self.noting.iter().filter(|(_, noted)| is_due(**noted));
+        let there: Vec<_> = due
+            .map(|(inbox, _)| inbox.clone())
+            .filter(|inbox| hub.is_there(inbox))
+            .collect();
+        for inbox in there {
+            self.note(hub, inbox, now);
+        }
     }
 
     /// Looks at who was noted when.
