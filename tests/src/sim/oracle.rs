@@ -109,12 +109,12 @@ struct Attachment {
 }
 
 impl Oracle {
-    pub(super) fn new(terms: Terms, clients: usize) -> Self {
+    pub(super) fn new(terms: Terms, clients: usize, now: u64) -> Self {
         Oracle {
             ledger: Ledger::new(terms.time_to_live),
             terms,
             tick: 0,
-            now: 0,
+            now,
             skew: Skew::default(),
             sessions: (0..clients).map(|_| Session::default()).collect(),
             links: BTreeMap::new(),

@@ -172,12 +172,13 @@ impl World {
             0,
             format_args!("{clients} clients, {limits:?}, in flight {}", mqtt.in_flight_max),
         );
+        let clock = SimClock::new();
         World {
             disk: Disk::new(random.pick(&[1, 2, 5, 512])),
-            oracle: Oracle::new(terms, clients),
+            oracle: Oracle::new(terms, clients, clock.mono()),
             clients: (0..clients).map(|at| Client::new(at, names.clone())).collect(),
             current: vec![None; clients],
-            clock: Arc::new(SimClock::new()),
+            clock: Arc::new(clock),
             watcher: Arc::default(),
             random,
             trace,

@@ -19,6 +19,8 @@ impl World {
             self.oracle.committed(began, now);
             self.check_totals()?;
         } else if self.dying.is_none() {
+            // An inbox whose totals cannot be read is not in it.
+            let sees_all = !self.disk.lacks();
             let pending = broker.begin_commit(&self.disk, false);
             self.oracle.commit_begins();
             let (puts, removals) = (pending.batch().puts.len(), pending.batch().removals.len());
@@ -27,7 +29,9 @@ impl World {
                 let broken = broker.finish_commit(pending, Ok(()));
                 broken.map_err(|error| error.to_string())?;
                 self.take_notes()?;
-                self.oracle.committed(now, now);
+                if sees_all {
+                    self.oracle.committed(now, now);
+                }
             } else {
                 self.trace
                     .say(now, format_args!("a commit begins: {puts} puts, {removals} removals"));

@@ -39,7 +39,6 @@ impl World {
             client.persona = Some(Persona::new(at, self.clock.clone(), strangers_max.is_none()));
         }
         self.oracle.have_clients(clients);
-        self.oracle.now = self.clock.mono();
         self.oracle.access = Some(Access::new(law.clone(), strangers_max, self.clock.offset()));
         self.trace.say(
             0,
