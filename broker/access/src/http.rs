@@ -107,9 +107,11 @@ impl Endpoint {
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, HttpError> {
-        match self.send(request, bytes_max).await? {
-            (StatusCode::OK, body) => Ok(body),
-            (status, _) => Err(HttpError::Status(status)),
+        let answer = self.begin(request).await?;
+        // Nobody reads what comes with a no: it may be long, or not come at all.
+        match answer.0.status() {
+            StatusCode::OK => body(answer, bytes_max).await,
+            status => Err(HttpError::Status(status)),
         }
     }
 
@@ -120,20 +122,30 @@ impl Endpoint {
     /// See [`HttpError`]; not by the status of an answer.
     pub async fn send(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), HttpError> {
+        let answer = self.begin(request).await?;
+        Ok((answer.0.status(), body(answer, bytes_max).await?))
+    }
+
+    async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
         *request.uri_mut() = self.path.clone();
         request.headers_mut().insert(HOST, self.authority.clone());
         let stream = TcpStream::connect((&*self.host, self.port)).await?;
-        let answer = match &self.tls {
-            Some((connector, name)) => exchange(connector.connect(name.clone(), stream).await?, request).await?,
-            None => exchange(stream, request).await?,
-        };
-        let status = answer.0.status();
-        let body = Limited::new(answer.0.into_body(), bytes_max).collect().await;
-        Ok((status, body.map_err(|_| HttpError::Body(bytes_max))?.to_bytes()))
+        match &self.tls {
+            Some((connector, name)) => exchange(connector.connect(name.clone(), stream).await?, request).await,
+            None => exchange(stream, request).await,
+        }
     }
+}
+
+/// An answer whose body is still to come, and what brings it.
+type Answer = (hyper::Response<Incoming>, Driver);
+
+async fn body((answer, _driver): Answer, bytes_max: usize) -> Result<Bytes, HttpError> {
+    let body = Limited::new(answer.into_body(), bytes_max).collect().await;
+    Ok(body.map_err(|_| HttpError::Body(bytes_max))?.to_bytes())
 }
 
 /// A task that ends with whoever waits for it.
@@ -148,7 +160,7 @@ impl Drop for Driver {
 async fn exchange<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: T,
     request: Request<Full<Bytes>>,
-) -> Result<(hyper::Response<Incoming>, Driver), HttpError> {
+) -> Result<Answer, HttpError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = Driver(tokio::spawn(async move {
         // What goes wrong shows in the answer.
@@ -190,5 +202,23 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(bad).err(), Some(UrlError::NotHttp), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_no_is_not_read_to_its_end() {
+        // Goal: regression: a service that says no with a long body, or with one that never comes, was told of as one that is too long or too slow.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let _service = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let no = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 1000000\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, no).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let answer = endpoint.get(100).await;
+        assert!(
+            matches!(answer, Err(HttpError::Status(StatusCode::SERVICE_UNAVAILABLE))),
+            "{answer:?}"
+        );
     }
 }
