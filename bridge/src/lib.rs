@@ -23,3 +23,5 @@ pub use inbox_store::*;
 pub use inbox_types::*;
 pub use mailbox::{InMemory, Waiting};
 pub use observer::Observer;
+#[cfg(feature = "testing")]
+pub use observer::Unobserved;

@@ -18,3 +18,16 @@ pub trait Observer: Send + Sync + 'static {
     /// Memory became scarcer, or less scarce.
     fn memory(&self, _pressure: Pressure, _budget: &MemoryBudget) {}
 }
+
+/// Nobody is told. For tests of what stands on the inboxes.
+#[cfg(feature = "testing")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+#[cfg(feature = "testing")]
+impl Observer for Unobserved {
+    fn left(&self, _inbox: &ClientId, _seq: Seq, _from: &ClientId, _why: Left) {}
+    fn store_failed(&self, _error: &StoreError) {}
+    fn unreadable(&self, _inbox: &ClientId, _error: &StoreError) {}
+    fn disk_is_full(&self, _is_full: bool, _free_bytes: u64) {}
+}

@@ -113,18 +113,9 @@ mod tests {
     use std::net::TcpListener;
     use std::sync::Arc;
 
-    use inbox_bridge::{ClientId, Event, Hub, Left, Limits, MemoryStore, Observer, Seq, StoreError, SystemClock};
+    use inbox_bridge::{ClientId, Event, Hub, Limits, MemoryStore, Seq, SystemClock, Unobserved};
 
     use super::*;
-
-    struct Nobody;
-
-    impl Observer for Nobody {
-        fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
-        fn store_failed(&self, _: &StoreError) {}
-        fn unreadable(&self, _: &ClientId, _: &StoreError) {}
-        fn disk_is_full(&self, _: bool, _: u64) {}
-    }
 
     fn is_whole(request: &[u8]) -> bool {
         let text = String::from_utf8_lossy(request).to_lowercase();
@@ -162,7 +153,7 @@ mod tests {
             &MemoryStore::new(),
             Limits::default(),
             Arc::new(SystemClock::default()),
-            Arc::new(Nobody),
+            Arc::new(Unobserved),
         );
         let node = Arc::new(opened.unwrap().0).node();
         let exporting = Exporting::start(&node, Some(endpoint)).unwrap();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use access::{Access, Anonymous};
 use hdrhistogram::Histogram;
-use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{ClientId, Left, Limits, Seq, SystemClock};
+use inbox_bridge::{Hub, MemoryStore, Unobserved};
+use inbox_types::{Limits, SystemClock};
 use intake::InboxNames;
 use mqtt_session::{Metrics, MqttLimits, Shared};
 use parking_lot::Mutex;
@@ -20,15 +20,6 @@ use transport::{Bind, TcpAddress};
 use super::*;
 use crate::error::Code;
 use crate::prometheus::{Measure, Measured};
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
-    fn store_failed(&self, _: &StoreError) {}
-    fn unreadable(&self, _: &ClientId, _: &StoreError) {}
-    fn disk_is_full(&self, _: bool, _: u64) {}
-}
 
 struct Fake;
 
@@ -86,7 +77,9 @@ impl Operations for Three {
 
 fn shared() -> Arc<Shared> {
     let (store, clock) = (MemoryStore::new(), Arc::new(SystemClock::default()));
-    let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Nobody)).unwrap().0;
+    let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Unobserved))
+        .unwrap()
+        .0;
     let node = Arc::new(hub).node();
     let mqtt = MqttLimits::default();
     Arc::new(Shared {

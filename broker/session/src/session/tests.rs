@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use inbox_bridge::{Hub, MemoryStore, Observer, PageLimit, ReadRequest, Store, StoreError};
-use inbox_types::{ClientId, Clock, Left, Limits, Micros, Now, Qos, Seq};
+use inbox_bridge::{Hub, MemoryStore, PageLimit, ReadRequest, Store, Unobserved};
+use inbox_types::{ClientId, Clock, Limits, Micros, Now, Qos, Seq};
 
 use super::{Ending, Link, RouterCall, Session, Shared};
 use crate::metrics::Metrics;
@@ -48,15 +48,6 @@ impl Clock for Hands {
     }
 }
 
-struct Nobody;
-
-impl Observer for Nobody {
-    fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
-    fn store_failed(&self, _: &StoreError) {}
-    fn unreadable(&self, _: &ClientId, _: &StoreError) {}
-    fn disk_is_full(&self, _: bool, _: u64) {}
-}
-
 /// Inboxes in memory, and what every session shares.
 struct World {
     store: MemoryStore,
@@ -73,7 +64,7 @@ impl World {
 
     fn with(limits: Limits, set: impl FnOnce(&mut MqttLimits)) -> Self {
         let (store, clock) = (MemoryStore::new(), Arc::new(Hands::default()));
-        let (hub, reads) = Hub::open(&store, limits, clock.clone(), Arc::new(Nobody)).unwrap();
+        let (hub, reads) = Hub::open(&store, limits, clock.clone(), Arc::new(Unobserved)).unwrap();
         let hub = Arc::new(hub);
         let mut mqtt = MqttLimits::default();
         set(&mut mqtt);

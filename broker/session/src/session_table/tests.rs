@@ -1,7 +1,7 @@
 //! Tests of the table without a router and without tasks.
 
-use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{Age, Left, Limits, Seq, SystemClock};
+use inbox_bridge::{Hub, MemoryStore, Unobserved};
+use inbox_types::{Age, Limits, SystemClock};
 
 use super::*;
 use crate::metrics::{Gauge, Metrics};
@@ -13,21 +13,12 @@ use pubsub::Sink;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-struct Nobody;
-
-impl Observer for Nobody {
-    fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
-    fn store_failed(&self, _: &StoreError) {}
-    fn unreadable(&self, _: &ClientId, _: &StoreError) {}
-    fn disk_is_full(&self, _: bool, _: u64) {}
-}
-
 pub(crate) fn shared() -> Arc<Shared> {
     let opened = Hub::open(
         &MemoryStore::new(),
         Limits::default(),
         Arc::new(SystemClock::default()),
-        Arc::new(Nobody),
+        Arc::new(Unobserved),
     );
     let mqtt = MqttLimits::default();
     Arc::new(Shared {

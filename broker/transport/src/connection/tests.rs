@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::{Access, Account, Anonymous, Authenticating, Authenticator, ClientIds, Credentials, Identity};
-use inbox_bridge::{Hub, MemoryStore, Observer, StoreError};
-use inbox_types::{Age, ClientId, Event, EventKind, Heard, Left, Limits, Seq, SystemClock};
+use inbox_bridge::{Hub, MemoryStore, Unobserved};
+use inbox_types::{Age, ClientId, Event, EventKind, Heard, Limits, SystemClock};
 use intake::InboxNames;
 use mqtt_session::{Metrics, MqttLimits};
 use pubsub::RouterOptions;
@@ -16,15 +16,6 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(60);
 
-struct Nobody;
-
-impl Observer for Nobody {
-    fn left(&self, _: &ClientId, _: Seq, _: &ClientId, _: Left) {}
-    fn store_failed(&self, _: &StoreError) {}
-    fn unreadable(&self, _: &ClientId, _: &StoreError) {}
-    fn disk_is_full(&self, _: bool, _: u64) {}
-}
-
 fn broker(set: impl FnOnce(&mut MqttLimits)) -> (Arc<Broker>, watch::Sender<bool>) {
     broker_that_asks(Arc::new(Anonymous { is_everywhere: false }), set)
 }
@@ -34,7 +25,9 @@ fn broker_that_asks(
     set: impl FnOnce(&mut MqttLimits),
 ) -> (Arc<Broker>, watch::Sender<bool>) {
     let (store, clock) = (MemoryStore::new(), Arc::new(SystemClock::default()));
-    let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Nobody)).unwrap().0;
+    let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Unobserved))
+        .unwrap()
+        .0;
     let mut mqtt = MqttLimits::default();
     set(&mut mqtt);
     let node = Arc::new(hub).node();
