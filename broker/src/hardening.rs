@@ -204,20 +204,24 @@ fn of_listener(config: &Config, listener: &NamedListener) -> Vec<Weakness> {
     if !is_reachable(listener.listen) {
         return found;
     }
-    if config.listener.allow_anonymous {
-        found.push(Weakness::Anonymous(name()));
-    }
+    found.extend(of_entrance(config, &listener.name));
     // A load balancer that sends PROXY headers may have ended TLS, and be the only one that reaches this listener.
     if listener.transport.tls().is_none() && listener.proxy_protocol_from.is_empty() {
         found.push(Weakness::Plain(name()));
     }
-    found.extend(lacks_quota(config).then(|| Weakness::NoQuota(name())));
     found
 }
 
-/// Whether one address may have all connections.
-fn lacks_quota(config: &Config) -> bool {
-    config.quotas.connections_per_address.is_none() || config.quotas.connects_per_second.is_none()
+/// Of a place where other machines speak MQTT, whatever it is.
+fn of_entrance(config: &Config, name: &str) -> Vec<Weakness> {
+    let mut found = Vec::new();
+    if config.listener.allow_anonymous {
+        found.push(Weakness::Anonymous(name.to_owned()));
+    }
+    if config.quotas.connections_per_address.is_none() || config.quotas.connects_per_second.is_none() {
+        found.push(Weakness::NoQuota(name.to_owned()));
+    }
+    found
 }
 
 fn of_http(config: &Config) -> Vec<Weakness> {
@@ -233,9 +237,7 @@ fn of_http(config: &Config) -> Vec<Weakness> {
             found.push(Weakness::PlainHttp(place.address));
         }
         if place.has(Part::WebSocket) {
-            let name = || place.name.to_owned();
-            found.extend(config.listener.allow_anonymous.then(|| Weakness::Anonymous(name())));
-            found.extend(lacks_quota(config).then(|| Weakness::NoQuota(name())));
+            found.extend(of_entrance(config, place.name));
         }
     }
     found
