@@ -198,6 +198,15 @@ impl EventKind {
         EventKind::Committed,
         EventKind::Delivered,
     ];
+    /// What happens to a message from its acceptance to its end, but for [`EventKind::Stored`], which goes with [`EventKind::Committed`].
+    pub const OF_MESSAGES: [EventKind; 6] = [
+        EventKind::Accepted,
+        EventKind::Committed,
+        EventKind::Delivered,
+        EventKind::Acknowledged,
+        EventKind::Left,
+        EventKind::Purged,
+    ];
 }
 
 /// Where events are told, and listened to. One for each broker.

@@ -22,14 +22,6 @@ const EVENTS_MAX: usize = 8192;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the last spans may take to be sent.
 const PATIENCE: Duration = Duration::from_secs(2);
-const KINDS: [EventKind; 6] = [
-    EventKind::Accepted,
-    EventKind::Committed,
-    EventKind::Delivered,
-    EventKind::Acknowledged,
-    EventKind::Left,
-    EventKind::Purged,
-];
 
 /// Sends spans, until it is told to stop.
 pub(super) struct Exporting {
@@ -86,7 +78,7 @@ fn is_name(variable: &str, value: &str) -> bool {
 }
 
 async fn follow(node: Node, mut spans: Spans, mut stopped: oneshot::Receiver<()>) {
-    let listener = node.events.listen(&KINDS, EVENTS_MAX);
+    let listener = node.events.listen(&EventKind::OF_MESSAGES, EVENTS_MAX);
     let mut looks = tokio::time::interval(LOOK_EVERY);
     let hear = |spans: &mut Spans, heard| match heard {
         Heard::Event(event) => spans.hears(&event, node.now()),

@@ -28,17 +28,6 @@ const EVENTS_MAX: usize = 8192;
 /// Messages that waited before, which are told at the beginning.
 const WAITING_MAX: usize = 100;
 
-/// What a trace listens to.
-const KINDS: [EventKind; 7] = [
-    EventKind::Accepted,
-    EventKind::Committed,
-    EventKind::Delivered,
-    EventKind::Acknowledged,
-    EventKind::Left,
-    EventKind::Purged,
-    EventKind::Refused,
-];
-
 /// Parameters of a trace.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,11 +92,12 @@ impl Traces {
             (number, stop)
         };
 
+        let kinds = [&EventKind::OF_MESSAGES[..], &[EventKind::Refused]].concat();
         let mut trace = Trace {
             number,
             traces: self.clone(),
             // First: what comes while the store is read is not missed. It may be told twice.
-            listener: node.events.listen(&KINDS, EVENTS_MAX),
+            listener: node.events.listen(&kinds, EVENTS_MAX),
             stop,
             node: node.clone(),
             until: Instant::now() + Duration::from_secs(seconds as u64),
