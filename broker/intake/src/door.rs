@@ -141,11 +141,7 @@ fn as_mail(properties: Option<Box<Properties>>, user: Option<&str>) -> (Option<B
         (None, Some(_)) => Box::default(),
         (None, None) => return (None, None),
     };
-    let id = properties
-        .user
-        .iter()
-        .find(|(name, _)| **name == *ID)
-        .map(|(_, value)| value.clone());
+    let id = properties.user_property(ID).map(Box::from);
     let (is_from_left, is_user_left) = (inbox_types::fault!(ForgedFrom), inbox_types::fault!(ForgedUser));
     let is_left = |name: &str| is_from_left || (is_user_left && name == USER);
     properties
