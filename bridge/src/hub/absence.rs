@@ -233,8 +233,10 @@ impl Looking {
 
     /// Of whom the store does not know yet, because the disk is slow.
     fn note_who_stays(&mut self, hub: &Hub, now: Age) {
-        let is_due = |noted: Age| now.since(noted) + self.pause() >= self.noted_every;
-        let due = self.noting.iter().filter(|(_, noted)| is_due(**noted));
+        let due = self
+            .noting
+            .iter()
+            .filter(|(_, noted)| self.is_nearly_due(now.since(**noted)));
         let there: Vec<_> = due
             .map(|(inbox, _)| inbox.clone())
             .filter(|inbox| hub.is_there(inbox))
@@ -271,8 +273,7 @@ impl Looking {
             let last = self.noting.get(&inbox).map_or(noted, |noting| noted.max(*noting));
             let away = now.since(last);
             if hub.is_there(&inbox) {
-                // Before it is due, or a crash before the next look would forget that it was there until then.
-                if away + self.pause() >= self.noted_every {
+                if self.is_nearly_due(away) {
                     self.note(hub, inbox, now);
                 }
             } else if away >= self.expiry + self.noted_every && now >= self.patient_until {
@@ -289,6 +290,12 @@ impl Looking {
             self.notes = Walk::at(now.after(self.pause()));
         }
         Ok(())
+    }
+
+    /// Whether who is there, and was noted so long ago, is to be noted now: before it is due, or a crash before the next look would forget that it
+    /// was there until then.
+    fn is_nearly_due(&self, ago: Duration) -> bool {
+        ago + self.pause() >= self.noted_every
     }
 
     fn pause(&self) -> Duration {

@@ -131,7 +131,9 @@ impl Hub {
     /// A batch was written, which took so long, and of that so long until the disk had it.
     pub(crate) fn note_commit(&self, batch: &Batch, taken: Duration, sync: Option<Duration>) {
         self.timings.commit.time(taken);
-        sync.into_iter().for_each(|sync| self.timings.sync.time(sync));
+        if let Some(sync) = sync {
+            self.timings.sync.time(sync);
+        }
         self.timings.commit_messages.record(batch.puts.len() as u64);
     }
 

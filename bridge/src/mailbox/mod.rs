@@ -96,7 +96,7 @@ pub(crate) struct Effects {
     pub(crate) commit_by: Option<Duration>,
     /// Messages that left unread.
     pub(crate) left: Vec<(Seq, ClientId, Left)>,
-    /// Notices of refusals that were refused in their turn, or purged with others: none may take their place.
+    /// Notices of refusals that were refused in their turn, or purged or forgotten with others: none may take their place.
     pub(crate) void_notices: Vec<Seq>,
     /// There may be room for those who wait for it.
     pub(crate) may_have_room: bool,
