@@ -13,7 +13,7 @@ use crate::observer::Observer;
 use inbox_store::{FaultyStore, MemoryStore, StoreError};
 use inbox_types::{
     Age, AttachmentId, BootId, ClientId, Clock, Delivery, Expiry, Left, Limits, Message, Micros, Now, Outcome, Port,
-    Qos, Room, Seq, Sizes, Ticket,
+    Qos, RefusedPublishes, Room, Seq, Sizes, Ticket,
 };
 
 /// Where tests begin: some time after the epoch, so that the clock can go back.
@@ -174,6 +174,18 @@ impl Broker {
             &port,
             Ticket(ticket),
         );
+    }
+
+    /// Bob is told of a publish of his that was refused.
+    pub(crate) fn refuse(&self, payload: u8) {
+        let refused = RefusedPublishes {
+            topic: "carol".into(),
+            reason: 0x97,
+            why: "the inbox is full".into(),
+            payloads: vec![[payload; 32]],
+        };
+        let port: Arc<dyn Port> = self.port.clone();
+        self.hub.notify(&id("bob"), &refused, &port, Ticket(payload.into()));
     }
 
     pub(crate) fn commit(&self) {

@@ -1,34 +1,22 @@
 //! An operator empties an inbox that is in use.
 
-use std::sync::Arc;
-
 use super::kit::{Broker, id, small};
 use inbox_store::Store;
-use inbox_types::{Port, RefusedPublishes, Seq, Ticket};
+use inbox_types::Seq;
 
 // Goal: regression: rule 5: a notice does not take the place of one that an operator purged. It was taken off the totals a second time, so that they
 // said less than the inbox held. The simulator found it.
 #[test]
 fn rule_05_a_notice_that_was_purged_is_not_replaced() {
     let broker = Broker::new(small());
-    let port: Arc<dyn Port> = broker.port.clone();
-    let refuse = |payload: u8| {
-        let refused = RefusedPublishes {
-            topic: "carol".into(),
-            reason: 0x97,
-            why: "the inbox is full".into(),
-            payloads: vec![[payload; 32]],
-        };
-        broker.hub.notify(&id("bob"), &refused, &port, Ticket(payload.into()));
-    };
-    refuse(1);
+    broker.refuse(1);
     broker.commit();
     let places = broker.store.seqs(&id("bob"), Seq::ZERO, 10).unwrap();
     assert_eq!(broker.hub.purge_places(&id("bob"), &places), places);
     broker.commit();
     broker.publish("bob", 2);
     broker.commit();
-    refuse(3);
+    broker.refuse(3);
     broker.commit();
     let stored = broker.store.inbox(&id("bob")).unwrap();
     assert_eq!(stored.unwrap().messages, 2);
