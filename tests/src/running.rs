@@ -14,15 +14,18 @@ use crate::waiting::found_within;
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// Its command, for who waits in vain.
+    what: String,
 }
 
 impl Running {
     /// Starts a command, with the standard input, output and error that it asks for.
     pub fn start(command: &mut Command) -> Self {
+        let what = format!("{command:?}");
         let child = command
             .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        Running { child }
+            .unwrap_or_else(|error| panic!("{what} does not start: {error}"));
+        Running { child, what }
     }
 
     /// Starts a command without standard input, the other two being pipes.
@@ -76,24 +79,27 @@ impl Running {
     /// Waits for the end; a process that goes on to live fails the test.
     pub fn wait(&mut self) -> ExitStatus {
         self.wait_within(DEADLINE)
-            .unwrap_or_else(|| panic!("process {} did not end within {DEADLINE:?}", self.id()))
+            .unwrap_or_else(|| panic!("{} did not end within {DEADLINE:?}", self.what))
     }
 
     /// Waits for the end, reading what the pipes still hold.
-    pub fn output(mut self) -> Output {
-        let (stdout, stderr) = (read(self.child.stdout.take()), read(self.child.stderr.take()));
-        let status = self.wait_within(DEADLINE);
-        self.ended_with(status, stdout, stderr, DEADLINE)
+    pub fn output(self) -> Output {
+        self.output_within(DEADLINE)
     }
 
-    fn ended_with(mut self, status: Option<ExitStatus>, stdout: Reader, stderr: Reader, patience: Duration) -> Output {
+    fn output_within(mut self, patience: Duration) -> Output {
+        let (stdout, stderr) = (read(self.child.stdout.take()), read(self.child.stderr.take()));
+        let status = self.wait_within(patience);
         if status.is_none() {
             self.kill();
         }
         let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
         let Some(status) = status else {
             let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-            panic!("it did not end within {patience:?}; it wrote {out:?} and {err:?}");
+            panic!(
+                "{} did not end within {patience:?}; it wrote {out:?} and {err:?}",
+                self.what
+            );
         };
         Output { status, stdout, stderr }
     }
@@ -121,13 +127,7 @@ pub fn run_fed(command: &mut Command, input: &[u8]) -> Output {
 
 /// Runs a command to its end; one that takes longer than this is killed and fails the test.
 pub fn run_within(patience: Duration, command: &mut Command) -> Output {
-    let mut running = Running::piped(command);
-    let (stdout, stderr) = (read(running.child.stdout.take()), read(running.child.stderr.take()));
-    let status = running.wait_within(patience);
-    if status.is_none() {
-        eprintln!("{command:?} takes too long");
-    }
-    running.ended_with(status, stdout, stderr, patience)
+    Running::piped(command).output_within(patience)
 }
 
 type Reader = JoinHandle<Vec<u8>>;
