@@ -5,6 +5,7 @@
 //! called with the lock held, so that two publishers' messages reach a reader in seq order.
 
 mod absence;
+mod accepting;
 mod commit;
 mod door;
 mod keeping;
@@ -21,7 +22,7 @@ pub(crate) mod tests;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 
@@ -34,6 +35,7 @@ use table::{Shard, ShardHasher};
 
 use crate::age_clock::AgeClock;
 use crate::alarm::Alarm;
+use crate::dedupe::Dedupe;
 use crate::mailbox::{Context, Effects, Mailbox, Origin};
 use crate::notices::Notices;
 use crate::observer::Observer;
@@ -41,8 +43,8 @@ use crate::rooms::Rooms;
 use crate::seq_clock::SeqClock;
 use inbox_store::{Poison, Store, StoreError, epoch_of};
 use inbox_types::{
-    Age, Budgets, ClientId, Clock, Counter, Counters, Epoch, Events, Left, Limits, Message, Now, Outcome, Port,
-    Pressure, Refusal, Seq, Ticket, Timings,
+    Age, Budgets, ClientId, Clock, Counters, Epoch, Events, Left, Limits, Message, Now, Port, Pressure, Seq, Ticket,
+    Timings,
 };
 
 const SHARDS: usize = 64;
@@ -76,6 +78,7 @@ pub struct Hub {
     /// Taken with an inbox locked, and for a moment.
     notices: Mutex<Notices>,
     rooms: Rooms,
+    dedupe: Dedupe,
     /// Taken for a moment, and with no inbox locked.
     kept: Mutex<keeping::Kept>,
     came: absence::Came,
@@ -99,6 +102,9 @@ impl Hub {
         let seqs = SeqClock::new(store.reserved()?);
         let age = AgeClock::resume(store, clock.now(), clock.boot())?;
         let budgets = Budgets::new(limits.memory_bytes_max);
+        let counters = Arc::<Counters>::default();
+        let dedupe = Dedupe::new(&limits, &budgets, counters.clone());
+        dedupe.load(store, age.age(clock.now()))?;
         let hub = Hub {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: ShardHasher::new(limits.sizes),
@@ -108,7 +114,7 @@ impl Hub {
             limits,
             epoch: epoch_of(store)?,
             sizes: sizing::OwnSizes::default(),
-            counters: Arc::default(),
+            counters,
             events: Arc::default(),
             timings: Timings::shared(),
             observer,
@@ -122,6 +128,7 @@ impl Hub {
             disk_is_scarce: AtomicBool::new(false),
             notices: Mutex::default(),
             rooms: Rooms::default(),
+            dedupe,
             kept: Mutex::default(),
             came: absence::Came::default(),
             poison: Poison::default(),
@@ -202,62 +209,6 @@ impl Hub {
         self.poison.is_set()
     }
 
-    fn accept(&self, inbox: &ClientId, messages: impl IntoIterator<Item = (Arc<Message>, Option<Origin>)>, now: Now) {
-        if let Some((counter, refusal)) = self.refuses_all() {
-            return self.refuse(messages.into_iter().map(|(_, origin)| origin), counter, refusal);
-        }
-        let mut refused = Vec::new();
-        self.step(inbox, now, |mailbox, cx, fx| {
-            for (message, origin) in messages {
-                match self.seq_to_keep(now) {
-                    Some(seq) => {
-                        #[cfg(feature = "testing")]
-                        inbox_types::given(inbox, seq, &message);
-                        mailbox.publish(seq, message, origin, cx, fx);
-                    }
-                    None => refused.push(origin),
-                }
-            }
-        });
-        self.refuse(refused, &self.counters.refused_store_failed, Refusal::StoreFailed);
-    }
-
-    /// Why no inbox takes anything now, and where that is counted.
-    #[inline]
-    fn refuses_all(&self) -> Option<(&Counter, Refusal)> {
-        let counters = &self.counters;
-        match () {
-            () if self.has_failed() => Some((&counters.refused_store_failed, Refusal::StoreFailed)),
-            () if self.disk_is_full.load(Ordering::Relaxed) => Some((&counters.refused_disk_full, Refusal::DiskFull)),
-            () if self.budgets.are_used_up() => Some((&counters.refused_memory_full, Refusal::MemoryFull)),
-            () if self.is_store_troubled() => Some((&counters.refused_store_troubled, Refusal::StoreTroubled)),
-            () => None,
-        }
-    }
-
-    fn refuse(&self, origins: impl IntoIterator<Item = Option<Origin>>, counter: &Counter, refusal: Refusal) {
-        for origin in origins {
-            counter.add(1);
-            if let Some(origin) = origin {
-                origin.port.settle(origin.ticket, Outcome::Refused(refusal));
-            }
-        }
-    }
-
-    /// The next seq. Traffic that is never written would use the reservation up without the committer noticing: it is called.
-    fn next_seq(&self, now: Now) -> Option<Seq> {
-        if self.seqs.is_low() {
-            self.alarm.want(now.mono);
-        }
-        self.seqs.next(now.wall)
-    }
-
-    /// The next seq for a message that waits to be written; `None` once the hub has failed. That is looked at with the inbox locked: a failing hub
-    /// passes by each inbox once, and this one may be done already.
-    fn seq_to_keep(&self, now: Now) -> Option<Seq> {
-        self.next_seq(now).filter(|_| !self.has_failed())
-    }
-
     /// One step of an inbox, which is brought into memory if need be.
     fn step<R>(&self, inbox: &ClientId, now: Now, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
         let mut shard = self.shard(inbox).lock();
@@ -310,6 +261,7 @@ impl Hub {
             events: &self.events,
             inbox,
             sent_floor,
+            keeps_ids: self.dedupe.is_on(),
             is_short_of_memory: self.budgets.all.pressure() >= Pressure::PageOut,
         };
         let before = memory::Held::by(mailbox);
@@ -318,10 +270,16 @@ impl Hub {
         if fx.may_have_room {
             self.offer_room(mailbox, cx);
         }
+        for (seq, message) in fx.refused {
+            self.dedupe.forget(inbox, &message, seq);
+        }
+        for (seq, message) in fx.read {
+            self.dedupe.note_delivered(inbox, &message, seq);
+        }
         if !fx.void_notices.is_empty() {
             self.notices.lock().void(inbox, &fx.void_notices);
         }
-        if let Some((attachment, after)) = fx.read {
+        if let Some((attachment, after)) = fx.page {
             // The receiver lives as long as the bridge; after it is closed, nobody reads.
             let _closed = self.reads.send(ReadRequest {
                 inbox: inbox.clone(),

@@ -9,6 +9,7 @@
 mod age_clock;
 mod alarm;
 mod bridge;
+mod dedupe;
 mod hub;
 mod mailbox;
 mod notices;

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Hub, Shard};
+use crate::dedupe;
 use crate::mailbox::{Gathered, Origin};
 use inbox_store::{Batch, Failure, PageLimit, Store, StoreError};
-use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Now, PAGE_BYTES_MAX, Refusal, Seq, Sizes, TimeMark};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Message, Now, PAGE_BYTES_MAX, Refusal, Seq, Sizes, TimeMark};
 
 /// How often one inbox may ask for its totals or its oldest entries in one round. Once each is the rule; more is a store that
 /// changes its mind, and waits for the next round.
@@ -49,6 +50,10 @@ struct Gathering {
     mark: Option<TimeMark>,
     /// The first shard with an inbox that is due and found the batch full.
     no_room_at: Option<usize>,
+    /// Messages that were gone before they were written, and of which something is in the batch.
+    unwritten: Vec<(ClientId, Seq, Arc<Message>)>,
+    /// The `id`s in the batch.
+    ids: Option<dedupe::Pending>,
     /// Messages that left unread, to be reported when no lock is held.
     left: Vec<(ClientId, LeftHere)>,
 }
@@ -59,7 +64,7 @@ impl Gathering {
     }
 
     fn size(&self) -> usize {
-        self.batch.puts.len() + self.batch.removals.len()
+        self.batch.puts.len() + self.batch.removals.len() + self.unwritten.len()
     }
 
     fn next_by(&mut self, deadline: Duration) {
@@ -101,6 +106,8 @@ impl Hub {
             if is_more {
                 gathering.next_by(now.mono);
             }
+            let age = self.age.age(now);
+            gathering.ids = self.dedupe.gather(&mut gathering.batch, &gathering.unwritten, age);
             gathering.batch.reserve = self.seqs.renewal(now.wall);
             // With everything that is left, so that an orderly shutdown forgets no time.
             let marks = gathering.batch.reserve.is_some() || self.age.is_due(now) || (all && gathering.size() > 0);
@@ -193,11 +200,18 @@ impl Hub {
         gathering: &mut Gathering,
     ) -> Option<(Gathered, bool)> {
         let before = gathering.size();
-        let Gathering { batch, bytes, .. } = gathering;
+        let Gathering {
+            batch,
+            bytes,
+            unwritten,
+            ..
+        } = gathering;
         let (gathered, left) = self.step_locked(shard, inbox, now, |mailbox, cx, fx| {
             if deadline.is_some() && mailbox.visit_at != deadline {
                 return None;
             }
+            let taken = mailbox.take_unwritten();
+            unwritten.extend(taken.map(|(seq, message)| (inbox.clone(), seq, message)));
             let gathered = mailbox.gather(inbox, all, batch, bytes, cx, fx);
             mailbox.visit_at = None;
             if let Gathered::Later(deadline) = gathered {
@@ -285,6 +299,9 @@ impl Hub {
         }
         if let Some(mark) = gathering.mark {
             self.age.saved(mark);
+        }
+        if let Some(ids) = gathering.ids.take() {
+            self.dedupe.committed(ids);
         }
         Hub::settle_kept(mem::take(&mut gathering.kept));
         let now = self.clock.now();

@@ -28,7 +28,7 @@ impl Hub {
                 self.rooms.make_due(sender.clone(), wanted)
             }
             // Neither will pass by itself.
-            Refusal::LargerThanInbox | Refusal::StoreFailed => 0,
+            Refusal::LargerThanInbox | Refusal::OtherPayload | Refusal::StoreFailed => 0,
         };
         self.counters.rooms_forgotten.add(forgotten);
     }

@@ -9,7 +9,7 @@ use super::{Context, Durability, Effects, KEPT_BYTES_MAX, Mailbox, Origin, Young
 use crate::notices::Replaced;
 
 impl Mailbox {
-    /// Takes a message with QoS 1 or 2; the outcome goes to `origin`, now or later.
+    /// Takes a message with QoS 1 or 2; the outcome goes to `origin`, now or later. Tells whether it was accepted.
     pub(crate) fn publish(
         &mut self,
         seq: Seq,
@@ -17,7 +17,7 @@ impl Mailbox {
         origin: Option<Origin>,
         cx: Context,
         fx: &mut Effects,
-    ) {
+    ) -> bool {
         let size = message.size();
         // What does not fit into an empty inbox must not empty this one either.
         let never_fits = size as u64 > cx.size.bytes_max;
@@ -40,7 +40,7 @@ impl Mailbox {
                     Outcome::Refused(refusal)
                 });
             }
-            return;
+            return false;
         }
         cx.counters.accepted.add(1);
         cx.events.tell(EventKind::Accepted, || Event::Accepted {
@@ -76,6 +76,7 @@ impl Mailbox {
             last.held_until = held_until;
             fx.commit_by(held_until);
         }
+        true
     }
 
     /// Takes a notice (contract rule 3). When it is durable it takes the place of the one that it replaces, so it needs no room of its own.

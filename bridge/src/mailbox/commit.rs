@@ -146,6 +146,7 @@ impl Mailbox {
 
     /// The batch that was gathered is durable.
     pub(crate) fn committed(&mut self, cx: Context, fx: &mut Effects) {
+        self.unwritten_committed();
         let removed = mem::take(&mut self.removals_committing);
         if removed.values().any(Option::is_none) {
             self.totals = None;
@@ -184,9 +185,8 @@ impl Mailbox {
                 });
             }
             // After it is told: who listens once its publisher knows is told of none of it.
-            if let Some(origin) = young.origin.take() {
-                origin.settle(Outcome::Accepted(Proof::of(seq)));
-            }
+            let origin = young.origin.take();
+            self.answer(seq, origin, Outcome::Accepted(Proof::of(seq)));
             if young.durability == Durability::CommittingGone {
                 self.leave_store(seq, Some(size), cx, fx);
             } else if self.has_passed(seq) {
@@ -223,6 +223,7 @@ impl Mailbox {
                 });
             }
         }
+        self.refuse_unwritten(counters);
     }
 
     /// The store cannot be read for this inbox: what waits is refused, and forgotten. But for what its reader was sent already, if that passes
@@ -245,9 +246,7 @@ impl Mailbox {
             self.give_up_in_flight(young.seq);
             self.share_shrinks(young.seq);
             self.void_notice(young.seq, &young.message, fx);
-            if let Some(origin) = young.origin {
-                origin.settle(Outcome::Refused(refusal));
-            }
+            self.refuse_accepted(young.seq, young.message, young.origin, refusal, fx);
         }
         self.made_room(cx, fx);
         let again = cx.now.mono + READ_AGAIN_AFTER;

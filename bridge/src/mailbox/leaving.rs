@@ -1,8 +1,21 @@
 //! How a message leaves its inbox: acknowledged by its reader, or unread by a rule that somebody is told about (contract rule 5).
 
-use super::{Context, Durability, Effects, Mailbox, Origin, shrink};
+use std::sync::Arc;
+
+use super::{Context, Durability, Effects, Mailbox, Young, answering, shrink};
 use crate::notices::Replaced;
-use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
+use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Seq, WhenFull};
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its reader acknowledged it.
+    Read,
+    /// It left unread.
+    Unread(Left),
+    /// A later notice says all that it says.
+    Replaced,
+}
 
 impl Mailbox {
     /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
@@ -41,7 +54,7 @@ impl Mailbox {
         if is_cancelled {
             cx.counters.never_written.add(1);
         }
-        self.remove(seq, young, size, cx, fx);
+        self.remove(seq, young, size, Fate::Read, cx, fx);
     }
 
     /// The client cannot take this message (it is larger than its Maximum Packet Size): it stays, and the next ones go on.
@@ -61,7 +74,7 @@ impl Mailbox {
         if !in_memory && entry.message.is_expired(cx.age) {
             left_unread(entry.seq, &entry.message, Left::Expired, cx, fx);
             // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.
-            self.remove(entry.seq, None, None, cx, fx);
+            self.remove(entry.seq, None, None, Fate::Unread(Left::Expired), cx, fx);
         }
     }
 
@@ -72,7 +85,7 @@ impl Mailbox {
             left_unread(entry.seq, &entry.message, Left::Idle, cx, fx);
             self.void_notice(entry.seq, &entry.message, fx);
             // As for one that expired.
-            self.remove(entry.seq, None, None, cx, fx);
+            self.remove(entry.seq, None, None, Fate::Unread(Left::Idle), cx, fx);
         }
         !in_memory
     }
@@ -85,7 +98,7 @@ impl Mailbox {
         }
         // Of an inbox that drops the oldest it may have been dropped already: then the totals are counted anew.
         let size = (cx.limits.when_full == WhenFull::Refuse).then_some(earlier.size);
-        self.remove(earlier.seq, self.young_at(earlier.seq), size, cx, fx);
+        self.remove(earlier.seq, self.young_at(earlier.seq), size, Fate::Replaced, cx, fx);
     }
 
     /// A message is refused after all, or forgotten. If it is a notice, it is not in the store, so that none takes its place: taking it off the
@@ -118,41 +131,51 @@ impl Mailbox {
         } else {
             left_unread(seq, message, why, cx, fx);
         }
-        self.remove(seq, young, Some(message.size()), cx, fx);
+        self.remove(seq, young, Some(message.size()), Fate::Unread(why), cx, fx);
     }
 
     /// Takes a message out, wherever it is; `size` is that of a stored one, where it is known. Its publisher is answered: it was
-    /// acknowledged by its reader, or it left by a rule that somebody is told about, as it may any time after its acceptance.
+    /// acknowledged by its reader, or it left by a rule that somebody is told about, as it may any time after its acceptance. But where something
+    /// about it is to be durable first, its publisher waits for that.
     pub(super) fn remove(
         &mut self,
         seq: Seq,
         young: Option<(usize, Durability)>,
         size: Option<usize>,
+        fate: Fate,
         cx: Context,
         fx: &mut Effects,
     ) {
-        let accepted = |origin: Option<Origin>| {
-            if let Some(origin) = origin {
-                origin.settle(Outcome::Accepted(Proof::of(seq)));
-            }
-        };
         self.replaces_no_more(seq);
         self.share_shrinks(seq);
         self.made_room(cx, fx);
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
-                accepted(self.take_young(at).and_then(|young| young.origin));
+                if let Some(Young { message, origin, .. }) = self.take_young(at) {
+                    note_read(seq, &message, fate, cx, fx);
+                    self.leave_unwritten(seq, message, origin, fate == Fate::Read, cx, fx);
+                }
             }
             Some((at, Durability::Committing)) => {
-                if let Some(young) = self.young.get_mut(at) {
-                    young.durability = Durability::CommittingGone;
-                    accepted(young.origin.take());
+                let Some(young) = self.young.get_mut(at) else { return };
+                young.durability = Durability::CommittingGone;
+                note_read(seq, &young.message, fate, cx, fx);
+                if !Mailbox::owes(&young.message, cx) {
+                    let origin = young.origin.take();
+                    self.answer(
+                        seq,
+                        origin,
+                        Outcome::Accepted(answering::proof(seq, fate == Fate::Read)),
+                    );
                 }
             }
             Some((_, Durability::CommittingGone)) => {}
             Some((at, Durability::Durable)) => {
-                let size = self.take_young(at).map(|young| young.message.size());
-                self.leave_store(seq, size, cx, fx);
+                let young = self.take_young(at);
+                if let Some(young) = &young {
+                    note_read(seq, &young.message, fate, cx, fx);
+                }
+                self.leave_store(seq, young.map(|young| young.message.size()), cx, fx);
             }
             None => self.leave_store(seq, size, cx, fx),
         }
@@ -177,6 +200,13 @@ impl Mailbox {
 
     pub(super) fn is_leaving(&self, seq: Seq) -> bool {
         self.removals.contains_key(&seq) || self.removals_committing.contains_key(&seq)
+    }
+}
+
+/// A message with an `id` is with its reader: whoever repeats it is told so.
+fn note_read(seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut Effects) {
+    if fate == Fate::Read && message.id.is_some() && cx.keeps_ids {
+        fx.read.push((seq, message.clone()));
     }
 }
 

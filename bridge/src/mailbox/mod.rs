@@ -20,10 +20,12 @@
 )]
 
 mod accepting;
+mod answering;
 mod commit;
 mod leaving;
 mod looking;
 mod purging;
+mod queue;
 mod reader;
 mod room;
 mod settling;
@@ -32,7 +34,6 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +42,13 @@ pub(crate) use commit::Gathered;
 pub use looking::{InMemory, Waiting};
 
 use crate::notices::Replaced;
+use answering::Unwritten;
 use inbox_store::InboxRecord;
 use inbox_types::{
     Age, AttachmentId, ClientId, Counters, Delivery, Event, EventKind, Events, InboxSize, Left, Limits, Message, Now,
     Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket,
 };
+use queue::{find, place_of, take_out};
 use reader::Reader;
 use shares::Shares;
 
@@ -91,7 +94,7 @@ struct Young {
 #[derive(Default)]
 pub(crate) struct Effects {
     /// The reader wants the next page: entries after this seq.
-    pub(crate) read: Option<(AttachmentId, Seq)>,
+    pub(crate) page: Option<(AttachmentId, Seq)>,
     /// The committer should look at this inbox by then.
     pub(crate) commit_by: Option<Duration>,
     /// Messages that left unread.
@@ -100,6 +103,10 @@ pub(crate) struct Effects {
     pub(crate) void_notices: Vec<Seq>,
     /// There may be room for those who wait for it.
     pub(crate) may_have_room: bool,
+    /// Messages with an `id` that were accepted and then refused.
+    pub(crate) refused: Vec<(Seq, Arc<Message>)>,
+    /// Messages with an `id` that their reader acknowledged.
+    pub(crate) read: Vec<(Seq, Arc<Message>)>,
 }
 
 impl Effects {
@@ -123,6 +130,8 @@ pub(crate) struct Context<'a> {
     pub(crate) inbox: &'a ClientId,
     /// Messages up to this seq may have been sent before, by an earlier run for one.
     pub(crate) sent_floor: Seq,
+    /// What an `id` promises is kept (contract rule 8).
+    pub(crate) keeps_ids: bool,
     /// Durable mail is not to be kept in memory.
     pub(crate) is_short_of_memory: bool,
 }
@@ -151,6 +160,12 @@ pub(crate) struct Mailbox {
     has_put_off: bool,
     /// Notices, and the earlier notice that each replaces when it is durable.
     replaced: BTreeMap<Seq, Replaced>,
+    /// Messages that were gone before they were written, and whose publishers wait for what is to be durable all the same.
+    unwritten: Vec<Unwritten>,
+    /// Those of them of the batch that is being made durable.
+    unwritten_committing: Vec<Unwritten>,
+    /// Publishes that repeat one which has no answer yet.
+    repeats: Vec<(Seq, Origin)>,
     /// Who holds how much, while one sender could hold more than it may.
     shares: Option<Box<Shares>>,
     reader: Option<Box<Reader>>,
@@ -180,6 +195,8 @@ impl Mailbox {
             && self.young.is_empty()
             && self.removals.is_empty()
             && self.removals_committing.is_empty()
+            && self.unwritten.is_empty()
+            && self.unwritten_committing.is_empty()
             && !self.wants_totals()
     }
 
@@ -333,50 +350,6 @@ impl Mailbox {
             _ => shrink(&mut self.unstored, young.message.size()),
         }
         Some(young)
-    }
-}
-
-/// Where `seq` is in a queue in seq order, or would be. Mostly it is one end: readers acknowledge the oldest, and are sent the newest.
-#[inline]
-fn place_of<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> usize {
-    let is_before = |at: usize| queue.get(at).is_some_and(|item| seq_of(item) < seq);
-    let last = queue.len().wrapping_sub(1);
-    match () {
-        () if is_before(last) => queue.len(),
-        () if !is_before(0) => 0,
-        () if is_before(last.wrapping_sub(1)) => last,
-        () => queue.partition_point(|item| seq_of(item) < seq),
-    }
-}
-
-/// Where the item with this `seq` is in a queue in seq order. Mostly it is one end, too.
-#[inline]
-fn find<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> Option<usize> {
-    match seq_of(queue.back()?).cmp(&seq) {
-        Ordering::Less => None,
-        Ordering::Equal => Some(queue.len() - 1),
-        Ordering::Greater => {
-            let at = place_of(queue, seq, &seq_of);
-            queue.get(at).filter(|item| seq_of(item) == seq).map(|_| at)
-        }
-    }
-}
-
-/// Takes an item out, which mostly is the first.
-#[inline]
-fn take_out<T>(queue: &mut VecDeque<T>, at: usize) -> Option<T> {
-    match at {
-        0 => queue.pop_front(),
-        at => queue.remove(at),
-    }
-}
-
-/// Puts an item in its place, which mostly is behind the others.
-#[inline]
-fn put_in<T>(queue: &mut VecDeque<T>, item: T, seq_of: impl Fn(&T) -> Seq) {
-    match place_of(queue, seq_of(&item), seq_of) {
-        at if at == queue.len() => queue.push_back(item),
-        at => queue.insert(at, item),
     }
 }
 

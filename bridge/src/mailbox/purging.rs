@@ -2,8 +2,9 @@
 //!
 //! Nobody is told of each message: the operator asked for it, and is told how many there were.
 
+use super::leaving::Fate;
 use super::{Context, Durability, Effects, Mailbox};
-use inbox_types::Seq;
+use inbox_types::{Left, Seq};
 
 impl Mailbox {
     /// What is in memory and not beyond `up_to` leaves. Gives what that was.
@@ -16,7 +17,14 @@ impl Mailbox {
             .collect();
         for (seq, size) in &leaving {
             self.give_up_in_flight(*seq);
-            self.remove(*seq, self.young_at(*seq), Some(*size), cx, fx);
+            self.remove(
+                *seq,
+                self.young_at(*seq),
+                Some(*size),
+                Fate::Unread(Left::Purged),
+                cx,
+                fx,
+            );
         }
         self.purged(leaving.into_iter().map(|(seq, _)| seq).collect(), cx, fx)
     }
@@ -29,7 +37,7 @@ impl Mailbox {
             if self.young_at(*seq).is_none() && !self.is_leaving(*seq) {
                 self.give_up_in_flight(*seq);
                 // It is not read for this, so its size is not known: the totals are counted anew.
-                self.remove(*seq, None, None, cx, fx);
+                self.remove(*seq, None, None, Fate::Unread(Left::Purged), cx, fx);
                 leaving.push(*seq);
             }
         }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::settling::Settling;
-use super::{Context, Durability, Effects, Mailbox};
+use super::{Context, Durability, Effects, Mailbox, queue};
 use inbox_store::Page;
 use inbox_types::{AttachmentId, Delivery, Entry, PAGE_BYTES_MAX, Port, Room, SETTLING_MAX, Seq};
 
@@ -88,7 +88,7 @@ impl Reader {
         if awaits_acknowledgement {
             let sent = InFlight::new(delivery.seq, Some(delivery.message.size()));
             // Behind the others, unless the reader started over.
-            super::put_in(&mut self.in_flight, sent, |sent| sent.seq);
+            queue::put_in(&mut self.in_flight, sent, |sent| sent.seq);
         }
         if inbox_types::fault!(SendTwice) {
             let _sent_again = self.port.deliver(self.attachment, delivery.clone());
@@ -101,7 +101,7 @@ impl Reader {
     #[inline]
     pub(super) fn landed(&mut self, seq: Seq) -> Option<InFlight> {
         if let Some(at) = self.in_flight_at(seq) {
-            return super::take_out(&mut self.in_flight, at);
+            return queue::take_out(&mut self.in_flight, at);
         }
         let at = self.settling_at(seq)?;
         let settling = self.settling.remove(at)?;
@@ -116,12 +116,12 @@ impl Reader {
 
     #[inline]
     fn in_flight_at(&self, seq: Seq) -> Option<usize> {
-        super::find(&self.in_flight, seq, |sent| sent.seq)
+        queue::find(&self.in_flight, seq, |sent| sent.seq)
     }
 
     #[inline]
     fn settling_at(&self, seq: Seq) -> Option<usize> {
-        super::find(&self.settling, seq, |settling| settling.seq)
+        queue::find(&self.settling, seq, |settling| settling.seq)
     }
 
     #[inline]
@@ -197,7 +197,7 @@ impl Reader {
     fn ask_for_page(&mut self, fx: &mut Effects) {
         if self.read_to < self.stored_up_to && self.reading.is_none() {
             self.reading = Some(self.stored_up_to);
-            fx.read = Some((self.attachment, self.read_to));
+            fx.page = Some((self.attachment, self.read_to));
         }
     }
 
@@ -261,7 +261,7 @@ impl Mailbox {
         };
         // What left although it was sent has left for the new reader, too.
         let sent_before = |seq: &Seq| {
-            let known = super::find(&sent, *seq, |sent| sent.seq).and_then(|at| sent.get(at));
+            let known = queue::find(&sent, *seq, |sent| sent.seq).and_then(|at| sent.get(at));
             known.copied().unwrap_or(InFlight::new(*seq, None))
         };
         self.reader = Some(Box::new(Reader {

@@ -35,7 +35,7 @@ impl Mailbox {
                 size: sent.size,
                 since: cx.now.mono,
             };
-            super::put_in(&mut reader.settling, settling, |settling| settling.seq);
+            super::queue::put_in(&mut reader.settling, settling, |settling| settling.seq);
             // Nobody is about to acknowledge it: it is written now.
             if let Some(young) = young
                 .and_then(|(at, _)| self.young.get_mut(at))

@@ -8,7 +8,7 @@ use std::mem;
 
 use super::{Context, Durability, Effects, Mailbox, Young, shrink};
 use inbox_store::{InboxRecord, Page};
-use inbox_types::{ClientId, Message, NOTICE_FROM, Outcome, Refusal, Seq};
+use inbox_types::{ClientId, Message, NOTICE_FROM, Refusal, Seq};
 
 impl Mailbox {
     /// Whether a sender may add a message of `size` bytes, as far as is known without asking the store.
@@ -98,9 +98,7 @@ impl Mailbox {
         self.share_shrinks(young.seq);
         self.void_notice(young.seq, &young.message, fx);
         count_no_room(refusal, cx);
-        if let Some(origin) = young.origin.take() {
-            origin.settle(Outcome::Refused(refusal));
-        }
+        self.refuse_accepted(young.seq, young.message.clone(), young.origin.take(), refusal, fx);
     }
 }
 

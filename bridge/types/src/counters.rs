@@ -52,6 +52,12 @@ counters! {
     refused_inbox_full,
     /// Publishes refused because their sender held its share of the inbox.
     refused_sender_share,
+    /// Publishes that repeated an `id`, and were not stored again.
+    repeated,
+    /// Publishes refused because their `id` had been another payload's.
+    refused_other_payload,
+    /// `id`s that were forgotten before their time: there were too many.
+    ids_forgotten,
     /// Senders told that there is room again for what was refused.
     rooms_told,
     /// Senders that asked to be told, and were forgotten: too many waited.

@@ -139,6 +139,14 @@ mod on {
         CountNoStrangers,
         /// Access: a stranger who was answered remains one.
         ForgetAnswer,
+        /// Rule 8: what repeats an `id` is stored again.
+        StoreRepeats,
+        /// Rule 8: a publish is answered before its `id` is durable, if its reader was fast.
+        AckIdsEarly,
+        /// Rule 8: a restart forgets which `id`s there were.
+        ForgetIds,
+        /// Rule 8: an `id` of one sender is taken for that of another.
+        ShareIds,
         /// Rule 9: a QoS 0 message waits for a client that is away.
         KeepQos0,
         /// Rule 10: a repeated QoS 2 publish is stored again.

@@ -33,6 +33,9 @@ pub const NOTICES_OPEN_MAX: usize = 1024;
 /// Senders that wait to be told of room, each for one inbox, over all inboxes. A few hundred bytes each, with client IDs of the usual length.
 pub const ROOMS_AWAITED_MAX: usize = 10_000;
 
+/// Of one sender to one inbox, so many `id`s are remembered at most: more than it can have unacknowledged at a time (contract rule 8).
+pub const DEDUPE_IDS_PER_SENDER_MAX: usize = 10_000;
+
 const _: () = assert!(PAGE_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(PAGE_MESSAGES_MAX <= BATCH_MESSAGES_MAX);
 
@@ -64,6 +67,10 @@ pub struct Limits {
     pub commit_hold: Duration,
     /// How long a durable removal may wait for company (contract rule 7).
     pub ack_flush_interval: Duration,
+    /// How long an `id` is remembered, so that its repetition is not stored again (contract rule 8). Zero: none is.
+    pub dedupe_window: Duration,
+    /// How many `id`s are remembered at most, over all inboxes. Beyond, the oldest are forgotten early.
+    pub dedupe_ids_max: usize,
     /// How long a connection must stay open after a message was written to it with QoS 0 until that leaves the inbox (contract rule 5).
     pub qos0_settle: Duration,
     /// Payload bytes accepted but not yet durable, over all inboxes, above which publishers are not read from.
@@ -120,6 +127,8 @@ impl Default for Limits {
             idle_expiry: None,
             commit_hold: Duration::from_millis(10),
             ack_flush_interval: Duration::from_millis(200),
+            dedupe_window: Duration::from_secs(600),
+            dedupe_ids_max: 1_000_000,
             qos0_settle: Duration::from_secs(1),
             uncommitted_bytes_max: 256 * 1024 * 1024,
             memory_bytes_max: usize::MAX,

@@ -56,17 +56,34 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     seq: Seq,
+    is_delivered: bool,
 }
 
 impl Proof {
     /// For the mailbox alone: `clippy.toml` forbids everybody else to call it.
     pub fn of(seq: Seq) -> Self {
-        Proof { seq }
+        Proof {
+            seq,
+            is_delivered: false,
+        }
+    }
+
+    /// The same of a message that its reader has acknowledged.
+    pub fn delivered(seq: Seq) -> Self {
+        Proof {
+            seq,
+            is_delivered: true,
+        }
     }
 
     /// The place that the message was given.
     pub fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// Whether it is known that its reader acknowledged it. Otherwise it is durable, and may be acknowledged as well.
+    pub fn is_delivered(&self) -> bool {
+        self.is_delivered
     }
 }
 
@@ -84,6 +101,9 @@ pub enum Refusal {
         "the inbox holds as much from this sender as it takes from one (inbox.sender_share); send again when its owner has read some"
     )]
     SenderShare,
+    /// Its sender used its `id` for another message to the same inbox, not long ago (contract rule 8).
+    #[error("another message to this inbox had this id and another payload; give each message an id of its own")]
+    OtherPayload,
     /// The disk watermark is reached.
     #[error("the broker's disk is nearly full; it takes no new messages until space is free")]
     DiskFull,

@@ -64,7 +64,8 @@ impl NotPublished {
                 | Refusal::StoreTroubled,
             )
             | NotPublished::Router(PublishError::RetainedFull) => reason::QUOTA_EXCEEDED,
-            NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender) => reason::PAYLOAD_FORMAT_INVALID,
+            NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender)
+            | NotPublished::Inbox(Refusal::OtherPayload) => reason::PAYLOAD_FORMAT_INVALID,
             NotPublished::Request(ListRefused::NoInbox) => reason::TOPIC_NAME_INVALID,
             NotPublished::Request(_) | NotPublished::OperatorsBusy => reason::QUOTA_EXCEEDED,
             NotPublished::NoResponseTopic => reason::IMPLEMENTATION_SPECIFIC_ERROR,

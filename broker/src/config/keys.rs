@@ -88,6 +88,16 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
     v.key(REGISTERED_ONLY, &mut c.inbox.registered_only, Truth)?;
     v.key("inbox.strangers_max", &mut c.inbox.strangers_max, OrNone(quotas::COUNT))?;
     v.key(
+        "inbox.dedupe_window",
+        &mut c.inbox.dedupe_window,
+        Span(millis(0)..=minutes(24 * 60)),
+    )?;
+    v.key(
+        "inbox.dedupe_ids_max",
+        &mut c.inbox.dedupe_ids_max,
+        Count(1..=100_000_000),
+    )?;
+    v.key(
         "inbox.qos0_settle",
         &mut c.inbox.qos0_settle,
         Span(millis(0)..=minutes(1)),

@@ -117,6 +117,10 @@ pub struct InboxConfig {
     pub registered_only: bool,
     /// Messages that a stranger may write until it is answered.
     pub strangers_max: Option<u32>,
+    /// How long an `id` is remembered (contract rule 8).
+    pub dedupe_window: Duration,
+    /// How many are remembered, over all inboxes.
+    pub dedupe_ids_max: usize,
     /// How long a connection stays open after a message was written to it with QoS 0, until that leaves the inbox (contract rule 5).
     pub qos0_settle: Duration,
 }
@@ -208,6 +212,8 @@ impl Config {
             sender_share: self.inbox.sender_share,
             time_to_live: self.inbox.time_to_live,
             idle_expiry: self.inbox.idle_expiry,
+            dedupe_window: self.inbox.dedupe_window,
+            dedupe_ids_max: self.inbox.dedupe_ids_max,
             qos0_settle: self.inbox.qos0_settle,
             commit_hold: self.store.commit_hold,
             ack_flush_interval: self.store.ack_flush_interval,
@@ -246,6 +252,8 @@ impl Default for Config {
                 idle_expiry: limits.idle_expiry,
                 registered_only: false,
                 strangers_max: None,
+                dedupe_window: limits.dedupe_window,
+                dedupe_ids_max: limits.dedupe_ids_max,
                 qos0_settle: limits.qos0_settle,
             },
             store: StoreConfig {

@@ -8,6 +8,7 @@
 //!   over; one that comes again says DUP; what comes is whole, and comes to its own inbox.
 //! * Rule 6: a `seq` never names two messages of an inbox, nor a message two of them, and a message that was published
 //!   after a restart has a larger one than all that were shown before it.
+//! * Rule 8: what is published again with its `id` after its PUBACK is answered with its seq, in any life; and no copy of it is made, or rule 6 is broken.
 //! * Rule 7: what was acknowledged in this life, and the broker has read it (it answered a PINGREQ behind it), does not come
 //!   again in this life. Nor in a later one, if it was durable: if the shutdown was orderly, or if a publish to an inbox
 //!   without a reader, sent later than the flush interval after that, was acknowledged. Its commit took the removal along.
@@ -20,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use super::message::{ABSENT, INBOXES, Key, PUBLISHERS, parse, payload};
 use super::notices::{Notices, is_bounced};
+use super::repeating::Safes;
 use crate::{Publish, Version};
 
 /// The flush interval of 200 ms, and a margin for threads that are late.
 const FLUSHED: Duration = Duration::from_millis(500);
 const VIOLATIONS_MAX: usize = 20;
-
 /// A message that its reader has not acknowledged.
 #[derive(Debug, Default)]
 struct Outstanding {
@@ -94,6 +95,7 @@ pub(super) struct Ledger {
     /// When the latest publish was sent of which it is known that its commit was durable.
     committed: Mutex<Option<Instant>>,
     violations: Mutex<Vec<String>>,
+    pub(super) safe: Safes,
     pub(super) notices: Notices,
     pub(super) counts: Counts,
 }
@@ -107,6 +109,7 @@ impl Ledger {
             connections: AtomicU64::new(0),
             committed: Mutex::new(None),
             violations: Mutex::new(Vec::new()),
+            safe: Safes::default(),
             notices: Notices::default(),
             counts: Counts::default(),
         }

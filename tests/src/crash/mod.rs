@@ -16,6 +16,7 @@ mod plan;
 mod process;
 mod publisher;
 mod reader;
+mod repeating;
 mod report;
 mod wire;
 

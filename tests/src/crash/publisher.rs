@@ -1,5 +1,6 @@
 //! Publishers: both versions, QoS 1 and 2, first a burst and then slowly. Those of MQTT 3.1.1 publish at times what must be refused, and
-//! read in every other connection the notices about it.
+//! read in every other connection the notices about it. Those of MQTT 5 give their QoS 1 messages an `id`, and repeat some of what was acknowledged, also
+//! in earlier lives.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use rand::rngs::StdRng;
 use super::life::Life;
 use super::message::{self, ABSENT, HEARTBEAT, Key, READERS};
 use super::notices::{self, Refusable};
+use super::repeating::Safe;
 use super::wire::{Next, Wire};
 use crate::DEADLINE;
 use crate::build::{self, Connect, Props, PublishPacket, Version};
@@ -93,6 +95,9 @@ struct Publisher<'a> {
 #[derive(Debug, Clone)]
 enum What {
     Message(Key),
+    /// One with an `id`, and its payload.
+    Named(Key, String),
+    Repeated(Safe),
     Refusable(Refusable),
 }
 
@@ -163,6 +168,13 @@ impl Publisher<'_> {
         } else {
             rng.random_range(0..READERS)
         };
+        if self.wire.version == Version::V5
+            && rng.random_bool(0.05)
+            && let Some(safe) = self.life.ledger.safe.any(self.number, rng.random())
+        {
+            let payload = safe.payload.clone();
+            return self.send_named(safe.key, payload, What::Repeated(safe));
+        }
         let key = self.life.ledger.next(self.number, inbox);
         let is_bounced = notices::is_bounced(self.number) && self.number != HEARTBEAT;
         let refusable = (is_bounced && rng.random_bool(0.05))
@@ -176,12 +188,31 @@ impl Publisher<'_> {
             }
             None => {
                 let payload = message::payload(key, self.life.number);
+                if self.wire.version == Version::V5 && qos == 1 {
+                    let what = What::Named(key, payload.clone());
+                    return self.send_named(key, payload, what);
+                }
                 (message::name(inbox), payload, What::Message(key))
             }
         };
         self.in_flight.insert(id, (Some(what), Instant::now()));
         self.wire
             .send(&PublishPacket::new(topic, payload, qos, id).encode(self.wire.version));
+    }
+
+    /// A message with an `id`, or one again.
+    fn send_named(&mut self, key: Key, payload: String, what: What) {
+        let id = self.wire.packet_id();
+        let props = Props::new().user("id", &format!("m{}", key.number));
+        self.in_flight.insert(id, (Some(what), Instant::now()));
+        let packet = PublishPacket::new(message::name(key.inbox), payload, 1, id).props(props);
+        self.wire.send(&packet.encode(self.wire.version));
+    }
+
+    fn check(&self, checked: Result<(), String>) {
+        if let Err(what) = checked {
+            self.life.ledger.violation(what);
+        }
     }
 
     fn ack(&mut self, ack: &Ack) {
@@ -203,6 +234,15 @@ impl Publisher<'_> {
         if matches!(ack.kind, AckKind::PubAck | AckKind::PubRec) {
             match what {
                 Some(What::Message(key)) => self.life.ledger.accepted(key, sent, self.life.may_refuse),
+                Some(What::Named(key, payload)) => {
+                    self.life.ledger.accepted(key, sent, self.life.may_refuse);
+                    let seq = told_seq(ack);
+                    let noted = self.life.ledger.safe.add(self.number, Safe { key, payload, seq });
+                    self.check(noted);
+                }
+                Some(What::Repeated(safe)) => {
+                    self.check(self.life.ledger.safe.answered(&safe, told_seq(ack)));
+                }
                 Some(What::Refusable(refusable)) => self.life.ledger.notices.due(self.number, &refusable),
                 None => {}
             }
@@ -212,4 +252,8 @@ impl Publisher<'_> {
             self.wire.send(&build::pubrel(ack.packet_id));
         }
     }
+}
+
+fn told_seq(ack: &Ack) -> Option<u64> {
+    ack.props.user("seq")?.parse().ok()
 }

@@ -45,6 +45,8 @@ pub struct Report {
     pub replayed: u64,
     /// Acknowledgements that were known to be durable: these messages did not come again.
     pub settled: u64,
+    /// Publishes that repeated an acknowledged one with its `id`, and were answered.
+    pub repeated: u64,
     /// Acknowledged publishes that were never received.
     pub lost: u64,
     /// Messages out of order.
@@ -74,6 +76,7 @@ impl Report {
             duplicates: 0,
             replayed: 0,
             settled: 0,
+            repeated: 0,
             lost: 0,
             out_of_order: 0,
             violations: Vec::new(),
@@ -104,6 +107,7 @@ impl Report {
         self.duplicates = count(&counts.duplicates);
         self.replayed = count(&counts.replayed);
         self.settled = count(&counts.settled);
+        self.repeated = count(&ledger.safe.repeated);
         self.lost = count(&counts.lost);
         self.out_of_order = count(&counts.out_of_order);
         self.violations = ledger.violations();
@@ -135,6 +139,11 @@ impl fmt::Display for Report {
             out,
             "  refusals that were acknowledged {}, told by {} notices ({} of them counted only)",
             self.bounced, self.notices, self.bounced_unnamed
+        )?;
+        writeln!(
+            out,
+            "  repetitions of acknowledged publishes answered {}",
+            self.repeated
         )?;
         writeln!(out, "  lost {}", self.lost)?;
         writeln!(out, "  out of order {}", self.out_of_order)?;

@@ -2,6 +2,7 @@
 
 mod acting;
 mod connecting;
+mod repeating;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -48,6 +49,11 @@ pub(super) struct Client {
     /// QoS 2 messages that the application had in this session.
     had: BTreeSet<usize>,
     owed: VecDeque<(AckKind, u16)>,
+    /// How many of its messages had an `id`, and the last ones that were acknowledged and may be repeated.
+    named: usize,
+    safe: VecDeque<usize>,
+    /// It may repeat them: the broker has the memory to know them again.
+    repeats: bool,
     /// The broker's receive maximum.
     window: usize,
     pub(super) reads: bool,
@@ -76,7 +82,7 @@ fn body(ledger: &mut Ledger, mail: Option<usize>, length: usize) -> Vec<u8> {
 }
 
 impl Client {
-    pub(super) fn new(at: usize, names: Vec<String>) -> Self {
+    pub(super) fn new(at: usize, names: Vec<String>, repeats: bool) -> Self {
         Client {
             at,
             names,
@@ -90,6 +96,9 @@ impl Client {
             unreleased: BTreeMap::new(),
             had: BTreeSet::new(),
             owed: VecDeque::new(),
+            named: 0,
+            safe: VecDeque::new(),
+            repeats,
             window: 1,
             reads: false,
             unsubscribing: None,
@@ -155,12 +164,15 @@ impl Client {
                     .collect::<Vec<_>>();
                 Ok(again
                     .into_iter()
-                    .filter_map(|open| self.publish_to(open.to, open.qos, random, ledger))
+                    .filter_map(|open| match open.mail.filter(|mail| self.may_repeat(*mail, ledger)) {
+                        Some(mail) => self.repeat(mail, ledger),
+                        None => self.publish_to(open.to, open.qos, random, ledger),
+                    })
                     .collect())
             }
             Packet::Publish(publish) => self.got(&publish, random).map(|()| self.prompt(random)),
             Packet::Ack(ack) => {
-                self.answered(&ack);
+                self.answered(&ack, ledger);
                 Ok(self.prompt(random))
             }
             Packet::UnsubAck(unsuback) => {
@@ -209,7 +221,10 @@ impl Client {
         Ok(())
     }
 
-    fn answered(&mut self, ack: &Ack) {
+    fn answered(&mut self, ack: &Ack, ledger: &Ledger) {
+        if ack.kind == AckKind::PubAck && ack.reason == 0 {
+            self.note_safe(ack.packet_id, ledger);
+        }
         match ack.kind {
             AckKind::PubAck | AckKind::PubComp => self.finish(ack.packet_id),
             AckKind::PubRec if ack.reason >= 0x80 => self.finish(ack.packet_id),
@@ -282,7 +297,7 @@ impl Client {
     fn resume(&mut self, random: &mut Random, ledger: &mut Ledger) -> Vec<Sent> {
         let mut out = Vec::new();
         for packet_id in self.order.iter().copied().collect::<Vec<_>>() {
-            let Some(open) = self.open.get_mut(&packet_id) else {
+            let Some(open) = self.open.get(&packet_id) else {
                 continue;
             };
             if open.released {
@@ -299,6 +314,10 @@ impl Client {
             let (to, qos) = (open.to, open.qos);
             if let Some(request) = open.request.clone() {
                 out.push(asked(self.version, request, qos, packet_id, true));
+                continue;
+            }
+            if let Some(mail) = open.mail.filter(|mail| self.may_repeat(*mail, ledger)) {
+                out.push(self.named_packet(mail, packet_id, true, ledger));
                 continue;
             }
             let mail = open.mail.is_some().then(|| ledger.sending(self.at, to, qos, None));

@@ -14,6 +14,8 @@ pub(super) struct Mail {
     pub(super) qos: u8,
     /// The user property that the sender gave.
     pub(super) id: Option<String>,
+    /// It was sent again as the same (contract rule 8).
+    pub(super) repeated: bool,
     /// Of whom it was taken, where clients have users, and what is to become of it; a will is judged when it is published.
     pub(super) bearer: Option<Bearer>,
     pub(super) verdict: Option<Verdict>,
@@ -113,6 +115,7 @@ impl Ledger {
             to,
             qos,
             id,
+            repeated: false,
             bearer: None,
             verdict: None,
             seq: None,
@@ -160,10 +163,18 @@ impl Ledger {
             ));
         }
         if let Some(earlier) = mail.seq {
-            return Err(format!(
-                "rule 6: m{at} was sent once and got two places, {earlier} and {seq}"
-            ));
+            if mail.id.is_none() || mail.promised {
+                return Err(format!(
+                    "rules 6 and 8: m{at} was sent once, or repeated with its id, and got two places, {earlier} and {seq}"
+                ));
+            }
+            // Nobody was told of the first, and it is not there: it was refused, or a crash took it, and its id, too.
+            self.inboxes.remove(&(inbox, earlier));
+            self.fading.retain(|fading| *fading != at);
+            (mail.gone, mail.sent) = (None, 0);
+            (mail.had_reader, mail.being_written) = (false, false);
         }
+        mail.refused &= mail.id.is_none();
         (mail.seq, mail.given_at, mail.given) = (Some(seq), now, tick);
         self.inboxes.insert((inbox, seq), at);
         Ok(())
@@ -236,6 +247,12 @@ impl Ledger {
         self.all[at]
             .gone
             .is_some_and(|gone| gone.durable || gone.run == self.run)
+    }
+
+    /// Whether its reader had it.
+    pub(super) fn was_read(&self, at: usize) -> bool {
+        let mail = &self.all[at];
+        mail.being_written || mail.gone.is_some_and(|gone| !gone.unread)
     }
 
     /// Whether it must be in its inbox.

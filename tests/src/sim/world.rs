@@ -133,6 +133,8 @@ impl World {
             idle_expiry: random
                 .pick(&[None, None, None, Some(20), Some(200)])
                 .map(Duration::from_secs),
+            // Simulated time goes on by leaps.
+            dedupe_window: Duration::from_secs(365 * 24 * 3600),
             ..Limits::default()
         };
         let mut mqtt = MqttLimits {
@@ -173,10 +175,12 @@ impl World {
             format_args!("{clients} clients, {limits:?}, in flight {}", mqtt.in_flight_max),
         );
         let clock = SimClock::new();
+        let repeats = !MEMORY_BYTES_SMALL.contains(&limits.memory_bytes_max);
+        let new_client = |at| Client::new(at, names.clone(), repeats);
         World {
             disk: Disk::new(random.pick(&[1, 2, 5, 512])),
             oracle: Oracle::new(terms, clients, clock.mono()),
-            clients: (0..clients).map(|at| Client::new(at, names.clone())).collect(),
+            clients: (0..clients).map(new_client).collect(),
             current: vec![None; clients],
             clock: Arc::new(clock),
             watcher: Arc::default(),

@@ -41,6 +41,7 @@ mod rule_04_replay;
 mod rule_05_removal;
 mod rule_06_order;
 mod rule_07_duplicates;
+mod rule_08_deduplication;
 mod rule_09_qos_0;
 mod rule_10_qos_2;
 mod security_example;

@@ -1,15 +1,16 @@
 //! The whole broker through power cuts, again and again on one directory, with a ledger kept outside of it.
 //!
 //! The oracle: what was acknowledged to its publisher before the cut is delivered, per inbox and publisher in order (contract
-//! rules 3, 4 and 6), and a `seq` that was shown to a reader never names another message.
+//! rules 3, 4 and 6), and a `seq` that was shown to a reader never names another message. What MQTT 5 publishers repeat with its `id` after a cut is
+//! answered with the seq that it had (rule 8).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 use std::thread;
 
 use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
-use inbox_tests::{AckKind, Broker, BrokerOptions, Packet, PublishPacket, RawClient, Version, ack, wait_until};
+use inbox_tests::{AckKind, Broker, BrokerOptions, Packet, Props, PublishPacket, RawClient, Version, ack, wait_until};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -17,6 +18,8 @@ use crate::ledger::Figures;
 
 const PUBLISHERS: usize = 3;
 const IN_FLIGHT: usize = 24;
+/// Messages that a publisher repeats at the beginning of a life: the newest that it was told of.
+const REPEATED: usize = 12;
 /// `online` reads while the publishers send, `daily` reads once in every life, and `absent` every [`ABSENCE`] lives and at the end.
 const INBOXES: [&str; 3] = ["online", "daily", "absent"];
 const ONLINE: usize = 0;
@@ -33,6 +36,9 @@ struct Ledger {
     /// Acknowledged to its publisher before the power went.
     accepted: HashSet<Key>,
     delivered: HashSet<Key>,
+    /// The seqs that PUBACKs of MQTT 5 told, by publisher and number.
+    told: [BTreeMap<u64, u64>; PUBLISHERS],
+    repeated: u64,
     /// What each seq of each inbox was seen to name.
     shown: HashMap<(usize, u64), Key>,
     numbers: [u64; PUBLISHERS],
@@ -55,6 +61,12 @@ fn start(mount: &Mount, engine: Engine, seed: u64) -> Broker {
 fn publish_until_the_end(mut client: RawClient, publisher: usize, disk: &Disk, ledger: &Mutex<Ledger>) {
     let version = client.version();
     let mut in_flight: HashMap<u16, Key> = HashMap::new();
+    for number in newest_told(publisher, ledger) {
+        let id = client.packet_id();
+        let key = (publisher, number as usize % INBOXES.len(), number);
+        in_flight.insert(id, key);
+        client.send_despite_close(&packet(key, id).encode(version));
+    }
     loop {
         while in_flight.len() < IN_FLIGHT {
             let number = &mut ledger.lock().unwrap().numbers[publisher];
@@ -62,13 +74,7 @@ fn publish_until_the_end(mut client: RawClient, publisher: usize, disk: &Disk, l
             let key = (publisher, *number as usize % INBOXES.len(), *number);
             let id = client.packet_id();
             in_flight.insert(id, key);
-            let padding = if key.2.is_multiple_of(50) {
-                20_000
-            } else {
-                key.2 as usize % 300
-            };
-            let payload = format!("{} {} {} {:padding$}", key.0, key.1, key.2, "");
-            client.send_despite_close(&PublishPacket::new(INBOXES[key.1], payload, 1, id).encode(version));
+            client.send_despite_close(&packet(key, id).encode(version));
         }
         match client.next_or_close() {
             Some(Packet::Ack(ack)) => {
@@ -78,13 +84,37 @@ fn publish_until_the_end(mut client: RawClient, publisher: usize, disk: &Disk, l
                     .expect("a PUBACK is for a publish in flight");
                 // In this order: what came before the cut is in the image.
                 if !disk.is_cut() {
-                    ledger.lock().unwrap().accepted.insert(key);
+                    let mut ledger = ledger.lock().unwrap();
+                    ledger.accepted.insert(key);
+                    if version == Version::V5 {
+                        let seq = ack.props.user("seq").unwrap().parse().unwrap();
+                        let first = ledger.told[publisher].insert(key.2, seq);
+                        ledger.repeated += u64::from(first.is_some());
+                        assert_eq!(first.unwrap_or(seq), seq, "{key:?} was repeated and has another seq");
+                    }
                 }
             }
             Some(other) => panic!("a publisher got {other:?}"),
             None => return,
         }
     }
+}
+
+/// A message as it is published, and published again.
+fn packet(key: Key, id: u16) -> PublishPacket {
+    let padding = if key.2.is_multiple_of(50) {
+        20_000
+    } else {
+        key.2 as usize % 300
+    };
+    let payload = format!("{} {} {} {:padding$}", key.0, key.1, key.2, "");
+    PublishPacket::new(INBOXES[key.1], payload, 1, id).props(Props::new().user("id", &format!("m{}", key.2)))
+}
+
+/// What a publisher repeats in its next life.
+fn newest_told(publisher: usize, ledger: &Mutex<Ledger>) -> Vec<u64> {
+    let ledger = ledger.lock().unwrap();
+    ledger.told[publisher].keys().rev().take(REPEATED).copied().collect()
 }
 
 /// What one connection of one reader has seen.
@@ -234,6 +264,8 @@ fn survives_power_cuts(engine: Engine) {
     let ledger = ledger.into_inner().unwrap();
     assert!(!ledger.accepted.is_empty(), "something was acknowledged");
     figures.add("PUBACKs checked", ledger.accepted.len() as u64);
+    figures.add("repetitions answered", ledger.repeated);
+    assert!(ledger.repeated > 0, "something was repeated");
     figures.add("lost", ledger.accepted.difference(&ledger.delivered).count() as u64);
     figures.print(&format!("broker on {}", engine.name()));
 }

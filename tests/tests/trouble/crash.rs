@@ -27,6 +27,7 @@ fn kills_lose_nothing(engine: Engine) {
     let report = run(directory.path(), &options);
     assert!(report.is_clean(), "{report}");
     assert!(report.pubacks > 1000, "there was traffic: {report}");
+    assert!(report.repeated > 20, "some of it was repeated: {report}");
     assert!(
         report.bounced > 20 && report.notices > 0,
         "refusals were told by notices: {report}"

@@ -72,10 +72,11 @@ impl Desk {
             events: &self.events,
             inbox: &self.inbox,
             sent_floor: Seq::ZERO,
+            keeps_ids: true,
             is_short_of_memory: self.is_short_of_memory,
         };
         let result = step(&mut self.mailbox, cx, &mut fx);
-        self.wanted = fx.read.or(self.wanted);
+        self.wanted = fx.page.or(self.wanted);
         self.commit_by = fx.commit_by;
         self.mailbox.list_for(fx.commit_by);
         self.left.extend(fx.left.into_iter().map(|(seq, _, why)| (seq.0, why)));

@@ -53,9 +53,10 @@ const fn bytes(name: &'static str, metric: &'static str, help: &'static str) -> 
 }
 
 /// Causes of refusals that the inboxes count themselves; the others are counted where clients are answered.
-pub(crate) const INBOX_REFUSALS: [&str; 6] = [
+pub(crate) const INBOX_REFUSALS: [&str; 7] = [
     "inbox_full",
     "sender_share",
+    "other_payload",
     "disk_full",
     "memory_full",
     "store_troubled",
@@ -63,7 +64,7 @@ pub(crate) const INBOX_REFUSALS: [&str; 6] = [
 ];
 
 /// Every number but the refusals.
-pub(super) const NUMBERS: [Known; 49] = [
+pub(super) const NUMBERS: [Known; 51] = [
     shows("connections", "inboxd_connections", "Open MQTT connections"),
     counts(
         "connects_accepted",
@@ -168,6 +169,16 @@ pub(super) const NUMBERS: [Known; 49] = [
         "reads_retried",
         "inboxd_store_reads_retried",
         "Reads of stored mail that were tried again",
+    ),
+    counts(
+        "repeated",
+        "inboxd_publishes_repeated",
+        "Publishes that repeated an id and were not stored again",
+    ),
+    counts(
+        "ids_forgotten",
+        "inboxd_ids_forgotten",
+        "Ids of messages forgotten before their time",
     ),
     counts("expired", "inboxd_messages_expired", "Messages that expired in inboxes"),
     counts(

@@ -151,6 +151,8 @@ causes! {
         "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max, or the size that an [[inbox]] of the access rules gives it";
     /// A sender holds its share of an inbox.
     SenderShare = "publish_share", PUBLISH, "have its owner read or block that sender, or raise inbox.sender_share";
+    /// Its sender used its `id` for another message.
+    OtherPayload = "publish_other_payload", PUBLISH, "correct the sender: each message to an inbox needs an id of its own";
     /// The disk watermark is reached.
     DiskFull = "publish_disk_full", PUBLISH, "make room on the disk, or lower store.disk_free_bytes_min";
     /// The memory budget is used up.
@@ -312,6 +314,7 @@ impl Cause {
         match refusal {
             Refusal::InboxFull | Refusal::LargerThanInbox => Cause::InboxFull,
             Refusal::SenderShare => Cause::SenderShare,
+            Refusal::OtherPayload => Cause::OtherPayload,
             Refusal::DiskFull => Cause::DiskFull,
             Refusal::MemoryFull => Cause::MemoryFull,
             Refusal::StoreTroubled => Cause::StoreTroubled,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use inbox_types::{Outcome, Ticket};
+use inbox_types::{Outcome, Seq, Ticket};
 
 use super::subject::Subject;
 use crate::not_published::NotPublished;
@@ -48,6 +48,13 @@ struct ExactlyOnce {
 pub(super) enum Answer {
     /// It is accepted.
     Success,
+    /// It is in an inbox.
+    Kept {
+        /// Its place there.
+        seq: Seq,
+        /// Its reader has acknowledged it.
+        is_delivered: bool,
+    },
     /// It is accepted, and nobody subscribes to its topic.
     Unheard,
     /// It is not accepted.
@@ -63,7 +70,7 @@ impl Answer {
     /// Why it was not.
     pub(super) fn why(&self) -> Option<&NotPublished> {
         match self {
-            Answer::Success | Answer::Unheard => None,
+            Answer::Success | Answer::Kept { .. } | Answer::Unheard => None,
             Answer::Refused(why) => Some(why),
         }
     }
@@ -71,7 +78,7 @@ impl Answer {
     /// What MQTT 5 clients are told.
     pub(super) fn reason_code(&self) -> u8 {
         match self {
-            Answer::Success => reason::SUCCESS,
+            Answer::Success | Answer::Kept { .. } => reason::SUCCESS,
             Answer::Unheard => reason::NO_MATCHING_SUBSCRIBERS,
             Answer::Refused(why) => why.reason_code(),
         }
@@ -81,7 +88,10 @@ impl Answer {
 impl From<&Outcome> for Answer {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Accepted(_) => Answer::Success,
+            Outcome::Accepted(proof) => Answer::Kept {
+                seq: proof.seq(),
+                is_delivered: proof.is_delivered(),
+            },
             Outcome::Refused(refusal) => Answer::Refused((*refusal).into()),
         }
     }
@@ -242,15 +252,24 @@ impl Incoming {
         self.get_mut(ticket).is_some_and(|pending| pending.answer.is_none())
     }
 
-    /// The next answer that may be written: in the order of the publishes, as soon as it is known (MQTT-4.6.0-2).
+    /// The next answer that may be written: in the order of the publishes, as soon as it is known (MQTT-4.6.0-2). Where a message is in an inbox,
+    /// its place is only told to a sender that asked for something that needs it.
     pub(super) fn next_answer(&mut self) -> Option<(AckKind, PacketId, Answer)> {
         #[cfg(feature = "testing")]
         if inbox_types::fault!(SwapAnswers) && self.pending.get(1).is_some_and(|second| second.kind == AckKind::PubAck)
         {
             self.pending.swap(0, 1);
         }
-        let answer = self.pending.front_mut()?.answer.take()?;
-        let Pending { packet_id, kind, .. } = self.pending.pop_front()?;
+        let mut answer = self.pending.front_mut()?.answer.take()?;
+        let Pending {
+            packet_id,
+            kind,
+            subject,
+            ..
+        } = self.pending.pop_front()?;
+        if matches!(answer, Answer::Kept { .. }) && !subject.is_some_and(|subject| subject.wants_place()) {
+            answer = Answer::Success;
+        }
         self.first_ticket += 1;
         if kind == AckKind::PubAck || answer.is_refusal() {
             self.open -= 1;

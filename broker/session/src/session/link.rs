@@ -150,6 +150,15 @@ impl Link {
         (self.wants_reasons && self.fits_reason(why, codes)).then_some(why)
     }
 
+    /// Whether the client wants user properties in acknowledgements (MQTT-3.1.2-29), and these fit.
+    pub(super) fn fits_user(&self, user: &[(&str, &str)]) -> bool {
+        // Five bytes beside the texts of each: a number for what it is, and two lengths.
+        let bytes: usize = user.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
+        self.version == Version::V5
+            && self.wants_reasons
+            && bytes + BESIDE_REASON_STRING_BYTES <= self.packet_bytes_max as usize
+    }
+
     /// Whether a reason string would not make a packet larger than the client's Maximum Packet Size (MQTT-3.4.2-2, MQTT-3.14.2-3,
     /// and their siblings).
     pub(super) fn fits_reason(&self, why: &str, codes: usize) -> bool {

@@ -21,6 +21,12 @@ pub(super) fn hash(payload: &[u8]) -> [u8; 32] {
 }
 
 impl Subject {
+    /// Whether the sender is to be told where its message is: it gave it a name to find it by.
+    #[inline]
+    pub(super) fn wants_place(&self) -> bool {
+        matches!(self, Subject::Mail(_, message) if message.id.is_some())
+    }
+
     /// Of a publish whose payload is not kept.
     pub(super) fn hashed(topic: &str, payload: &[u8]) -> Self {
         Subject::Hashed(Box::new((Arc::from(topic), hash(payload))))

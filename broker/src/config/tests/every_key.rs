@@ -77,6 +77,8 @@ time_to_live = "1d"
 idle_expiry = "7d"
 registered_only = false
 strangers_max = 3
+dedupe_window = "1m"
+dedupe_ids_max = 9
 qos0_settle = "250ms"
 [store]
 engine = "fjall"
@@ -391,6 +393,8 @@ fn every_key_reaches_its_place() {
         sender_share: 20,
         time_to_live: Duration::from_secs(24 * 3600),
         idle_expiry: Some(Duration::from_secs(7 * 24 * 3600)),
+        dedupe_window: Duration::from_secs(60),
+        dedupe_ids_max: 9,
         qos0_settle: Duration::from_millis(250),
         commit_hold: Duration::ZERO,
         ack_flush_interval: Duration::from_secs(1),

@@ -90,6 +90,11 @@ impl Client {
     }
 
     fn publish(&mut self, random: &mut Random, ledger: &mut Ledger) -> Option<Sent> {
+        if random.percent(5)
+            && let Some(mail) = self.any_safe(random)
+        {
+            return self.repeat(mail, ledger);
+        }
         let to = random.below(self.names.len());
         let qos = random.pick(&[0, 1, 1, 1, 2, 2]);
         self.publish_to(to, qos, random, ledger)
@@ -102,7 +107,11 @@ impl Client {
         let packet_id = if qos > 0 { self.free_id() } else { 0 };
         let ordinary = random.percent(4);
         let v5 = self.version == Version::V5;
-        let id = (v5 && random.percent(20)).then(|| format!("own-{}", ledger.len()));
+        // Others use the same ones.
+        let id = (v5 && random.percent(30)).then(|| {
+            self.named += 1;
+            format!("own-{}", self.named)
+        });
         let mail = (!ordinary).then(|| ledger.sending(self.at, to, qos, id.clone()));
         let length = if random.percent(15) { 3000 } else { random.below(60) };
         let mut props = Props::new();

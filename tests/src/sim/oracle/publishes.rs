@@ -43,6 +43,11 @@ impl Oracle {
             self.list_is_safe(owner, tick);
         }
         let Some(mail) = mail else { return Ok(()) };
+        if self.ledger.get(mail).promised && matches!(ack.reason, 0x83 | 0x97) {
+            // The repetition of what is safe: there is no room for anything now.
+            return Ok(());
+        }
+        self.check_place(mail, ack)?;
         // Limits on strangers are answered so, too, and what is sent again with QoS 2 stands for a publish of an earlier connection. With a
         // small budget not everybody is let in at the end, to read what takes up room.
         let must = self.access.is_none() && ack.kind == AckKind::PubAck && !self.terms.has_little_memory;
@@ -65,10 +70,33 @@ impl Oracle {
             // What the store may hold in spite of its failure may come.
             0x83 => Ok(()),
             0x87 | 0x97 => {
-                self.ledger.get_mut(mail).refused = true;
+                // Of several transmissions another one may be in the inbox.
+                let mail = self.ledger.get_mut(mail);
+                mail.refused = !mail.repeated;
                 Ok(())
             }
             other => Err(format!("rule 3: a publish was answered with {other:#04x}")),
+        }
+    }
+
+    /// PUBACK says where a message with an `id` is (rule 8): where it was put first, and that it was read only if it was.
+    fn check_place(&self, mail: usize, ack: &Ack) -> Check {
+        let mail_at = mail;
+        let mail = self.ledger.get(mail);
+        let told = ack.props.user("seq").and_then(|seq| seq.parse().ok());
+        if ack.kind != AckKind::PubAck || ack.reason != 0 || mail.id.is_none() {
+            return Ok(());
+        }
+        if told != mail.seq {
+            return Err(format!(
+                "rule 8: m{mail_at} has the place {:?}, and its sender was told {told:?}",
+                mail.seq
+            ));
+        }
+        match ack.props.user("state") {
+            Some("stored") => Ok(()),
+            Some("delivered") if self.ledger.was_read(mail_at) => Ok(()),
+            other => Err(format!("rule 8: m{mail_at} is said to be {other:?}")),
         }
     }
 

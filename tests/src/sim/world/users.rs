@@ -33,7 +33,9 @@ impl World {
         self.limits.memory_bytes_max = usize::MAX;
         self.names = CLIENTS[..clients].iter().map(|(id, _)| (*id).to_owned()).collect();
         self.current = vec![None; clients];
-        self.clients = (0..clients).map(|at| Client::new(at, self.names.clone())).collect();
+        self.clients = (0..clients)
+            .map(|at| Client::new(at, self.names.clone(), false))
+            .collect();
         for (at, client) in self.clients.iter_mut().enumerate() {
             // What a will does to strangers is not seen from outside, where the inbox does not take it.
             client.persona = Some(Persona::new(at, self.clock.clone(), strangers_max.is_none()));

@@ -35,6 +35,7 @@ impl Model {
                     check(self.failed, || format!("refused by a healthy store: {it}"))?
                 }
                 Outcome::Refused(Refusal::StoreTroubled) => return Err(TestCaseError::fail("the store lacks nothing")),
+                Outcome::Refused(Refusal::OtherPayload) => return Err(TestCaseError::fail("nothing has an id")),
                 Outcome::Refused(Refusal::DiskFull) => return Err(TestCaseError::fail("the disk is not full")),
                 Outcome::Refused(Refusal::MemoryFull) => return Err(TestCaseError::fail("there is no budget")),
             }

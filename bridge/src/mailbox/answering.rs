@@ -1,0 +1,123 @@
+//! Answers to publishers that a message does not bring itself, because it is never written, or because it repeats another one (contract rule 8).
+
+use std::sync::Arc;
+
+use super::{Context, Durability, Effects, Mailbox, Origin};
+use inbox_types::{Counters, Message, Outcome, Proof, Refusal, Seq};
+
+/// Repetitions of messages of one inbox that wait for their answers, at most: what a client may have unacknowledged, several times.
+const REPEATS_MAX: usize = 4096;
+
+/// A message that was gone before it was written. Its `id` is to be durable when its publisher is told.
+pub(super) struct Unwritten {
+    pub(super) seq: Seq,
+    pub(super) message: Arc<Message>,
+    origin: Option<Origin>,
+    is_delivered: bool,
+}
+
+impl Mailbox {
+    /// A publish repeats the message `seq`: it is answered as that is, and when that is.
+    pub(crate) fn repeat(&mut self, seq: Seq, is_delivered: bool, origin: Option<Origin>, cx: Context) {
+        cx.counters.repeated.add(1);
+        let Some(origin) = origin else { return };
+        let is_young = self
+            .young_at(seq)
+            .is_some_and(|(_, durability)| durability != Durability::Durable);
+        let mut unwritten = self.unwritten.iter().chain(&self.unwritten_committing);
+        if !is_young && !unwritten.any(|one| one.seq == seq) {
+            origin.settle(Outcome::Accepted(proof(seq, is_delivered)));
+        } else if self.repeats.len() >= REPEATS_MAX {
+            cx.counters.refused_store_troubled.add(1);
+            origin.settle(Outcome::Refused(Refusal::StoreTroubled));
+        } else {
+            self.repeats.push((seq, origin));
+        }
+    }
+
+    /// The publisher of a message is told, and whoever repeated it.
+    pub(super) fn answer(&mut self, seq: Seq, origin: Option<Origin>, outcome: Outcome) {
+        if !self.repeats.is_empty() {
+            for (_, origin) in self.repeats.extract_if(.., |(repeated, _)| *repeated == seq) {
+                origin.settle(outcome.clone());
+            }
+        }
+        if let Some(origin) = origin {
+            origin.settle(outcome);
+        }
+    }
+
+    /// Whether something about this message is to be durable before its publisher is told that it was accepted, although it is never written.
+    pub(super) fn owes(message: &Message, cx: Context) -> bool {
+        message.id.is_some() && cx.keeps_ids && !inbox_types::fault!(AckIdsEarly)
+    }
+
+    /// A message is gone and was not written.
+    pub(super) fn leave_unwritten(
+        &mut self,
+        seq: Seq,
+        message: Arc<Message>,
+        origin: Option<Origin>,
+        is_delivered: bool,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
+        if !Mailbox::owes(&message, cx) {
+            return self.answer(seq, origin, Outcome::Accepted(proof(seq, is_delivered)));
+        }
+        self.unwritten.push(Unwritten {
+            seq,
+            message,
+            origin,
+            is_delivered,
+        });
+        fx.commit_by(cx.now.mono);
+    }
+
+    /// A message that was accepted, and waited, is refused after all.
+    pub(super) fn refuse_accepted(
+        &mut self,
+        seq: Seq,
+        message: Arc<Message>,
+        origin: Option<Origin>,
+        refusal: Refusal,
+        fx: &mut Effects,
+    ) {
+        if message.id.is_some() {
+            fx.refused.push((seq, message));
+        }
+        self.answer(seq, origin, Outcome::Refused(refusal));
+    }
+
+    /// What of it goes into the next batch: which messages.
+    pub(crate) fn take_unwritten(&mut self) -> impl Iterator<Item = (Seq, Arc<Message>)> {
+        let from = self.unwritten_committing.len();
+        self.unwritten_committing.append(&mut self.unwritten);
+        let taken = self.unwritten_committing.iter().skip(from);
+        taken.map(|one| (one.seq, one.message.clone()))
+    }
+
+    /// That batch is durable.
+    pub(super) fn unwritten_committed(&mut self) {
+        for one in std::mem::take(&mut self.unwritten_committing) {
+            self.answer(one.seq, one.origin, Outcome::Accepted(proof(one.seq, one.is_delivered)));
+        }
+    }
+
+    /// Nothing will be durable any more.
+    pub(super) fn refuse_unwritten(&mut self, counters: &Counters) {
+        let unwritten = self.unwritten.drain(..).chain(self.unwritten_committing.drain(..));
+        let origins = unwritten.filter_map(|one| one.origin);
+        for origin in origins.chain(self.repeats.drain(..).map(|(_, origin)| origin)) {
+            counters.refused_store_failed.add(1);
+            origin.settle(Outcome::Refused(Refusal::StoreFailed));
+        }
+    }
+}
+
+pub(super) fn proof(seq: Seq, is_delivered: bool) -> Proof {
+    match is_delivered {
+        true => Proof::delivered(seq),
+        false => Proof::of(seq),
+    }
+}
