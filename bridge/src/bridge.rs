@@ -282,6 +282,8 @@ fn housekeeping_loop(hub: &Hub, store: &dyn Store, closing: &Closing) {
         hub.relieve();
         hub.set_disk_free(store.disk_free_bytes());
         hub.pass_room_on();
+        hub.tell_again();
+        hub.fade_unread(store);
         absences.turn(hub, store);
         if hub.now().mono >= next_sweep {
             swept_to = sweep(hub, store, closing, swept_to.as_ref());

@@ -14,6 +14,7 @@ mod memory;
 mod notify;
 mod purging;
 mod reading;
+mod receipts;
 mod rooms;
 mod sizing;
 mod table;
@@ -79,6 +80,7 @@ pub struct Hub {
     notices: Mutex<Notices>,
     rooms: Rooms,
     dedupe: Dedupe,
+    receipts: receipts::Receipts,
     /// Taken for a moment, and with no inbox locked.
     kept: Mutex<keeping::Kept>,
     came: absence::Came,
@@ -129,6 +131,7 @@ impl Hub {
             notices: Mutex::default(),
             rooms: Rooms::default(),
             dedupe,
+            receipts: receipts::Receipts::default(),
             kept: Mutex::default(),
             came: absence::Came::default(),
             poison: Poison::default(),
@@ -136,6 +139,7 @@ impl Hub {
             gather_from: AtomicUsize::new(0),
         };
         hub.commit_round(store, false)?;
+        hub.load_receipts(store)?;
         Ok((hub, requests))
     }
 

@@ -14,6 +14,7 @@ mod hub;
 mod mailbox;
 mod notices;
 mod observer;
+mod receipts;
 mod rooms;
 mod seq_clock;
 
@@ -22,7 +23,7 @@ pub use hub::{Absences, Hub, PendingCommit, Purge, ReadRequest, Round, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;
-pub use mailbox::{InMemory, Waiting};
+pub use mailbox::{InMemory, Place, Waiting};
 pub use observer::Observer;
 #[cfg(feature = "testing")]
 pub use observer::Unobserved;

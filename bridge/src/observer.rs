@@ -1,7 +1,7 @@
 //! Who is told what happens to the inboxes.
 
 use inbox_store::{StoreError, Trouble};
-use inbox_types::{ClientId, Left, MemoryBudget, Pressure, Seq};
+use inbox_types::{ClientId, Left, MemoryBudget, Message, Pressure, Seq};
 
 /// Is told what an operator should know. Called without locks held, on the bridge's threads or the caller's.
 pub trait Observer: Send + Sync + 'static {
@@ -15,6 +15,16 @@ pub trait Observer: Send + Sync + 'static {
     fn store_is_troubled(&self, _trouble: Option<Trouble>) {}
     /// The disk watermark was crossed: new messages are refused, or accepted again.
     fn disk_is_full(&self, is_full: bool, free_bytes: u64);
+    /// Whose inbox `topic` names, a topic that a client may publish to; `None`: it is an ordinary one.
+    fn inbox_named(&self, topic: &str) -> Option<ClientId> {
+        ClientId::new(topic).ok().filter(|_| !topic.contains('/'))
+    }
+    /// The topic of an inbox.
+    fn topic_of(&self, inbox: &str) -> String {
+        inbox.to_owned()
+    }
+    /// A receipt is to be published to an ordinary topic (contract rule 11).
+    fn receipt(&self, _topic: &str, _receipt: Message) {}
     /// Memory became scarcer, or less scarce.
     fn memory(&self, _pressure: Pressure, _budget: &MemoryBudget) {}
 }

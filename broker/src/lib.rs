@@ -27,6 +27,7 @@ pub mod logging;
 mod observe;
 mod otel;
 pub mod passwd_command;
+mod receipts;
 pub mod reload;
 pub mod remote;
 mod said;

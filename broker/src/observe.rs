@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use admin::{Board, BoardOptions, Figures, Health, Measure, Measured, Operator, Speaker, State, answer_requests};
 use hdrhistogram::Histogram;
-use inbox_bridge::{Bridge, ClientId, Left, MemoryBudget, Observer, Pressure, Seq, StoreError, Trouble};
+use inbox_bridge::{Bridge, ClientId, Left, MemoryBudget, Message, Observer, Pressure, Seq, StoreError, Trouble};
 use mqtt_session::{OperatorsRequest, Shared};
 use pubsub::Router;
 use tokio::sync::watch;
@@ -12,18 +12,25 @@ use tokio::task::JoinHandle;
 use transport::Broker;
 
 use crate::config::Config;
+use crate::receipts::{OrdinaryReceipts, Receipts};
 
 /// The broker's [`Observer`].
 pub(crate) struct Watcher {
     store_failed: watch::Sender<bool>,
     health: Arc<Health>,
+    receipts: Receipts,
 }
 
 impl Watcher {
     /// Gives also what comes out of it: whether the store failed.
-    pub(crate) fn new(health: Arc<Health>) -> (Self, watch::Receiver<bool>) {
+    pub(crate) fn new(health: Arc<Health>, receipts: Receipts) -> (Self, watch::Receiver<bool>) {
         let (store_failed, failed) = watch::channel(false);
-        (Watcher { store_failed, health }, failed)
+        let watcher = Watcher {
+            store_failed,
+            health,
+            receipts,
+        };
+        (watcher, failed)
     }
 }
 
@@ -40,6 +47,18 @@ impl Observer for Watcher {
 
     fn unreadable(&self, inbox: &ClientId, error: &StoreError) {
         tracing::error!(%inbox, %error, "an inbox cannot be read; its messages stay where they are");
+    }
+
+    fn inbox_named(&self, topic: &str) -> Option<ClientId> {
+        self.receipts.inbox_named(topic)
+    }
+
+    fn topic_of(&self, inbox: &str) -> String {
+        self.receipts.topic_of(inbox)
+    }
+
+    fn receipt(&self, topic: &str, receipt: Message) {
+        self.receipts.publish(topic, receipt);
     }
 
     fn memory(&self, pressure: Pressure, budget: &MemoryBudget) {
@@ -102,6 +121,7 @@ pub(crate) fn start(
     bridge: &Bridge,
     broker: &Broker,
     requests: flume::Receiver<OperatorsRequest>,
+    receipts: OrdinaryReceipts,
 ) -> Observing {
     let (shared, router) = (broker.shared.clone(), broker.router.clone());
     let figures = Arc::new(Figures::new(
@@ -130,9 +150,10 @@ pub(crate) fn start(
         version: env!("CARGO_PKG_VERSION"),
         metrics: numbers.clone(),
     };
+    let receipts = receipts.publish_all(router.clone());
     let board = Board::new(shared, router, figures, options);
     let reporter = tokio::spawn(async move {
-        tokio::join!(board.run(), answer_requests(requests, operator, speaker));
+        tokio::join!(board.run(), answer_requests(requests, operator, speaker), receipts);
     });
     Observing {
         reporter,

@@ -35,6 +35,7 @@ use crate::listening::{self, Certificates, Listening};
 use crate::logging;
 use crate::observe::{self, Watcher};
 use crate::otel::Otel;
+use crate::receipts::{OrdinaryReceipts, Receipts};
 use crate::reload::Reloading;
 use crate::service_manager;
 use crate::signals::{Hangups, Signals};
@@ -112,7 +113,8 @@ pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> 
     listening::check(config)?;
     descriptors::raise_limit();
     let health = Arc::new(Health::default());
-    let (watcher, store_failed) = Watcher::new(health.clone());
+    let (receipts, ordinary_receipts) = Receipts::new(InboxNames::new(&config.inbox.prefix));
+    let (watcher, store_failed) = Watcher::new(health.clone(), receipts);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -127,7 +129,16 @@ pub fn serve(config: &Config, signals: impl FnOnce() -> io::Result<Signals>) -> 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let bridge = Bridge::start(store, config.limits(), clock, Arc::new(watcher))?;
     let served = runtime.block_on(async {
-        run(config, &bridge, &http, &health, store_failed, signals).await?;
+        run(
+            config,
+            &bridge,
+            &http,
+            &health,
+            store_failed,
+            ordinary_receipts,
+            signals,
+        )
+        .await?;
         let closing = tokio::task::spawn_blocking(move || bridge.close());
         let closed = timeout(config.shutdown_timeout, closing).await;
         http.stop(config).await;
@@ -153,6 +164,7 @@ async fn run(
     http: &Http,
     health: &Health,
     mut store_failed: watch::Receiver<bool>,
+    receipts: OrdinaryReceipts,
     signals: Signals,
 ) -> Result<(), ServeError> {
     let (shutdown, hangups) = signals.split();
@@ -196,7 +208,7 @@ async fn run(
         connections_with_descriptors: http_ports::mqtt_connections_max(config, descriptors::limit()),
         closing,
     });
-    let observing = observe::start(config, bridge, &broker, operators_requests);
+    let observing = observe::start(config, bridge, &broker, operators_requests, receipts);
     let reporter = observing.reporter;
     let auditor = Auditor::start(shared.clone());
     let otel = Otel::start(&shared.node);

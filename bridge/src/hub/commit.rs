@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::{Hub, Shard};
 use crate::dedupe;
-use crate::mailbox::{Gathered, Origin};
+use crate::mailbox::{Due, Gathered, Origin};
+use crate::receipts::Deed;
 use inbox_store::{Batch, Failure, PageLimit, Store, StoreError};
 use inbox_types::{BATCH_BYTES_MAX, ClientId, Left, Message, Now, PAGE_BYTES_MAX, Refusal, Seq, Sizes, TimeMark};
 
@@ -38,14 +39,14 @@ impl PendingCommit {
 type LeftHere = Vec<(Seq, ClientId, Left)>;
 
 #[derive(Default)]
-struct Gathering {
-    batch: Batch,
+pub(super) struct Gathering {
+    pub(super) batch: Batch,
     bytes: usize,
     /// Per shard: the inboxes that have something in the batch.
     touched: Vec<(usize, Vec<ClientId>)>,
     next: Option<Duration>,
     /// Who waits for what clients have the store keep.
-    kept: Vec<Origin>,
+    pub(super) kept: Vec<Origin>,
     /// The age that goes with it.
     mark: Option<TimeMark>,
     /// The first shard with an inbox that is due and found the batch full.
@@ -54,6 +55,10 @@ struct Gathering {
     unwritten: Vec<(ClientId, Seq, Arc<Message>)>,
     /// The `id`s in the batch.
     ids: Option<dedupe::Pending>,
+    /// What senders are owed.
+    pub(super) due: Vec<(ClientId, Due)>,
+    /// The receipts in the batch.
+    pub(super) receipts: Vec<Deed>,
     /// Messages that left unread, to be reported when no lock is held.
     left: Vec<(ClientId, LeftHere)>,
 }
@@ -64,7 +69,7 @@ impl Gathering {
     }
 
     fn size(&self) -> usize {
-        self.batch.puts.len() + self.batch.removals.len() + self.unwritten.len()
+        self.batch.puts.len() + self.batch.removals.len() + self.unwritten.len() + self.due.len()
     }
 
     fn next_by(&mut self, deadline: Duration) {
@@ -103,7 +108,8 @@ impl Hub {
             }
             let (kept, is_more) = self.gather_kept(&mut gathering.batch);
             gathering.kept = kept;
-            if is_more {
+            let is_waiting = self.gather_receipts(store, &mut gathering, now);
+            if is_more || is_waiting {
                 gathering.next_by(now.mono);
             }
             let age = self.age.age(now);
@@ -121,7 +127,8 @@ impl Hub {
         let PendingCommit(mut gathering) = pending;
         let wrote = !gathering.batch.is_empty();
         match written {
-            Ok(()) if wrote => self.settle(&mut gathering),
+            // Something may have left without anything to write.
+            Ok(()) if wrote || !gathering.touched.is_empty() => self.settle(&mut gathering),
             Ok(()) => {}
             Err(error) => {
                 self.fail(&error);
@@ -164,9 +171,8 @@ impl Hub {
                 continue;
             }
             match self.gather_one(&mut shard, &inbox, Some(deadline), all, now, gathering) {
-                Some((Gathered::NeedsTotals | Gathered::NeedsSenders(_) | Gathered::NeedsOldest, _)) => {
-                    slow.push(inbox)
-                }
+                Some((Gathered::NeedsTotals | Gathered::NeedsSenders(_), gave)) => slow.push((inbox, gave)),
+                Some((Gathered::NeedsOldest | Gathered::NeedsMessage(_), gave)) => slow.push((inbox, gave)),
                 Some((_, true)) => touched.push(inbox),
                 _ => {}
             }
@@ -175,8 +181,8 @@ impl Hub {
         kept.append(&mut shard.listed);
         shard.listed = kept;
         drop(shard);
-        for inbox in slow {
-            if self.gather_slowly(&inbox, store, all, now, gathering) {
+        for (inbox, gave) in slow {
+            if self.gather_slowly(&inbox, store, all, now, gathering) || gave {
                 touched.push(inbox);
             }
         }
@@ -204,6 +210,7 @@ impl Hub {
             batch,
             bytes,
             unwritten,
+            due,
             ..
         } = gathering;
         let (gathered, left) = self.step_locked(shard, inbox, now, |mailbox, cx, fx| {
@@ -213,6 +220,7 @@ impl Hub {
             let taken = mailbox.take_unwritten();
             unwritten.extend(taken.map(|(seq, message)| (inbox.clone(), seq, message)));
             let gathered = mailbox.gather(inbox, all, batch, bytes, cx, fx);
+            due.extend(mailbox.due().into_iter().map(|due| (inbox.clone(), due)));
             mailbox.visit_at = None;
             if let Gathered::Later(deadline) = gathered {
                 fx.commit_by(deadline);
@@ -243,6 +251,8 @@ impl Hub {
             messages: self.limits.sizes.page_messages_max,
             bytes: PAGE_BYTES_MAX,
         };
+        // Before a question, too, it may give something.
+        let before = gathering.size();
         for _ in 0..QUESTIONS_MAX {
             let gathered = self.gather_one(&mut self.shard(inbox).lock(), inbox, None, all, now, gathering);
             let answered = match gathered {
@@ -255,6 +265,11 @@ impl Hub {
                 Some((Gathered::NeedsSenders(after), _)) => store.read(inbox, after, limit).map(|page| {
                     self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.senders_read(&page, cx, fx));
                 }),
+                Some((Gathered::NeedsMessage(seq), _)) => self.find(store, inbox, seq).map(|message| {
+                    self.step_existing(inbox, now, |mailbox, cx, fx| {
+                        mailbox.message_read(seq, message.as_ref(), cx, fx)
+                    });
+                }),
                 Some((Gathered::NeedsOldest, _)) => {
                     // What was looked at is on its way out, but in the store until the batch is durable.
                     store.read(inbox, looked_at, limit).map(|page| {
@@ -262,8 +277,8 @@ impl Hub {
                         self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.drop_oldest(&page.entries, cx, fx));
                     })
                 }
-                Some((_, gave)) => return gave,
-                None => return false,
+                Some(_) => return gathering.size() > before,
+                None => return gathering.size() > before,
             };
             if let Err(error) = answered {
                 let refusal = match &error {
@@ -276,14 +291,16 @@ impl Hub {
                 self.step_existing(inbox, now, |mailbox, cx, fx| {
                     mailbox.refuse_waiting(refusal, all, cx, fx)
                 });
-                return false;
+                return gathering.size() > before;
             }
         }
         // Still waiting: ask again in the next round, when what leaves now is out of the way.
-        let before = gathering.size();
-        let batch = &mut gathering.batch;
+        let Gathering { batch, due, .. } = &mut *gathering;
         self.step_existing(inbox, now, |mailbox, _, fx| {
-            mailbox.take_removals(inbox, batch);
+            if mailbox.wants_message().is_none() {
+                mailbox.take_removals(inbox, batch);
+            }
+            due.extend(mailbox.due().into_iter().map(|due| (inbox.clone(), due)));
             fx.commit_by(now.mono);
         });
         gathering.next_by(now.mono);
@@ -324,6 +341,7 @@ impl Hub {
         for (inbox, left) in left {
             self.report(&inbox, left);
         }
+        self.tell(mem::take(&mut gathering.receipts));
     }
 
     /// Nothing will be durable any more: whoever waits is told, and the operator.
@@ -338,6 +356,7 @@ impl Hub {
             return;
         }
         self.refuse_kept(Vec::new());
+        self.refuse_marks();
         for shard in &self.shards {
             for mailbox in shard.lock().values_mut() {
                 mailbox.fail(&self.counters);

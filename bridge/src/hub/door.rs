@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use inbox_types::{
-    Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, Refusal, RefusedPublishes, Seq, Ticket, WantedRoom,
+    Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, ReadMarks, Refusal, RefusedPublishes, Seq, Ticket,
+    WantedRoom,
 };
 
 use super::Hub;
@@ -46,6 +47,14 @@ impl Inboxes for Hub {
 
     fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]) {
         Hub::acknowledge(self, inbox, seqs);
+    }
+
+    fn reject(&self, inbox: &ClientId, seq: Seq, reason: u8) {
+        Hub::reject(self, inbox, seq, reason);
+    }
+
+    fn mark_read(&self, inbox: &ClientId, marks: ReadMarks, port: &Arc<dyn Port>, ticket: Ticket) {
+        Hub::mark_read(self, inbox, marks, port, ticket);
     }
 
     fn written(&self, inbox: &ClientId, seqs: &[Seq]) {

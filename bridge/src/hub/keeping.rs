@@ -48,7 +48,7 @@ impl Hub {
     /// Has the age of the store saved, if that is due.
     pub fn keep_age(&self) {
         let now = self.clock.now();
-        if self.age.is_due(now) || self.dedupe.is_overdue(self.age.age(now)) {
+        if self.age.is_due(now) || self.dedupe.is_overdue(self.age.age(now)) || self.receipts.has_done() {
             self.alarm.want(now.mono);
         }
     }

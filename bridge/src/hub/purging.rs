@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Hub;
-use inbox_store::{Store, StoreError};
-use inbox_types::{ClientId, Event, EventKind, Seq};
+use crate::mailbox::Place;
+use inbox_store::{PageLimit, Store, StoreError};
+use inbox_types::{ClientId, Event, EventKind, PAGE_BYTES_MAX, Seq};
 
 /// What a purge came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +33,11 @@ impl Hub {
         let mut messages = self.purge_memory(inbox, up_to).len() as u64;
         let mut after = Seq::ZERO;
         loop {
-            let mut places = store.seqs(inbox, after, PLACES)?;
-            let is_end = places.len() < PLACES || places.last().is_some_and(|last| *last >= up_to);
-            places.retain(|seq| *seq <= up_to);
+            let (mut places, is_more) = places(store, inbox, after)?;
+            let is_end = !is_more || places.last().is_some_and(|last| last.seq >= up_to);
+            places.retain(|place| place.seq <= up_to);
             if let Some(last) = places.last() {
-                after = *last;
+                after = last.seq;
                 messages += self.purge_places(inbox, &places).len() as u64;
             }
             if is_end {
@@ -60,7 +61,7 @@ impl Hub {
     }
 
     /// The next parts: these places were just read from the store. Gives what left.
-    pub fn purge_places(&self, inbox: &ClientId, places: &[Seq]) -> Vec<Seq> {
+    pub fn purge_places(&self, inbox: &ClientId, places: &[Place]) -> Vec<Seq> {
         let now = self.clock.now();
         self.step(inbox, now, |mailbox, cx, fx| mailbox.purge_stored(places, cx, fx))
     }
@@ -81,4 +82,26 @@ impl Hub {
         }
         Ok(true)
     }
+}
+
+/// Some messages above `after`, and whether there are more. One that cannot be read is a place alone: this is how a damaged inbox is purged.
+fn places(store: &dyn Store, inbox: &ClientId, after: Seq) -> Result<(Vec<Place>, bool), StoreError> {
+    let limit = PageLimit {
+        messages: PLACES,
+        bytes: PAGE_BYTES_MAX,
+    };
+    let page = match store.read(inbox, after, limit) {
+        Err(StoreError::Damaged { .. }) => {
+            let seqs = store.seqs(inbox, after, PLACES)?;
+            let is_more = seqs.len() == PLACES;
+            let places = seqs.into_iter().map(|seq| Place { seq, message: None });
+            return Ok((places.collect(), is_more));
+        }
+        page => page?,
+    };
+    let places = page.entries.into_iter().map(|entry| Place {
+        seq: entry.seq,
+        message: Some(entry.message),
+    });
+    Ok((places.collect(), page.more))
 }

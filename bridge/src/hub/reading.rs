@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Hub;
 use inbox_store::{Page, PageLimit, Store, StoreError, Trouble};
-use inbox_types::{AttachmentId, ClientId, Entry, PAGE_BYTES_MAX, Port, Seq};
+use inbox_types::{AttachmentId, ClientId, Entry, Message, PAGE_BYTES_MAX, Port, Seq};
 
 /// A reader waits for a page of its inbox.
 #[derive(Debug)]
@@ -45,6 +45,13 @@ impl Hub {
             for seq in seqs {
                 mailbox.acknowledge(*seq, cx, fx);
             }
+        });
+    }
+
+    /// The client of `inbox` had this message and does not want it: it leaves all the same (contract rule 5).
+    pub fn reject(&self, inbox: &ClientId, seq: Seq, reason: u8) {
+        self.step(inbox, self.clock.now(), |mailbox, cx, fx| {
+            mailbox.reject(seq, reason, cx, fx)
         });
     }
 
@@ -105,6 +112,28 @@ impl Hub {
         self.step_existing(&request.inbox, self.clock.now(), |mailbox, cx, fx| {
             mailbox.page(request.attachment, page, cx, fx);
         });
+    }
+
+    /// A message that leaves, if the store has it.
+    pub(super) fn find(
+        &self,
+        store: &dyn Store,
+        inbox: &ClientId,
+        seq: Seq,
+    ) -> Result<Option<Arc<Message>>, StoreError> {
+        let page = match store.read(
+            inbox,
+            Seq(seq.0.saturating_sub(1)),
+            PageLimit {
+                messages: 1,
+                bytes: PAGE_BYTES_MAX,
+            },
+        ) {
+            Err(StoreError::Damaged { .. }) => return Ok(None),
+            page => page?,
+        };
+        let entry = page.entries.into_iter().next().filter(|entry| entry.seq == seq);
+        Ok(entry.map(|entry| entry.message))
     }
 
     /// The client of `inbox` cannot be sent this message; it stays, and the next ones go on.

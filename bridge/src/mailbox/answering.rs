@@ -8,7 +8,7 @@ use inbox_types::{Counters, Message, Outcome, Proof, Refusal, Seq};
 /// Repetitions of messages of one inbox that wait for their answers, at most: what a client may have unacknowledged, several times.
 const REPEATS_MAX: usize = 4096;
 
-/// A message that was gone before it was written. Its `id` is to be durable when its publisher is told.
+/// A message that was gone before it was written. Its `id` is to be durable when its publisher is told, and so are receipts.
 pub(super) struct Unwritten {
     pub(super) seq: Seq,
     pub(super) message: Arc<Message>,
@@ -49,7 +49,8 @@ impl Mailbox {
 
     /// Whether something about this message is to be durable before its publisher is told that it was accepted, although it is never written.
     pub(super) fn owes(message: &Message, cx: Context) -> bool {
-        message.id.is_some() && cx.keeps_ids && !inbox_types::fault!(AckIdsEarly)
+        let is_named = message.id.is_some() && cx.keeps_ids && !inbox_types::fault!(AckIdsEarly);
+        is_named || message.receipts_wanted().is_some()
     }
 
     /// A message is gone and was not written.
@@ -93,6 +94,9 @@ impl Mailbox {
     pub(crate) fn take_unwritten(&mut self) -> impl Iterator<Item = (Seq, Arc<Message>)> {
         let from = self.unwritten_committing.len();
         self.unwritten_committing.append(&mut self.unwritten);
+        if from < self.unwritten_committing.len() {
+            self.take_due();
+        }
         let taken = self.unwritten_committing.iter().skip(from);
         taken.map(|one| (one.seq, one.message.clone()))
     }

@@ -1,6 +1,7 @@
 //! The committer's side of an inbox: what goes into the next batch, and what follows when it is durable.
 
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
@@ -24,6 +25,8 @@ pub(crate) enum Gathered {
     NeedsTotals,
     /// First [`Mailbox::senders_read`], with the page after this seq: nobody knows who holds how much.
     NeedsSenders(Seq),
+    /// First [`Mailbox::message_read`], of this message: it leaves, and its sender may want to know.
+    NeedsMessage(Seq),
     /// First [`Mailbox::drop_oldest`]: it is over its limits.
     NeedsOldest,
 }
@@ -73,7 +76,14 @@ impl Mailbox {
             }
         }
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
-        if !self.removals.is_empty() && (all || due.is_some() || has_settled || removals_by <= now) {
+        self.removals_are_due |= all || due.is_some() || has_settled || removals_by <= now || self.owes_with_removals();
+        if let Some(seq) = self.wants_message().filter(|_| self.removals_are_due) {
+            return Gathered::NeedsMessage(seq);
+        }
+        if inbox_types::fault!(ReceiptApart) && !self.owed.is_empty() {
+            // The removals go with the next batch.
+            self.take_due();
+        } else if !self.removals.is_empty() && self.removals_are_due {
             self.take_removals(inbox, batch);
         } else if due.is_none() && self.wants_totals() {
             // Only where nothing is to be written: a store that cannot be read for now must not hold that up.
@@ -91,6 +101,8 @@ impl Mailbox {
             .removals
             .extend(self.removals.keys().map(|seq| (inbox.clone(), *seq)));
         self.removals_committing.append(&mut self.removals);
+        self.removals_are_due = false;
+        self.take_due();
     }
 
     /// What the store holds for this inbox, read while no commit was under way. Refuses what does not fit.
@@ -147,6 +159,7 @@ impl Mailbox {
     /// The batch that was gathered is durable.
     pub(crate) fn committed(&mut self, cx: Context, fx: &mut Effects) {
         self.unwritten_committed();
+        self.due_committing = false;
         let removed = mem::take(&mut self.removals_committing);
         if removed.values().any(Option::is_none) {
             self.totals = None;
@@ -355,7 +368,7 @@ impl Mailbox {
     fn drop_one(
         &mut self,
         seq: Seq,
-        message: &inbox_types::Message,
+        message: &Arc<inbox_types::Message>,
         young: Option<(usize, Durability)>,
         cx: Context,
         fx: &mut Effects,

@@ -1,7 +1,9 @@
 //! How a message leaves its inbox: acknowledged by its reader, or unread by a rule that somebody is told about (contract rule 5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::in_flight::InFlight;
 use super::{Context, Durability, Effects, Mailbox, Young, answering, shrink};
 use crate::notices::Replaced;
 use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Seq, WhenFull};
@@ -11,6 +13,8 @@ use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, 
 pub(super) enum Fate {
     /// Its reader acknowledged it.
     Read,
+    /// Its reader had it, and does not want it, for this reason code.
+    Rejected(u8),
     /// It left unread.
     Unread(Left),
     /// A later notice says all that it says.
@@ -20,22 +24,30 @@ pub(super) enum Fate {
 impl Mailbox {
     /// The client has a message: it leaves the inbox. Unknown and repeated acknowledgements change nothing.
     pub(crate) fn acknowledge(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
+        self.land(seq, Fate::Read, cx, fx);
+    }
+
+    /// The same of a message that the client does not want, for this reason code.
+    pub(crate) fn reject(&mut self, seq: Seq, reason: u8, cx: Context, fx: &mut Effects) {
+        self.land(seq, Fate::Rejected(reason), cx, fx);
+    }
+
+    fn land(&mut self, seq: Seq, fate: Fate, cx: Context, fx: &mut Effects) {
         let landed = self.reader.as_mut().and_then(|reader| reader.landed(seq));
-        let was_given_up = landed.as_ref().is_some_and(|sent| sent.gone);
-        self.leave_read(seq, landed.and_then(|sent| sent.size), was_given_up, cx, fx);
+        let sent = landed.unwrap_or(InFlight::new(seq, None, None));
+        self.leave_read(sent, fate, cx, fx);
         // Its place in the window is free, even if it had left before.
         self.pump(cx, fx);
     }
 
-    /// A message leaves because its reader has it, unless it has left already. `size` and `was_given_up` are what the reader's books say.
-    pub(super) fn leave_read(
-        &mut self,
-        seq: Seq,
-        size: Option<usize>,
-        was_given_up: bool,
-        cx: Context,
-        fx: &mut Effects,
-    ) {
+    /// A message leaves because its reader has it, unless it has left already. `sent` is what the reader's books say.
+    pub(super) fn leave_read(&mut self, sent: InFlight, fate: Fate, cx: Context, fx: &mut Effects) {
+        let InFlight {
+            seq,
+            size,
+            message,
+            gone: was_given_up,
+        } = sent;
         let young = self.young_at(seq);
         let gone = match young {
             Some((_, durability)) => durability == Durability::CommittingGone,
@@ -54,7 +66,10 @@ impl Mailbox {
         if is_cancelled {
             cx.counters.never_written.add(1);
         }
-        self.remove(seq, young, size, Fate::Read, cx, fx);
+        if young.is_none() && size.is_none() {
+            self.ask_for(seq, fate);
+        }
+        self.remove(seq, young, (size, message.as_ref()), fate, cx, fx);
     }
 
     /// The client cannot take this message (it is larger than its Maximum Packet Size): it stays, and the next ones go on.
@@ -74,7 +89,8 @@ impl Mailbox {
         if !in_memory && entry.message.is_expired(cx.age) {
             left_unread(entry.seq, &entry.message, Left::Expired, cx, fx);
             // It was read some time ago and may have left since: nothing is taken off the totals for it, they are counted anew.
-            self.remove(entry.seq, None, None, Fate::Unread(Left::Expired), cx, fx);
+            let known = (None, Some(&entry.message));
+            self.remove(entry.seq, None, known, Fate::Unread(Left::Expired), cx, fx);
         }
     }
 
@@ -85,7 +101,8 @@ impl Mailbox {
             left_unread(entry.seq, &entry.message, Left::Idle, cx, fx);
             self.void_notice(entry.seq, &entry.message, fx);
             // As for one that expired.
-            self.remove(entry.seq, None, None, Fate::Unread(Left::Idle), cx, fx);
+            let known = (None, Some(&entry.message));
+            self.remove(entry.seq, None, known, Fate::Unread(Left::Idle), cx, fx);
         }
         !in_memory
     }
@@ -98,7 +115,14 @@ impl Mailbox {
         }
         // Of an inbox that drops the oldest it may have been dropped already: then the totals are counted anew.
         let size = (cx.limits.when_full == WhenFull::Refuse).then_some(earlier.size);
-        self.remove(earlier.seq, self.young_at(earlier.seq), size, Fate::Replaced, cx, fx);
+        self.remove(
+            earlier.seq,
+            self.young_at(earlier.seq),
+            (size, None),
+            Fate::Replaced,
+            cx,
+            fx,
+        );
     }
 
     /// A message is refused after all, or forgotten. If it is a notice, it is not in the store, so that none takes its place: taking it off the
@@ -120,7 +144,7 @@ impl Mailbox {
     pub(super) fn remove_unread(
         &mut self,
         seq: Seq,
-        message: &Message,
+        message: &Arc<Message>,
         young: Option<(usize, Durability)>,
         why: Left,
         cx: Context,
@@ -131,17 +155,18 @@ impl Mailbox {
         } else {
             left_unread(seq, message, why, cx, fx);
         }
-        self.remove(seq, young, Some(message.size()), Fate::Unread(why), cx, fx);
+        let known = (Some(message.size()), Some(message));
+        self.remove(seq, young, known, Fate::Unread(why), cx, fx);
     }
 
-    /// Takes a message out, wherever it is; `size` is that of a stored one, where it is known. Its publisher is answered: it was
+    /// Takes a message out, wherever it is; of a stored one, `size` and `message` where they are known. Its publisher is answered: it was
     /// acknowledged by its reader, or it left by a rule that somebody is told about, as it may any time after its acceptance. But where something
     /// about it is to be durable first, its publisher waits for that.
     pub(super) fn remove(
         &mut self,
         seq: Seq,
         young: Option<(usize, Durability)>,
-        size: Option<usize>,
+        (size, message): (Option<usize>, Option<&Arc<Message>>),
         fate: Fate,
         cx: Context,
         fx: &mut Effects,
@@ -153,15 +178,18 @@ impl Mailbox {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 if let Some(Young { message, origin, .. }) = self.take_young(at) {
                     note_read(seq, &message, fate, cx, fx);
+                    self.owe(seq, &message, fate, cx, fx);
                     self.leave_unwritten(seq, message, origin, fate == Fate::Read, cx, fx);
                 }
             }
             Some((at, Durability::Committing)) => {
                 let Some(young) = self.young.get_mut(at) else { return };
                 young.durability = Durability::CommittingGone;
-                note_read(seq, &young.message, fate, cx, fx);
-                if !Mailbox::owes(&young.message, cx) {
-                    let origin = young.origin.take();
+                let message = young.message.clone();
+                note_read(seq, &message, fate, cx, fx);
+                self.owe(seq, &message, fate, cx, fx);
+                if !Mailbox::owes(&message, cx) {
+                    let origin = self.young.get_mut(at).and_then(|young| young.origin.take());
                     self.answer(
                         seq,
                         origin,
@@ -174,10 +202,16 @@ impl Mailbox {
                 let young = self.take_young(at);
                 if let Some(young) = &young {
                     note_read(seq, &young.message, fate, cx, fx);
+                    self.owe(seq, &young.message, fate, cx, fx);
                 }
                 self.leave_store(seq, young.map(|young| young.message.size()), cx, fx);
             }
-            None => self.leave_store(seq, size, cx, fx),
+            None => {
+                if let Some(message) = message {
+                    self.owe(seq, message, fate, cx, fx);
+                }
+                self.leave_store(seq, size, cx, fx);
+            }
         }
     }
 
@@ -195,7 +229,11 @@ impl Mailbox {
             self.removals_since = cx.now.mono;
         }
         self.removals.insert(seq, size);
-        fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
+        let may_wait = match self.owed.is_empty() {
+            true => cx.limits.ack_flush_interval,
+            false => Duration::ZERO,
+        };
+        fx.commit_by(self.removals_since + may_wait);
     }
 
     pub(super) fn is_leaving(&self, seq: Seq) -> bool {

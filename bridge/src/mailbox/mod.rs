@@ -22,8 +22,10 @@
 mod accepting;
 mod answering;
 mod commit;
+mod in_flight;
 mod leaving;
 mod looking;
+mod owing;
 mod purging;
 mod queue;
 mod reader;
@@ -40,6 +42,8 @@ use std::time::Duration;
 
 pub(crate) use commit::Gathered;
 pub use looking::{InMemory, Waiting};
+pub(crate) use owing::Due;
+pub use purging::Place;
 
 use crate::notices::Replaced;
 use answering::Unwritten;
@@ -48,6 +52,7 @@ use inbox_types::{
     Age, AttachmentId, ClientId, Counters, Delivery, Event, EventKind, Events, InboxSize, Left, Limits, Message, Now,
     Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket,
 };
+use leaving::Fate;
 use queue::{find, place_of, take_out};
 use reader::Reader;
 use shares::Shares;
@@ -156,6 +161,8 @@ pub(crate) struct Mailbox {
     /// Those of them in the batch that is being made durable.
     removals_committing: BTreeMap<Seq, Option<usize>>,
     removals_since: Duration,
+    /// The batch was to take them, and waits for the store to tell of one.
+    removals_are_due: bool,
     /// Messages waited for one batch already because removals of unknown size went first.
     has_put_off: bool,
     /// Notices, and the earlier notice that each replaces when it is durable.
@@ -164,6 +171,14 @@ pub(crate) struct Mailbox {
     unwritten: Vec<Unwritten>,
     /// Those of them of the batch that is being made durable.
     unwritten_committing: Vec<Unwritten>,
+    /// What senders are owed for messages that left, until the batch takes it that removes them.
+    owed: BTreeMap<Seq, Due>,
+    /// What the batch is to take.
+    due: Vec<Due>,
+    /// It took some, and is not durable.
+    due_committing: bool,
+    /// Messages that left and may owe something: nobody knows until they are read.
+    unknown: BTreeMap<Seq, Fate>,
     /// Publishes that repeat one which has no answer yet.
     repeats: Vec<(Seq, Origin)>,
     /// Who holds how much, while one sender could hold more than it may.
@@ -195,6 +210,7 @@ impl Mailbox {
             && self.young.is_empty()
             && self.removals.is_empty()
             && self.removals_committing.is_empty()
+            && !self.is_owing()
             && self.unwritten.is_empty()
             && self.unwritten_committing.is_empty()
             && !self.wants_totals()
@@ -324,7 +340,11 @@ impl Mailbox {
             dup,
         });
         let awaits_acknowledgement = !matches!(young, Some((_, Durability::Never)));
+        let sent = inbox_types::fault!(ReceiptBeforeAck).then(|| message.clone());
         reader.send(Delivery { seq, message, dup }, awaits_acknowledgement);
+        if let Some(message) = sent {
+            self.owe(seq, &message, Fate::Read, cx, fx);
+        }
         if let Some((at, Durability::Durable | Durability::Never)) = young {
             // What is durable or never will be is not needed here once it is sent.
             drop(self.take_young(at));

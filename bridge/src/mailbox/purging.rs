@@ -1,10 +1,21 @@
 //! An operator removes what an inbox holds, while it is in use (contract rule 5).
 //!
-//! Nobody is told of each message: the operator asked for it, and is told how many there were.
+//! The operator asked for it, and is told how many messages there were; of their senders, those who asked for receipts.
+
+use std::sync::Arc;
 
 use super::leaving::Fate;
 use super::{Context, Durability, Effects, Mailbox};
-use inbox_types::{Left, Seq};
+use inbox_types::{Left, Message, Seq};
+
+/// A message in the store.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its place.
+    pub seq: Seq,
+    /// The message, where it can be read.
+    pub message: Option<Arc<Message>>,
+}
 
 impl Mailbox {
     /// What is in memory and not beyond `up_to` leaves. Gives what that was.
@@ -17,27 +28,22 @@ impl Mailbox {
             .collect();
         for (seq, size) in &leaving {
             self.give_up_in_flight(*seq);
-            self.remove(
-                *seq,
-                self.young_at(*seq),
-                Some(*size),
-                Fate::Unread(Left::Purged),
-                cx,
-                fx,
-            );
+            let known = (Some(*size), None);
+            self.remove(*seq, self.young_at(*seq), known, Fate::Unread(Left::Purged), cx, fx);
         }
         self.purged(leaving.into_iter().map(|(seq, _)| seq).collect(), cx, fx)
     }
 
-    /// What the store holds at these places leaves; they were just read from it. Gives what that was: a message that its reader
-    /// acknowledged since may be in it once more.
-    pub(crate) fn purge_stored(&mut self, seqs: &[Seq], cx: Context, fx: &mut Effects) -> Vec<Seq> {
+    /// What the store holds at these places leaves; they were just read from it, and the messages, too, where they can be read. Gives what that
+    /// was: a message that its reader acknowledged since may be in it once more.
+    pub(crate) fn purge_stored(&mut self, stored: &[Place], cx: Context, fx: &mut Effects) -> Vec<Seq> {
         let mut leaving = Vec::new();
-        for seq in seqs {
+        for Place { seq, message } in stored {
             if self.young_at(*seq).is_none() && !self.is_leaving(*seq) {
                 self.give_up_in_flight(*seq);
-                // It is not read for this, so its size is not known: the totals are counted anew.
-                self.remove(*seq, None, None, Fate::Unread(Left::Purged), cx, fx);
+                // It may have left since it was read: nothing is taken off the totals for it, they are counted anew.
+                let known = (None, message.as_ref());
+                self.remove(*seq, None, known, Fate::Unread(Left::Purged), cx, fx);
                 leaving.push(*seq);
             }
         }

@@ -5,6 +5,7 @@ use std::mem;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::in_flight::InFlight;
 use super::settling::Settling;
 use super::{Context, Durability, Effects, Mailbox, queue};
 use inbox_store::Page;
@@ -40,23 +41,6 @@ pub(super) struct Reader {
     removed_meanwhile: BTreeSet<Seq>,
 }
 
-/// A message that was sent and not acknowledged.
-#[derive(Clone, Copy)]
-pub(super) struct InFlight {
-    seq: Seq,
-    /// Where it is known.
-    pub(super) size: Option<usize>,
-    /// It left the inbox although it was sent. It keeps its place in the window until the client answers, who counts it too.
-    pub(super) gone: bool,
-}
-
-impl InFlight {
-    fn new(seq: Seq, size: Option<usize>) -> Self {
-        let gone = false;
-        InFlight { seq, size, gone }
-    }
-}
-
 /// What comes next from the store.
 pub(super) enum Stored {
     Entry(Entry),
@@ -86,7 +70,8 @@ impl Reader {
     #[inline]
     pub(super) fn send(&mut self, delivery: Delivery, awaits_acknowledgement: bool) {
         if awaits_acknowledgement {
-            let sent = InFlight::new(delivery.seq, Some(delivery.message.size()));
+            let wants = delivery.message.receipts_wanted().map(|_| delivery.message.clone());
+            let sent = InFlight::new(delivery.seq, Some(delivery.message.size()), wants);
             // Behind the others, unless the reader started over.
             queue::put_in(&mut self.in_flight, sent, |sent| sent.seq);
         }
@@ -105,7 +90,7 @@ impl Reader {
         }
         let at = self.settling_at(seq)?;
         let settling = self.settling.remove(at)?;
-        Some(InFlight::new(seq, settling.size))
+        Some(InFlight::new(seq, settling.size, settling.message))
     }
 
     /// Whether this reader was sent it and is not done with it.
@@ -262,7 +247,7 @@ impl Mailbox {
         // What left although it was sent has left for the new reader, too.
         let sent_before = |seq: &Seq| {
             let known = queue::find(&sent, *seq, |sent| sent.seq).and_then(|at| sent.get(at));
-            known.copied().unwrap_or(InFlight::new(*seq, None))
+            known.cloned().unwrap_or(InFlight::new(*seq, None, None))
         };
         self.reader = Some(Box::new(Reader {
             attachment,

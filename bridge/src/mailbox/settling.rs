@@ -6,16 +6,27 @@
 //! that time, at most [`SETTLING_MAX`], and 40 bytes each.
 
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::in_flight::InFlight;
+use super::leaving::Fate;
 use super::{Context, Durability, Effects, Mailbox};
-use inbox_types::{Limits, SETTLING_MAX, Seq};
+use inbox_types::{Limits, Message, SETTLING_MAX, Seq};
 
 /// A message that was written with QoS 0, and may come again.
 pub(super) struct Settling {
     pub(super) seq: Seq,
     pub(super) size: Option<usize>,
+    /// If its sender wants receipts.
+    pub(super) message: Option<Arc<Message>>,
     since: Duration,
+}
+
+impl From<Settling> for InFlight {
+    fn from(settling: Settling) -> Self {
+        InFlight::new(settling.seq, settling.size, settling.message)
+    }
 }
 
 impl Mailbox {
@@ -33,6 +44,7 @@ impl Mailbox {
             let settling = Settling {
                 seq,
                 size: sent.size,
+                message: sent.message,
                 since: cx.now.mono,
             };
             super::queue::put_in(&mut reader.settling, settling, |settling| settling.seq);
@@ -70,7 +82,7 @@ impl Mailbox {
             any = true;
         }
         for settled in self.settled_out_of_order(has_settled) {
-            self.leave_read(settled.seq, settled.size, false, cx, fx);
+            self.leave_read(settled.into(), Fate::Read, cx, fx);
             any = true;
         }
         if any {
@@ -113,7 +125,7 @@ impl Mailbox {
         let Some(settled) = reader.settling.pop_front() else {
             return false;
         };
-        self.leave_read(settled.seq, settled.size, false, cx, fx);
+        self.leave_read(settled.into(), Fate::Read, cx, fx);
         true
     }
 }

@@ -58,6 +58,10 @@ counters! {
     refused_other_payload,
     /// `id`s that were forgotten before their time: there were too many.
     ids_forgotten,
+    /// Receipts made: each tells a sender one thing of one message.
+    receipts,
+    /// Receipts that were given up: there was no room for them.
+    receipts_lost,
     /// Senders told that there is room again for what was refused.
     rooms_told,
     /// Senders that asked to be told, and were forgotten: too many waited.

@@ -27,7 +27,7 @@ macro_rules! fault {
 }
 
 #[cfg(feature = "testing")]
-pub use on::{Fault, Given, given, set_fault, take_given};
+pub use on::{Fault, Given, given, given_back, set_fault, take_given, take_given_back};
 
 #[cfg(feature = "testing")]
 mod on {
@@ -147,6 +147,14 @@ mod on {
         ForgetIds,
         /// Rule 8: an `id` of one sender is taken for that of another.
         ShareIds,
+        /// Rule 11: a sender is told that its message was delivered when it is sent.
+        ReceiptBeforeAck,
+        /// Rule 11: a receipt is made beside the removal that causes it, and not with it.
+        ReceiptApart,
+        /// Rule 11: what a reader refused is said to be delivered.
+        RefusedIsDelivered,
+        /// Rule 11: whoever waits to be told that a message was read is forgotten by a restart.
+        ForgetUnread,
         /// Rule 9: a QoS 0 message waits for a client that is away.
         KeepQos0,
         /// Rule 10: a repeated QoS 2 publish is stored again.
@@ -180,6 +188,7 @@ mod on {
         static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
         /// `None` until somebody asks: other tests must not fill it.
         static GIVEN: RefCell<Option<Vec<Given>>> = const { RefCell::new(None) };
+        static GIVEN_BACK: RefCell<Vec<Seq>> = const { RefCell::new(Vec::new()) };
     }
 
     impl Fault {
@@ -197,6 +206,16 @@ mod on {
     /// The seqs that were given on this thread since the last call; the first call begins the record.
     pub fn take_given() -> Vec<Given> {
         GIVEN.replace(Some(Vec::new())).unwrap_or_default()
+    }
+
+    /// Notes that a receipt with this seq found no room after all, and will be given another one.
+    pub fn given_back(seq: Seq) {
+        GIVEN_BACK.with_borrow_mut(|all| all.push(seq));
+    }
+
+    /// Those since the last call.
+    pub fn take_given_back() -> Vec<Seq> {
+        GIVEN_BACK.take()
     }
 
     /// Notes for [`take_given`] that `inbox` gave `seq` to `message`.

@@ -36,6 +36,11 @@ pub trait Inboxes: Send + Sync {
     fn detach(&self, inbox: &ClientId, attachment: AttachmentId);
     /// The client of `inbox` has these messages: they leave it (contract rule 5).
     fn acknowledge(&self, inbox: &ClientId, seqs: &[Seq]);
+    /// The client of `inbox` had this message and does not want it, for this reason code of 0x80 or above: it leaves all the same.
+    fn reject(&self, inbox: &ClientId, seq: Seq, reason: u8);
+    /// The application of `inbox` has read messages: their senders are told who asked for it (contract rule 11). `port` is told under `ticket` when
+    /// that is durable.
+    fn mark_read(&self, inbox: &ClientId, marks: ReadMarks, port: &Arc<dyn Port>, ticket: Ticket);
     /// These messages were written to the client of `inbox` with QoS 0: they leave it when they have settled (contract rule 5).
     fn written(&self, inbox: &ClientId, seqs: &[Seq]);
     /// The client of `inbox` cannot take this message: it stays, and the next ones go on.
@@ -80,6 +85,17 @@ pub struct RefusedPublishes {
     pub why: Arc<str>,
     /// The SHA-256 of each payload, in the order of the publishes.
     pub payloads: Vec<[u8; 32]>,
+}
+
+/// Which messages an application says that it has read. Of those that meet all conditions, the ones that its inbox had and acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadMarks {
+    /// Of this sender.
+    pub from: Option<ClientId>,
+    /// With one of these `id`s.
+    pub ids: Option<Vec<Box<str>>>,
+    /// Up to this seq.
+    pub up_to: Option<Seq>,
 }
 
 /// The room that a refused publish wanted.

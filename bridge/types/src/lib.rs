@@ -17,6 +17,7 @@ mod limits;
 mod message;
 mod port;
 mod quantity;
+mod receipts;
 mod timings;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
@@ -28,12 +29,13 @@ pub use epoch::Epoch;
 pub use events::{Event, EventKind, Events, Heard, Listener};
 pub use fault::CAN_MAKE_MISTAKES;
 #[cfg(feature = "testing")]
-pub use fault::{Fault, Given, given, set_fault, take_given};
+pub use fault::{Fault, Given, given, given_back, set_fault, take_given, take_given_back};
 pub use hexadecimal::hexadecimal;
 pub use inbox_sizes::InboxSizes;
-pub use inboxes::{Inboxes, Node, RefusedPublishes, WantedRoom};
+pub use inboxes::{Inboxes, Node, ReadMarks, RefusedPublishes, WantedRoom};
 pub use limits::*;
 pub use message::{Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
 pub use port::{AttachmentId, Delivery, Left, Outcome, Port, Proof, Refusal, Room, Ticket};
 pub use quantity::{format_duration, format_size, parse_duration, parse_size};
+pub use receipts::{NoSuchReceipt, ReceiptsWanted};
 pub use timings::{Recorder, Timings};

@@ -27,6 +27,15 @@ pub const SETTLING_MAX: usize = 128 * 1024;
 /// Refused publishes that one notice names; it counts all.
 pub const NOTICE_MESSAGES_MAX: usize = 100;
 
+/// Receipts that one message tells.
+pub const RECEIPTS_JOINED_MAX: usize = 100;
+
+/// Receipts that found no room and are tried again, over all senders. Beyond, the oldest are given up.
+pub const RECEIPTS_WAITING_MAX: usize = 10_000;
+
+/// Messages of one inbox whose senders wait to be told that they were read. Beyond, the oldest are forgotten.
+pub const UNREAD_MAX: usize = 10_000;
+
 /// Notices that later ones may be joined to, over all senders. A few kilobytes each.
 pub const NOTICES_OPEN_MAX: usize = 1024;
 

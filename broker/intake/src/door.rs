@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use access::{Access, Action, Denied, Identity};
 use bytes::Bytes;
-use inbox_types::{Age, ClientId, Expiry, Message, Now, Properties, Qos, Refusal};
+use inbox_types::{Age, ClientId, Expiry, Message, NoSuchReceipt, Now, Properties, Qos, ReceiptsWanted, Refusal};
 use pubsub::OrdinaryMessage;
 
 use crate::address::{Destination, InboxNames};
@@ -53,6 +53,12 @@ pub enum Shut {
     /// The broker has no room for it.
     #[error(transparent)]
     Full(Refusal),
+    /// It asks for receipts to a topic to which its publisher may not publish.
+    #[error("receipts would go to the Response Topic, and this client may not publish there: {0}")]
+    ResponseTopic(Denied),
+    /// It asks for receipts that there are not.
+    #[error(transparent)]
+    NoSuchReceipt(NoSuchReceipt),
 }
 
 /// The door as it is at one time.
@@ -97,9 +103,32 @@ impl Intake<'_> {
         }
         let said = said(&destination);
         Ok(match destination {
-            Destination::Inbox(owner) => Taken::Inbox(owner, Arc::new(self.mail(who, said))),
+            Destination::Inbox(owner) => {
+                self.check_receipts(who, &said)?;
+                Taken::Inbox(owner, Arc::new(self.mail(who, said)))
+            }
             _ => Taken::Ordinary(self.ordinary(who, topic, said)),
         })
+    }
+
+    /// What becomes of mail is told to its Response Topic in its sender's name: so its sender must be allowed to publish there (contract rule 11).
+    #[inline]
+    fn check_receipts(&self, who: &Identity, said: &Publication) -> Result<(), Shut> {
+        let Some(properties) = said.properties.as_deref() else {
+            return Ok(());
+        };
+        let wanted = ReceiptsWanted::of(properties).map_err(Shut::NoSuchReceipt)?;
+        let Some(topic) = properties.response_topic.as_deref().filter(|_| wanted.is_some()) else {
+            return Ok(());
+        };
+        let destination = self.names.destination(topic);
+        match destination.target(topic) {
+            Some(target) => {
+                let decided = self.access.decide(who, Action::Publish(target));
+                decided.map_err(Shut::ResponseTopic)
+            }
+            None => Err(Shut::ResponseTopic(Denied::Reserved)),
+        }
     }
 
     #[inline]
@@ -124,9 +153,22 @@ impl Intake<'_> {
             from: who.client_id().clone(),
             expiry: pubsub::expiry(self.age, said.message_expiry),
             payload: said.payload,
-            properties: said.properties,
+            properties: without_marks(who, said.properties),
         }
     }
+}
+
+/// What clients say, without what only the broker says.
+fn without_marks(who: &Identity, mut properties: Option<Box<Properties>>) -> Option<Box<Properties>> {
+    if let Some(said) = properties.as_mut().filter(|_| !who.is_broker()) {
+        said.user.retain(|(name, _)| !is_mark(name));
+    }
+    properties.filter(|said| !said.is_empty())
+}
+
+/// Whether the name of a user property marks what the broker itself says (contract rule 11).
+fn is_mark(name: &str) -> bool {
+    name.starts_with("$inboxd")
 }
 
 /// The user, where the client ID does not say it (contract rule 7).
@@ -146,7 +188,7 @@ fn as_mail(properties: Option<Box<Properties>>, user: Option<&str>) -> (Option<B
     let is_left = |name: &str| is_from_left || (is_user_left && name == USER);
     properties
         .user
-        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || is_left(name));
+        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) && !is_mark(name) || is_left(name));
     if let Some(user) = user {
         properties.user.insert(0, (USER.into(), user.into()));
     }

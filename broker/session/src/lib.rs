@@ -5,6 +5,7 @@
 mod closed;
 mod conversation;
 mod declined;
+mod marks;
 mod metrics;
 mod not_published;
 mod presences;
@@ -16,6 +17,7 @@ mod will;
 pub use closed::Closed;
 pub use conversation::{Conversation, Step};
 pub use declined::Declined;
+pub use marks::MarksRefused;
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
 pub use presences::{Presence, PresenceCounts, Presences};

@@ -5,6 +5,7 @@ use inbox_types::Refusal;
 use mqtt_codec::reason;
 use pubsub::PublishError;
 
+use crate::marks::MarksRefused;
 use intake::Shut;
 
 /// Why a publish is refused. The text is the reason string for its sender, the sentence of a notice, and that of the log.
@@ -30,6 +31,9 @@ pub enum NotPublished {
     /// It is a request that asks for too much, or is none: its sender must act.
     #[error(transparent)]
     Request(#[from] ListRefused),
+    /// It is a request about read messages, and none: its sender must act.
+    #[error(transparent)]
+    Marks(#[from] MarksRefused),
     /// It is an operator's, and could not be answered.
     #[error(
         "a request under $SYS/inboxd/api/ names the Response Topic for its answer, which only MQTT 5 has; nothing was done"
@@ -66,7 +70,14 @@ impl NotPublished {
             | NotPublished::Router(PublishError::RetainedFull) => reason::QUOTA_EXCEEDED,
             NotPublished::Request(ListRefused::NotJson | ListRefused::NotASender)
             | NotPublished::Inbox(Refusal::OtherPayload) => reason::PAYLOAD_FORMAT_INVALID,
-            NotPublished::Request(ListRefused::NoInbox) => reason::TOPIC_NAME_INVALID,
+            NotPublished::Marks(MarksRefused::NotJson) | NotPublished::Shut(Shut::NoSuchReceipt(_)) => {
+                reason::PAYLOAD_FORMAT_INVALID
+            }
+            NotPublished::Request(ListRefused::NoInbox) | NotPublished::Marks(MarksRefused::NoInbox) => {
+                reason::TOPIC_NAME_INVALID
+            }
+            NotPublished::Marks(MarksRefused::TooLarge) => reason::QUOTA_EXCEEDED,
+            NotPublished::Shut(Shut::ResponseTopic(_)) => reason::NOT_AUTHORIZED,
             NotPublished::Request(_) | NotPublished::OperatorsBusy => reason::QUOTA_EXCEEDED,
             NotPublished::NoResponseTopic => reason::IMPLEMENTATION_SPECIFIC_ERROR,
             NotPublished::Inbox(Refusal::StoreFailed) | NotPublished::Router(PublishError::Stopped) => {

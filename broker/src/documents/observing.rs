@@ -15,6 +15,7 @@ use crate::cli::Cli;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::observe::{Numbers, Watcher};
+use crate::receipts::Receipts;
 
 /// Every counter, as it is published.
 pub(super) fn published() -> BTreeSet<String> {
@@ -24,7 +25,7 @@ pub(super) fn published() -> BTreeSet<String> {
         &MemoryStore::default(),
         config.limits(),
         clock,
-        Arc::new(Watcher::new(Arc::default()).0),
+        Arc::new(Watcher::new(Arc::default(), Receipts::new(InboxNames::new("")).0).0),
     )
     .unwrap();
     let shared = Shared {

@@ -51,6 +51,8 @@ pub(super) struct Client {
     owed: VecDeque<(AckKind, u16)>,
     /// How many of its messages had an `id`, and the last ones that were acknowledged and may be repeated.
     named: usize,
+    /// The last seq that it was told.
+    last_seq: u64,
     safe: VecDeque<usize>,
     /// It may repeat them: the broker has the memory to know them again.
     repeats: bool,
@@ -97,6 +99,7 @@ impl Client {
             had: BTreeSet::new(),
             owed: VecDeque::new(),
             named: 0,
+            last_seq: 0,
             safe: VecDeque::new(),
             repeats,
             window: 1,
@@ -187,6 +190,8 @@ impl Client {
 
     fn got(&mut self, publish: &Publish, random: &mut Random) -> Check {
         self.received += 1;
+        let seq = publish.props.user("seq").and_then(|seq| seq.parse().ok());
+        self.last_seq = self.last_seq.max(seq.unwrap_or_default());
         if publish.retain && publish.qos < 2 {
             // A notice.
             self.owed
@@ -263,12 +268,12 @@ impl Client {
                 break;
             };
             let (first, mut refused) = match kind {
-                AckKind::PubAck => (0x40, false),
+                AckKind::PubAck => (0x40, self.version == Version::V5 && random.percent(2)),
                 AckKind::PubRec => (0x50, self.version == Version::V5 && random.percent(2)),
                 AckKind::PubRel => (0x62, false),
                 AckKind::PubComp => (0x70, false),
             };
-            refused &= self.unreleased.contains_key(&packet_id);
+            refused &= kind == AckKind::PubAck || self.unreleased.contains_key(&packet_id);
             let mut bytes = if first == 0x62 {
                 pubrel(packet_id)
             } else {

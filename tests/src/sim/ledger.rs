@@ -14,6 +14,13 @@ pub(super) struct Mail {
     pub(super) qos: u8,
     /// The user property that the sender gave.
     pub(super) id: Option<String>,
+    /// The receipts that its sender asks for: delivered, and read.
+    pub(super) wants: (bool, bool),
+    /// Its reader took it, and its reader did not want it: both may have been, one after the other.
+    pub(super) taken: bool,
+    pub(super) rejected: bool,
+    /// Somebody was told that it left unread.
+    left: bool,
     /// It was sent again as the same (contract rule 8).
     pub(super) repeated: bool,
     /// Of whom it was taken, where clients have users, and what is to become of it; a will is judged when it is published.
@@ -115,6 +122,10 @@ impl Ledger {
             to,
             qos,
             id,
+            wants: (false, false),
+            taken: false,
+            rejected: false,
+            left: false,
             repeated: false,
             bearer: None,
             verdict: None,
@@ -202,6 +213,7 @@ impl Ledger {
             unread: false,
         });
         mail.being_written = false;
+        mail.taken = true;
         self.fading.push(at);
     }
 
@@ -215,7 +227,9 @@ impl Ledger {
         if why == "expired" && now - self.all[at].given_at <= self.lives(at) {
             return Err(format!("rule 5: m{at} expired before its time"));
         }
+        let was_taken = self.all[at].taken;
         self.gone(at, tick, due);
+        (self.all[at].taken, self.all[at].left) = (was_taken, true);
         if let Some(gone) = self.all[at].gone.as_mut() {
             gone.unread = gone.tick == tick;
         }
@@ -247,6 +261,29 @@ impl Ledger {
         self.all[at]
             .gone
             .is_some_and(|gone| gone.durable || gone.run == self.run)
+    }
+
+    /// What has this place.
+    pub(super) fn at(&self, inbox: usize, seq: u64) -> Option<usize> {
+        self.inboxes.get(&(inbox, seq)).copied()
+    }
+
+    /// It is known that it durably left.
+    pub(super) fn has_durably_left(&mut self, at: usize) -> Check {
+        match self.all[at].gone.as_mut() {
+            Some(gone) => gone.durable = true,
+            None => {
+                return Err(format!(
+                    "rule 11: m{at} is in its inbox, and its sender has a receipt for it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it left unread, by a rule that somebody was told about.
+    pub(super) fn left_unread(&self, at: usize) -> bool {
+        self.all[at].left
     }
 
     /// Whether its reader had it.
@@ -307,6 +344,16 @@ impl Ledger {
         self.inboxes
             .range((inbox, after.saturating_add(1))..(inbox, before.max(after.saturating_add(1))))
             .map(|(_, at)| *at)
+    }
+
+    /// When it was given its place.
+    pub(super) fn accepted_at(&self, at: usize) -> u64 {
+        self.all[at].given_at
+    }
+
+    /// How many times the broker was started.
+    pub(super) fn run(&self) -> u32 {
+        self.run
     }
 
     pub(super) fn len(&self) -> usize {

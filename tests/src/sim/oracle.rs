@@ -13,6 +13,7 @@ mod memory;
 mod notices;
 mod proof;
 mod publishes;
+mod receipts;
 mod rooms;
 mod said;
 mod sessions;
@@ -29,6 +30,7 @@ use absence::Owner;
 pub(super) use access::Access;
 use notices::Notices;
 use proof::Proof;
+use receipts::Receipts;
 use rooms::Rooms;
 pub(super) use said::{Filter, Said, Terms};
 
@@ -45,6 +47,7 @@ pub(super) struct Oracle {
     links: BTreeMap<usize, Link>,
     notices: Notices,
     rooms: Rooms,
+    receipts: Receipts,
     owners: Vec<Owner>,
     /// What clients may do, where they have users.
     pub(super) access: Option<Access>,
@@ -120,6 +123,7 @@ impl Oracle {
             links: BTreeMap::new(),
             notices: Notices::default(),
             rooms: Rooms::default(),
+            receipts: Receipts::default(),
             owners: (0..clients).map(|_| Owner::default()).collect(),
             access: None,
             promises: 0,
@@ -223,6 +227,7 @@ impl Oracle {
             self.check_forgotten(inbox, seq, now)?;
         }
         self.notices.left(inbox, seq);
+        self.receipts.seen(inbox, seq);
         self.ledger.left(
             inbox,
             seq,
@@ -293,6 +298,13 @@ impl Oracle {
                     link.answers_2.push_back(packet_id);
                 }
             },
+            Said::Mark { up_to, packet_id } => {
+                link.answers_1.push_back((packet_id, None));
+                let age = self.terms.time_to_live.saturating_sub(self.skew.early);
+                let since = self.now.saturating_sub(age / 2);
+                self.receipts
+                    .marks((at, packet_id), link.client, up_to, since, &self.ledger);
+            }
             Said::Ask { qos: 1, packet_id, .. } => link.answers_1.push_back((packet_id, None)),
             Said::Ask { qos: 2, packet_id, .. } => match session.open.get(&packet_id) {
                 Some(_) => drop(link.repeated.insert(packet_id)),
@@ -322,7 +334,12 @@ impl Oracle {
                 } else {
                     let mail = in_flight.mail;
                     session.in_flight.remove(&packet_id);
+                    let was_taken = self.ledger.get(mail).taken;
                     self.ledger.gone(mail, tick, mono.map(|mono| mono + self.terms.flush));
+                    if refused {
+                        let mail = self.ledger.get_mut(mail);
+                        (mail.taken, mail.rejected) = (was_taken, true);
+                    }
                 }
             }
             Said::Subscribe { packet_id, what } => {
@@ -369,24 +386,6 @@ impl Oracle {
                 Ok(())
             }
             Packet::PingResp | Packet::Disconnect(..) | Packet::Auth(..) => Ok(()),
-        }
-    }
-
-    /// The socket took some bytes.
-    pub(super) fn wrote(&mut self, at: usize, bytes: usize, mono: Option<u64>) {
-        self.tick += 1;
-        let Some(link) = self.links.get_mut(&at) else { return };
-        link.written += bytes as u64;
-        let gone = link.publishes.partition_point(|(end, _)| *end <= link.written);
-        link.publishes.drain(..gone);
-        let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
-        for (_, mail) in link.unwritten.drain(..done) {
-            if self.terms.settle > 0 {
-                link.settling.push_back((self.now, mail));
-            } else {
-                self.ledger
-                    .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
-            }
         }
     }
 }

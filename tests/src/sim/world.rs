@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inbox_bridge::{
-    ClientId, Left, Limits, Observer, Page, PageLimit, PendingCommit, ReadRequest, Seq, Store, StoreError,
+    ClientId, Entry, Left, Limits, Observer, Page, PageLimit, PendingCommit, Place, ReadRequest, Seq, Store, StoreError,
 };
-use inbox_bridge::{Sizes, WhenFull, take_given};
+use inbox_bridge::{Sizes, WhenFull, take_given, take_given_back};
 use inboxd::config::MqttLimits;
 use inboxd::single::{ConnId, Single};
 
@@ -54,7 +54,7 @@ pub(super) struct World {
     links: Vec<Link>,
     /// Those of `links` where anything can still happen.
     alive: Vec<usize>,
-    commit: Option<(PendingCommit, u64)>,
+    commit: Option<(PendingCommit, Option<u64>)>,
     pages: VecDeque<(ReadRequest, Option<Page>)>,
     swept_to: Option<ClientId>,
     /// At the end each client comes when all others have gone.
@@ -153,7 +153,7 @@ impl World {
         };
         // Often of a small inbox, where a sender comes to its share.
         limits.sender_share = random.pick(&[100, 100, 20, 50]) as u8;
-        let _of_an_earlier_run = take_given();
+        let _of_an_earlier_run = (take_given(), take_given_back());
         let terms = Terms {
             in_flight_max: usize::from(mqtt.in_flight_max),
             flush: limits.ack_flush_interval.as_micros() as u64,
@@ -259,7 +259,8 @@ impl World {
         self.broker = Some(opened.map_err(|error| format!("the broker does not start: {error}"))?);
         self.retried = 0;
         self.oracle.skew.started(self.clock.offset());
-        Ok(())
+        // Of receipts that an earlier run left.
+        self.take_notes()
     }
 
     fn time_passes(&mut self) -> Check {
@@ -308,6 +309,9 @@ impl World {
         if self.random.percent(40) {
             self.sweep();
         }
+        if let Some(broker) = &self.broker {
+            broker.look_after_receipts(&self.disk);
+        }
         if self.random.percent(2) {
             self.purge()?;
         }
@@ -323,7 +327,19 @@ impl World {
         };
         let name = self.names[self.random.below(self.names.len())].clone();
         let inbox = ClientId::new(&name).map_err(|error| error.to_string())?;
-        let places = self.disk.seqs(&inbox, Seq::ZERO, usize::MAX).unwrap_or_default();
+        let everything = PageLimit {
+            messages: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let page = self.disk.read(&inbox, Seq::ZERO, everything).unwrap_or_default();
+        let places: Vec<_> = page
+            .entries
+            .into_iter()
+            .map(|Entry { seq, message }| Place {
+                seq,
+                message: Some(message),
+            })
+            .collect();
         let left = broker.purge(&inbox, &places);
         self.trace.say(
             self.clock.mono(),

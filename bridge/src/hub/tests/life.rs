@@ -10,6 +10,7 @@ use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, age, id, message
 use super::model::{Model, check};
 use super::ops::{INBOXES, Op, SETTLE, sender_of, size_of};
 use crate::hub::{Hub, PendingCommit, ReadRequest};
+use crate::mailbox::Place;
 use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
 use inbox_types::{
     Age, AttachmentId, ClientId, Clock, Entry, InboxSize, InboxSizes, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket,
@@ -134,6 +135,7 @@ impl Life {
                 let (id, all) = (inbox_of(*inbox), Seq(u64::MAX));
                 self.hub.purge_memory(&id, all);
                 let places = self.store.seqs(&id, Seq::ZERO, usize::MAX).unwrap();
+                let places: Vec<_> = places.into_iter().map(|seq| Place { seq, message: None }).collect();
                 self.hub.purge_places(&id, &places);
                 self.model.purged(*inbox);
             }

@@ -187,6 +187,12 @@ impl Desk {
                     let page = self.store.read(&inbox, after, PAGE).unwrap();
                     self.step(|mailbox, cx, fx| mailbox.senders_read(&page, cx, fx));
                 }
+                Gathered::NeedsMessage(seq) => {
+                    let one = PageLimit { messages: 1, ..PAGE };
+                    let page = self.store.read(&inbox, Seq(seq.0 - 1), one).unwrap();
+                    let found = page.entries.first().filter(|entry| entry.seq == seq);
+                    self.step(|mailbox, cx, fx| mailbox.message_read(seq, found.map(|entry| &entry.message), cx, fx));
+                }
                 Gathered::NeedsOldest => {
                     let oldest = self.store.read(&inbox, Seq::ZERO, PAGE).unwrap().entries;
                     self.step(|mailbox, cx, fx| mailbox.drop_oldest(&oldest, cx, fx));

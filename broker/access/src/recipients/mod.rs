@@ -59,6 +59,8 @@ struct All {
 struct Lists {
     block: Senders,
     allow: Senders,
+    /// Senders are not told what was read.
+    hides_reading: bool,
     /// What they take in memory, once they are [`All::put`] there.
     bytes: usize,
 }
@@ -75,6 +77,9 @@ impl Lists {
 struct Shown {
     block: Vec<String>,
     allow: Vec<String>,
+    /// Whether senders are told what was read; they are where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_receipts: Option<bool>,
 }
 
 impl Shown {
@@ -82,6 +87,7 @@ impl Shown {
         Shown {
             block: lists.block.texts(),
             allow: lists.allow.texts(),
+            read_receipts: lists.hides_reading.then_some(false),
         }
     }
 
@@ -98,6 +104,7 @@ impl Shown {
         Ok(Lists {
             block: read(self.block)?,
             allow: read(self.allow)?,
+            hides_reading: self.read_receipts == Some(false),
             bytes: 0,
         })
     }
@@ -137,17 +144,49 @@ impl Recipients {
         budget: &Arc<MemoryBudget>,
     ) -> Result<Option<Bytes>, ListRefused> {
         let request = Request::parse(request)?;
+        self.change(owner, budget, |lists| {
+            request.change(match kind {
+                ListKind::Block => &mut lists.block,
+                ListKind::Allow => &mut lists.allow,
+            })
+        })
+    }
+
+    /// The client `owner` says whether senders are told what it read. Gives what is to be kept, as [`Recipients::edit`] does.
+    ///
+    /// # Errors
+    /// Nothing more is kept for clients.
+    pub fn tell_reading(
+        &self,
+        owner: &ClientId,
+        tells: bool,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<Bytes>, ListRefused> {
+        self.change(owner, budget, |lists| {
+            lists.hides_reading = !tells;
+            Ok(())
+        })
+    }
+
+    /// Whether senders are told what `owner` read.
+    pub fn tells_reading(&self, owner: &ClientId) -> bool {
+        self.are_none() || !self.of(owner).is_some_and(|lists| lists.hides_reading)
+    }
+
+    fn change(
+        &self,
+        owner: &ClientId,
+        budget: &Arc<MemoryBudget>,
+        change: impl FnOnce(&mut Lists) -> Result<(), ListRefused>,
+    ) -> Result<Option<Bytes>, ListRefused> {
         // Nobody else edits them: a client ID has one connection. So senders need not wait meanwhile.
         let before = self.of(owner).unwrap_or_default();
         let mut lists = Lists::clone(&before);
-        request.change(match kind {
-            ListKind::Block => &mut lists.block,
-            ListKind::Allow => &mut lists.allow,
-        })?;
+        change(&mut lists)?;
         if lists.len() > ENTRIES_MAX {
             return Err(ListRefused::TooMany);
         }
-        if lists.len() == 0 {
+        if lists.len() == 0 && !lists.hides_reading {
             self.put(&mut self.all.write(), owner.clone(), None, budget);
             return Ok(None);
         }

@@ -64,7 +64,7 @@ pub(crate) const INBOX_REFUSALS: [&str; 7] = [
 ];
 
 /// Every number but the refusals.
-pub(super) const NUMBERS: [Known; 51] = [
+pub(super) const NUMBERS: [Known; 53] = [
     shows("connections", "inboxd_connections", "Open MQTT connections"),
     counts(
         "connects_accepted",
@@ -174,6 +174,12 @@ pub(super) const NUMBERS: [Known; 51] = [
         "repeated",
         "inboxd_publishes_repeated",
         "Publishes that repeated an id and were not stored again",
+    ),
+    counts("receipts", "inboxd_receipts", "Receipts made for senders"),
+    counts(
+        "receipts_lost",
+        "inboxd_receipts_lost",
+        "Receipts given up because there was no room for them",
     ),
     counts(
         "ids_forgotten",

@@ -146,6 +146,8 @@ causes! {
         "correct the topic, or add the user to the password file and send SIGHUP";
     /// A request to the broker is none, or asks for too much.
     RequestRefused = "publish_request", PUBLISH, "";
+    /// Its sender asks for receipts that there are not, or that it may not have sent there.
+    Receipt = "publish_receipt", PUBLISH, "";
     /// An inbox is full.
     InboxFull = "publish_full", PUBLISH,
         "have its owner read, purge it, or raise inbox.messages_max or inbox.bytes_max, or the size that an [[inbox]] of the access rules gives it";
@@ -297,9 +299,11 @@ impl Cause {
         match why {
             NotPublished::TooLarge { .. } => Cause::PayloadTooLarge,
             NotPublished::RetainOff => Cause::RetainOff,
-            NotPublished::Request(_) | NotPublished::OperatorsBusy | NotPublished::NoResponseTopic => {
-                Cause::RequestRefused
-            }
+            NotPublished::Request(_)
+            | NotPublished::Marks(_)
+            | NotPublished::OperatorsBusy
+            | NotPublished::NoResponseTopic => Cause::RequestRefused,
+            NotPublished::Shut(Shut::NoSuchReceipt(_) | Shut::ResponseTopic(_)) => Cause::Receipt,
             NotPublished::Shut(Shut::Nowhere(_) | Shut::Denied(Denied::Reserved)) => Cause::TopicInvalid,
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => Cause::Stranger,
             NotPublished::Shut(Shut::Denied(Denied::Unregistered)) => Cause::Unregistered,

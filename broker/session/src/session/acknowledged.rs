@@ -14,7 +14,7 @@ impl Session {
                 Ok(())
             }
             Some(AckKind::PubAck) => {
-                self.finish(ack.packet_id);
+                self.finish(ack.packet_id, ack.reason);
                 Ok(())
             }
             Some(_) => Err(Closed::WrongPubAck.into()),
@@ -28,7 +28,7 @@ impl Session {
             Some(sent) if sent.awaits == AckKind::PubAck => return Err(Closed::WrongPubRec.into()),
             Some(_) if refused => {
                 // The client does not want it and will not have it again (MQTT-4.3.3-4).
-                self.finish(ack.packet_id);
+                self.finish(ack.packet_id, ack.reason);
                 return Ok(());
             }
             Some(sent) => {
@@ -62,20 +62,43 @@ impl Session {
         match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
             None => Ok(()),
             Some(AckKind::PubComp) => {
-                self.finish(ack.packet_id);
+                self.finish(ack.packet_id, reason::SUCCESS);
                 Ok(())
             }
             Some(_) => Err(Closed::WrongPubComp.into()),
         }
     }
 
-    /// The client is done with a message.
-    fn finish(&mut self, packet_id: PacketId) {
+    /// The client is done with a message. It had it, and with a reason code of 0x80 or above does not want it.
+    fn finish(&mut self, packet_id: PacketId, reason: u8) {
         if let Some(Sent {
             what: What::Mail(seq), ..
         }) = self.outgoing.remove(packet_id)
         {
+            match reason >= reason::UNSPECIFIED_ERROR {
+                true => self.rejected.push((seq, reason)),
+                false => self.acknowledged.push(seq),
+            }
+        }
+    }
+
+    /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.
+    pub(super) fn tell_acknowledged(&mut self) {
+        if self.acknowledged.is_empty() && self.rejected.is_empty() {
+            return;
+        }
+        let inboxes = &self.shared.node.inboxes;
+        if !self.acknowledged.is_empty() {
+            inboxes.acknowledge(&self.id, &self.acknowledged);
+        }
+        for (seq, reason) in self.rejected.drain(..) {
+            inboxes.reject(&self.id, seq, reason);
             self.acknowledged.push(seq);
         }
+        if self.outgoing.mail_repeats {
+            // It may have come from the inbox again meanwhile. Not before the inbox knows: it delivers from other threads.
+            self.acknowledged.iter().for_each(|seq| self.outbox.withdraw(*seq));
+        }
+        self.acknowledged.clear();
     }
 }

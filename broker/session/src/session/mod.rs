@@ -152,6 +152,8 @@ pub struct Session {
     bytes_written: u64,
     /// Mail that the client acknowledged, for the inbox to be told at once.
     acknowledged: Vec<Seq>,
+    /// Mail that it does not want, and why.
+    rejected: Vec<(Seq, u8)>,
     outcomes: Vec<(Ticket, Outcome)>,
     stopwatch: Stopwatch,
     /// Requests that are to be answered when they have their outcome.
@@ -192,6 +194,7 @@ impl Session {
             settle_when_written: VecDeque::new(),
             bytes_written: 0,
             acknowledged: Vec::new(),
+            rejected: Vec::new(),
             outcomes: Vec::new(),
             stopwatch: Stopwatch::default(),
             replies: Vec::new(),
@@ -287,18 +290,6 @@ impl Session {
         self.outbox.set_online(false);
     }
 
-    /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.
-    fn tell_acknowledged(&mut self) {
-        if !self.acknowledged.is_empty() {
-            self.shared.node.inboxes.acknowledge(&self.id, &self.acknowledged);
-            if self.outgoing.mail_repeats {
-                // It may have come from the inbox again meanwhile. Not before the inbox knows: it delivers from other threads.
-                self.acknowledged.iter().for_each(|seq| self.outbox.withdraw(*seq));
-            }
-            self.acknowledged.clear();
-        }
-    }
-
     /// Encodes what waits: answers to publishes, then mail, then ordinary messages, as far as the client takes them.
     pub fn drain(&mut self, now: Now) -> Result<(), Ending> {
         self.check_proof(now)?;
@@ -385,6 +376,7 @@ impl Session {
         self.settle_when_written.shrink_to_fit();
         self.calls.shrink_to_fit();
         self.acknowledged = Vec::new();
+        self.rejected = Vec::new();
         self.incoming.shrink();
         self.bouncing.shrink();
         self.outgoing.shrink();

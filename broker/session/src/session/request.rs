@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
-use access::{Action, Denied, ListKind, ListRefused};
+use access::{Action, Denied, ListKind, ListRefused, Recipients};
 use bytes::Bytes;
-use inbox_types::{AttachmentId, Delivery, Now, Outcome, Port, Properties, Qos, Refusal, Room, Ticket};
+use inbox_types::{
+    AttachmentId, ClientId, Delivery, MemoryBudget, Now, Outcome, Port, Properties, Qos, Refusal, Room, Ticket,
+};
 use intake::{Destination, Publication, Shut, Taken};
 
 use super::incoming::Answer;
@@ -16,21 +18,28 @@ use super::operators::{NotAsked, OPERATORS_TOPICS, OperatorsRequest, Reply, is_o
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session, Shared};
 use crate::NotPublished;
+use crate::marks::{self, MarksRefused};
 use mqtt_codec::Publish;
 
 /// The topics of requests.
 const BLOCK: &str = "$inbox/block";
 const ALLOW: &str = "$inbox/allow";
+const READ: &str = "$inbox/read";
+const RECEIPTS: &str = "$inbox/receipts";
 
 /// Whether what is published to `topic` asks for something about the own inbox.
 pub fn is_request(topic: &str) -> bool {
-    list_named(topic).is_some()
+    about_inbox(topic).is_some()
 }
 
 /// What a publish asks for.
 pub(super) enum Asked {
     /// A list of the own inbox.
     List(ListKind),
+    /// That messages are noted as read.
+    Marks,
+    /// That their senders are told so, or not.
+    Receipts,
     /// Something that operators do.
     Operation,
 }
@@ -40,15 +49,17 @@ pub(super) enum Asked {
 pub(super) fn asked(destination: &Destination, topic: &str) -> Option<Asked> {
     match destination {
         Destination::Reserved if is_operators_request(topic) => Some(Asked::Operation),
-        Destination::Reserved => list_named(topic).map(Asked::List),
+        Destination::Reserved => about_inbox(topic),
         _ => None,
     }
 }
 
-fn list_named(topic: &str) -> Option<ListKind> {
+fn about_inbox(topic: &str) -> Option<Asked> {
     match topic {
-        BLOCK => Some(ListKind::Block),
-        ALLOW => Some(ListKind::Allow),
+        BLOCK => Some(Asked::List(ListKind::Block)),
+        ALLOW => Some(Asked::List(ListKind::Allow)),
+        READ => Some(Asked::Marks),
+        RECEIPTS => Some(Asked::Receipts),
         _ => None,
     }
 }
@@ -64,7 +75,14 @@ impl Session {
         now: Now,
     ) -> Result<(), Ending> {
         match asked {
-            Asked::List(kind) => self.edit_list(kind, publish, topic, ticket, now),
+            Asked::List(kind) => self.edit(publish, topic, ticket, now, |recipients, owner, budget| {
+                Ok(recipients.edit(owner, kind, publish.payload, budget)?)
+            }),
+            Asked::Receipts => self.edit(publish, topic, ticket, now, |recipients, owner, budget| {
+                let tells = marks::tells_reading(publish.payload)?;
+                Ok(recipients.tell_reading(owner, tells, budget)?)
+            }),
+            Asked::Marks => self.mark_read(publish, topic, ticket),
             Asked::Operation => match self.hand_on(publish, topic) {
                 Ok(()) => {
                     if let Some(ticket) = ticket {
@@ -116,16 +134,44 @@ impl Session {
         self.flush_answers()
     }
 
-    /// The client asks for a change of a list, or what is in it.
-    fn edit_list(
+    /// The application has read messages.
+    fn mark_read(&mut self, publish: &Publish<'_>, topic: &str, ticket: Option<Ticket>) -> Result<(), Ending> {
+        let marks = match self.inbox_topic {
+            Some(_) => marks::marks(publish.payload),
+            None => Err(MarksRefused::NoInbox),
+        };
+        let marks = match marks {
+            Ok(marks) => marks,
+            Err(why) => return self.refuse_request(publish, topic, ticket, why.into()),
+        };
+        let Shared { access, node, .. } = &*self.shared;
+        if !access.recipients().tells_reading(&self.id) {
+            if let Some(ticket) = ticket {
+                self.incoming.settle(ticket, &Answer::Success);
+            }
+            return self.flush_answers();
+        }
+        let inboxes = node.inboxes.clone();
+        // It is mostly about what was acknowledged just now.
+        self.tell_acknowledged();
+        let port: Arc<dyn Port> = match ticket {
+            Some(_) => self.outbox.clone(),
+            None => Arc::new(Nobody),
+        };
+        inboxes.mark_read(&self.id, marks, &port, ticket.unwrap_or(Ticket(0)));
+        Ok(())
+    }
+
+    /// The client asks for a change of what is kept of it, or what that is.
+    fn edit(
         &mut self,
-        kind: ListKind,
         publish: &Publish<'_>,
         topic: &str,
         ticket: Option<Ticket>,
         now: Now,
+        edit: impl FnOnce(&Recipients, &ClientId, &Arc<MemoryBudget>) -> Result<Option<Bytes>, NotPublished>,
     ) -> Result<(), Ending> {
-        let kept = match self.change_list(kind, publish.payload) {
+        let kept = match self.change(edit) {
             Ok(kept) => kept,
             Err(why) => return self.refuse_request(publish, topic, ticket, why),
         };
@@ -148,7 +194,10 @@ impl Session {
         Ok(())
     }
 
-    fn change_list(&self, kind: ListKind, request: &[u8]) -> Result<Option<Bytes>, NotPublished> {
+    fn change(
+        &self,
+        edit: impl FnOnce(&Recipients, &ClientId, &Arc<MemoryBudget>) -> Result<Option<Bytes>, NotPublished>,
+    ) -> Result<Option<Bytes>, NotPublished> {
         let Shared { access, node, .. } = &*self.shared;
         if self.inbox_topic.is_none() {
             return Err(ListRefused::NoInbox.into());
@@ -157,7 +206,7 @@ impl Session {
             node.counters.refused_memory_full.add(1);
             return Err(Refusal::MemoryFull.into());
         }
-        let kept = access.recipients().edit(&self.id, kind, request, &node.budgets.all)?;
+        let kept = edit(access.recipients(), &self.id, &node.budgets.all)?;
         // It waits for the disk, and with QoS 0 nothing bounds how many do.
         Ok(kept.map(|kept| node.budgets.all.payload(&kept)))
     }

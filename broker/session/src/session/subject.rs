@@ -21,10 +21,10 @@ pub(super) fn hash(payload: &[u8]) -> [u8; 32] {
 }
 
 impl Subject {
-    /// Whether the sender is to be told where its message is: it gave it a name to find it by.
+    /// Whether the sender is to be told where its message is: it gave it a name to find it by, or wants to know what becomes of it.
     #[inline]
     pub(super) fn wants_place(&self) -> bool {
-        matches!(self, Subject::Mail(_, message) if message.id.is_some())
+        matches!(self, Subject::Mail(_, message) if message.id.is_some() || message.receipts_wanted().is_some())
     }
 
     /// Of a publish whose payload is not kept.

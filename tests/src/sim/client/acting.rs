@@ -1,5 +1,6 @@
 //! What a client does by itself: it publishes, subscribes, leaves, and acknowledges late.
 
+use super::repeating::asking;
 use super::{Client, Manner, Open, Sent, body};
 use crate::sim::ledger::Ledger;
 use crate::sim::oracle::{Filter, Said};
@@ -39,7 +40,8 @@ impl Client {
                     Said::Unsubscribe { packet_id, own },
                 )]
             }
-            91..94 => vec![self.read_anothers(random)],
+            91 => vec![self.read_anothers(random)],
+            92 | 93 => self.mark_read(random),
             94..96 => vec![(ping(), Said::Other)],
             _ => Vec::new(),
         }
@@ -128,6 +130,15 @@ impl Client {
             if let Some(mail) = mail.filter(|_| qos > 0 && random.percent(40)) {
                 props = props.user("notify-space", "1");
                 ledger.get_mut(mail).asks_for_room = true;
+            }
+            if let Some(mail) = mail.filter(|_| qos > 0 && self.persona.is_none() && random.percent(25)) {
+                let (asked, wants) = random.pick(&[
+                    ("delivered", (true, false)),
+                    ("read", (false, true)),
+                    ("delivered,read", (true, true)),
+                ]);
+                ledger.get_mut(mail).wants = wants;
+                props = asking(props, asked, &self.names[self.at]);
             }
             if random.percent(20) {
                 let expiry = random.pick(&[0, 1, 5, 3600, u32::MAX]);

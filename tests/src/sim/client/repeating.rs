@@ -9,7 +9,39 @@ use crate::{Props, PublishPacket, Version, property};
 /// Messages that a client remembers to repeat.
 const SAFE_MAX: usize = 8;
 
+/// Asks for receipts to the inbox of this name.
+pub(super) fn asking(props: Props, asked: &str, to: &str) -> Props {
+    props
+        .user("receipt", asked)
+        .bytes(property::RESPONSE_TOPIC, to.as_bytes())
+}
+
 impl Client {
+    /// Says that everything was read that came so far.
+    pub(super) fn mark_read(&mut self, random: &mut Random) -> Vec<Sent> {
+        if self.version != Version::V5 || self.persona.is_some() || self.open.len() >= self.window {
+            return Vec::new();
+        }
+        let packet_id = self.free_id();
+        let up_to = if random.percent(70) {
+            self.last_seq
+        } else {
+            self.last_seq / 2
+        };
+        let open = Open {
+            mail: None,
+            request: None,
+            to: self.at,
+            qos: 1,
+            released: false,
+        };
+        self.open.insert(packet_id, open);
+        self.order.push_back(packet_id);
+        let request = format!("{{\"up_to\":{up_to}}}");
+        let packet = PublishPacket::new("$inbox/read", request, 1, packet_id);
+        vec![(packet.encode(self.version), Said::Mark { up_to, packet_id })]
+    }
+
     /// Whether a message can be published again as the same. Who may write to whom changes where clients have users, so there none is.
     pub(super) fn may_repeat(&self, mail: usize, ledger: &Ledger) -> bool {
         let mail = ledger.get(mail);
@@ -56,6 +88,15 @@ impl Client {
         let known = ledger.get(mail);
         let (to, length, expiry) = (known.to, known.length, known.expiry);
         let mut props = Props::new().user("id", known.id.as_deref().unwrap_or_default());
+        let asked = match known.wants {
+            (true, true) => "delivered,read",
+            (true, false) => "delivered",
+            (false, true) => "read",
+            (false, false) => "",
+        };
+        if !asked.is_empty() {
+            props = asking(props, asked, &self.names[self.at]);
+        }
         if let Some(expiry) = expiry {
             props = props.four(property::MESSAGE_EXPIRY, expiry);
         }

@@ -107,6 +107,7 @@ impl Oracle {
         self.check_skipped(at, seq)?;
         self.deliveries += 1;
         self.notices.delivered(mail_at);
+        self.receipts.seen(client, seq);
         let Some(link) = self.links.get_mut(&at) else {
             return Ok(());
         };

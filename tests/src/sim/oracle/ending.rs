@@ -31,6 +31,7 @@ impl Oracle {
     pub(in crate::sim) fn check_empty(&self) -> Check {
         self.notices.check_told()?;
         self.rooms.check_told()?;
+        self.receipts.check_told(&self.ledger)?;
         match (0..self.ledger.len()).find(|at| self.ledger.must_be_there(*at)) {
             Some(at) => Err(format!(
                 "rule 3: m{at} was acknowledged to its publisher and never came to its reader"

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use inbox_bridge::Message;
 use sha2::{Digest, Sha256};
 
 use super::{Check, Oracle};
@@ -20,6 +21,10 @@ pub(super) struct Notices {
     by_payload: BTreeMap<(usize, Vec<u8>), Vec<usize>>,
     /// By inbox and seq.
     by_place: BTreeMap<(usize, u64), usize>,
+    /// Places that were given back before they were seen here.
+    given_back: BTreeSet<u64>,
+    /// In which run of the broker it was given a place.
+    run_of: BTreeMap<usize, u32>,
     /// Which messages a notice names.
     names: BTreeMap<usize, Vec<usize>>,
     /// Messages that some notice names.
@@ -69,10 +74,21 @@ impl Oracle {
         inbox: usize,
         seq: u64,
         now: u64,
-        text: &[u8],
+        notice: &Message,
         clients: &[String],
     ) -> Check {
+        let text = &notice.payload;
         let said: serde_json::Value = serde_json::from_slice(text).map_err(|error| format!("a notice says {error}"))?;
+        if said["notice"] == "receipt" {
+            let told = self.receipts_made(inbox, &said, clients)?;
+            self.void_earlier_runs(inbox, text);
+            self.keep_notice(inbox, seq, now, text, Vec::new())?;
+            if let Some(at) = self.ledger.at(inbox, seq) {
+                self.ledger.get_mut(at).id = notice.id.as_deref().map(str::to_owned);
+            }
+            self.receipts.is_told_by(inbox, seq, told);
+            return Ok(());
+        }
         if said["notice"] == "room" {
             self.room_told(inbox, said["topic"].as_str().unwrap_or_default(), clients)?;
             return self.keep_notice(inbox, seq, now, text, Vec::new());
@@ -108,12 +124,36 @@ impl Oracle {
         self.keep_notice(inbox, seq, now, text, mails)
     }
 
+    /// What is told again after a crash was not durable before: it is forgotten by the commit that writes it.
+    fn void_earlier_runs(&mut self, inbox: usize, text: &[u8]) {
+        let Notices { by_payload, run_of, .. } = &mut self.notices;
+        if let Some(alike) = by_payload.get_mut(&(inbox, text.to_vec())) {
+            alike.retain(|at| run_of.get(at) == Some(&self.ledger.run()));
+        }
+    }
+
+    /// A receipt found no room after all: its place is nobody's. There may be none, where the same step gave and took it.
+    pub(in crate::sim) fn notice_given_back(&mut self, seq: u64) {
+        let place = self.notices.by_place.keys().find(|(_, theirs)| *theirs == seq).copied();
+        let Some(notice) = place.and_then(|place| self.notices.by_place.remove(&place)) else {
+            self.notices.given_back.insert(seq);
+            return;
+        };
+        for alike in self.notices.by_payload.values_mut() {
+            alike.retain(|at| *at != notice);
+        }
+    }
+
     /// A notice about these messages is in an inbox.
     fn keep_notice(&mut self, inbox: usize, seq: u64, now: u64, text: &[u8], mails: Vec<usize>) -> Check {
         let notice = self.ledger.given_to_notice(inbox, seq, now, self.tick)?;
+        if self.notices.given_back.remove(&seq) {
+            return Ok(());
+        }
         self.owners[inbox].gets_mail(now);
         let alike = self.notices.by_payload.entry((inbox, text.to_vec())).or_default();
         alike.push(notice);
+        self.notices.run_of.insert(notice, self.ledger.run());
         self.notices.by_place.insert((inbox, seq), notice);
         self.notices.bytes_max = self.notices.bytes_max.max(text.len());
         self.notices.names.insert(notice, mails);

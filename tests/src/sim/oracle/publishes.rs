@@ -37,6 +37,9 @@ impl Oracle {
             }
             AckKind::PubRel | AckKind::PubComp => return Ok(()),
         };
+        if ack.reason == 0 && ack.kind == AckKind::PubAck {
+            self.receipts.marked(at, ack.packet_id);
+        }
         let asked = link.asked.remove(&ack.packet_id);
         let owner = link.client;
         if let Some(tick) = asked.filter(|_| ack.reason == 0) {

@@ -33,6 +33,11 @@ pub(in crate::sim) enum Said {
         qos: u8,
         packet_id: u16,
     },
+    /// Everything up to this seq was read.
+    Mark {
+        up_to: u64,
+        packet_id: u16,
+    },
     /// A fresh token.
     Auth {
         token: Token,

@@ -71,4 +71,22 @@ impl Oracle {
             _ => Err(format!("rule 2: {what:?} was answered with {codes:02x?}")),
         }
     }
+
+    /// The socket took some bytes.
+    pub(in crate::sim) fn wrote(&mut self, at: usize, bytes: usize, mono: Option<u64>) {
+        self.tick += 1;
+        let Some(link) = self.links.get_mut(&at) else { return };
+        link.written += bytes as u64;
+        let gone = link.publishes.partition_point(|(end, _)| *end <= link.written);
+        link.publishes.drain(..gone);
+        let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
+        for (_, mail) in link.unwritten.drain(..done) {
+            if self.terms.settle > 0 {
+                link.settling.push_back((self.now, mail));
+            } else {
+                self.ledger
+                    .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
+            }
+        }
+    }
 }

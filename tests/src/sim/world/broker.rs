@@ -1,6 +1,6 @@
 //! The broker's side of the network: bytes arrive, connections take their turns and end, and the oracle looks at all of it.
 
-use inbox_bridge::{ClientId, NOTICE_FROM, take_given};
+use inbox_bridge::{ClientId, NOTICE_FROM, take_given, take_given_back};
 use inboxd::single::Ended;
 
 use super::{Check, World, show};
@@ -169,14 +169,17 @@ impl World {
     pub(super) fn take_notes(&mut self) -> Check {
         // Of the last packets that were taken, before and after. Notices are accepted nevertheless: they are few.
         let is_over_budget = std::mem::take(&mut self.is_over_budget);
+        // Receipts that had a place before, and found no room.
+        for seq in take_given_back() {
+            self.oracle.notice_given_back(seq.0);
+        }
         for given in take_given() {
             let inbox = self.client(&given.inbox);
             if given.message.from == *NOTICE_FROM {
                 self.trace
                     .say(self.clock.mono(), format_args!("a notice is {} of c{inbox}", given.seq));
-                let text = &given.message.payload;
                 self.oracle
-                    .notice_given(inbox, given.seq.0, self.clock.mono(), text, &self.names)?;
+                    .notice_given(inbox, given.seq.0, self.clock.mono(), &given.message, &self.names)?;
                 continue;
             }
             let Some(mail) = mail_of(&given.message.payload) else {

@@ -16,10 +16,12 @@ impl World {
             broken.map_err(|error| format!("a commit that went well failed: {error}"))?;
             self.trace.say(now, format_args!("the commit ends"));
             self.take_notes()?;
-            self.oracle.committed(began, now);
+            if let Some(began) = began {
+                self.oracle.committed(began, now);
+            }
             self.check_totals()?;
         } else if self.dying.is_none() {
-            // An inbox whose totals cannot be read is not in it.
+            // An inbox whose totals cannot be read is not in it, nor is a removal of a message that is to be read first.
             let sees_all = !self.disk.lacks();
             let pending = broker.begin_commit(&self.disk, false);
             self.oracle.commit_begins();
@@ -36,7 +38,7 @@ impl World {
                 self.trace
                     .say(now, format_args!("a commit begins: {puts} puts, {removals} removals"));
                 self.take_notes()?;
-                self.commit = Some((pending, now));
+                self.commit = Some((pending, sees_all.then_some(now)));
             }
         }
         Ok(())

@@ -1,0 +1,106 @@
+//! Receipts as the store keeps them, in the table [`Table::RECEIPTS`]. `docs/storage-format.md` has it.
+//!
+//! * `01` and a number that counts up: receipts that one message is to tell.
+//! * `02`, a client ID, `00` and a seq: a message that this client acknowledged, whose sender waits to be told that it was read.
+
+use bytes::Bytes;
+use inbox_store::{Table, TableChange, TableKey};
+use inbox_types::{Age, ClientId, Message, Seq};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Address, Deed, Receipt};
+
+/// Before the MessagePack of a value.
+const FORMAT: u8 = 1;
+const DEEDS: u8 = 1;
+const UNREAD: u8 = 2;
+
+/// What the keys of all receipts begin with.
+pub(crate) const ALL_DEEDS: &[u8] = &[DEEDS];
+/// What the keys of everything unread begin with.
+pub(crate) const ALL_UNREAD: &[u8] = &[UNREAD];
+
+/// A message that was acknowledged, and whose sender waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unread {
+    pub(crate) to: Address,
+    pub(crate) from: Box<str>,
+    pub(crate) id: Option<Box<str>>,
+    /// The age of the store when it was acknowledged.
+    pub(crate) since: u64,
+}
+
+impl Unread {
+    /// What is to be kept when `message` is acknowledged; `None` if its sender does not want to know.
+    pub(crate) fn of(message: &Message, since: Age) -> Option<Self> {
+        message.receipts_wanted().filter(|wanted| wanted.read)?;
+        Some(Unread {
+            to: Address::of(message)?,
+            from: message.from.as_str().into(),
+            id: message.id.clone(),
+            since: since.0,
+        })
+    }
+}
+
+/// Receipts are kept, or forgotten.
+pub(crate) fn deed_change(number: u64, told: Option<&Vec<Receipt>>) -> TableChange {
+    let key = [ALL_DEEDS, &number.to_be_bytes()].concat();
+    change(key, told.map(write))
+}
+
+/// Reads them; `None` when it is something else.
+pub(crate) fn read_deed(key: &TableKey, value: &[u8]) -> Option<Deed> {
+    let number = key.as_bytes().strip_prefix(ALL_DEEDS)?.try_into().ok()?;
+    Some(Deed {
+        number: u64::from_be_bytes(number),
+        told: read(value)?,
+    })
+}
+
+/// What the keys of everything unread of one client begin with.
+pub(crate) fn unread_prefix(inbox: &ClientId) -> Vec<u8> {
+    [ALL_UNREAD, inbox.as_str().as_bytes(), &[0]].concat()
+}
+
+/// The key of one message.
+pub(crate) fn unread_key(inbox: &ClientId, seq: Seq) -> Vec<u8> {
+    [unread_prefix(inbox).as_slice(), &seq.0.to_be_bytes()].concat()
+}
+
+/// It is kept, or forgotten.
+pub(crate) fn unread_change(key: Vec<u8>, value: Option<&Unread>) -> TableChange {
+    change(key, value.map(write))
+}
+
+/// Reads one: whose it is, its seq, and what is kept; `None` when it is none.
+pub(crate) fn read_unread(key: &TableKey, value: &[u8]) -> Option<(ClientId, Seq, Unread)> {
+    let (rest, seq) = key.as_bytes().strip_prefix(ALL_UNREAD)?.split_last_chunk()?;
+    let inbox = std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?;
+    Some((ClientId::new(inbox).ok()?, Seq(u64::from_be_bytes(*seq)), read(value)?))
+}
+
+fn change(key: Vec<u8>, value: Option<Bytes>) -> TableChange {
+    let Ok(key) = TableKey::new(key) else {
+        unreachable!("a client ID has at most 1,024 bytes, and a key may have 256 more");
+    };
+    TableChange {
+        table: Table::RECEIPTS,
+        key,
+        value,
+    }
+}
+
+fn write<T: Serialize>(what: &T) -> Bytes {
+    let mut value = vec![FORMAT];
+    let written = rmp_serde::encode::write(&mut value, what);
+    assert!(
+        written.is_ok(),
+        "receipts are made of types that MessagePack has, and a Vec takes every write"
+    );
+    value.into()
+}
+
+fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    rmp_serde::from_slice(value.strip_prefix(&[FORMAT])?).ok()
+}
