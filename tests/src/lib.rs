@@ -21,6 +21,7 @@ mod output;
 mod parse;
 pub mod power;
 mod raw_client;
+mod relay;
 mod running;
 pub mod sim;
 mod sockets;
@@ -41,6 +42,7 @@ pub use inbox_test_support::packets::{
 pub use output::{fails, stderr, succeeds};
 pub use parse::{Ack, AckKind, ConnAck, Packet, Properties, Publish, SubAck, Value};
 pub use raw_client::RawClient;
+pub use relay::{Kind, Relay, Trick, Way};
 pub use running::{Running, run, run_fed, run_within};
 pub use sockets::{head, told};
 pub use tunnel::Tunnel;
