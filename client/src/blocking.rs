@@ -33,7 +33,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::error::{AckError, ConnectError, SendError};
-use crate::event::Event;
+use crate::event::{Event, Status};
 use crate::inbox::NotAllSent;
 use crate::message::Message;
 use crate::options::InboxOptions;
@@ -83,6 +83,11 @@ impl Inbox {
     /// The client ID, which is the name of the inbox.
     pub fn client_id(&self) -> &str {
         self.inbox.client_id()
+    }
+
+    /// Whether it is connected now.
+    pub fn status(&self) -> Status {
+        self.inbox.status()
     }
 
     /// See [`crate::Inbox::send`].

@@ -181,8 +181,8 @@ pub enum SendError {
     /// Ids have 1 to 256 bytes.
     #[error("an id has 1 to 256 bytes")]
     Id,
-    /// A message of this id to this recipient is in the outbox.
-    #[error("a message with this id is on its way to this recipient already")]
+    /// Another message of this id to this recipient is in the outbox.
+    #[error("another message with this id is on its way to this recipient")]
     SameId,
     /// The message alone is more than the outbox may hold.
     #[error("the message has {bytes} bytes, and the outbox takes {bytes_max}")]

@@ -74,6 +74,26 @@ pub enum Event {
     },
 }
 
+/// Whether an inbox is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It is not, and tries to be.
+    Connecting,
+    /// It is.
+    Connected {
+        /// Whether the broker is inboxd.
+        is_inboxd: bool,
+    },
+    /// It will not be any more.
+    Stopped {
+        /// Why.
+        reason: StopReason,
+    },
+    /// It was closed.
+    Closed,
+}
+
 /// The events of an inbox, from the moment at which they were asked for.
 #[derive(Debug)]
 pub struct Events(pub(crate) broadcast::Receiver<Event>);

@@ -16,7 +16,7 @@ use crate::connection::Settings;
 use crate::delivery::Delivery;
 use crate::driver::{Driver, FirstOutcome};
 use crate::error::{ConnectError, SendError};
-use crate::event::Events;
+use crate::event::{Events, Status};
 use crate::message::Message;
 use crate::options::{InboxOptions, can_have_an_inbox};
 use crate::outbox::Destination;
@@ -150,6 +150,11 @@ impl Inbox {
                 handle(delivery).await;
             }
         })
+    }
+
+    /// Whether it is connected now.
+    pub fn status(&self) -> Status {
+        self.inner.shared.status()
     }
 
     /// What happens beside messages, from now on.

@@ -94,7 +94,7 @@ pub use delivery::{Delivery, DeliveryKind};
 pub use error::{
     AckError, ConnectError, Lost, LostWhy, MustAct, SendError, StopReason, StoreError, TlsError, UrlError,
 };
-pub use event::{Event, Events};
+pub use event::{Event, Events, Status};
 pub use heartbeat::Heartbeats;
 pub use inbox::{Deliveries, Inbox, NotAllSent};
 pub use message::{Message, PayloadError, Receipts};

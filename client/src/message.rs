@@ -105,7 +105,8 @@ impl Message {
     }
 
     /// Sets the id, of 1 to 256 bytes, by which repeats are recognised; a random one is made otherwise. An application that may call `send` twice for
-    /// the same thing, as after its own crash, gives both the same id.
+    /// the same thing, as after its own crash, gives both the same id: the second is the first, as long as that is not through, and afterwards it is for the
+    /// broker to know it again.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self

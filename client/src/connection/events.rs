@@ -36,7 +36,8 @@ pub(crate) enum Happened {
     /// PINGRESP, or something of no interest.
     Heard,
     SaidGoodbye,
-    Nothing,
+    /// A publish is held back until its packet identifier is free.
+    Postponed,
 }
 
 /// What the broker says of itself.
@@ -128,8 +129,7 @@ fn translated(event: Event) -> Happened {
         Event::Outgoing(Outgoing::Publish(packet_id)) => Happened::Written(packet_id),
         Event::Outgoing(Outgoing::PingReq) => Happened::Asked,
         Event::Outgoing(Outgoing::Disconnect) => Happened::SaidGoodbye,
-        // It is held back until its packet identifier is free, and told when it is written.
-        Event::Outgoing(Outgoing::AwaitAck(_)) => Happened::Nothing,
+        Event::Outgoing(Outgoing::AwaitAck(_)) => Happened::Postponed,
         Event::Outgoing(_) => Happened::Wrote,
     }
 }

@@ -16,6 +16,7 @@
 //! * While its window is full, it sends nothing at all, acknowledgements included; so ours is smaller by one.
 //! * Where CONNACK refuses, its reason string is not told. A packet over the broker's Maximum Packet Size would end the connection, so it is
 //!   measured before.
+//! * Where a broker answers out of order, a publish may have to wait until its packet identifier is free, and everything else with it; pings go on.
 //! * An IPv6 address cannot be the host of a URL with TLS.
 
 mod events;
@@ -66,6 +67,8 @@ pub(crate) struct Writer {
     packet_bytes_max: Option<usize>,
     /// Requests that were given to the event loop, and not written yet.
     unwritten: usize,
+    /// A publish waits until its packet identifier is free; nothing else is written meanwhile.
+    is_postponed: bool,
     /// Publishes that have no packet identifier yet, in the order of their requests.
     unnumbered: VecDeque<Order>,
     unanswered: HashMap<u16, Order>,
@@ -88,7 +91,7 @@ impl Writer {
 
     /// Whether the event loop waits, and may be interrupted.
     pub(crate) fn is_idle(&self) -> bool {
-        self.unwritten == 0
+        self.unwritten == 0 || self.is_postponed
     }
 
     /// Whether something waits until the event loop can be interrupted.
@@ -170,9 +173,15 @@ impl Writer {
     /// A publish was written, and has this packet identifier.
     pub(crate) fn written(&mut self, packet_id: u16) {
         self.wrote();
+        self.is_postponed = false;
         if let Some(order) = self.unnumbered.pop_front() {
             self.unanswered.insert(packet_id, order);
         }
+    }
+
+    /// A publish is held back.
+    pub(crate) fn postponed(&mut self) {
+        self.is_postponed = true;
     }
 
     /// Something else was written.
@@ -206,6 +215,7 @@ pub(crate) fn open(settings: &Settings) -> (Writer, Reader) {
         window: usize::from(in_flight - 1),
         packet_bytes_max: None,
         unwritten: 0,
+        is_postponed: false,
         unnumbered: VecDeque::new(),
         unanswered: HashMap::new(),
         beside: VecDeque::new(),

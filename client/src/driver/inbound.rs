@@ -117,6 +117,7 @@ impl Driver {
             }
             Missing::Dropped(messages) => {
                 warn!(messages, "messages left the inbox unread");
+                self.shared.note_standing();
                 self.shared.tell(Event::Dropped { messages });
             }
         }

@@ -145,7 +145,7 @@ impl Driver {
             Happened::Subscribed(_) | Happened::Answered { .. } | Happened::Delivered(_) | Happened::Heard => {
                 self.heartbeat.heard(now);
             }
-            Happened::Nothing => {}
+            Happened::Postponed => {}
         }
         match happened {
             Happened::Connected(broker) => {
@@ -172,7 +172,8 @@ impl Driver {
                 }
             }
             Happened::Delivered(incoming) => self.delivered(link, incoming),
-            Happened::Heard | Happened::Nothing => {}
+            Happened::Postponed => link.writer.postponed(),
+            Happened::Heard => {}
             Happened::SaidGoodbye => return Some(End::Closed),
         }
         None

@@ -113,6 +113,7 @@ impl Driver {
     /// Notes the loss, and waits until the next attempt. `false`: there is to be none.
     async fn lost(&mut self, why: Lost) -> bool {
         let now = Instant::now();
+        self.shared.connected(None);
         self.suspect(&why);
         self.shared.lock().outbox.lost();
         self.heartbeat.lost();
@@ -185,6 +186,7 @@ impl Driver {
 
     fn subscribed(&mut self, is_inboxd: bool) {
         self.backoff.connected(Instant::now());
+        self.shared.connected(Some(is_inboxd));
         self.outcome(Ok(()));
         debug!(is_inboxd, "connected");
         self.shared.tell(Event::Connected { is_inboxd });

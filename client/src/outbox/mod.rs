@@ -292,6 +292,16 @@ impl Outbox {
         self.ids.get(&(to.clone(), id.to_owned())).copied()
     }
 
+    /// Whether a message is durable, and this is its payload, or it need not be kept any more.
+    pub(crate) fn is_the_same(&self, order: Order, payload: &Bytes) -> bool {
+        let entry = self.entries.get(&order);
+        entry.is_some_and(|entry| match entry.place {
+            Place::Saving => false,
+            Place::Awaiting => true,
+            Place::Queued | Place::InFlight => entry.payload == payload,
+        })
+    }
+
     /// What is known of a message.
     pub(crate) fn record(&self, order: Order) -> Option<&Arc<Record>> {
         self.entries.get(&order).map(|entry| &entry.record)

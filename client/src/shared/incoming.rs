@@ -77,7 +77,7 @@ impl Shared {
         }
     }
 
-    /// Another epoch is known.
+    /// Something else is known of the own inbox.
     pub(crate) fn note_standing(&self) {
         let standing = self.lock().arrivals.standing().clone();
         self.store.note(vec![Change::Standing(standing)]);

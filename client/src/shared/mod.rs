@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::arrivals::{Arrivals, PacketRef, Verdict};
-use crate::event::Event;
+use crate::event::{Event, Status};
 use crate::options::InboxOptions;
 use crate::outbox::{Order, Outbox, OutboxLimits};
 use crate::sent::{Over, Progress, Sent};
@@ -56,6 +56,8 @@ pub(crate) struct State {
     progress: HashMap<Order, watch::Sender<Progress>>,
     over: Option<Over>,
     is_closing: bool,
+    /// Whether there is a connection, and to what kind of broker.
+    connected: Option<bool>,
 }
 
 impl Shared {
@@ -87,6 +89,7 @@ impl Shared {
                 progress,
                 over: None,
                 is_closing: false,
+                connected: None,
             }),
             store,
             wake: Notify::new(),
@@ -132,7 +135,7 @@ impl Shared {
         orders.sort_by_key(|(order, _)| **order);
         let sent = orders.into_iter().filter_map(|(order, progress)| {
             let record = state.outbox.record(*order)?;
-            outgoing::sent(record, progress)
+            Some(outgoing::sent(record, progress))
         });
         sent.collect()
     }
@@ -151,6 +154,22 @@ impl Shared {
         self.store.close();
         // Whoever waits for the outbox looks again.
         self.waiting.send_modify(|_| {});
+    }
+
+    /// There is a connection now, to inboxd or not, or there is none.
+    pub(crate) fn connected(&self, is_inboxd: Option<bool>) {
+        self.lock().connected = is_inboxd;
+    }
+
+    /// Whether it is connected.
+    pub(crate) fn status(&self) -> Status {
+        let state = self.lock();
+        match (state.over, state.connected) {
+            (Some(Over::Closed), _) => Status::Closed,
+            (Some(Over::Stopped(reason)), _) => Status::Stopped { reason },
+            (None, Some(is_inboxd)) => Status::Connected { is_inboxd },
+            (None, None) => Status::Connecting,
+        }
     }
 
     /// Whether it has ended.

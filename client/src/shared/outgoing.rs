@@ -35,10 +35,18 @@ impl Shared {
             None if state.is_closing => return Err(SendError::Closed),
             None => {}
         }
+        if let Some(known) = state.known(&record, &payload) {
+            let (saved, told) = oneshot::channel();
+            let _kept = saved.send(Ok(()));
+            return Ok(Pending {
+                saved: told,
+                sent: known,
+            });
+        }
         let reserved = state.outbox.reserve(record.clone(), payload.clone());
         let order = reserved.map_err(|why| self.no_room(&state, why, payload.len()))?;
         let progress = watch::Sender::new(progress_of(&record));
-        let pending = sent(&record, &progress);
+        let sent = sent(&record, &progress);
         state.progress.insert(order, progress);
         let waiting = state.outbox.waiting();
         drop(state);
@@ -51,7 +59,6 @@ impl Shared {
             // The application may have stopped waiting.
             let _nobody = saved.send(result.map_err(SendError::from));
         });
-        let sent = pending.ok_or(SendError::Closed)?;
         Ok(Pending { saved: told, sent })
     }
 
@@ -302,6 +309,14 @@ impl Shared {
 }
 
 impl State {
+    /// The same message, if it was sent before and is not through.
+    fn known(&self, record: &Record, payload: &Bytes) -> Option<Sent> {
+        let order = self.outbox.find(&record.to, &record.id)?;
+        let progress = self.progress.get(&order)?;
+        let is_same = self.outbox.is_the_same(order, payload);
+        is_same.then(|| sent(record, progress))
+    }
+
     /// Too many messages wait for receipts.
     fn forget(&mut self, oldest: Order) -> Change {
         self.progressed(oldest, true, |progress| progress.untold = Some(NotToldWhy::Forgotten));
@@ -354,12 +369,12 @@ pub(super) fn progress_of(record: &Record) -> Progress {
 }
 
 /// A handle of a message.
-pub(super) fn sent(record: &Record, progress: &watch::Sender<Progress>) -> Option<Sent> {
-    Some(Sent {
+pub(super) fn sent(record: &Record, progress: &watch::Sender<Progress>) -> Sent {
+    Sent {
         to: shown(&record.to),
         id: record.id.clone(),
         progress: progress.subscribe(),
-    })
+    }
 }
 
 fn shown(to: &Destination) -> String {
