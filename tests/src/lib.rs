@@ -23,6 +23,7 @@ pub mod power;
 mod raw_client;
 mod relay;
 mod running;
+mod scripted_broker;
 pub mod sim;
 mod sockets;
 pub mod tools;
@@ -44,6 +45,7 @@ pub use parse::{Ack, AckKind, ConnAck, Packet, Properties, Publish, SubAck, Valu
 pub use raw_client::RawClient;
 pub use relay::{Kind, Relay, Trick, Way};
 pub use running::{Running, run, run_fed, run_within};
+pub use scripted_broker::{Guest, ScriptedBroker};
 pub use sockets::{head, told};
 pub use tunnel::Tunnel;
 pub use waiting::{wait_for, wait_until, wait_within};
