@@ -7,10 +7,13 @@
     reason = "this crate is tests: a failed assumption is a failed test"
 )]
 
+mod disk;
+mod process;
 mod receipts;
 mod receiving;
 mod refusals;
 mod sending;
+mod transports;
 
 use std::path::Path;
 use std::time::Duration;
