@@ -19,8 +19,8 @@ pub(crate) trait Desk: fmt::Debug + Send + Sync {
     fn settle(&self, ticket: Ticket, verdict: Verdict, done: oneshot::Sender<Result<(), AckError>>);
     /// The application let go of a message.
     fn let_go(&self, ticket: Ticket);
-    /// Says that messages were read.
-    fn request(&self, topic: &str, payload: Bytes) -> Result<Pending, SendError>;
+    /// Says that a message was read.
+    fn mark_read(&self, from: &str, id: &str) -> Result<Pending, SendError>;
 }
 
 /// A message that is on its way into the outbox.
@@ -114,8 +114,7 @@ impl Delivery {
         if !self.wants_read() {
             return Ok(());
         }
-        let request = serde_json::json!({ "from": self.from, "ids": [self.id] });
-        let pending = self.desk.request("$inbox/read", request.to_string().into())?;
+        let pending = self.desk.mark_read(&self.from, &self.id)?;
         pending.saved().await.map(|_sent| ())
     }
 

@@ -181,6 +181,9 @@ pub enum SendError {
     /// Ids have 1 to 256 bytes.
     #[error("an id has 1 to 256 bytes")]
     Id,
+    /// A content type, key or property that MQTT cannot carry.
+    #[error("a text beside the payload holds U+0000, or more than 65,535 bytes")]
+    Text,
     /// Another message of this id to this recipient is in the outbox.
     #[error("another message with this id is on its way to this recipient")]
     SameId,
@@ -217,6 +220,7 @@ impl SendError {
         match self {
             SendError::Recipient { .. }
             | SendError::Id
+            | SendError::Text
             | SendError::SameId
             | SendError::TooLarge { .. }
             | SendError::Closed => MustAct::Caller,

@@ -137,6 +137,16 @@ impl Message {
     }
 }
 
+impl Message {
+    /// Whether MQTT can carry every text beside the payload (MQTT-1.5.4).
+    pub(crate) fn has_texts_of_mqtt(&self) -> bool {
+        let single = [&self.content_type, &self.id, &self.collapse].into_iter().flatten();
+        let pairs = self.properties.iter().flat_map(|(name, value)| [name, value]);
+        let mut texts = single.chain(pairs);
+        texts.all(|text| text.len() <= usize::from(u16::MAX) && !text.contains('\0'))
+    }
+}
+
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
         Message::text(text)

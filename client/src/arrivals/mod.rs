@@ -23,8 +23,10 @@ pub(crate) struct Key {
 pub(crate) enum Verdict {
     /// PUBACK 0x00.
     Acknowledged,
-    /// PUBACK 0x80 or 0x83: it does not want the message.
+    /// PUBACK 0x83: it does not want the message.
     Rejected,
+    /// PUBACK 0x00, and the broker was told that it was read. That counts only after the PUBACK, so it is told again where that is sent again.
+    Read,
 }
 
 /// What was answered, as it is kept.
@@ -213,6 +215,22 @@ impl Arrivals {
         });
         let forgotten = answered.map(|(number, answered)| self.remember(number, answered));
         (packet, forgotten.unwrap_or_default())
+    }
+
+    /// A message that was acknowledged was read. Gives what is to be kept, under its number.
+    pub(crate) fn read(&mut self, key: &Key) -> Option<(u64, Answered)> {
+        let (number, verdict) = self.seen.get_mut(key)?;
+        if *verdict != Verdict::Acknowledged {
+            return None;
+        }
+        *verdict = Verdict::Read;
+        let (key, at_us) = self.seen_in_order.get(number)?;
+        let answered = Answered {
+            key: key.clone(),
+            verdict: *verdict,
+            at_us: *at_us,
+        };
+        Some((*number, answered))
     }
 
     /// The answer could not be made durable: the message is still the application's.

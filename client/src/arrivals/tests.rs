@@ -37,6 +37,23 @@ fn an_answer_goes_to_the_newest_packet_and_repeats_get_the_same() {
 }
 
 #[test]
+fn what_was_read_is_told_again_with_the_acknowledgement() {
+    // Goal: reading counts for what was acknowledged, once; a repeat says so.
+    let mut arrivals = arrivals(10);
+    let read = key(1).unwrap();
+    let Arrival::New(ticket) = arrivals.arrived(key(1), packet(1, 7)) else {
+        panic!("it is new")
+    };
+    assert_eq!(arrivals.read(&read), None);
+    let answered = arrivals.settling(ticket, Verdict::Acknowledged, 5);
+    arrivals.settled(ticket, answered);
+    let (number, answered) = arrivals.read(&read).unwrap();
+    assert_eq!((number, answered.verdict, answered.at_us), (1, Verdict::Read, 5));
+    assert_eq!(arrivals.read(&read), None);
+    assert_eq!(arrivals.arrived(key(1), packet(2, 9)), Arrival::Repeat(Verdict::Read));
+}
+
+#[test]
 fn gaps_drops_and_epochs_are_told_once() {
     // Goal: `prev` that does not fit, a count of dropped messages that grew, and another epoch.
     let mut arrivals = arrivals(10);

@@ -10,7 +10,7 @@
 //! * Its event loop must not be interrupted while it writes, or a packet that it counts as sent is lost. So [`Reader::next`] may be
 //!   given up only while [`Writer::is_idle`].
 //! * It sends PINGREQ by its own clock, also where there was traffic, and finds a dead link after two of them. The heartbeat is ours
-//!   (`heartbeat.rs`): its ping goes the way that rumqttc has for packets to be sent again (`pending`), rumqttc's clock is set to ten hours, and it is
+//!   (`heartbeat.rs`): its ping goes the way that rumqttc has for packets to be sent again (`pending`), rumqttc's clock is set to ten hours once it is connected, and it is
 //!   told that each ping was answered. The Keep Alive in CONNECT cannot be less than 5 s.
 //! * Its PUBACKs for deliveries have no reason code, so a rejection goes the same way as a ping, which costs it up to a millisecond.
 //! * While its window is full, it sends nothing at all, acknowledgements included; so ours is smaller by one.
@@ -67,6 +67,8 @@ pub(crate) struct Writer {
     packet_bytes_max: Option<usize>,
     /// Requests that were given to the event loop, and not written yet.
     unwritten: usize,
+    /// Pings of ours that were not written yet: rumqttc sends one of its own at the beginning.
+    asks: usize,
     /// A publish waits until its packet identifier is free; nothing else is written meanwhile.
     is_postponed: bool,
     /// Publishes that have no packet identifier yet, in the order of their requests.
@@ -161,6 +163,7 @@ impl Writer {
 
     /// PINGREQ.
     pub(crate) fn ask(&mut self) {
+        self.asks += 1;
         self.beside.push_back(Request::PingReq);
     }
 
@@ -182,6 +185,14 @@ impl Writer {
     /// A publish is held back.
     pub(crate) fn postponed(&mut self) {
         self.is_postponed = true;
+    }
+
+    /// A ping was written.
+    pub(crate) fn asked(&mut self) {
+        if self.asks > 0 {
+            self.asks -= 1;
+            self.wrote();
+        }
     }
 
     /// Something else was written.
@@ -215,6 +226,7 @@ pub(crate) fn open(settings: &Settings) -> (Writer, Reader) {
         window: usize::from(in_flight - 1),
         packet_bytes_max: None,
         unwritten: 0,
+        asks: 0,
         is_postponed: false,
         unnumbered: VecDeque::new(),
         unanswered: HashMap::new(),

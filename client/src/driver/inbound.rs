@@ -60,11 +60,14 @@ impl Driver {
             }),
             _ => None,
         };
-        let arrival = self.shared.lock().arrivals.arrived(key, packet);
+        let arrival = self.shared.lock().arrivals.arrived(key.clone(), packet);
         match arrival {
             Arrival::Repeat(verdict) => {
                 debug!(id = said.id, "a repeat is answered as before");
                 self.answer(link, packet, verdict);
+                if let (Verdict::Read, Some(key)) = (verdict, key) {
+                    self.read_again(&key);
+                }
             }
             Arrival::Held => debug!(id = said.id, "a message comes again that the application has"),
             Arrival::New(ticket) => {
@@ -107,6 +110,13 @@ impl Driver {
             }
         }
         self.answer(link, packet, Verdict::Acknowledged);
+    }
+
+    /// Reading counts only after the acknowledgement, which was lost.
+    fn read_again(&self, key: &Key) {
+        if let Err(why) = self.shared.mark_read(&key.from, &[&key.id]) {
+            debug!(id = key.id, "that it was read is not told again: {why}");
+        }
     }
 
     fn tell_missing(&self, missing: Missing) {

@@ -165,7 +165,8 @@ impl Driver {
                 self.subscribed(link.is_inboxd());
             }
             Happened::Written(packet_id) => link.writer.written(packet_id),
-            Happened::Wrote | Happened::Asked => link.writer.wrote(),
+            Happened::Wrote => link.writer.wrote(),
+            Happened::Asked => link.writer.asked(),
             Happened::Answered { packet_id, reply } => {
                 if let Some(order) = link.writer.answered(packet_id) {
                     self.shared.answered(order, reply, link.is_inboxd());
@@ -185,7 +186,7 @@ impl Driver {
             return;
         }
         match verdict {
-            Verdict::Acknowledged => link.writer.acknowledge(packet.packet_id),
+            Verdict::Acknowledged | Verdict::Read => link.writer.acknowledge(packet.packet_id),
             Verdict::Rejected => link.writer.reject(packet.packet_id),
         }
     }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::outgoing::request;
 use super::{Command, Shared, now_us};
-use crate::arrivals::{Answered, Ticket, Verdict};
+use crate::arrivals::{Answered, Key, Ticket, Verdict};
 use crate::delivery::{Desk, Pending};
 use crate::error::{AckError, SendError, StoreError};
 use crate::outbox::Destination;
@@ -61,12 +60,30 @@ impl Desk for Counter {
         self.0.lock().arrivals.let_go(ticket);
     }
 
-    fn request(&self, topic: &str, payload: Bytes) -> Result<Pending, SendError> {
-        self.0.submit(Destination::Request(topic.to_owned()), request(payload))
+    fn mark_read(&self, from: &str, id: &str) -> Result<Pending, SendError> {
+        self.0.mark_read(from, &[id])
     }
 }
 
 impl Shared {
+    /// Says that messages of this sender were read, and remembers it.
+    pub(crate) fn mark_read(self: &Arc<Self>, from: &str, ids: &[&str]) -> Result<Pending, SendError> {
+        let body = serde_json::json!({ "from": from, "ids": ids });
+        let topic = Destination::Request("$inbox/read".to_owned());
+        let pending = self.submit(topic, request(body.to_string().into()))?;
+        let mut state = self.lock();
+        let keys = ids.iter().map(|id| Key {
+            from: from.to_owned(),
+            id: (*id).to_owned(),
+        });
+        let read = keys.filter_map(|key| state.arrivals.read(&key));
+        let changes = read.map(|(number, answered)| Change::Answered { number, answered });
+        let changes = changes.collect();
+        drop(state);
+        self.store.note(changes);
+        Ok(pending)
+    }
+
     /// An answer may go out.
     fn settled(&self, ticket: Ticket, verdict: Verdict, answered: Option<(u64, Answered)>) {
         let (packet, forgotten) = self.lock().arrivals.settled(ticket, answered);

@@ -68,6 +68,9 @@ impl Shared {
         {
             return Err(SendError::Recipient { to: name.clone() });
         }
+        if !message.has_texts_of_mqtt() {
+            return Err(SendError::Text);
+        }
         let id = message.id.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
         if !(1..=ID_BYTES_MAX).contains(&id.len()) {
             return Err(SendError::Id);

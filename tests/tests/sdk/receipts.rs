@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use inbox_client::{
-    ConnectError, DropReason, Event, Inbox, InboxOptions, NotToldWhy, Pauses, Refusal, Sent, SentState, Status,
-    StopReason, Stored, Undelivered,
+    ConnectError, DropReason, Event, Inbox, InboxOptions, NotToldWhy, Pauses, Recalled, Refusal, RequestError, Sent,
+    SentState, Status, StopReason, Stored, Undelivered,
 };
 use inbox_tests::{Guest, Props, Publish, PublishPacket, ScriptedBroker, property};
 use tempfile::tempdir;
@@ -295,4 +295,77 @@ async fn gaps_drops_and_another_epoch_are_events() {
     let _guest = tokio::task::block_in_place(|| broker.welcome(&another));
     let before = "00112233aabbccdd".to_owned();
     assert_eq!(within(events.next()).await, Some(Event::EpochChanged { before }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_is_told_after_its_acknowledgement_and_again_with_it() {
+    // Goal: `$inbox/read` follows the PUBACK; where the PUBACK may be lost, so that the message comes again, reading is told again after it; who did not
+    // ask is told nothing.
+    let broker = ScriptedBroker::new();
+    let folder = tempdir().unwrap();
+    let (bob, mut guest) = meet(&broker, on_disk(broker.port(), "bob", &folder), inboxd()).await;
+    let asks = |packet_id| {
+        let props = said("alice", "m1", 7).user("receipt", "delivered,read");
+        PublishPacket::new("bob", "hello", 1, packet_id).props(props)
+    };
+    guest.deliver(&asks(1));
+    let delivery = within(bob.recv()).await.unwrap();
+    within(delivery.ack()).await.unwrap();
+    within(delivery.mark_read()).await.unwrap();
+    let is_told = |guest: &mut Guest, packet_id| {
+        assert_eq!(guest.puback(), (packet_id, 0));
+        let told = tokio::task::block_in_place(|| guest.publish());
+        let expected = ("$inbox/read", r#"{"from":"alice","ids":["m1"]}"#);
+        assert_eq!((told.topic.as_str(), told.text()), expected);
+        assert_eq!(told.props.users(), []);
+        guest.acknowledge(&told, 0, &Props::new());
+    };
+    is_told(&mut guest, 1);
+    guest.deliver(&asks(2));
+    is_told(&mut guest, 2);
+    within(bob.close(Duration::from_secs(5))).await.unwrap();
+    let (bob, mut guest) = meet(&broker, on_disk(broker.port(), "bob", &folder), inboxd()).await;
+    guest.deliver(&asks(3));
+    is_told(&mut guest, 3);
+    guest.deliver(&PublishPacket::new("bob", "quiet", 1, 4).props(said("alice", "m2", 8)));
+    let quiet = within(bob.recv()).await.unwrap();
+    within(quiet.ack()).await.unwrap();
+    within(quiet.mark_read()).await.unwrap();
+    assert_eq!(guest.puback(), (4, 0));
+    within(bob.close(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(guest.next().0 >> 4, 14, "DISCONNECT comes next, and nothing was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_taken_back_where_it_is() {
+    // Goal: a recall of what is in the outbox happens there; of what is out, the broker answers whether its reader was told; an edit likewise.
+    let broker = ScriptedBroker::new();
+    let (alice, mut guest) = meet(&broker, options(broker.port(), "alice"), inboxd()).await;
+    let (first, publish) = send(&alice, &mut guest, "out").await;
+    let waits = within(alice.send("bob", "waits for the first")).await.unwrap();
+    let recalled = within(alice.recall("bob", waits.id())).await;
+    assert_eq!(recalled, Ok(Recalled::BeforeSending));
+    assert_eq!(within(waits.stored()).await, Err(Undelivered::Recalled));
+    guest.acknowledge(&publish, 0, &stored());
+    for (state, expected) in [("recalled", Recalled::Undelivered), ("told", Recalled::RecipientTold)] {
+        let (asking, id) = (alice.clone(), first.id().to_owned());
+        let asked = tokio::spawn(async move { asking.recall("bob", &id).await });
+        let request = tokio::task::block_in_place(|| guest.publish());
+        assert_eq!(request.topic, "$inbox/recall");
+        assert!(request.text().contains(first.id()));
+        guest.acknowledge(&request, 0, &Props::new().user("state", state));
+        assert_eq!(within(asked).await.unwrap(), Ok(expected));
+    }
+    let (asking, id) = (alice.clone(), first.id().to_owned());
+    let asked = tokio::spawn(async move { asking.edit("bob", &id, "better").await });
+    let request = tokio::task::block_in_place(|| guest.publish());
+    assert_eq!((request.topic.as_str(), request.text()), ("$inbox/edit", "better"));
+    assert_eq!(request.props.user("to"), Some("bob"));
+    assert_eq!(request.props.user("id"), Some(first.id()));
+    guest.acknowledge(&request, 0x90, &Props::new());
+    let refused = within(asked).await.unwrap().unwrap_err();
+    assert!(
+        matches!(refused, RequestError::Refused(Undelivered::Refused(_))),
+        "{refused}"
+    );
 }

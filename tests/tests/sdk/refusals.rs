@@ -1,6 +1,6 @@
 //! What does not pass stops, with its reason; what passes is tried again.
 
-use inbox_client::{ConnectError, Inbox, InboxOptions, MustAct, StopReason, StoreError};
+use inbox_client::{ConnectError, Inbox, InboxOptions, Message, MustAct, SendError, StopReason, StoreError};
 use inbox_tests::{Broker, ClosedPort, Relay};
 use tempfile::tempdir;
 
@@ -76,4 +76,29 @@ async fn a_wrong_prefix_is_told_as_an_inbox_that_cannot_be_read() {
         matches!(error, ConnectError::Stopped(StopReason::InboxRefused)),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn what_mqtt_cannot_carry_is_refused_before_it_is_taken() {
+    // Goal: names without an inbox, ids and texts beyond MQTT: each would end the connection, again and again.
+    let alice = within(Inbox::open(options(1, "alice"))).await.unwrap();
+    for to in ["", "a/b", "+", "#", "$SYS", "a\0b", &"x".repeat(1025)] {
+        let error = within(alice.send(to, "x")).await.unwrap_err();
+        assert!(matches!(error, SendError::Recipient { .. }), "{to:?}: {error}");
+    }
+    for id in [String::new(), "x".repeat(257)] {
+        let error = within(alice.send("bob", Message::text("x").id(id))).await.unwrap_err();
+        assert_eq!(error, SendError::Id);
+    }
+    let long = "x".repeat(65_536);
+    for message in [
+        Message::text("x").property("a\0", "b"),
+        Message::text("x").property("a", &long),
+        Message::text("x").collapse("\0"),
+        Message::text("x").content_type(&long),
+    ] {
+        let error = within(alice.send("bob", message)).await.unwrap_err();
+        assert_eq!((&error, error.must_act()), (&SendError::Text, MustAct::Caller));
+    }
+    assert!(alice.outbox().is_empty());
 }

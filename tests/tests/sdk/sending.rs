@@ -85,10 +85,11 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_id() {
         let first = within(alice.send("bob", expected.to_string())).await.unwrap();
         let second = within(alice.send("bob", (expected + 1).to_string())).await.unwrap();
         within(second.stored()).await.unwrap();
-        within(first.stored()).await.unwrap();
+        let seq = within(first.stored()).await.unwrap().seq;
         assert_eq!(relay.tricks_left(), 0);
-        // The repeats are dropped by bob's side, if not by the broker.
-        assert_eq!(take(&bob).await.text(), Ok(expected.to_string().as_str()));
+        let delivery = take(&bob).await;
+        assert_eq!(delivery.text(), Ok(expected.to_string().as_str()));
+        assert_eq!(delivery.seq, seq, "the repeat is told the seq of the first (rule 8)");
         assert_eq!(take(&bob).await.text(), Ok((expected + 1).to_string().as_str()));
         expected += 2;
     }
