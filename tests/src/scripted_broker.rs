@@ -38,7 +38,7 @@ impl ScriptedBroker {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let bytes = Vec::new();
         let mut guest = Guest { socket, bytes };
-        assert_eq!(guest.next().0 >> 4, 1, "CONNECT comes first");
+        assert_eq!(guest.packet().0 >> 4, 1, "CONNECT comes first");
         let mut connack = vec![0, code];
         connack.extend(props.encode());
         guest.send(&packet(0x20, &connack));
@@ -48,7 +48,7 @@ impl ScriptedBroker {
     /// Waits for a client, lets it in, and grants what it subscribes to first.
     pub fn welcome(&self, props: &Props) -> Guest {
         let mut guest = self.answer(0, props);
-        let (first, body) = guest.next();
+        let (first, body) = guest.packet();
         assert_eq!(first >> 4, 8, "SUBSCRIBE comes next");
         guest.send(&packet(0x90, &[body[0], body[1], 0, 1]));
         guest
@@ -57,7 +57,7 @@ impl ScriptedBroker {
 
 impl Guest {
     /// The next packet that is no PINGREQ, which is answered: its first byte, and its content.
-    pub fn next(&mut self) -> (u8, Vec<u8>) {
+    pub fn packet(&mut self) -> (u8, Vec<u8>) {
         loop {
             if let Some((header, length)) = self.frame()
                 && self.bytes.len() >= header + length
@@ -78,7 +78,7 @@ impl Guest {
 
     /// The next packet, which is a PUBLISH.
     pub fn publish(&mut self) -> Publish {
-        let (first, body) = self.next();
+        let (first, body) = self.packet();
         let bytes = packet(first, &body);
         match Packet::take(Version::V5, &bytes) {
             Some((Packet::Publish(publish), _)) => publish,
@@ -88,7 +88,7 @@ impl Guest {
 
     /// The next packet, which is a PUBACK: its packet identifier, and its code.
     pub fn puback(&mut self) -> (u16, u8) {
-        let (first, body) = self.next();
+        let (first, body) = self.packet();
         assert_eq!(first, 0x40, "PUBACK");
         (
             u16::from_be_bytes([body[0], body[1]]),

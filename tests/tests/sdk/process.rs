@@ -47,8 +47,9 @@ async fn what_others_kill() {
 }
 
 fn say(line: &str) {
-    writeln!(std::io::stdout(), "\n@{line}").unwrap();
-    std::io::stdout().flush().unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "\n@{line}").unwrap();
+    out.flush().unwrap();
 }
 
 /// A child, and what it says.

@@ -333,7 +333,7 @@ async fn what_was_read_is_told_after_its_acknowledgement_and_again_with_it() {
     within(quiet.mark_read()).await.unwrap();
     assert_eq!(guest.puback(), (4, 0));
     within(bob.close(Duration::from_secs(5))).await.unwrap();
-    assert_eq!(guest.next().0 >> 4, 14, "DISCONNECT comes next, and nothing was told");
+    assert_eq!(guest.packet().0 >> 4, 14, "DISCONNECT comes next, and nothing was told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
