@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// So many are forgotten by their age for each that is remembered: a clock that is set forwards must not make everything old at once.
+const FORGOTTEN_BY_AGE_MAX: usize = 2;
+
 /// By what repeats are recognised (contract rule 7).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Key {
@@ -261,10 +264,13 @@ impl Arrivals {
         self.seen_in_order.insert(number, (key, at_us));
         let oldest_us = at_us.saturating_sub(u64::try_from(self.seen_for.as_micros()).unwrap_or(u64::MAX));
         let mut forgotten = Vec::new();
+        let mut by_age = 0;
         while let Some(oldest) = self.seen_in_order.first_entry() {
-            let is_kept = oldest.get().1 >= oldest_us && self.seen.len() <= self.seen_max.max(1);
-            if is_kept {
-                break;
+            if self.seen.len() <= self.seen_max.max(1) {
+                if oldest.get().1 >= oldest_us || by_age == FORGOTTEN_BY_AGE_MAX {
+                    break;
+                }
+                by_age += 1;
             }
             let (number, (key, _)) = oldest.remove_entry();
             self.seen.remove(&key);

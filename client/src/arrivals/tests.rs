@@ -37,6 +37,28 @@ fn an_answer_goes_to_the_newest_packet_and_repeats_get_the_same() {
 }
 
 #[test]
+fn a_clock_that_is_set_forwards_forgets_little() {
+    // Goal: after a step of years, what was answered lately is known still, and is forgotten with time.
+    let mut arrivals = arrivals(100);
+    let answer = |arrivals: &mut Arrivals, id, at_us| {
+        let Arrival::New(ticket) = arrivals.arrived(key(id), packet(1, 1)) else {
+            panic!("it is new")
+        };
+        let answered = arrivals.settling(ticket, Verdict::Acknowledged, at_us);
+        arrivals.settled(ticket, answered).1.len()
+    };
+    for id in 0..10 {
+        answer(&mut arrivals, id, 1);
+    }
+    let years = 100_000_000_000_000;
+    assert_eq!(answer(&mut arrivals, 10, years), 2);
+    let repeat = Arrival::Repeat(Verdict::Acknowledged);
+    assert_eq!(arrivals.arrived(key(9), packet(1, 1)), repeat);
+    let forgotten: usize = (11..20).map(|id| answer(&mut arrivals, id, years)).sum();
+    assert_eq!(forgotten, 8);
+}
+
+#[test]
 fn what_was_read_is_told_again_with_the_acknowledgement() {
     // Goal: reading counts for what was acknowledged, once; a repeat says so.
     let mut arrivals = arrivals(10);
