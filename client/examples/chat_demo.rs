@@ -151,6 +151,8 @@ fn waited(at: u64) -> Duration {
 async fn connect(name: &str) -> Inbox {
     let broker = env::var("CHAT_BROKER").unwrap_or_else(|_| "127.0.0.1:1883".to_owned());
     let mut options = InboxOptions::new(format!("mqtt://{broker}"), name);
+    // Nobody wants to watch a minute's pause.
+    options.reconnect.longest = 5 * PATIENCE;
     if let Ok(password) = env::var("CHAT_PASSWORD") {
         options = options.login(name, password);
     }
