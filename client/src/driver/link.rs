@@ -15,7 +15,7 @@ use crate::outbox::{Destination, Record};
 use crate::shared::{Command, now_us};
 use crate::undelivered::{Refusal, Refused, Undelivered};
 
-/// How long a goodbye may take.
+/// How long a goodbye may take, until the broker closes the connection.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Looks are no rarer than this, whatever is due.
 const LOOK_AFTER: Duration = Duration::from_secs(60);
@@ -58,6 +58,12 @@ impl Driver {
             let happened = {
                 let mut next = pin!(reader.next());
                 loop {
+                    // First: what was acknowledged is told before anything that builds on it.
+                    while let Ok(command) = self.commands.try_recv() {
+                        if let Some(end) = self.obey(&mut link, command) {
+                            return end;
+                        }
+                    }
                     let look_at = match self.look(&mut link) {
                         Ok(look_at) => look_at,
                         Err(end) => return end,
@@ -68,14 +74,12 @@ impl Driver {
                     }
                     tokio::select! {
                         happened = &mut next => break Some(happened),
-                        command = self.commands.recv() => match command {
-                            Some(Command::Answer { packet, verdict }) => self.answer(&mut link, packet, verdict),
-                            Some(Command::Close) if link.is_ready => {
-                                link.writer.say_goodbye();
-                                link.goodbye_by = Some(Instant::now() + GOODBYE);
+                        command = self.commands.recv() => {
+                            let command = command.unwrap_or(Command::Abandon);
+                            if let Some(end) = self.obey(&mut link, command) {
+                                return end;
                             }
-                            Some(Command::Close | Command::Abandon) | None => return End::Closed,
-                        },
+                        }
                         () = self.shared.wake.notified() => {}
                         () = sleep_until(look_at.into()) => {}
                     }
@@ -101,6 +105,18 @@ impl Driver {
                 return if is_goodbye { End::Closed } else { end };
             }
         }
+    }
+
+    fn obey(&mut self, link: &mut Link, command: Command) -> Option<End> {
+        match command {
+            Command::Answer { packet, verdict } => self.answer(link, packet, verdict),
+            Command::Close if link.is_ready => {
+                link.writer.say_goodbye();
+                link.goodbye_by = Some(Instant::now() + GOODBYE);
+            }
+            Command::Close | Command::Abandon => return Some(End::Closed),
+        }
+        None
     }
 
     /// Does what is due, and says when to look again.
@@ -175,7 +191,8 @@ impl Driver {
             Happened::Delivered(incoming) => self.delivered(link, incoming),
             Happened::Postponed => link.writer.postponed(),
             Happened::Heard => {}
-            Happened::SaidGoodbye => return Some(End::Closed),
+            // The broker closes the connection when it has read everything, acknowledgements among it.
+            Happened::SaidGoodbye => link.writer.wrote(),
         }
         None
     }
