@@ -59,14 +59,26 @@ impl Guest {
     /// The next packet that is no PINGREQ, which is answered: its first byte, and its content.
     pub fn packet(&mut self) -> (u8, Vec<u8>) {
         loop {
+            let packet = self.any();
+            if packet.0 >> 4 != 12 {
+                return packet;
+            }
+            self.send(&[0xd0, 0]);
+        }
+    }
+
+    /// The next packet, which is a PINGREQ, and is answered.
+    pub fn ping(&mut self) {
+        assert_eq!(self.any().0 >> 4, 12, "PINGREQ");
+        self.send(&[0xd0, 0]);
+    }
+
+    fn any(&mut self) -> (u8, Vec<u8>) {
+        loop {
             if let Some((header, length)) = self.frame()
                 && self.bytes.len() >= header + length
             {
                 let whole: Vec<u8> = self.bytes.drain(..header + length).collect();
-                if whole[0] >> 4 == 12 {
-                    self.send(&[0xd0, 0]);
-                    continue;
-                }
                 return (whole[0], whole[header..].to_vec());
             }
             let mut chunk = [0; 4096];

@@ -94,8 +94,11 @@ impl Reader {
         let happened = translated(event);
         match &happened {
             Happened::Connected(_) => drop(self.events.options.set_keep_alive(NEVER)),
-            // Whether it is answered is for the heartbeat to say.
-            Happened::Asked => self.events.state.await_pingresp = false,
+            // Whether it is answered is for the heartbeat to say, also while a publish is postponed.
+            Happened::Asked => {
+                self.events.state.await_pingresp = false;
+                self.events.state.collision_ping_count = 0;
+            }
             _ => {}
         }
         Ok(happened)

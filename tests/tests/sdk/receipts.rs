@@ -369,3 +369,37 @@ async fn a_message_is_taken_back_where_it_is() {
         "{refused}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_out_of_order_hold_nothing_up_for_good() {
+    // Goal: a broker may answer in another order (MQTT-4.6.0-2 binds it, and not all of them keep to it). Each answer belongs to its message, also where
+    // packet identifiers are used again while an earlier one is not answered, and the link is found alive meanwhile.
+    let broker = ScriptedBroker::new();
+    let mut few = options(broker.port(), "alice").limits(|limits| limits.in_flight_max = 2);
+    let short = Duration::from_millis(100);
+    (few.heartbeat.first, few.heartbeat.shortest) = (short, short);
+    let (alice, mut guest) = meet(&broker, few, inboxd()).await;
+    let mut all = Vec::new();
+    for to in ["a", "b", "c", "d", "e", "f"] {
+        all.push(within(alice.send(to, to)).await.unwrap());
+    }
+    let first = tokio::task::block_in_place(|| guest.publish());
+    // The next packet identifier is the first one's again.
+    for expected in ["b", "c"] {
+        let publish = tokio::task::block_in_place(|| guest.publish());
+        assert_eq!(publish.text(), expected);
+        assert_ne!(publish.packet_id, first.packet_id);
+        guest.acknowledge(&publish, 0, &stored());
+    }
+    assert_eq!(all[0].state(), SentState::Waiting);
+    // Some heartbeats later the connection is the same.
+    tokio::task::block_in_place(|| (0..3).for_each(|_| guest.ping()));
+    guest.acknowledge(&first, 0, &stored());
+    while alice.outbox().iter().any(|sent| sent.state() == SentState::Waiting) {
+        let publish = tokio::task::block_in_place(|| guest.publish());
+        guest.acknowledge(&publish, 0, &stored());
+        let sent = all.iter().find(|sent| sent.to() == publish.text()).unwrap();
+        within(sent.stored()).await.unwrap();
+    }
+    assert_eq!(within(all[0].stored()).await, Ok(Stored { seq: Some(7) }));
+}
