@@ -104,7 +104,7 @@ pub enum StopReason {
     /// SUBACK says no: the own inbox cannot be read.
     #[error("the broker does not let this client read its inbox; is the inbox prefix the broker's?")]
     InboxRefused,
-    /// DISCONNECT 0x8E: another program uses the client ID now.
+    /// DISCONNECT 0x8E, three times in a row: another program uses the client ID.
     #[error("another connection uses this client ID now; each program takes a client ID of its own")]
     TakenOver,
     /// Another refusal that does not pass.

@@ -36,6 +36,11 @@ pub(crate) type FirstOutcome = Option<Result<(), ConnectError>>;
 /// DISCONNECT: a packet was larger than the broker takes.
 const PACKET_TOO_LARGE: u8 = 0x95;
 
+/// DISCONNECT: another connection has the client ID.
+const SESSION_TAKEN_OVER: u8 = 0x8e;
+/// So often it is taken back, unless it was held for a stable time.
+const TAKEN_BACK_MAX: u32 = 2;
+
 /// How a connection ended.
 #[derive(Debug)]
 enum End {
@@ -57,6 +62,8 @@ pub(crate) struct Driver {
     connection: u64,
     /// The broker ended a connection because of a packet that was too large: which one it was shows when they go one by one.
     one_at_a_time: bool,
+    taken_over: u32,
+    connected_at: Option<Instant>,
 }
 
 impl Driver {
@@ -78,6 +85,8 @@ impl Driver {
             heartbeat: Heartbeat::new(heartbeat, Instant::now()),
             connection: 0,
             one_at_a_time: false,
+            taken_over: 0,
+            connected_at: None,
         }
     }
 
@@ -92,6 +101,13 @@ impl Driver {
             );
             match self.connect().instrument(span).await {
                 End::Closed => break Over::Closed,
+                End::Stopped(StopReason::TakenOver) if self.is_taken_back() => {
+                    let code = SESSION_TAKEN_OVER;
+                    let why = LostWhy::Broker { code };
+                    if !self.lost(Lost { why, told: None }).await {
+                        break Over::Closed;
+                    }
+                }
                 End::Stopped(reason) => {
                     warn!(inbox = self.shared.options.client_id, "stopped: {reason}");
                     break Over::Stopped(reason);
@@ -122,6 +138,17 @@ impl Driver {
         self.outcome(Err(why.clone().into()));
         self.shared.tell(Event::Disconnected { why, again_in });
         self.pause(again_in).await
+    }
+
+    /// Whether to take the client ID back. The other connection may be an earlier attempt of this very client, which came late; another program that
+    /// uses the same client ID would take it again and again.
+    fn is_taken_back(&mut self) -> bool {
+        let stable = self.shared.options.reconnect.stable;
+        if self.connected_at.take().is_some_and(|at| at.elapsed() >= stable) {
+            self.taken_over = 0;
+        }
+        self.taken_over += 1;
+        self.taken_over <= TAKEN_BACK_MAX
     }
 
     /// A packet too large ends the connection, and nothing says which one it was: the next ones go alone.
@@ -186,6 +213,7 @@ impl Driver {
 
     fn subscribed(&mut self, is_inboxd: bool) {
         self.backoff.connected(Instant::now());
+        self.connected_at = Some(Instant::now());
         self.shared.connected(Some(is_inboxd));
         self.outcome(Ok(()));
         debug!(is_inboxd, "connected");

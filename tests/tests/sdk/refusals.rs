@@ -32,7 +32,8 @@ async fn names_urls_and_ports_that_cannot_be_are_told_apart() {
 
 #[tokio::test]
 async fn a_client_that_is_taken_over_stops_and_keeps_its_outbox() {
-    // Goal: DISCONNECT 0x8E does not begin a fight over the client ID; who waits is told, and what was not sent is there for the next life.
+    // Goal: DISCONNECT 0x8E does not begin an endless fight over the client ID: who had it first stops. Who waits is told, and what was not sent is there
+    // for the next life.
     let broker = Broker::start();
     let relay = Relay::to(broker.port());
     let folder = tempdir().unwrap();
