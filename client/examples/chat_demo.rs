@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `CHAT_BROKER` is where the broker is (`127.0.0.1:1883`), `CHAT_PASSWORD` the password of the client's user, where the broker has users. alice
-//! sends the next message when the one before is safe, and sends it again when nobody knows; so bob gets every number, in order, and a number
-//! twice only where a connection was lost. When a number is missing, bob says `LOST` and ends with 1.
+//! sends the next message when the one before is safe; a connection that is lost in between is for the SDK. bob forgets everything when he goes, so
+//! a number may come to him twice where he had acknowledged it and the broker did not hear that. When a number is missing, bob says `LOST` and ends with 1.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,7 +15,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use inbox_client::{InboxClient, InboxClientOptions, Login, Message, Messages};
+use inbox_client::{Delivery, Inbox, InboxOptions, Message};
 use tokio::time::{sleep, timeout};
 
 /// Between two messages of alice.
@@ -51,24 +51,15 @@ async fn main() -> ExitCode {
 
 /// Sends for ever.
 async fn alice() -> Result<std::convert::Infallible, Lost> {
-    let (client, _messages) = connect("alice").await;
+    let inbox = connect("alice").await;
     // What alice sent before it was started again are other messages.
     let began = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_millis();
     for number in 1_u64.. {
-        // With the same id each time, so that bob could tell duplicates without numbers, too.
-        let (text, id) = (format!("{began} {number}"), format!("{began}-{number}"));
-        loop {
-            let sent = match client.send_with_id("bob", &id, text.clone()).await {
-                Ok(receipt) => receipt.accepted().await,
-                Err(error) => Err(error),
-            };
-            match sent {
-                Ok(()) => break,
-                Err(why) => say(&format!("alice: {number} is not safe yet: {why}")),
-            }
+        while let Err(why) = send(&inbox, &format!("{began} {number}")).await {
+            say(&format!("alice: {number} is not safe: {why}"));
             sleep(PATIENCE).await;
         }
         say(&format!("alice: {number} is safe with bob, or on disk for him"));
@@ -77,17 +68,23 @@ async fn alice() -> Result<std::convert::Infallible, Lost> {
     unreachable!("there are more numbers than seconds")
 }
 
+async fn send(inbox: &Inbox, text: &str) -> Result<(), Box<dyn std::error::Error>> {
+    inbox.send("bob", Message::text(text)).await?.stored().await?;
+    Ok(())
+}
+
 /// Comes and goes for ever.
 async fn bob() -> Result<std::convert::Infallible, Lost> {
     let mut seen = Seen::default();
     loop {
-        let (client, mut messages) = connect("bob").await;
+        let inbox = connect("bob").await;
         say("bob: here");
-        let there = timeout(THERE, read(&mut messages, &mut seen));
+        let there = timeout(THERE, read(&inbox, &mut seen));
         if let Ok(lost) = there.await {
             lost?;
         }
-        client.close().await;
+        // He sends nothing, so there is nothing to wait for.
+        let _nothing = inbox.close(PATIENCE).await;
         say(&format!(
             "bob: away; {} came so far, {} of them twice",
             seen.came, seen.again
@@ -96,11 +93,11 @@ async fn bob() -> Result<std::convert::Infallible, Lost> {
     }
 }
 
-async fn read(messages: &mut Messages, seen: &mut Seen) -> Result<(), Lost> {
-    while let Some(message) = messages.next().await {
-        say(&format!("bob: {}", seen.look(&message)?));
-        // When the connection is gone, it comes again.
-        if let Err(why) = message.acknowledge() {
+async fn read(inbox: &Inbox, seen: &mut Seen) -> Result<(), Lost> {
+    while let Some(delivery) = inbox.recv().await {
+        say(&format!("bob: {}", seen.look(&delivery)?));
+        // When it cannot be acknowledged, it comes again.
+        if let Err(why) = delivery.ack().await {
             say(&format!("bob: {why}"));
         }
     }
@@ -117,16 +114,16 @@ struct Seen {
 }
 
 impl Seen {
-    fn look(&mut self, message: &Message) -> Result<String, Lost> {
-        let text = String::from_utf8_lossy(&message.payload);
+    fn look(&mut self, delivery: &Delivery) -> Result<String, Lost> {
+        let text = String::from_utf8_lossy(&delivery.payload);
         let Some((began, found)) = text
             .split_once(' ')
             .and_then(|(began, number)| Some((began, number.parse::<u64>().ok()?)))
         else {
-            return Ok(format!("{} says {text:?}", message.from));
+            return Ok(format!("{} says {text:?}", delivery.from));
         };
         self.came += 1;
-        let waited = waited(message.at);
+        let waited = waited(delivery.at_us.unwrap_or_default());
         // bob may have been started in between, and then knows no number yet.
         let last = self.last.entry(began.to_owned()).or_insert(found.saturating_sub(1));
         if found <= *last {
@@ -151,18 +148,17 @@ fn waited(at: u64) -> Duration {
 }
 
 /// Connects, however long the broker takes to come.
-async fn connect(name: &str) -> (InboxClient, Messages) {
+async fn connect(name: &str) -> Inbox {
     let broker = env::var("CHAT_BROKER").unwrap_or_else(|_| "127.0.0.1:1883".to_owned());
-    let (host, port) = broker.rsplit_once(':').unwrap_or((&broker, "1883"));
-    let mut options = InboxClientOptions::new(host, port.parse().unwrap_or(1883), name);
-    options.keep_alive = Duration::from_secs(5);
-    options.login = env::var("CHAT_PASSWORD").ok().map(|password| Login {
-        user: name.to_owned(),
-        password,
-    });
+    let mut options = InboxOptions::new(format!("mqtt://{broker}"), name);
+    // Nobody wants to watch a minute's pause.
+    options.reconnect.longest = 5 * PATIENCE;
+    if let Ok(password) = env::var("CHAT_PASSWORD") {
+        options = options.login(name, password);
+    }
     loop {
-        match InboxClient::connect(options.clone()).await {
-            Ok(connected) => return connected,
+        match Inbox::connect(options.clone()).await {
+            Ok(inbox) => return inbox,
             Err(why) => say(&format!("{name}: {why}")),
         }
         sleep(PATIENCE).await;

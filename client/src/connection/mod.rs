@@ -1,220 +1,236 @@
-//! The connection to the broker: the only folder that names rumqttc.
+//! One connection to the broker: the only folder that names rumqttc.
 //!
-//! **Promise:** a [`Receipt`] is resolved with the PUBACK of its own publish and no other, and an acknowledgement never
-//! goes out on another connection than the one that delivered its message. What can be lost: a message whose receipt said
-//! [`SendError::ConnectionLost`], and only then.
+//! **Promise:** what is answered belongs to the publish that has this packet identifier on this connection, and an acknowledgement goes out on the
+//! connection that delivered its message, or not at all.
 //!
-//! rumqttc answers a publish with a packet identifier later, in an event, in the order of the requests: `State::unsent`
-//! keeps that order. At the end of a connection everything that is not answered is given up, on both sides: rumqttc's own
-//! resending is cleared, because nobody would be told its outcome.
+//! What rumqttc is used for, and what not:
+//!
+//! * Every connection has an event loop of its own. What rumqttc would send again after a reconnection, its packet identifiers and events that it
+//!   had read but not told belong to one connection; over connections the outbox is in charge.
+//! * Its event loop must not be interrupted while it writes, or a packet that it counts as sent is lost. So [`Reader::next`] may be
+//!   given up only while [`Writer::is_idle`].
+//! * It sends PINGREQ by its own clock, also where there was traffic, and finds a dead link after two of them. The heartbeat is ours
+//!   (`heartbeat.rs`): its ping goes the way that rumqttc has for packets to be sent again (`pending`), rumqttc's clock is set to ten hours once it is connected, and it is
+//!   told that each ping was answered. The Keep Alive in CONNECT cannot be less than 5 s.
+//! * Its PUBACKs for deliveries have no reason code, so a rejection goes the same way as a ping, which costs it up to a millisecond.
+//! * While its window is full, it sends nothing at all, acknowledgements included; so ours is smaller by one.
+//! * Where CONNACK refuses, its reason string is not told. A packet over the broker's Maximum Packet Size would end the connection, so it is
+//!   measured before.
+//! * Where a broker answers out of order, a publish may have to wait until its packet identifier is free, and everything else with it; pings go on.
+//! * An IPv6 address cannot be the host of a URL with TLS.
 
-mod driver;
-mod link;
+mod events;
+mod settings;
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::PublishProperties;
-use rumqttc::v5::{AsyncClient, MqttOptions};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use rumqttc::v5::mqttbytes::v5::{PubAck, PubAckReason, Publish, PublishProperties};
+use rumqttc::v5::{AsyncClient, Request};
 use tracing::warn;
 
-use crate::message::Messages;
-use crate::receipt::{Receipt, SendError};
-use driver::Driver;
-pub use driver::{ConnectError, Unreachable};
-use link::{Line, Waiting};
+use crate::outbox::Order;
+pub(crate) use events::{Broker, Failed, Happened, Incoming, Reader, Reply};
+pub(crate) use settings::Settings;
 
-/// Publishes without their PUBACK, and deliveries without our acknowledgement: each at most this many.
-const IN_FLIGHT_MAX: u16 = 100;
-/// Room for every request that can wait at once: publishes, acknowledgements, one subscription and one disconnection.
-const REQUESTS_MAX: usize = 2 * IN_FLIGHT_MAX as usize + 2;
+/// Room for a packet identifier and a length that is longer than thought.
+const SLACK_BYTES: usize = 8;
 
-/// A user name and its password.
-#[derive(Clone)]
-pub struct Login {
-    /// Who.
-    pub user: String,
-    /// It travels as it is: over plain TCP, everybody on the way can read it.
-    pub password: String,
+/// What is published.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    pub(crate) content_type: Option<String>,
+    pub(crate) is_text: bool,
+    pub(crate) expiry_s: Option<u32>,
+    pub(crate) response_topic: Option<String>,
+    pub(crate) user_properties: Vec<(String, String)>,
 }
 
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
+/// Why something was not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unpublished {
+    /// The broker takes no packet of that size.
+    TooLarge,
+    /// The connection is at its end.
+    Ended,
 }
 
-/// Where and as whom to connect.
-#[derive(Debug, Clone)]
-pub struct InboxClientOptions {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// The client ID, which is also the name of the inbox.
-    pub client_id: String,
-    /// The user, where the broker knows users.
-    pub login: Option<Login>,
-    /// Keep alive, in whole seconds, at least 1 s.
-    pub keep_alive: Duration,
-    /// The largest packet to take, in bytes.
-    pub packet_bytes_max: u32,
-}
-
-impl InboxClientOptions {
-    /// `client_id` at `host:port`, without a user, with a keep alive of 30 s and packets of up to 2 MiB.
-    pub fn new(host: &str, port: u16, client_id: &str) -> Self {
-        InboxClientOptions {
-            host: host.to_owned(),
-            port,
-            client_id: client_id.to_owned(),
-            login: None,
-            keep_alive: Duration::from_secs(30),
-            packet_bytes_max: 2 * 1024 * 1024,
-        }
-    }
-}
-
-/// A connected client. It connects again by itself.
-///
-/// Dropping it ends the connection at once: acknowledgements that have not been sent yet are not sent, and their messages
-/// come again. [`InboxClient::close`] sends them first.
+/// The way out.
 #[derive(Debug)]
-pub struct InboxClient {
-    link: Arc<Line>,
-    /// A permit for each publish without an answer.
-    window: Arc<Semaphore>,
-    task: JoinHandle<()>,
-    /// Dropping it ends the task.
-    _alive: oneshot::Sender<()>,
+pub(crate) struct Writer {
+    client: AsyncClient,
+    /// Publishes without an answer that the connection allows.
+    window: usize,
+    packet_bytes_max: Option<usize>,
+    /// Requests that were given to the event loop, and not written yet.
+    unwritten: usize,
+    /// Pings of ours that were not written yet: rumqttc sends one of its own at the beginning.
+    asks: usize,
+    /// A publish waits until its packet identifier is free; nothing else is written meanwhile.
+    is_postponed: bool,
+    /// Publishes that have no packet identifier yet, in the order of their requests.
+    unnumbered: VecDeque<Order>,
+    unanswered: HashMap<u16, Order>,
+    /// What goes the way of packets to be sent again.
+    beside: VecDeque<Request>,
 }
 
-impl InboxClient {
-    /// Connects, subscribes to the own inbox, and waits until the broker has granted it.
-    ///
-    /// # Errors
-    /// See [`ConnectError`]. After the first connection the client connects again by itself.
-    pub async fn connect(options: InboxClientOptions) -> Result<(Self, Messages), ConnectError> {
-        let id = options.client_id.clone();
-        if id.is_empty() || id.starts_with('$') || id.contains(['/', '+', '#', '\0']) {
-            return Err(ConnectError::ClientId { id });
-        }
-        let mut mqtt = MqttOptions::new(id.clone(), options.host, options.port);
-        mqtt.set_keep_alive(options.keep_alive.max(Duration::from_secs(1)))
-            .set_clean_start(true)
-            .set_manual_acks(true)
-            .set_receive_maximum(Some(IN_FLIGHT_MAX))
-            // Room for the window and a subscription among its packet identifiers; rumqttc keeps a slot for each.
-            .set_outgoing_inflight_upper_limit(2 * IN_FLIGHT_MAX)
-            .set_max_packet_size(Some(options.packet_bytes_max));
-        if let Some(login) = options.login {
-            mqtt.set_credentials(login.user, login.password);
-        }
-        let (client, events) = AsyncClient::new(mqtt, REQUESTS_MAX);
-        let link = Arc::new(Line::new(client));
-        // The window of deliveries bounds it as well: what is in here is not acknowledged.
-        let (messages, receiver) = mpsc::channel(usize::from(IN_FLIGHT_MAX));
-        let (first, mut outcome) = watch::channel(None);
-        let (alive, ended) = oneshot::channel();
-        let driver = Driver {
-            link: link.clone(),
-            events,
-            client_id: id,
-            messages,
-            first,
-        };
-        let task = tokio::spawn(driver.run(ended));
-        let connected = outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
-        match connected {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) => return Err(error),
-            Ok(None) | Err(_) => return Err(ConnectError::Ended),
-        }
-        let window = Arc::new(Semaphore::new(usize::from(IN_FLIGHT_MAX)));
-        Ok((
-            InboxClient {
-                link,
-                window,
-                task,
-                _alive: alive,
-            },
-            Messages(receiver),
-        ))
+impl Writer {
+    /// What the broker allows.
+    pub(crate) fn allow(&mut self, broker: &Broker) {
+        let most = broker.receive_maximum.map_or(usize::MAX, usize::from);
+        self.window = self.window.min(most.saturating_sub(1).max(1));
+        self.packet_bytes_max = broker.packet_bytes_max;
     }
 
-    /// Sends `payload` to the inbox of client `to` with QoS 1; waits while too many publishes have no answer yet.
-    ///
-    /// # Errors
-    /// [`SendError::ConnectionLost`] while there is no connection. Everything later is told by the [`Receipt`].
-    pub async fn send(&self, to: &str, payload: impl Into<Bytes>) -> Result<Receipt, SendError> {
-        self.publish(to, payload.into(), None).await
+    /// Whether another publish may be under way.
+    pub(crate) fn has_room(&self, most: usize) -> bool {
+        self.unnumbered.len() + self.unanswered.len() < self.window.min(most)
     }
 
-    /// The same with an `id` that the recipient sees, to drop duplicates by (contract rule 7).
-    ///
-    /// # Errors
-    /// As for [`InboxClient::send`].
-    pub async fn send_with_id(&self, to: &str, id: &str, payload: impl Into<Bytes>) -> Result<Receipt, SendError> {
-        let user_properties = vec![("id".to_owned(), id.to_owned())];
+    /// Whether the event loop waits, and may be interrupted.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.unwritten == 0 || self.is_postponed
+    }
+
+    /// Whether something waits until the event loop can be interrupted.
+    pub(crate) fn wants_beside(&self) -> bool {
+        !self.beside.is_empty()
+    }
+
+    pub(crate) fn subscribe(&mut self, topic: &str) {
+        let requested = self.client.try_subscribe(topic, QoS::AtLeastOnce);
+        self.requested(requested.is_ok());
+    }
+
+    pub(crate) fn publish(&mut self, order: Order, outgoing: Outgoing) -> Result<(), Unpublished> {
         let properties = PublishProperties {
-            user_properties,
+            payload_format_indicator: outgoing.is_text.then_some(1),
+            message_expiry_interval: outgoing.expiry_s,
+            response_topic: outgoing.response_topic,
+            content_type: outgoing.content_type,
+            user_properties: outgoing.user_properties,
             ..PublishProperties::default()
         };
-        self.publish(to, payload.into(), Some(properties)).await
+        let packet = Publish::new(
+            outgoing.topic.as_str(),
+            QoS::AtLeastOnce,
+            outgoing.payload.clone(),
+            Some(properties.clone()),
+        );
+        if self
+            .packet_bytes_max
+            .is_some_and(|most| packet.size() + SLACK_BYTES > most)
+        {
+            return Err(Unpublished::TooLarge);
+        }
+        let requested = self.client.try_publish_with_properties(
+            outgoing.topic,
+            QoS::AtLeastOnce,
+            false,
+            outgoing.payload,
+            properties,
+        );
+        if requested.is_err() {
+            return Err(Unpublished::Ended);
+        }
+        self.unwritten += 1;
+        self.unnumbered.push_back(order);
+        Ok(())
     }
 
-    /// Sends what waits, acknowledgements among it, then DISCONNECT, and closes. Receipts without an answer by then are told
-    /// [`SendError::Closed`].
-    pub async fn close(self) {
-        let disconnecting = {
-            let mut state = self.link.lock();
-            state.closing = true;
-            // There is room for it, and without a connection there is nothing to say.
-            state.connected && self.link.client.try_disconnect().is_ok()
+    /// PUBACK 0x00 for a delivery.
+    pub(crate) fn acknowledge(&mut self, packet_id: u16) {
+        // Only the identifier goes into a PUBACK.
+        let delivery = Publish {
+            pkid: packet_id,
+            qos: QoS::AtLeastOnce,
+            ..Publish::default()
         };
-        if disconnecting && self.task.await.is_err() {
-            warn!("the connection's task panicked");
+        let requested = self.client.try_ack(&delivery);
+        self.requested(requested.is_ok());
+    }
+
+    /// PUBACK 0x83 for a delivery: it leaves the inbox unwanted.
+    pub(crate) fn reject(&mut self, packet_id: u16) {
+        let mut puback = PubAck::new(packet_id, None);
+        puback.reason = PubAckReason::ImplementationSpecificError;
+        self.beside.push_back(Request::PubAck(puback));
+    }
+
+    /// PINGREQ.
+    pub(crate) fn ask(&mut self) {
+        self.asks += 1;
+        self.beside.push_back(Request::PingReq);
+    }
+
+    /// DISCONNECT.
+    pub(crate) fn say_goodbye(&mut self) {
+        let requested = self.client.try_disconnect();
+        self.requested(requested.is_ok());
+    }
+
+    /// A publish was written, and has this packet identifier.
+    pub(crate) fn written(&mut self, packet_id: u16) {
+        self.wrote();
+        self.is_postponed = false;
+        if let Some(order) = self.unnumbered.pop_front() {
+            self.unanswered.insert(packet_id, order);
         }
     }
 
-    async fn publish(
-        &self,
-        to: &str,
-        payload: Bytes,
-        properties: Option<PublishProperties>,
-    ) -> Result<Receipt, SendError> {
-        let permit = self
-            .window
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| SendError::Closed)?;
-        let (outcome, receipt) = oneshot::channel();
-        let mut state = self.link.lock();
-        if !state.connected {
-            return Err(SendError::ConnectionLost);
-        }
-        // The channel has room for the whole window, so that "full" cannot happen.
-        let request = match properties {
-            None => self.link.client.try_publish(to, QoS::AtLeastOnce, false, payload),
-            Some(properties) => {
-                self.link
-                    .client
-                    .try_publish_with_properties(to, QoS::AtLeastOnce, false, payload, properties)
-            }
-        };
-        request.map_err(|_| SendError::Closed)?;
-        state.unsent.push_back(Waiting {
-            outcome,
-            _permit: permit,
-        });
-        Ok(Receipt(receipt))
+    /// A publish is held back.
+    pub(crate) fn postponed(&mut self) {
+        self.is_postponed = true;
     }
+
+    /// A ping was written.
+    pub(crate) fn asked(&mut self) {
+        if self.asks > 0 {
+            self.asks -= 1;
+            self.wrote();
+        }
+    }
+
+    /// Something else was written.
+    pub(crate) fn wrote(&mut self) {
+        self.unwritten = self.unwritten.saturating_sub(1);
+    }
+
+    /// Which publish is answered.
+    pub(crate) fn answered(&mut self, packet_id: u16) -> Option<Order> {
+        self.unanswered.remove(&packet_id)
+    }
+
+    fn requested(&mut self, is_requested: bool) {
+        // The channel has room for everything that can wait; without its other end there is nothing to say.
+        match is_requested {
+            true => self.unwritten += 1,
+            false => warn!("a request found the connection at its end"),
+        }
+    }
+}
+
+/// Begins a connection, which is made by the first [`Reader::next`].
+pub(crate) fn open(settings: &Settings) -> (Writer, Reader) {
+    // Our window is smaller than rumqttc's, by one.
+    let in_flight = settings.in_flight_max.saturating_add(1).max(2);
+    // Publishes, acknowledgements, one subscription and one goodbye.
+    let requests_max = usize::from(in_flight) + 2 * usize::from(settings.window) + 16;
+    let (client, events) = AsyncClient::new(settings.for_rumqttc(in_flight), requests_max);
+    let writer = Writer {
+        client,
+        window: usize::from(in_flight - 1),
+        packet_bytes_max: None,
+        unwritten: 0,
+        asks: 0,
+        is_postponed: false,
+        unnumbered: VecDeque::new(),
+        unanswered: HashMap::new(),
+        beside: VecDeque::new(),
+    };
+    (writer, Reader::new(events))
 }

@@ -15,7 +15,6 @@ mod audit;
 mod authentication;
 mod backup;
 mod bad_input;
-mod client_crate;
 mod command_line;
 mod commands;
 mod conformance;

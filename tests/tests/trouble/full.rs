@@ -1,15 +1,13 @@
 //! A disk without space for a commit. (The watermark, `store.disk_free_bytes_min`, refuses messages long before; it is turned off here, as
 //! when somebody else fills the disk at once, or a quota is used up, which no file system tells.)
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use inbox_bridge::Engine;
 use inbox_tests::power::{Disk, Mount};
-use inbox_tests::{AckKind, Broker, BrokerOptions, Props, PublishPacket, RawClient, Version, run_inboxd, wait_until};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use tempfile::TempDir;
+use inbox_tests::{
+    AckKind, Broker, BrokerOptions, Props, PublishPacket, RawClient, SmallDisk, Version, fill, run_inboxd, wait_until,
+};
 
 /// Of a message.
 const BYTES: usize = 40_000;
@@ -41,8 +39,8 @@ fn a_full_file_system_of_linux_does_the_same() {
     // Goal: the same on a file system of the kernel, where a file takes pages and not bytes.
     for engine in Engine::ALL {
         let disk = SmallDisk::new(100 * 1024 * 1024);
-        let mut broker = start(engine, disk.0.path());
-        let filler = disk.0.path().join("filler");
+        let mut broker = start(engine, disk.path());
+        let filler = disk.path().join("filler");
         let expected = refuses_and_recovers(&broker, |is_full| match is_full {
             true => fill(&filler),
             false => std::fs::remove_file(&filler).unwrap(),
@@ -166,13 +164,13 @@ fn a_backup_to_a_full_disk_and_a_restore_onto_one_leave_nothing_half() {
     for engine in Engine::ALL {
         let disk = SmallDisk::new(3 * 1024 * 1024);
         let (file, good, to) = (
-            disk.0.path().join("b"),
+            disk.path().join("b"),
             broker.data().with_file_name("b"),
-            disk.0.path().join("to"),
+            disk.path().join("to"),
         );
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         std::fs::write(&file, "an earlier one").unwrap();
-        let names = || std::fs::read_dir(disk.0.path()).unwrap().count();
+        let names = || std::fs::read_dir(disk.path()).unwrap().count();
         let full = broker.run_on_data(&["backup", &text(&file), "--force"]);
         let said = String::from_utf8_lossy(&full.stderr);
         assert!(full.status.code() == Some(74) && said.contains("make room"), "{said}");
@@ -193,44 +191,5 @@ fn a_backup_to_a_full_disk_and_a_restore_onto_one_leave_nothing_half() {
         assert!(full.status.code() == Some(74) && !said.contains("panicked"), "{said}");
         assert_eq!(names(), 1, "{said}");
         assert!(restore(&broker.data().with_file_name(engine.name())).status.success());
-    }
-}
-
-/// A tmpfs of its own.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn new(bytes: u64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let options = std::ffi::CString::new(format!("size={bytes},mode=0700")).unwrap();
-        mount(
-            "tmpfs",
-            dir.path(),
-            "tmpfs",
-            MountFlags::empty(),
-            Some(options.as_c_str()),
-        )
-        .unwrap_or_else(|why| {
-            panic!("no tmpfs can be mounted here ({why}); this test needs root with CAP_SYS_ADMIN, as it has in CI")
-        });
-        SmallDisk(dir)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = unmount(self.0.path(), UnmountFlags::DETACH);
-    }
-}
-
-/// Takes all the space that there is.
-fn fill(path: &Path) {
-    let mut filler = OpenOptions::new().create(true).append(true).open(path).unwrap();
-    loop {
-        match filler.write(&[1; 65_536]) {
-            Ok(_) => {}
-            Err(why) if why.kind() == ErrorKind::StorageFull => return,
-            Err(why) => panic!("{why}"),
-        }
     }
 }

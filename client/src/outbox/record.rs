@@ -1,0 +1,66 @@
+//! A message in the outbox, as it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::Receipts;
+
+/// The place of a message in the outbox: later ones are larger.
+pub(crate) type Order = u64;
+
+/// Where a publish goes. Those to one destination keep their order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Destination {
+    /// The inbox of this client.
+    Inbox(String),
+    /// A request about the own inbox, by its topic.
+    Request(String),
+}
+
+/// How far a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stage {
+    /// The broker has not acknowledged it.
+    Waiting,
+    /// The broker has it.
+    Stored {
+        /// Its place in the recipient's inbox, where the broker told it.
+        seq: Option<u64>,
+    },
+    /// The recipient acknowledged it, and may say that it was read.
+    Delivered {
+        /// As above.
+        seq: Option<u64>,
+    },
+}
+
+/// A message in the outbox, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) to: Destination,
+    pub(crate) id: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) collapse: Option<String>,
+    pub(crate) receipts: Receipts,
+    pub(crate) properties: Vec<(String, String)>,
+    /// When it was sent, in microseconds since 1970 by the clock of this machine.
+    pub(crate) sent_at_us: u64,
+    /// When it ends, by the same clock.
+    pub(crate) expires_at_us: Option<u64>,
+    pub(crate) stage: Stage,
+}
+
+impl Record {
+    /// How long it has to live, in seconds rounded up; `None` means for ever, 0 that it is over.
+    pub(crate) fn lives_s(&self, now_us: u64) -> Option<u32> {
+        let left_us = self.expires_at_us?.saturating_sub(now_us);
+        Some(u32::try_from(left_us.div_ceil(1_000_000)).unwrap_or(u32::MAX))
+    }
+
+    /// The seq that the broker told.
+    pub(crate) fn seq(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Waiting => None,
+            Stage::Stored { seq } | Stage::Delivered { seq } => seq,
+        }
+    }
+}
