@@ -1,8 +1,10 @@
 //! `cargo xtask …`: everything in inboxd that is not one cargo command.
 
+mod clients;
 mod dashboard;
 mod fuzz;
 mod mutants;
+mod npm;
 mod power;
 mod programs;
 mod soak;
@@ -130,11 +132,12 @@ impl Workspace {
         })
     }
 
-    /// Python with Paho, which `tools::ensure` makes.
+    /// MQTT.js, which `tools::ensure` installs.
     fn mqttjs(&self) -> PathBuf {
         self.target.join("mqttjs")
     }
 
+    /// Python with Paho and the client of `clients/python`, which it makes, too.
     fn python(&self) -> PathBuf {
         self.target.join("python/bin/python")
     }

@@ -7,6 +7,7 @@
 use std::thread;
 
 use crate::Workspace;
+use crate::clients;
 use crate::dashboard;
 use crate::programs::{self, BENCH, cargo};
 use crate::steps::Steps;
@@ -35,11 +36,12 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         "tests",
         cargo(workspace)
             .args(["nextest", "run", "--locked", "--workspace"])
-            .env("INBOX_TEST_BROKER", inboxd)
+            .env("INBOX_TEST_BROKER", &inboxd)
             .env("INBOX_TEST_PYTHON", workspace.python())
             .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules"))
             .env("INBOX_TEST_DASHBOARD", workspace.root.join("dashboard")),
     )?;
+    steps.run("clients", || clients::test(workspace, &inboxd))?;
     steps.run("instruction counts", || programs::run(workspace, BENCH, "counts", &[]))?;
     steps.command(
         "documentation tests",

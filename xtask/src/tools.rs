@@ -1,7 +1,7 @@
 //! The tools that the checks need, and how to get them.
 //!
 //! Debian packages are installed when we are root, as in a build container; otherwise the packages are named and it is
-//! left to whoever owns the machine. Cargo's tools, Paho for Python and MQTT.js need no rights: they go to cargo's own
+//! left to whoever owns the machine. Cargo's tools, Python's packages and MQTT.js need no rights: they go to cargo's own
 //! directory and into the target directory.
 
 use std::path::Path;
@@ -11,7 +11,9 @@ use crate::Workspace;
 use crate::steps::run;
 
 /// A program and the Debian package that holds it.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
+    // The clients are tried with it, too.
+    ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
     ("python3", "python3"),
@@ -57,15 +59,13 @@ pub(crate) const CARGO_MUTANTS: CargoTool = CargoTool {
     features: &[],
 };
 
-const PAHO: &str = "paho-mqtt==2.1.0";
-
 /// Looks for every tool and installs what is missing; an error lists what it could not.
 pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<()> {
     debian_packages()?;
     for tool in CARGO_TOOLS {
         cargo_tool(tool)?;
     }
-    paho(workspace)?;
+    python(workspace)?;
     mqttjs(workspace)
 }
 
@@ -132,20 +132,22 @@ pub(crate) fn cargo_tool(tool: CargoTool) -> anyhow::Result<()> {
     run(&mut install)
 }
 
-/// A virtual environment in the target directory, which `cargo clean` removes.
-fn paho(workspace: &Workspace) -> anyhow::Result<()> {
-    let python = workspace.python();
-    let probe = Command::new(&python)
-        .args(["-c", "import paho.mqtt.client"])
-        .stderr(Stdio::null())
-        .status();
-    if probe.is_ok_and(|status| status.success()) {
+/// A virtual environment in the target directory, which `cargo clean` removes: the client of `clients/python` as it stands there, and what its
+/// checks need, Paho among it, as its `pyproject.toml` says.
+fn python(workspace: &Workspace) -> anyhow::Result<()> {
+    let (package, environment) = (workspace.root.join("clients/python"), workspace.target.join("python"));
+    let (wanted, installed) = (package.join("pyproject.toml"), environment.join("pyproject.toml"));
+    if std::fs::read(&installed).ok() == Some(std::fs::read(&wanted)?) {
         return Ok(());
     }
-    run(Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(workspace.target.join("python")))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PAHO]))
+    run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(Command::new(workspace.python())
+        .args(install)
+        .args(["--editable", ".[dev]"])
+        .current_dir(package))?;
+    std::fs::copy(wanted, installed)?;
+    Ok(())
 }
 
 /// What the lock file in `tests/mqttjs` names, in the target directory; nothing of it is run while it is installed.
@@ -167,7 +169,9 @@ fn mqttjs(workspace: &Workspace) -> anyhow::Result<()> {
 
 fn is_in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+    // Servers are where only root's PATH leads.
+    let mut directories = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    directories.any(|directory| directory.join(program).is_file())
 }
 
 /// Our own entry in /proc belongs to the user that we run as.

@@ -1,0 +1,51 @@
+"""Reliable messages over inboxd: a durable outbox, receipts, no duplicates, in order.
+
+``Inbox`` is the client, ``BlockingInbox`` the same without asyncio.
+"""
+
+from .arrivals import Dropped, EpochChanged, Gap
+from .blocking import BlockingInbox
+from .delivery import Delivery
+from .errors import (
+    ClosedError,
+    ForgottenError,
+    InboxError,
+    OutboxFullError,
+    RefusedError,
+    StoppedError,
+    StoreError,
+    UnsupportedError,
+)
+from .events import Event, Held, Link, LinkChanged, Missing, Progress
+from .inbox import Inbox
+from .message import State
+from .options import Options
+from .payload import Payload
+from .sent import Sent
+
+__all__ = [
+    "BlockingInbox",
+    "ClosedError",
+    "Delivery",
+    "Dropped",
+    "EpochChanged",
+    "Event",
+    "ForgottenError",
+    "Gap",
+    "Held",
+    "Inbox",
+    "InboxError",
+    "Link",
+    "LinkChanged",
+    "Missing",
+    "Options",
+    "OutboxFullError",
+    "Payload",
+    "Progress",
+    "RefusedError",
+    "Sent",
+    "State",
+    "StoppedError",
+    "StoreError",
+    "UnsupportedError",
+]
