@@ -232,7 +232,7 @@ fn bar() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:30} {pos} of {len} lines, {per_sec}") {
+    match ProgressStyle::with_template("{bar:30} {pos} of {len} lines in {elapsed}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

@@ -119,7 +119,7 @@ impl Chat<'_> {
         earlier.retain(|sent| sent.to() == self.with);
         for sent in earlier.into_iter().rev().take(EARLIER_MAX).rev() {
             let text = format!("(sent earlier, as {})", excerpt(sent.id(), 8, self.style));
-            self.own.watch(sent, text);
+            self.own.watch_earlier(sent, text);
         }
     }
 

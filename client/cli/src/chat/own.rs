@@ -44,8 +44,17 @@ impl OwnLines {
         (own, changed)
     }
 
-    /// Takes a line in.
+    /// Takes a line in that was just sent. It may be with the broker by now, which is to be shown.
     pub(super) fn watch(&mut self, sent: Sent, text: String) {
+        self.watch_from(0, sent, text);
+    }
+
+    /// Takes a line in that was sent earlier: how far it is now is nothing new.
+    pub(super) fn watch_earlier(&mut self, sent: Sent, text: String) {
+        self.watch_from(rank(&sent.state()), sent, text);
+    }
+
+    fn watch_from(&mut self, shown: u8, sent: Sent, text: String) {
         let number = self.next;
         self.next += 1;
         let (mut watched, changes, settling) = (sent.clone(), self.changes.clone(), self.settling);
@@ -62,7 +71,6 @@ impl OwnLines {
                 sleep(settling).await;
             }
         });
-        let shown = rank(&sent.state());
         self.lines.insert(number, Own { text, sent, shown });
     }
 
