@@ -1,6 +1,7 @@
 //! People with `inbox` and a home of their own.
 
 use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -79,10 +80,11 @@ impl Talk {
 
     /// Waits for a line with this in it, after so many others; gives the number of the next one.
     pub(crate) fn wait(&self, text: &str, after: usize) -> usize {
-        wait_for(&format!("a line with {text:?} among {:?}", self.lines()), || {
-            let found = self.lines().iter().skip(after).position(|line| line.contains(text));
-            found.map(|at| after + at + 1)
-        })
+        let found = || self.lines().iter().skip(after).position(|line| line.contains(text));
+        let waited = catch_unwind(AssertUnwindSafe(|| wait_for(&format!("a line with {text:?}"), found)));
+        // What there was meanwhile says why.
+        let at = waited.unwrap_or_else(|_| panic!("no line with {text:?} in {:?}", self.lines()));
+        after + at + 1
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
