@@ -90,6 +90,11 @@ impl Inbox {
         self.inbox.status()
     }
 
+    /// See [`crate::Inbox::epoch`].
+    pub fn epoch(&self) -> Option<String> {
+        self.inbox.epoch()
+    }
+
     /// See [`crate::Inbox::send`].
     ///
     /// # Errors

@@ -157,6 +157,12 @@ impl Inbox {
         self.inner.shared.status()
     }
 
+    /// The epoch of the broker's store, as last told: the name of one unbroken life of it. `None` before the first connection, and where the broker
+    /// is not inboxd.
+    pub fn epoch(&self) -> Option<String> {
+        self.inner.shared.lock().arrivals.standing().epoch.clone()
+    }
+
     /// What happens beside messages, from now on.
     pub fn events(&self) -> Events {
         Events(self.inner.shared.listen())

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::DEADLINE;
+use crate::programs::program;
 use crate::running::{Running, run};
 use crate::waiting::wait_until;
 
@@ -342,20 +343,5 @@ fn without_configuration(mut command: Command) -> Command {
 
 /// The broker's binary: `INBOX_TEST_BROKER`, or the one in the target directory that this test was built in.
 fn inboxd_binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("INBOX_TEST_BROKER") {
-        return path.into();
-    }
-    // target/PROFILE/deps/it-HASH
-    let test = std::env::current_exe().unwrap();
-    let profile = test
-        .ancestors()
-        .find(|dir| dir.join("deps").is_dir())
-        .expect("a test lives in a target directory");
-    let path = profile.join("inboxd");
-    assert!(
-        path.is_file(),
-        "{} is not there; build it with `cargo build --package inboxd`, or run `cargo xtask test`",
-        path.display()
-    );
-    path
+    program("INBOX_TEST_BROKER", "inboxd", "inboxd")
 }

@@ -20,6 +20,7 @@ mod http_service;
 mod output;
 mod parse;
 pub mod power;
+mod programs;
 mod raw_client;
 mod relay;
 mod running;
@@ -43,6 +44,7 @@ pub use inbox_test_support::packets::{
 };
 pub use output::{fails, stderr, succeeds};
 pub use parse::{Ack, AckKind, ConnAck, Packet, Properties, Publish, SubAck, Value};
+pub use programs::inbox_command;
 pub use raw_client::RawClient;
 pub use relay::{Kind, Relay, Trick, Way};
 pub use running::{Running, run, run_fed, run_within};

@@ -35,6 +35,11 @@ pub(crate) fn inboxd(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     release(workspace, "inboxd", "inboxd")
 }
 
+/// Builds the command line of the SDK.
+pub(crate) fn inbox(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    release(workspace, "inbox-cli", "inbox")
+}
+
 /// Builds a program of `package`, and runs it with `arguments`.
 pub(crate) fn run(workspace: &Workspace, package: &str, program: &str, arguments: &[String]) -> anyhow::Result<()> {
     let program = release(workspace, package, program)?;

@@ -31,12 +31,14 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         });
         checked.and(built)
     })?;
-    let inboxd = workspace.target.join("release").join("inboxd");
+    let release = workspace.target.join("release");
+    let (inboxd, inbox) = (release.join("inboxd"), release.join("inbox"));
     steps.command(
         "tests",
         cargo(workspace)
             .args(["nextest", "run", "--locked", "--workspace"])
             .env("INBOX_TEST_BROKER", &inboxd)
+            .env("INBOX_TEST_CLI", inbox)
             .env("INBOX_TEST_PYTHON", workspace.python())
             .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules"))
             .env("INBOX_TEST_DASHBOARD", workspace.root.join("dashboard")),
@@ -53,6 +55,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
 
 fn build_for_release(workspace: &Workspace) -> anyhow::Result<()> {
     programs::inboxd(workspace)?;
+    programs::inbox(workspace)?;
     programs::release(workspace, BENCH, "counts").map(|_| ())
 }
 
