@@ -97,6 +97,8 @@ mod on {
         LoseOnDetach,
         /// Rule 6: after a restart, seqs go on from the wall clock alone.
         ReuseSeq,
+        /// Rule 6: `prev` does not go on with what is delivered.
+        WrongPrev,
         /// Rule 5: messages wait by the system clock.
         WallExpiry,
         /// Rule 5: after a restart, waiting goes on as if the broker had been open all the time.

@@ -15,7 +15,9 @@ use crate::address::{Destination, InboxNames};
 const ID: &str = "id";
 /// The user of the sender, where that is not its client ID.
 const USER: &str = "user";
-const OWN_NAMES: [&str; 5] = [ID, "seq", "from", USER, "at"];
+const OWN_NAMES: [&str; 8] = [ID, "seq", "from", USER, "at", "prev", "epoch", "dropped"];
+/// So begin the names by which the broker marks what it says itself.
+const MARK: &str = "$inboxd";
 
 /// What somebody wants published, but for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +148,7 @@ fn as_mail(properties: Option<Box<Properties>>, user: Option<&str>) -> (Option<B
     let is_left = |name: &str| is_from_left || (is_user_left && name == USER);
     properties
         .user
-        .retain(|(name, _)| !OWN_NAMES.contains(&&**name) || is_left(name));
+        .retain(|(name, _)| !(OWN_NAMES.contains(&&**name) || name.starts_with(MARK)) || is_left(name));
     if let Some(user) = user {
         properties.user.insert(0, (USER.into(), user.into()));
     }
@@ -199,8 +201,8 @@ mod tests {
 
     #[test]
     fn rule_07_nobody_can_name_the_sender() {
-        // Goal: contract rule 7 for all that is published to inboxes, wills too: `id` is the sender's, and `seq`, `from` and `at` are
-        // the broker's alone.
+        // Goal: contract rule 7 for all that is published to inboxes, wills too: `id` is the sender's, and what the broker says
+        // itself is the broker's alone.
         let user = [
             ("from", "the-president"),
             ("id", "w1"),
@@ -208,6 +210,11 @@ mod tests {
             ("user", "root"),
             ("seq", "1"),
             ("at", "0"),
+            ("prev", "7"),
+            ("epoch", "0000000000000001"),
+            ("dropped", "3"),
+            ("$inboxd", "receipt"),
+            ("$inboxd-more", "notice"),
             ("id", "w2"),
         ];
         let Ok(Taken::Inbox(owner, message)) = take(&alice(), "bob", &user) else {

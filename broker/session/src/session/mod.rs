@@ -25,6 +25,7 @@ mod answers;
 mod awaiting_room;
 mod bounce;
 mod digits;
+mod ending;
 mod fitting;
 mod in_flight;
 mod inbound;
@@ -38,6 +39,7 @@ mod orphans;
 mod outbound;
 mod outbox;
 mod oversized;
+mod own_user;
 mod proof;
 mod receiving;
 mod request;
@@ -57,6 +59,7 @@ use access::{Identity, Pace};
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
+pub use ending::Ending;
 pub use limits::{MqttLimits, V311Refusals};
 pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
@@ -67,7 +70,6 @@ pub use request::is_request;
 pub use shared::Shared;
 pub use subscribe::{RouterCall, SubscribeCall, Wanted};
 
-use crate::closed::Closed;
 use bounce::Bounces;
 use in_flight::Outgoing;
 use incoming::Incoming;
@@ -81,39 +83,6 @@ use subscriptions::Subscriptions;
 
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
 const OUT_BYTES_MAX: usize = 256 * 1024;
-
-/// Why a connection ends. The text is for logs and events.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ending {
-    /// The client said DISCONNECT.
-    #[error("the client said DISCONNECT")]
-    Left {
-        /// It wants its will published nevertheless (reason code 0x04).
-        with_will: bool,
-    },
-    /// The broker ends it. MQTT 5 clients are told by DISCONNECT.
-    #[error("{0}")]
-    Closed(Closed),
-    /// The network connection is gone.
-    #[error("the network connection was lost")]
-    Lost,
-}
-
-impl Ending {
-    /// The reason code, if the broker ends it.
-    pub fn reason_code(&self) -> Option<u8> {
-        match self {
-            Ending::Closed(closed) => Some(closed.reason_code()),
-            Ending::Left { .. } | Ending::Lost => None,
-        }
-    }
-}
-
-impl<C: Into<Closed>> From<C> for Ending {
-    fn from(closed: C) -> Self {
-        Ending::Closed(closed.into())
-    }
-}
 
 /// See the module's documentation.
 pub struct Session {

@@ -4,9 +4,9 @@ use std::mem;
 
 use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
 
-use super::digits;
 use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, What};
+use super::own_user::{OwnUser, Texts};
 use super::subscriptions::Subscription;
 use super::{OUT_BYTES_MAX, Session};
 use mqtt_codec::{AckKind, PacketId, PublishOut, Version, encode, reason};
@@ -170,6 +170,10 @@ impl Session {
             }
             return self.shared.node.inboxes.skip(&self.id, delivery.seq);
         }
+        if let Some(inbox) = self.inbox.as_mut() {
+            let stays = inbox_types::fault!(WrongPrev).then_some(inbox.prev).flatten();
+            inbox.prev = stays.or(Some(delivery.seq));
+        }
         match packet_id {
             Some(packet_id) if repeated.is_none() => self.outgoing.push(packet_id, What::Mail(delivery.seq), qos),
             None if stored => {
@@ -186,27 +190,17 @@ impl Session {
             return true;
         };
         let message: &Message = &delivery.message;
-        let (mut made_id, mut seq, mut at) = ([0; 16], itoa::Buffer::new(), itoa::Buffer::new());
-        let own_user;
-        let own_user: &[_] = match self.link.version {
-            Version::V311 => &[],
+        let mut texts = Texts::default();
+        let own_user = match self.link.version {
+            Version::V311 => OwnUser::default(),
             Version::V5 => {
-                let id = match &message.id {
-                    Some(id) => id,
-                    None => digits::hexadecimal(delivery.seq.0, &mut made_id),
-                };
-                own_user = [
-                    ("id", id),
-                    ("seq", seq.format(delivery.seq.0)),
-                    ("from", message.from.as_str()),
-                    ("at", at.format(message.at.0)),
-                ];
-                &own_user
+                let prev = self.inbox.as_ref().and_then(|inbox| inbox.prev);
+                OwnUser::of(delivery, prev, self.shared.node.epoch, &mut texts)
             }
         };
         let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
         let publish = PublishOut {
-            own_user,
+            own_user: own_user.all(),
             subscription_ids: subscription_id.as_slice(),
             message_expiry: message.expiry.seconds_left(age),
             ..publish_out(
@@ -219,7 +213,10 @@ impl Session {
                 &message.payload,
             )
         };
-        let fits = write_fitting(&mut self.out, &mut self.link, topic, publish);
+        // What a reader can do without makes no message too large for it.
+        let shorter = own_user.necessary().map(|own_user| PublishOut { own_user, ..publish });
+        let fits = write_fitting(&mut self.out, &mut self.link, topic, publish)
+            || shorter.is_some_and(|shorter| write_fitting(&mut self.out, &mut self.link, topic, shorter));
         if fits {
             self.stopwatch.sent(message.payload.len());
         }
