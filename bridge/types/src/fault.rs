@@ -99,6 +99,8 @@ mod on {
         ReuseSeq,
         /// Rule 6: `prev` does not go on with what is delivered.
         WrongPrev,
+        /// Rule 4: who holds a message unacknowledged for too long stays.
+        KeepStuck,
         /// Rule 5: messages wait by the system clock.
         WallExpiry,
         /// Rule 5: after a restart, waiting goes on as if the broker had been open all the time.

@@ -9,6 +9,7 @@ mod access;
 mod deliveries;
 mod ending;
 mod fading;
+mod held;
 mod memory;
 mod notices;
 mod proof;
@@ -27,6 +28,7 @@ use super::users::Bearer;
 use crate::{AckKind, Packet, Version};
 use absence::Owner;
 pub(super) use access::Access;
+use held::Held;
 use notices::Notices;
 use proof::Proof;
 use rooms::Rooms;
@@ -99,6 +101,7 @@ struct Link {
     unwritten: VecDeque<(u64, usize)>,
     /// QoS 0 mail that was written, and when: it leaves when it has settled (contract rule 5).
     settling: VecDeque<(u64, usize)>,
+    held: Held,
 }
 
 struct Attachment {
@@ -155,6 +158,7 @@ impl Oracle {
             publishes: VecDeque::new(),
             unwritten: VecDeque::new(),
             settling: VecDeque::new(),
+            held: Held::default(),
         };
         self.links.insert(link, new);
     }
@@ -314,6 +318,9 @@ impl Oracle {
                 packet_id,
                 refused,
             } => {
+                if kind != AckKind::PubRec || refused {
+                    link.held.landed(packet_id);
+                }
                 let Some(in_flight) = session.in_flight.get_mut(&packet_id) else {
                     return Ok(());
                 };
@@ -345,6 +352,7 @@ impl Oracle {
             if matches!(packet, Packet::Publish(_)) {
                 link.publishes.push_back((link.encoded, bytes));
             }
+            link.held.encoded(link.encoded, packet);
         }
         self.check_may_be_told(at, packet)?;
         match packet {
@@ -369,24 +377,6 @@ impl Oracle {
                 Ok(())
             }
             Packet::PingResp | Packet::Disconnect(..) | Packet::Auth(..) => Ok(()),
-        }
-    }
-
-    /// The socket took some bytes.
-    pub(super) fn wrote(&mut self, at: usize, bytes: usize, mono: Option<u64>) {
-        self.tick += 1;
-        let Some(link) = self.links.get_mut(&at) else { return };
-        link.written += bytes as u64;
-        let gone = link.publishes.partition_point(|(end, _)| *end <= link.written);
-        link.publishes.drain(..gone);
-        let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
-        for (_, mail) in link.unwritten.drain(..done) {
-            if self.terms.settle > 0 {
-                link.settling.push_back((self.now, mail));
-            } else {
-                self.ledger
-                    .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
-            }
         }
     }
 }

@@ -145,6 +145,9 @@ impl World {
             queue_messages_max: random.pick(&[1, 1, 1, 1000]),
             ..MqttLimits::default()
         };
+        mqtt.ack_timeout = random
+            .pick(&[None, None, None, Some(2), Some(20)])
+            .map(Duration::from_secs);
         mqtt.untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
         limits.sizes = Sizes {
             kept_max: random.pick(&[1, 3, 512]),
@@ -163,6 +166,7 @@ impl World {
             time_to_live: limits.time_to_live.as_micros() as u64,
             idle_expiry: limits.idle_expiry.map(|expiry| expiry.as_micros() as u64),
             sender_messages_max: limits.sender_max(limits.inbox_size()).map(|(messages, _)| messages),
+            ack_timeout: mqtt.ack_timeout.map(|timeout| timeout.as_micros() as u64),
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max: mqtt.untaken_bytes_max,

@@ -47,5 +47,6 @@ mod rule_10_qos_2;
 mod security_example;
 mod sender_share;
 mod service_manager;
+mod stuck_readers;
 mod third_party;
 mod transports;

@@ -2,6 +2,7 @@
 
 mod quotas;
 mod rules;
+mod stuck;
 mod tokens;
 
 use std::net::SocketAddr;

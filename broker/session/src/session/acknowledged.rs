@@ -71,6 +71,7 @@ impl Session {
 
     /// The client is done with a message.
     fn finish(&mut self, packet_id: PacketId) {
+        self.note_landed(packet_id);
         if let Some(Sent {
             what: What::Mail(seq), ..
         }) = self.outgoing.remove(packet_id)

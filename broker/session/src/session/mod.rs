@@ -27,6 +27,7 @@ mod bounce;
 mod digits;
 mod ending;
 mod fitting;
+mod held;
 mod in_flight;
 mod inbound;
 mod incoming;
@@ -71,6 +72,7 @@ pub use shared::Shared;
 pub use subscribe::{RouterCall, SubscribeCall, Wanted};
 
 use bounce::Bounces;
+use held::Held;
 use in_flight::Outgoing;
 use incoming::Incoming;
 use mqtt_codec::encode;
@@ -104,6 +106,8 @@ pub struct Session {
     /// The rest of this packet is to come, and to be thrown away.
     oversized: Option<Box<Oversized>>,
     outgoing: Outgoing,
+    /// `None` where the client may hold it for ever.
+    held: Option<Box<Held>>,
     /// The present connection, or the last one.
     link: Link,
     /// Encoded, not written yet.
@@ -152,6 +156,7 @@ impl Session {
             bouncing: Bounces::default(),
             oversized: None,
             outgoing: Outgoing::default(),
+            held: None,
             link: Link::default(),
             out: Vec::new(),
             calls: VecDeque::new(),
@@ -229,6 +234,7 @@ impl Session {
             &self.shared,
         );
         self.outgoing.resume(self.inbox.is_some());
+        self.holds_nothing();
         self.review_subscriptions();
         if self.inbox.is_some() {
             self.attach();
@@ -245,6 +251,7 @@ impl Session {
         self.oversized = None;
         self.out = Vec::new();
         self.settle_when_written = VecDeque::new();
+        self.held = None;
         self.link.forget_aliases();
     }
 

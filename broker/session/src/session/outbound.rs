@@ -138,10 +138,12 @@ impl Session {
             What::Ordinary(ordinary) => {
                 if !self.write_ordinary(&ordinary, Some(packet_id), true, age) {
                     self.outgoing.remove(packet_id);
+                    return;
                 }
             }
             What::Mail(_) | What::Released => {}
         }
+        self.note_encoded(packet_id);
     }
 
     fn send_mail(&mut self, delivery: &Delivery, age: Age) {
@@ -173,6 +175,9 @@ impl Session {
         if let Some(inbox) = self.inbox.as_mut() {
             let stays = inbox_types::fault!(WrongPrev).then_some(inbox.prev).flatten();
             inbox.prev = stays.or(Some(delivery.seq));
+        }
+        if let Some(packet_id) = packet_id {
+            self.note_encoded(packet_id);
         }
         match packet_id {
             Some(packet_id) if repeated.is_none() => self.outgoing.push(packet_id, What::Mail(delivery.seq), qos),
@@ -255,6 +260,7 @@ impl Session {
         let packet_id = self.outgoing.free_id();
         if self.write_ordinary(&ordinary, Some(packet_id), false, age) {
             let qos = ordinary.qos;
+            self.note_encoded(packet_id);
             self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
         }
     }
