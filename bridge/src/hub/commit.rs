@@ -64,7 +64,7 @@ impl Gathering {
     }
 
     fn size(&self) -> usize {
-        self.batch.puts.len() + self.batch.removals.len() + self.unwritten.len()
+        self.batch.puts.len() + self.batch.removals.len() + self.batch.tables.len() + self.unwritten.len()
     }
 
     fn next_by(&mut self, deadline: Duration) {
@@ -164,11 +164,9 @@ impl Hub {
                 continue;
             }
             match self.gather_one(&mut shard, &inbox, Some(deadline), all, now, gathering) {
-                Some((Gathered::NeedsTotals | Gathered::NeedsSenders(_) | Gathered::NeedsOldest, _)) => {
-                    slow.push(inbox)
-                }
-                Some((_, true)) => touched.push(inbox),
-                _ => {}
+                Some((Gathered::Nothing | Gathered::Later(_), true)) => touched.push(inbox),
+                Some((Gathered::Nothing | Gathered::Later(_), false)) | None => {}
+                Some(_) => slow.push(inbox),
             }
         }
         // Those that had no turn come before those that want another one.
@@ -262,7 +260,8 @@ impl Hub {
                         self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.drop_oldest(&page.entries, cx, fx));
                     })
                 }
-                Some((_, gave)) => return gave,
+                Some((Gathered::NeedsUnread, _)) => self.read_unread(store, inbox, now),
+                Some((Gathered::Nothing | Gathered::Later(_), gave)) => return gave,
                 None => return false,
             };
             if let Err(error) = answered {

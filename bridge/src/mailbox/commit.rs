@@ -26,6 +26,8 @@ pub(crate) enum Gathered {
     NeedsSenders(Seq),
     /// First [`Mailbox::drop_oldest`]: it is over its limits.
     NeedsOldest,
+    /// First [`Mailbox::unread_read`]: nobody knows how many left unread before.
+    NeedsUnread,
 }
 
 impl Mailbox {
@@ -39,6 +41,9 @@ impl Mailbox {
         cx: Context,
         fx: &mut Effects,
     ) -> Gathered {
+        if self.unread.is_wanted() {
+            return Gathered::NeedsUnread;
+        }
         let now = cx.now.mono;
         let waiting = |mailbox: &Mailbox| {
             let waiting = mailbox
@@ -73,24 +78,27 @@ impl Mailbox {
             }
         }
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
-        if !self.removals.is_empty() && (all || due.is_some() || has_settled || removals_by <= now) {
+        let has_removals = !self.removals.is_empty() || self.unread.waits();
+        if has_removals && (all || due.is_some() || has_settled || removals_by <= now) {
             self.take_removals(inbox, batch);
         } else if due.is_none() && self.wants_totals() {
             // Only where nothing is to be written: a store that cannot be read for now must not hold that up.
             return Gathered::NeedsTotals;
         }
-        let removals_by = (!self.removals.is_empty()).then_some(removals_by);
+        let has_removals = !self.removals.is_empty() || self.unread.waits();
+        let removals_by = has_removals.then_some(removals_by);
         let settles_by = self.settles_by(cx.limits);
         let deadline = [waiting(self), removals_by, settles_by].into_iter().flatten().min();
         deadline.map_or(Gathered::Nothing, |deadline| Gathered::Later(deadline.max(now)))
     }
 
-    /// Adds to `batch` all removals.
+    /// Adds to `batch` all removals, and how many of what they remove left unread.
     pub(crate) fn take_removals(&mut self, inbox: &ClientId, batch: &mut Batch) {
         batch
             .removals
             .extend(self.removals.keys().map(|seq| (inbox.clone(), *seq)));
         self.removals_committing.append(&mut self.removals);
+        batch.tables.extend(self.unread.gather(inbox));
     }
 
     /// What the store holds for this inbox, read while no commit was under way. Refuses what does not fit.
@@ -147,6 +155,7 @@ impl Mailbox {
     /// The batch that was gathered is durable.
     pub(crate) fn committed(&mut self, cx: Context, fx: &mut Effects) {
         self.unwritten_committed();
+        self.unread.committed();
         let removed = mem::take(&mut self.removals_committing);
         if removed.values().any(Option::is_none) {
             self.totals = None;
@@ -256,8 +265,10 @@ impl Mailbox {
                 fx.commit_by(young.held_until);
             }
         }
-        if !self.removals.is_empty() {
-            fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
+        if !self.removals.is_empty() || self.unread.waits() {
+            let removals_by = self.removals_since + cx.limits.ack_flush_interval;
+            let is_wanted = self.unread.is_wanted();
+            fx.commit_by(if is_wanted { removals_by.max(again) } else { removals_by });
         }
         if let Some(settles_by) = self.settles_by(cx.limits) {
             fx.commit_by(settles_by);

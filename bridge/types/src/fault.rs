@@ -77,6 +77,8 @@ mod on {
         RemoveOnPubRec,
         /// Rule 5: a message leaves unread and nobody is told.
         LeaveSilently,
+        /// Rule 5: what left unread is not counted.
+        ForgetDropped,
         /// Rule 5: nobody notes that an owner came and went.
         ForgetWhoCame,
         /// Rule 5: what is being removed is delivered again.

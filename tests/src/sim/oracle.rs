@@ -7,6 +7,7 @@
 mod absence;
 mod access;
 mod deliveries;
+mod dropped;
 mod ending;
 mod fading;
 mod held;
@@ -48,6 +49,8 @@ pub(super) struct Oracle {
     notices: Notices,
     rooms: Rooms,
     owners: Vec<Owner>,
+    /// How many each client was told that it missed.
+    dropped: BTreeMap<usize, u64>,
     /// What clients may do, where they have users.
     pub(super) access: Option<Access>,
     pub(super) promises: u64,
@@ -109,6 +112,8 @@ struct Attachment {
     cursor: u64,
     qos: u8,
     no_local: bool,
+    /// So many had left unread, for certain, when it began.
+    dropped: u64,
 }
 
 impl Oracle {
@@ -124,6 +129,7 @@ impl Oracle {
             notices: Notices::default(),
             rooms: Rooms::default(),
             owners: (0..clients).map(|_| Owner::default()).collect(),
+            dropped: BTreeMap::new(),
             access: None,
             promises: 0,
             deliveries: 0,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inbox_bridge::{
-    ClientId, Left, Limits, Observer, Page, PageLimit, PendingCommit, ReadRequest, Seq, Store, StoreError,
+    ClientId, Fetched, Left, Limits, Observer, PageLimit, PendingCommit, ReadRequest, Seq, Store, StoreError,
 };
 use inbox_bridge::{Sizes, WhenFull, take_given};
 use inboxd::config::MqttLimits;
@@ -55,7 +55,7 @@ pub(super) struct World {
     /// Those of `links` where anything can still happen.
     alive: Vec<usize>,
     commit: Option<(PendingCommit, u64)>,
-    pages: VecDeque<(ReadRequest, Option<Page>)>,
+    pages: VecDeque<(ReadRequest, Option<Fetched>)>,
     swept_to: Option<ClientId>,
     /// At the end each client comes when all others have gone.
     ends_in_turn: bool,

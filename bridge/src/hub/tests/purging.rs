@@ -1,6 +1,10 @@
 //! An operator empties an inbox that is in use.
 
-use super::kit::{Broker, id, small};
+use std::sync::Arc;
+
+use super::kit::{Broker, TestPort, id, small};
+use crate::hub::unread::counts_unread;
+use crate::hub::{Hub, ReadRequest};
 use inbox_store::Store;
 use inbox_types::Seq;
 
@@ -21,4 +25,43 @@ fn rule_05_a_notice_that_was_purged_is_not_replaced() {
     let stored = broker.store.inbox(&id("bob")).unwrap();
     assert_eq!(stored.unwrap().messages, 2);
     assert_eq!(broker.hub.totals(&id("bob")), stored);
+}
+
+// Goal: rule 5: how many left unread is known before the first delivery, also to an inbox that was not in memory, and to a hub that opens the
+// store again; another inbox is not counted with it; erasing a client forgets the number.
+#[test]
+fn rule_05_what_left_unread_is_told_from_the_store() {
+    let broker = Broker::new(small());
+    for (inbox, ticket) in [("bob", 1), ("bob", 2), ("carol", 3)] {
+        broker.publish(inbox, ticket);
+    }
+    broker.commit();
+    let places = broker.store.seqs(&id("bob"), Seq::ZERO, 10).unwrap();
+    assert_eq!(broker.hub.purge_places(&id("bob"), &places).len(), 2);
+    broker.commit();
+    broker.publish("bob", 4);
+    broker.commit();
+    broker.forget_idle();
+    let told = |hub: &Hub, requests: &flume::Receiver<ReadRequest>, inbox| {
+        let port: Arc<TestPort> = Arc::default();
+        let attachment = hub.attach(&id(inbox), port.clone(), 10);
+        assert!(port.take_delivered().is_empty(), "it is not known yet");
+        while let Ok(request) = requests.try_recv() {
+            hub.read(&broker.store, &request);
+        }
+        hub.detach(&id(inbox), attachment);
+        let delivered = port.take_delivered();
+        delivered
+            .iter()
+            .map(|(_, delivery)| delivery.dropped)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&broker.hub, &broker.requests, "bob"), [2]);
+    assert_eq!(told(&broker.hub, &broker.requests, "carol"), [0]);
+    let (hub, requests) = Hub::open(&broker.store, small(), broker.clock.clone(), broker.observer.clone()).unwrap();
+    assert_eq!(told(&hub, &requests, "bob"), [2]);
+    hub.erase_unread(&id("bob"));
+    hub.commit_round(&broker.store, true).unwrap();
+    assert!(!counts_unread(&broker.store).unwrap());
+    assert_eq!(told(&hub, &requests, "bob"), [0]);
 }

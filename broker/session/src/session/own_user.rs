@@ -1,4 +1,4 @@
-//! The user properties that the broker sets itself on a message from an inbox (contract rules 6 and 7), made without a place on the heap: most
+//! The user properties that the broker sets itself on a message from an inbox (contract rules 5 to 7), made without a place on the heap: most
 //! messages for an MQTT 5 client carry them.
 
 use inbox_types::{Delivery, Epoch, Seq};
@@ -6,7 +6,7 @@ use inbox_types::{Delivery, Epoch, Seq};
 use super::digits;
 
 /// How many there can be.
-const MOST: usize = 6;
+const MOST: usize = 7;
 /// The first so many are always said.
 const NECESSARY: usize = 4;
 
@@ -18,6 +18,7 @@ pub(super) struct Texts {
     at: itoa::Buffer,
     prev: itoa::Buffer,
     epoch: [u8; 16],
+    dropped: itoa::Buffer,
 }
 
 /// See the module's documentation.
@@ -43,6 +44,7 @@ impl<'a> OwnUser<'a> {
                 ("at", texts.at.format(message.at.0)),
                 ("", ""),
                 ("", ""),
+                ("", ""),
             ],
             count: NECESSARY,
         };
@@ -51,6 +53,9 @@ impl<'a> OwnUser<'a> {
         }
         if let Some(epoch) = epoch {
             own.push("epoch", digits::hexadecimal(epoch.get(), &mut texts.epoch));
+        }
+        if delivery.dropped > 0 {
+            own.push("dropped", texts.dropped.format(delivery.dropped));
         }
         own
     }

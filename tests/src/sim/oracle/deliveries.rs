@@ -114,7 +114,10 @@ impl Oracle {
                 ));
             }
         }
-        let since = attachment.since;
+        let (since, dropped) = (attachment.since, attachment.dropped);
+        if link.version == Version::V5 {
+            self.check_dropped(client, dropped, publish)?;
+        }
         self.ledger.may_be_sent(mail_at, since)?;
         self.check_skipped(at, seq)?;
         self.deliveries += 1;

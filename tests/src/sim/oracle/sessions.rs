@@ -33,6 +33,7 @@ impl Oracle {
             cursor: 0,
             qos,
             no_local,
+            dropped: self.ledger.unread(link.client).0,
         });
         Ok(())
     }
@@ -59,6 +60,7 @@ impl Oracle {
                             cursor: 0,
                             qos,
                             no_local,
+                            dropped: self.ledger.unread(link.client).0,
                         });
                     }
                 }

@@ -36,7 +36,8 @@ impl World {
                 self.trace
                     .say(now, format_args!("a commit begins: {puts} puts, {removals} removals"));
                 self.take_notes()?;
-                self.commit = Some((pending, now));
+                // What an inbox that could not be read wants is not in it, whatever is due.
+                self.commit = Some((pending, if sees_all { now } else { 0 }));
             }
         }
         Ok(())
