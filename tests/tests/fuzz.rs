@@ -108,7 +108,8 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
 }
 
 /// Mistakes about users, tokens, rules, lists, shares and absent owners: the clients of the target have none, those of the simulator do.
-const NOT_HERE: [Fault; 27] = [
+const NOT_HERE: [Fault; 28] = [
+    Fault::IgnoreRate,
     Fault::ForgetDropped,
     Fault::KeepStuck,
     Fault::WrongPrev,

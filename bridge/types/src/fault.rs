@@ -103,6 +103,8 @@ mod on {
         WrongPrev,
         /// Rule 4: who holds a message unacknowledged for too long stays.
         KeepStuck,
+        /// Rule 4: mail is sent faster than it may.
+        IgnoreRate,
         /// Rule 5: messages wait by the system clock.
         WallExpiry,
         /// Rule 5: after a restart, waiting goes on as if the broker had been open all the time.

@@ -148,6 +148,7 @@ impl World {
         mqtt.ack_timeout = random
             .pick(&[None, None, None, Some(2), Some(20)])
             .map(Duration::from_secs);
+        mqtt.delivery_rate = random.pick(&[None, None, None, Some(5), Some(50)]);
         mqtt.untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
         limits.sizes = Sizes {
             kept_max: random.pick(&[1, 3, 512]),
@@ -167,6 +168,7 @@ impl World {
             idle_expiry: limits.idle_expiry.map(|expiry| expiry.as_micros() as u64),
             sender_messages_max: limits.sender_max(limits.inbox_size()).map(|(messages, _)| messages),
             ack_timeout: mqtt.ack_timeout.map(|timeout| timeout.as_micros() as u64),
+            delivery_rate: mqtt.delivery_rate.map(u64::from),
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max: mqtt.untaken_bytes_max,

@@ -39,3 +39,44 @@ fn rule_04_a_reader_that_holds_a_message_is_disconnected_and_gets_it_again() {
         assert_eq!(bob.receive_and_ack().text(), "d");
     }
 }
+
+#[test]
+fn rule_04_a_paced_reader_gets_everything_in_order() {
+    // Goal: `delivery.rate` holds nothing back for good, in a replay and live, with QoS 0 and 1, beside an ordinary topic and over a reconnection.
+    let broker =
+        Broker::with_config("[inbox]\nqos0_settle = \"1m\"\n[delivery]\nrate = 20\n[mqtt]\nin_flight_max = 7\n");
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    let texts: Vec<_> = (0..50).map(|n| n.to_string()).collect();
+    for text in &texts[..30] {
+        alice.publish("bob", text, 1);
+    }
+    for qos in [0, 1] {
+        let mut bob = RawClient::reader(&broker, Version::V5, "bob", qos);
+        bob.subscribe("a/b", 1);
+        alice.publish("a/b", "ordinary", 1);
+        let mut got = Vec::new();
+        let mut is_through = false;
+        while got.len() < 25 || !is_through {
+            let message = bob.receive();
+            is_through |= message.topic == "a/b";
+            if message.topic == "bob" {
+                got.push(message.text().to_owned());
+            }
+            if qos == 1 {
+                bob.acknowledge(&message);
+            }
+        }
+        assert_eq!(got[..25], texts[..25]);
+        if qos == 0 {
+            bob.vanish();
+            continue;
+        }
+        for text in &texts[30..] {
+            alice.publish("bob", text, 1);
+        }
+        while got.len() < texts.len() {
+            got.push(bob.receive_and_ack().text().to_owned());
+        }
+        assert_eq!(got, texts);
+    }
+}

@@ -304,7 +304,7 @@ impl Conversation {
     /// Ready when something waits that could be written.
     pub fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {
-            State::Open(session) => session.outbox().poll_any(session.can_send(), cx),
+            State::Open(session) => session.poll_waiting(cx),
             _ => Poll::Pending,
         }
     }

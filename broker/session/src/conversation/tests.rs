@@ -1,5 +1,6 @@
 //! Conversations from the first byte to the last, whatever comes and whenever: with random bytes, whole packets, and time.
 
+mod paced;
 mod quotas;
 mod rules;
 mod stuck;

@@ -20,6 +20,7 @@ impl Conversation {
                     session.proof_deadline(),
                     session.waits_until(),
                     self.held_until(session, now.mono),
+                    session.next_mail_at(),
                 ];
                 others.into_iter().flatten().fold(deadline, Duration::min)
             }

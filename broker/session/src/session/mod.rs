@@ -42,6 +42,7 @@ mod outbox;
 mod oversized;
 mod own_user;
 mod proof;
+mod rate;
 mod receiving;
 mod request;
 mod review;
@@ -79,6 +80,7 @@ use mqtt_codec::encode;
 use oversized::Oversized;
 use proof::Proof;
 use pubsub::SessionKey;
+use rate::Rate;
 use stopwatch::Stopwatch;
 use subscribe::InboxSubscription;
 use subscriptions::Subscriptions;
@@ -108,6 +110,8 @@ pub struct Session {
     outgoing: Outgoing,
     /// `None` where the client may hold it for ever.
     held: Option<Box<Held>>,
+    /// `None` where mail is sent as fast as the client takes it.
+    rate: Option<Box<Rate>>,
     /// The present connection, or the last one.
     link: Link,
     /// Encoded, not written yet.
@@ -157,6 +161,7 @@ impl Session {
             oversized: None,
             outgoing: Outgoing::default(),
             held: None,
+            rate: None,
             link: Link::default(),
             out: Vec::new(),
             calls: VecDeque::new(),
@@ -235,6 +240,7 @@ impl Session {
         );
         self.outgoing.resume(self.inbox.is_some());
         self.holds_nothing();
+        self.is_paced_from_now();
         self.review_subscriptions();
         if self.inbox.is_some() {
             self.attach();
@@ -298,6 +304,17 @@ impl Session {
     /// Whether messages for the client could be encoded now.
     pub fn can_send(&self) -> bool {
         self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.passes_full_window())
+    }
+
+    /// Whether mail could be, but for the rate.
+    fn can_send_mail(&self) -> bool {
+        self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.next_mail_needs_no_place())
+    }
+
+    /// Ready when anything waits that the session can use.
+    pub(crate) fn poll_waiting(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        let can_send = self.can_send();
+        self.outbox.poll_any(can_send && !self.mail_has_to_wait(), can_send, cx)
     }
 
     /// Whether the client has published over the present connection: such clients are slowed down when memory is scarce.

@@ -34,6 +34,10 @@ impl Session {
     /// Whether the next piece of mail can be sent although the window is full: with QoS 0 (MQTT 5, section 4.9), or because the inbox
     /// starts over and it was sent before.
     fn mail_passes(&self) -> bool {
+        !self.mail_has_to_wait() && self.next_mail_needs_no_place()
+    }
+
+    pub(super) fn next_mail_needs_no_place(&self) -> bool {
         let Some(inbox) = self.inbox.as_ref() else { return false };
         match inbox
             .attachment
@@ -56,6 +60,8 @@ impl Session {
     /// Encodes what waits for the client, as far as it takes it.
     pub(super) fn send_waiting(&mut self, now: Now) {
         let age = self.shared.node.inboxes.age(now);
+        // Whether mail has to wait is known from here on.
+        self.paced(0, now.mono);
         while self.can_send() {
             let Some(packet_id) = self.outgoing.resend.pop_front() else {
                 break;
@@ -93,12 +99,17 @@ impl Session {
 
     /// Sends mail that waits, at most `most`. Gives how many were taken.
     fn send_mail_waiting(&mut self, most: usize, now: Now, age: Age) -> usize {
+        let most = self.paced(most, now.mono);
+        if most == 0 {
+            return 0;
+        }
         let mut mail = mem::take(&mut self.outgoing.mail);
         let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, self.out.len(), &mut mail);
         if lost > 0 {
             self.shared.node.counters.qos0_undelivered.add(lost);
         }
         let taken = mail.len();
+        self.spend(taken, now.mono);
         let is_timed = self.shared.node.timings.are_wanted(now.mono);
         for (attachment, delivery) in mail.drain(..) {
             if self

@@ -120,6 +120,7 @@ impl Oracle {
         }
         self.ledger.may_be_sent(mail_at, since)?;
         self.check_skipped(at, seq)?;
+        self.check_rate(at)?;
         self.deliveries += 1;
         self.notices.delivered(mail_at);
         let Some(link) = self.links.get_mut(&at) else {

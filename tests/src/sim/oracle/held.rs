@@ -7,6 +7,7 @@ use crate::{AckKind, Packet, Version};
 
 /// The reason code of the end of such a client.
 const STUCK: u8 = 0x83;
+const SECOND: u64 = 1_000_000;
 
 /// What a connection was sent, and its client has not acknowledged to the end.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(super) struct Held {
     /// The broker did not read when it was last looked at, and when it last began to.
     is_unread: bool,
     reads_since: u64,
+    /// When it was last sent mail, the last times first: as much as it may be in a second.
+    sent: VecDeque<u64>,
 }
 
 impl Held {
@@ -47,6 +50,27 @@ impl Held {
 }
 
 impl Oracle {
+    /// A client is sent one more piece of mail (`delivery.rate`): in any second, no more than a full bucket and what flows into it.
+    pub(super) fn check_rate(&mut self, at: usize) -> Check {
+        let now = self.now;
+        let (Some(rate), Some(link)) = (self.terms.delivery_rate, self.links.get_mut(&at)) else {
+            return Ok(());
+        };
+        let sent = &mut link.held.sent;
+        sent.push_back(now);
+        while sent.front().is_some_and(|first| first + SECOND <= now) {
+            sent.pop_front();
+        }
+        match sent.len() as u64 <= 2 * rate {
+            true => Ok(()),
+            false => Err(format!(
+                "rule 4: c{} is sent {} messages in a second",
+                link.client,
+                sent.len()
+            )),
+        }
+    }
+
     /// The socket took some bytes.
     pub(in crate::sim) fn wrote(&mut self, at: usize, bytes: usize, mono: Option<u64>) {
         self.tick += 1;
