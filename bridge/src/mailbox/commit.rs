@@ -71,6 +71,9 @@ impl Mailbox {
                     return Gathered::NeedsOldest;
                 }
                 self.drop_oldest_waiting(cx, fx);
+                if self.unread.is_wanted() {
+                    return Gathered::NeedsUnread;
+                }
             }
             for earlier in self.take_waiting(inbox, batch, batch_bytes, cx.limits.sizes) {
                 // In one batch with the notice that takes its place: a crash leaves one of the two.
