@@ -166,15 +166,16 @@ impl Hub {
             match self.gather_one(&mut shard, &inbox, Some(deadline), all, now, gathering) {
                 Some((Gathered::Nothing | Gathered::Later(_), true)) => touched.push(inbox),
                 Some((Gathered::Nothing | Gathered::Later(_), false)) | None => {}
-                Some(_) => slow.push(inbox),
+                Some((_, gave)) => slow.push((inbox, gave)),
             }
         }
         // Those that had no turn come before those that want another one.
         kept.append(&mut shard.listed);
         shard.listed = kept;
         drop(shard);
-        for inbox in slow {
-            if self.gather_slowly(&inbox, store, all, now, gathering) {
+        for (inbox, gave) in slow {
+            // What it gave before it asked is in the batch, too: publishers wait for it.
+            if self.gather_slowly(&inbox, store, all, now, gathering) || gave {
                 touched.push(inbox);
             }
         }
