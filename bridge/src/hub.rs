@@ -20,10 +20,11 @@ mod sizing;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unread;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -31,8 +32,9 @@ pub use absence::Absences;
 pub use commit::{PendingCommit, Round};
 pub use keeping::kept;
 pub use purging::Purge;
-pub use reading::ReadRequest;
+pub use reading::{Fetched, ReadRequest};
 use table::{Shard, ShardHasher};
+pub use unread::count_unread;
 
 use crate::age_clock::AgeClock;
 use crate::alarm::Alarm;
@@ -85,6 +87,8 @@ pub struct Hub {
     kept: Mutex<keeping::Kept>,
     came: absence::Came,
     poison: Poison,
+    /// Whether the store counts messages that left unread, or is about to: else no inbox need ask it.
+    counts_unread: AtomicBool,
     store_is_troubled: AtomicBool,
     /// The shard that the next batch begins with.
     gather_from: AtomicUsize,
@@ -135,6 +139,7 @@ impl Hub {
             kept: Mutex::default(),
             came: absence::Came::default(),
             poison: Poison::default(),
+            counts_unread: AtomicBool::new(unread::counts_unread(store)?),
             store_is_troubled: AtomicBool::new(false),
             gather_from: AtomicUsize::new(0),
         };
@@ -217,7 +222,7 @@ impl Hub {
     fn step<R>(&self, inbox: &ClientId, now: Now, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
         let mut shard = self.shard(inbox).lock();
         if !shard.contains(inbox) {
-            shard.insert(inbox, self.size_of(inbox));
+            shard.insert(inbox, self.size_of(inbox), self.knows_unread());
             self.was_awaited(&mut shard, inbox, now);
         }
         let (result, left) = self.step_locked(&mut shard, inbox, now, step);
@@ -288,8 +293,19 @@ impl Hub {
             let _closed = self.reads.send(ReadRequest {
                 inbox: inbox.clone(),
                 attachment,
-                after,
+                wanted: reading::Wanted::After(after),
             });
+        }
+        if let Some(attachment) = fx.unread {
+            let _closed = self.reads.send(ReadRequest {
+                inbox: inbox.clone(),
+                attachment,
+                wanted: reading::Wanted::Unread,
+            });
+        }
+        if mailbox.counts_unread() && self.knows_unread() {
+            // With the inbox locked, and before any batch counts it.
+            self.counts_unread.store(true, Ordering::Relaxed);
         }
         let visit_at = mailbox.list_for(fx.commit_by);
         let became_idle = mailbox.note_idle(now.mono);

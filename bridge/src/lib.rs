@@ -19,7 +19,7 @@ mod rooms;
 mod seq_clock;
 
 pub use bridge::{Bridge, Pulse, StartError};
-pub use hub::{Absences, Hub, PendingCommit, Purge, ReadRequest, Round, kept};
+pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;

@@ -13,7 +13,7 @@ use access::Identity;
 #[cfg(feature = "testing")]
 use inbox_bridge::Absences;
 use inbox_bridge::{
-    Clock, Hub, Limits, Now, Observer, Page, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
+    Clock, Fetched, Hub, Limits, Now, Observer, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
 };
 use tokio::sync::oneshot;
 
@@ -258,13 +258,13 @@ impl Single {
     }
 
     /// See [`Hub::fetch`].
-    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Page>, Trouble> {
+    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Fetched>, Trouble> {
         self.hub.fetch(store, request)
     }
 
     /// See [`Hub::hand_over`].
-    pub fn hand_over(&self, request: &ReadRequest, page: Page) {
-        self.hub.hand_over(request, page);
+    pub fn hand_over(&self, request: &ReadRequest, fetched: Fetched) {
+        self.hub.hand_over(request, fetched);
     }
 
     /// Bytes that count against the memory budget.

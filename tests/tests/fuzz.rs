@@ -108,11 +108,15 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
 }
 
 /// Mistakes about users, tokens, rules, lists, shares and absent owners: the clients of the target have none, those of the simulator do.
-const NOT_HERE: [Fault; 28] = [
+const NOT_HERE: [Fault; 32] = [
     Fault::ReceiptBeforeAck,
     Fault::ReceiptApart,
     Fault::RefusedIsDelivered,
     Fault::ForgetUnread,
+    Fault::IgnoreRate,
+    Fault::ForgetDropped,
+    Fault::KeepStuck,
+    Fault::WrongPrev,
     Fault::StoreRepeats,
     Fault::AckIdsEarly,
     Fault::ForgetIds,

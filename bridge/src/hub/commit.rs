@@ -69,7 +69,10 @@ impl Gathering {
     }
 
     fn size(&self) -> usize {
-        self.batch.puts.len() + self.batch.removals.len() + self.unwritten.len() + self.due.len()
+        let Batch {
+            puts, removals, tables, ..
+        } = &self.batch;
+        puts.len() + removals.len() + tables.len() + self.unwritten.len() + self.due.len()
     }
 
     fn next_by(&mut self, deadline: Duration) {
@@ -171,10 +174,9 @@ impl Hub {
                 continue;
             }
             match self.gather_one(&mut shard, &inbox, Some(deadline), all, now, gathering) {
-                Some((Gathered::NeedsTotals | Gathered::NeedsSenders(_), gave)) => slow.push((inbox, gave)),
-                Some((Gathered::NeedsOldest | Gathered::NeedsMessage(_), gave)) => slow.push((inbox, gave)),
-                Some((_, true)) => touched.push(inbox),
-                _ => {}
+                Some((Gathered::Nothing | Gathered::Later(_), true)) => touched.push(inbox),
+                Some((Gathered::Nothing | Gathered::Later(_), false)) | None => {}
+                Some((_, gave)) => slow.push((inbox, gave)),
             }
         }
         // Those that had no turn come before those that want another one.
@@ -182,6 +184,7 @@ impl Hub {
         shard.listed = kept;
         drop(shard);
         for (inbox, gave) in slow {
+            // What it gave before it asked is in the batch, too: publishers wait for it.
             if self.gather_slowly(&inbox, store, all, now, gathering) || gave {
                 touched.push(inbox);
             }
@@ -277,8 +280,8 @@ impl Hub {
                         self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.drop_oldest(&page.entries, cx, fx));
                     })
                 }
-                Some(_) => return gathering.size() > before,
-                None => return gathering.size() > before,
+                Some((Gathered::NeedsUnread, _)) => self.read_unread(store, inbox, now),
+                Some((Gathered::Nothing | Gathered::Later(_), _)) | None => return gathering.size() > before,
             };
             if let Err(error) = answered {
                 let refusal = match &error {

@@ -4,15 +4,34 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Hub;
+use super::unread::stored_unread;
 use inbox_store::{Page, PageLimit, Store, StoreError, Trouble};
 use inbox_types::{AttachmentId, ClientId, Entry, Message, PAGE_BYTES_MAX, Port, Seq};
 
-/// A reader waits for a page of its inbox.
+/// A reader waits for something that the store knows: a page of its inbox, mostly.
 #[derive(Debug)]
 pub struct ReadRequest {
     pub(super) inbox: ClientId,
     pub(super) attachment: AttachmentId,
-    pub(super) after: Seq,
+    pub(super) wanted: Wanted,
+}
+
+/// What it waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// What is stored after this.
+    After(Seq),
+    /// How many left unread.
+    Unread,
+}
+
+/// What the store said.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Messages, in order.
+    Page(Page),
+    /// So many left unread.
+    Unread(u64),
 }
 
 impl Hub {
@@ -68,18 +87,18 @@ impl Hub {
     /// again.
     pub fn read(&self, store: &dyn Store, request: &ReadRequest) -> Option<Trouble> {
         match self.fetch(store, request) {
-            Ok(Some(page)) => self.hand_over(request, page),
+            Ok(Some(fetched)) => self.hand_over(request, fetched),
             Ok(None) => {}
             Err(trouble) => return Some(trouble),
         }
         None
     }
 
-    /// The first half of [`Hub::read`]: the page, if it is still wanted. A simulator lets time pass between the halves.
+    /// The first half of [`Hub::read`]: what the store says, if it is still wanted. A simulator lets time pass between the halves.
     ///
     /// # Errors
     /// What the store lacked; it is to be tried again.
-    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Page>, Trouble> {
+    pub fn fetch(&self, store: &dyn Store, request: &ReadRequest) -> Result<Option<Fetched>, Trouble> {
         let limit = PageLimit {
             messages: self.limits.sizes.page_messages_max,
             bytes: PAGE_BYTES_MAX,
@@ -90,8 +109,12 @@ impl Hub {
         if wanted != Some(true) {
             return Ok(None);
         }
-        match store.read(&request.inbox, request.after, limit) {
-            Ok(page) => Ok(Some(page)),
+        let fetched = match request.wanted {
+            Wanted::After(after) => store.read(&request.inbox, after, limit).map(Fetched::Page),
+            Wanted::Unread => stored_unread(store, &request.inbox).map(Fetched::Unread),
+        };
+        match fetched {
+            Ok(fetched) => Ok(Some(fetched)),
             Err(StoreError::Troubled(trouble)) => {
                 self.counters.reads_retried.add(1);
                 if inbox_types::fault!(GiveUpReading) {
@@ -107,7 +130,19 @@ impl Hub {
     }
 
     /// The second half of [`Hub::read`].
-    pub fn hand_over(&self, request: &ReadRequest, page: Page) {
+    pub fn hand_over(&self, request: &ReadRequest, fetched: Fetched) {
+        let page = match fetched {
+            Fetched::Page(page) => page,
+            Fetched::Unread(count) => {
+                self.step_existing(&request.inbox, self.clock.now(), |mailbox, cx, fx| {
+                    // For an earlier reader it may be an earlier number: the inbox may have left memory since, and come back.
+                    if mailbox.is_attached(request.attachment) {
+                        mailbox.unread_read(count, cx, fx);
+                    }
+                });
+                return;
+            }
+        };
         self.counters.pages_read.add(1);
         self.step_existing(&request.inbox, self.clock.now(), |mailbox, cx, fx| {
             mailbox.page(request.attachment, page, cx, fx);

@@ -58,9 +58,14 @@ impl Shard {
         self.mailboxes.contains_key(inbox)
     }
 
-    pub(super) fn insert(&mut self, inbox: &ClientId, size: InboxSize) {
+    /// Whether none of its messages left unread is known, or must be asked of the store.
+    pub(super) fn insert(&mut self, inbox: &ClientId, size: InboxSize, none_left_unread: bool) {
         let sent_up_to = self.sent_marks.remove(inbox).unwrap_or_default();
-        self.mailboxes.insert(inbox.clone(), Mailbox::new(sent_up_to, size));
+        let mut mailbox = Mailbox::new(sent_up_to, size);
+        if !none_left_unread {
+            mailbox.forget_unread();
+        }
+        self.mailboxes.insert(inbox.clone(), mailbox);
     }
 
     pub(super) fn get_mut(&mut self, inbox: &ClientId) -> Option<(&ClientId, &mut Mailbox)> {

@@ -29,6 +29,8 @@ pub(crate) enum Gathered {
     NeedsMessage(Seq),
     /// First [`Mailbox::drop_oldest`]: it is over its limits.
     NeedsOldest,
+    /// First [`Mailbox::unread_read`]: nobody knows how many left unread before.
+    NeedsUnread,
 }
 
 impl Mailbox {
@@ -42,6 +44,9 @@ impl Mailbox {
         cx: Context,
         fx: &mut Effects,
     ) -> Gathered {
+        if self.unread.is_wanted() {
+            return Gathered::NeedsUnread;
+        }
         let now = cx.now.mono;
         let waiting = |mailbox: &Mailbox| {
             let waiting = mailbox
@@ -69,6 +74,9 @@ impl Mailbox {
                     return Gathered::NeedsOldest;
                 }
                 self.drop_oldest_waiting(cx, fx);
+                if self.unread.is_wanted() {
+                    return Gathered::NeedsUnread;
+                }
             }
             for earlier in self.take_waiting(inbox, batch, batch_bytes, cx.limits.sizes) {
                 // In one batch with the notice that takes its place: a crash leaves one of the two.
@@ -80,22 +88,24 @@ impl Mailbox {
         if let Some(seq) = self.wants_message().filter(|_| self.removals_are_due) {
             return Gathered::NeedsMessage(seq);
         }
+        let has_removals = !self.removals.is_empty() || self.unread.waits();
         if inbox_types::fault!(ReceiptApart) && !self.owed.is_empty() {
             // The removals go with the next batch.
             self.take_due();
-        } else if !self.removals.is_empty() && self.removals_are_due {
+        } else if has_removals && self.removals_are_due {
             self.take_removals(inbox, batch);
         } else if due.is_none() && self.wants_totals() {
             // Only where nothing is to be written: a store that cannot be read for now must not hold that up.
             return Gathered::NeedsTotals;
         }
-        let removals_by = (!self.removals.is_empty()).then_some(removals_by);
+        let has_removals = !self.removals.is_empty() || self.unread.waits();
+        let removals_by = has_removals.then_some(removals_by);
         let settles_by = self.settles_by(cx.limits);
         let deadline = [waiting(self), removals_by, settles_by].into_iter().flatten().min();
         deadline.map_or(Gathered::Nothing, |deadline| Gathered::Later(deadline.max(now)))
     }
 
-    /// Adds to `batch` all removals.
+    /// Adds to `batch` all removals, and how many of what they remove left unread.
     pub(crate) fn take_removals(&mut self, inbox: &ClientId, batch: &mut Batch) {
         batch
             .removals
@@ -103,6 +113,7 @@ impl Mailbox {
         self.removals_committing.append(&mut self.removals);
         self.removals_are_due = false;
         self.take_due();
+        batch.tables.extend(self.unread.gather(inbox));
     }
 
     /// What the store holds for this inbox, read while no commit was under way. Refuses what does not fit.
@@ -160,6 +171,7 @@ impl Mailbox {
     pub(crate) fn committed(&mut self, cx: Context, fx: &mut Effects) {
         self.unwritten_committed();
         self.due_committing = false;
+        self.unread.committed();
         let removed = mem::take(&mut self.removals_committing);
         if removed.values().any(Option::is_none) {
             self.totals = None;
@@ -269,8 +281,10 @@ impl Mailbox {
                 fx.commit_by(young.held_until);
             }
         }
-        if !self.removals.is_empty() {
-            fx.commit_by(self.removals_since + cx.limits.ack_flush_interval);
+        if !self.removals.is_empty() || self.unread.waits() {
+            let removals_by = self.removals_since + cx.limits.ack_flush_interval;
+            let is_wanted = self.unread.is_wanted();
+            fx.commit_by(if is_wanted { removals_by.max(again) } else { removals_by });
         }
         if let Some(settles_by) = self.settles_by(cx.limits) {
             fx.commit_by(settles_by);

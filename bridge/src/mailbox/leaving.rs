@@ -174,6 +174,10 @@ impl Mailbox {
         self.replaces_no_more(seq);
         self.share_shrinks(seq);
         self.made_room(cx, fx);
+        let is_counted = !matches!(young, Some((_, Durability::Never | Durability::CommittingGone)));
+        if is_counted && matches!(fate, Fate::Unread(_)) {
+            self.leaves_unread(cx, fx);
+        }
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 if let Some(Young { message, origin, .. }) = self.take_young(at) {
@@ -225,7 +229,7 @@ impl Mailbox {
             return;
         }
         self.made_room(cx, fx);
-        if self.removals.is_empty() {
+        if self.removals.is_empty() && !self.unread.waits() {
             self.removals_since = cx.now.mono;
         }
         self.removals.insert(seq, size);

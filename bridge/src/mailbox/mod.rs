@@ -35,6 +35,7 @@ mod shares;
 mod sharing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unread;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -56,6 +57,7 @@ use leaving::Fate;
 use queue::{find, place_of, take_out};
 use reader::Reader;
 use shares::Shares;
+use unread::Unread;
 
 /// Bytes of the durable messages that stay in memory: a reader that has stopped to read costs no more than one that is replayed to.
 const KEPT_BYTES_MAX: usize = PAGE_BYTES_MAX;
@@ -100,6 +102,8 @@ struct Young {
 pub(crate) struct Effects {
     /// The reader wants the next page: entries after this seq.
     pub(crate) page: Option<(AttachmentId, Seq)>,
+    /// The reader waits to know how many left unread.
+    pub(crate) unread: Option<AttachmentId>,
     /// The committer should look at this inbox by then.
     pub(crate) commit_by: Option<Duration>,
     /// Messages that left unread.
@@ -184,6 +188,7 @@ pub(crate) struct Mailbox {
     /// Who holds how much, while one sender could hold more than it may.
     shares: Option<Box<Shares>>,
     reader: Option<Box<Reader>>,
+    unread: Unread,
     /// Whether anybody waits for room here.
     is_awaited: bool,
     /// The highest seq ever sent to this client in this run.
@@ -213,6 +218,7 @@ impl Mailbox {
             && !self.is_owing()
             && self.unwritten.is_empty()
             && self.unwritten_committing.is_empty()
+            && self.unread.is_settled()
             && !self.wants_totals()
     }
 
@@ -282,6 +288,9 @@ impl Mailbox {
 
     /// Sends what the window has room for: first what is stored, then what is young.
     fn pump(&mut self, cx: Context, fx: &mut Effects) {
+        if self.unread.durable().is_none() {
+            return;
+        }
         while let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_room()) {
             // A reader that keeps up mostly has everything.
             let newest = self.young.back().map_or(Seq::ZERO, |young| young.seq);
@@ -340,8 +349,15 @@ impl Mailbox {
             dup,
         });
         let awaits_acknowledgement = !matches!(young, Some((_, Durability::Never)));
+        let dropped = self.unread.durable().unwrap_or_default();
         let sent = inbox_types::fault!(ReceiptBeforeAck).then(|| message.clone());
-        reader.send(Delivery { seq, message, dup }, awaits_acknowledgement);
+        let delivery = Delivery {
+            seq,
+            message,
+            dup,
+            dropped,
+        };
+        reader.send(delivery, awaits_acknowledgement);
         if let Some(message) = sent {
             self.owe(seq, &message, Fate::Read, cx, fx);
         }

@@ -265,6 +265,7 @@ impl Mailbox {
             reading: None,
             removed_meanwhile: BTreeSet::new(),
         }));
+        self.ask_for_unread(attachment, fx);
         self.pump(cx, fx);
     }
 

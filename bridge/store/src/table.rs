@@ -40,6 +40,8 @@ impl Table {
     pub const STORE: Table = Table(10);
     /// When the owners of inboxes were last there, by the age of the store, where inboxes are forgotten (contract rule 5).
     pub const SEEN: Table = Table(11);
+    /// How many messages left an inbox unread (contract rule 5).
+    pub const UNREAD: Table = Table(12);
 
     /// The key in [`Table::STORE`] that says since when [`Table::SEEN`] is kept without a gap.
     pub const SEEN_SINCE: &[u8] = b"seen-since";

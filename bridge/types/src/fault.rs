@@ -77,6 +77,8 @@ mod on {
         RemoveOnPubRec,
         /// Rule 5: a message leaves unread and nobody is told.
         LeaveSilently,
+        /// Rule 5: what left unread is not counted.
+        ForgetDropped,
         /// Rule 5: nobody notes that an owner came and went.
         ForgetWhoCame,
         /// Rule 5: what is being removed is delivered again.
@@ -97,6 +99,12 @@ mod on {
         LoseOnDetach,
         /// Rule 6: after a restart, seqs go on from the wall clock alone.
         ReuseSeq,
+        /// Rule 6: `prev` does not go on with what is delivered.
+        WrongPrev,
+        /// Rule 4: who holds a message unacknowledged for too long stays.
+        KeepStuck,
+        /// Rule 4: mail is sent faster than it may.
+        IgnoreRate,
         /// Rule 5: messages wait by the system clock.
         WallExpiry,
         /// Rule 5: after a restart, waiting goes on as if the broker had been open all the time.

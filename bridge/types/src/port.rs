@@ -21,6 +21,8 @@ pub struct Delivery {
     pub message: Arc<Message>,
     /// It may have been sent to this client before (contract rule 4).
     pub dup: bool,
+    /// How many messages had left the inbox unread when this one was handed over, as far as that is durable (contract rule 5).
+    pub dropped: u64,
 }
 
 /// Whether a port takes another message after this one.

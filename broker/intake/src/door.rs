@@ -15,7 +15,9 @@ use crate::address::{Destination, InboxNames};
 const ID: &str = "id";
 /// The user of the sender, where that is not its client ID.
 const USER: &str = "user";
-const OWN_NAMES: [&str; 5] = [ID, "seq", "from", USER, "at"];
+const OWN_NAMES: [&str; 8] = [ID, "seq", "from", USER, "at", "prev", "epoch", "dropped"];
+/// So begin the names by which the broker marks what it says itself.
+const MARK: &str = "$inboxd";
 
 /// What somebody wants published, but for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +170,7 @@ fn without_marks(who: &Identity, mut properties: Option<Box<Properties>>) -> Opt
 
 /// Whether the name of a user property marks what the broker itself says (contract rule 11).
 fn is_mark(name: &str) -> bool {
-    name.starts_with("$inboxd")
+    name.starts_with(MARK)
 }
 
 /// The user, where the client ID does not say it (contract rule 7).
@@ -241,8 +243,8 @@ mod tests {
 
     #[test]
     fn rule_07_nobody_can_name_the_sender() {
-        // Goal: contract rule 7 for all that is published to inboxes, wills too: `id` is the sender's, and `seq`, `from` and `at` are
-        // the broker's alone.
+        // Goal: contract rule 7 for all that is published to inboxes, wills too: `id` is the sender's, and what the broker says
+        // itself is the broker's alone.
         let user = [
             ("from", "the-president"),
             ("id", "w1"),
@@ -250,6 +252,11 @@ mod tests {
             ("user", "root"),
             ("seq", "1"),
             ("at", "0"),
+            ("prev", "7"),
+            ("epoch", "0000000000000001"),
+            ("dropped", "3"),
+            ("$inboxd", "receipt"),
+            ("$inboxd-more", "notice"),
             ("id", "w2"),
         ];
         let Ok(Taken::Inbox(owner, message)) = take(&alice(), "bob", &user) else {

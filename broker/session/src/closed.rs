@@ -102,6 +102,12 @@ pub enum Closed {
     )]
     SilentForLess,
 
+    /// The client acknowledges nothing.
+    #[error(
+        "a message was not acknowledged within delivery.ack_timeout of being sent; what is unacknowledged comes again at the next connection"
+    )]
+    Stuck,
+
     // It passes: the client may come again.
     /// Packets that are not whole take as much memory as they may.
     #[error("packets that are not whole take a quarter of the memory budget; send this one again later")]
@@ -144,6 +150,8 @@ impl Closed {
             Closed::AliasTooHigh => reason::TOPIC_ALIAS_INVALID,
             Closed::AnswerTooLarge => reason::PACKET_TOO_LARGE,
             Closed::Silent | Closed::SilentForLess => reason::KEEP_ALIVE_TIMEOUT,
+            // Not 0x8E, or a library would take it for a takeover and stay away.
+            Closed::Stuck => reason::IMPLEMENTATION_SPECIFIC_ERROR,
             Closed::PartialsFull => reason::QUOTA_EXCEEDED,
             Closed::TakenOver => reason::SESSION_TAKEN_OVER,
             Closed::ByOperator => reason::ADMINISTRATIVE_ACTION,

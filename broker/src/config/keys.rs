@@ -102,6 +102,12 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.inbox.qos0_settle,
         Span(millis(0)..=minutes(1)),
     )?;
+    v.key(
+        "delivery.ack_timeout",
+        &mut c.mqtt.ack_timeout,
+        OptionalSeconds(seconds(1)..=minutes(24 * 60)),
+    )?;
+    v.key("delivery.rate", &mut c.mqtt.delivery_rate, OrNone(quotas::COUNT))?;
     v.key("store.engine", &mut c.store.engine, Choice(ENGINES))?;
     v.key(CACHE_BYTES, &mut c.store.cache_bytes, Size(MIB..=TIB))?;
     v.key(

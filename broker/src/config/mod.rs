@@ -56,7 +56,7 @@ pub struct Config {
     pub listeners: Vec<NamedListener>,
     /// Section `[mqtt]`: the listener.
     pub listener: ListenerConfig,
-    /// Section `[mqtt]`: what one client may take.
+    /// Sections `[mqtt]` and `[delivery]`: what one client may take.
     pub mqtt: MqttLimits,
     /// Section `[http]`: health, metrics, the API, the dashboard.
     pub http: HttpConfig,

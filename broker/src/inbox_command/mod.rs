@@ -14,6 +14,7 @@ use std::io::{self, BufRead, Write};
 use admin::AskError;
 use inbox_bridge::{
     Batch, ClientId, Entry, InboxRecord, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Page, PageLimit, Seq, Store, StoreError,
+    count_unread,
 };
 
 pub(crate) use line::{name, rfc3339};
@@ -242,9 +243,11 @@ fn remove_all(store: &dyn Store, client: &ClientId) -> Result<(), StoreError> {
         let seqs = store.seqs(client, after, PAGE_MESSAGES_MAX)?;
         let Some(last) = seqs.last() else { return Ok(()) };
         after = *last;
+        let counted = count_unread(store, client, seqs.len() as u64)?;
         let removals = seqs.into_iter().map(|seq| (client.clone(), seq)).collect();
         store.commit(&Batch {
             removals,
+            tables: counted.into_iter().collect(),
             ..Batch::default()
         })?;
     }

@@ -1,6 +1,6 @@
 //! What the oracle knows of every message: who sent it to whom, what was promised, and whether it may still be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use super::clock::Skew;
@@ -72,6 +72,8 @@ pub(super) struct Ledger {
     /// Per inbox, by seq.
     inboxes: BTreeMap<(usize, u64), usize>,
     last_seq: u64,
+    /// What left unread, if only until a crash: the inbox, and the seq.
+    left_unread: BTreeSet<(usize, u64)>,
     /// Those that are gone, and not durably so.
     fading: Vec<usize>,
     /// How many times the broker was started.
@@ -230,6 +232,7 @@ impl Ledger {
         let was_taken = self.all[at].taken;
         self.gone(at, tick, due);
         (self.all[at].taken, self.all[at].left) = (was_taken, true);
+        self.left_unread.insert((inbox, seq));
         if let Some(gone) = self.all[at].gone.as_mut() {
             gone.unread = gone.tick == tick;
         }
@@ -247,6 +250,14 @@ impl Ledger {
             gone.due = gone.due.or(Some(now + flush));
             !gone.durable
         });
+    }
+
+    /// How many messages left this inbox unread: durably, and at most.
+    pub(super) fn unread(&self, inbox: usize) -> (u64, u64) {
+        let all = self.between(inbox, 0, u64::MAX).map(|at| &self.all[at]);
+        let durably = all.filter(|mail| mail.gone.is_some_and(|gone| gone.durable && gone.unread));
+        let most = self.left_unread.range((inbox, 0)..(inbox, u64::MAX));
+        (durably.count() as u64, most.count() as u64)
     }
 
     /// The broker crashed.

@@ -7,8 +7,10 @@
 mod absence;
 mod access;
 mod deliveries;
+mod dropped;
 mod ending;
 mod fading;
+mod held;
 mod memory;
 mod notices;
 mod proof;
@@ -28,6 +30,7 @@ use super::users::Bearer;
 use crate::{AckKind, Packet, Version};
 use absence::Owner;
 pub(super) use access::Access;
+use held::Held;
 use notices::Notices;
 use proof::Proof;
 use receipts::Receipts;
@@ -49,6 +52,8 @@ pub(super) struct Oracle {
     rooms: Rooms,
     receipts: Receipts,
     owners: Vec<Owner>,
+    /// How many each client was told that it missed.
+    dropped: BTreeMap<usize, u64>,
     /// What clients may do, where they have users.
     pub(super) access: Option<Access>,
     pub(super) promises: u64,
@@ -102,6 +107,7 @@ struct Link {
     unwritten: VecDeque<(u64, usize)>,
     /// QoS 0 mail that was written, and when: it leaves when it has settled (contract rule 5).
     settling: VecDeque<(u64, usize)>,
+    held: Held,
 }
 
 struct Attachment {
@@ -109,6 +115,8 @@ struct Attachment {
     cursor: u64,
     qos: u8,
     no_local: bool,
+    /// So many had left unread, for certain, when it began.
+    dropped: u64,
 }
 
 impl Oracle {
@@ -125,17 +133,12 @@ impl Oracle {
             rooms: Rooms::default(),
             receipts: Receipts::default(),
             owners: (0..clients).map(|_| Owner::default()).collect(),
+            dropped: BTreeMap::new(),
             access: None,
             promises: 0,
             deliveries: 0,
             repeats: 0,
         }
-    }
-
-    /// There are so many clients instead.
-    pub(super) fn have_clients(&mut self, clients: usize) {
-        self.sessions = (0..clients).map(|_| Session::default()).collect();
-        self.owners = (0..clients).map(|_| Owner::default()).collect();
     }
 
     pub(super) fn connected(&mut self, link: usize, client: usize) {
@@ -159,6 +162,7 @@ impl Oracle {
             publishes: VecDeque::new(),
             unwritten: VecDeque::new(),
             settling: VecDeque::new(),
+            held: Held::default(),
         };
         self.links.insert(link, new);
     }
@@ -326,6 +330,9 @@ impl Oracle {
                 packet_id,
                 refused,
             } => {
+                if kind != AckKind::PubRec || refused {
+                    link.held.landed(packet_id);
+                }
                 let Some(in_flight) = session.in_flight.get_mut(&packet_id) else {
                     return Ok(());
                 };
@@ -362,6 +369,7 @@ impl Oracle {
             if matches!(packet, Packet::Publish(_)) {
                 link.publishes.push_back((link.encoded, bytes));
             }
+            link.held.encoded(link.encoded, packet);
         }
         self.check_may_be_told(at, packet)?;
         match packet {

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inbox_bridge::{
-    ClientId, Entry, Left, Limits, Observer, Page, PageLimit, PendingCommit, Place, ReadRequest, Seq, Store, StoreError,
+    ClientId, Entry, Fetched, Left, Limits, Observer, PageLimit, PendingCommit, Place, ReadRequest, Seq, Store,
+    StoreError,
 };
 use inbox_bridge::{Sizes, WhenFull, take_given, take_given_back};
 use inboxd::config::MqttLimits;
@@ -55,7 +56,7 @@ pub(super) struct World {
     /// Those of `links` where anything can still happen.
     alive: Vec<usize>,
     commit: Option<(PendingCommit, Option<u64>)>,
-    pages: VecDeque<(ReadRequest, Option<Page>)>,
+    pages: VecDeque<(ReadRequest, Option<Fetched>)>,
     swept_to: Option<ClientId>,
     /// At the end each client comes when all others have gone.
     ends_in_turn: bool,
@@ -145,6 +146,10 @@ impl World {
             queue_messages_max: random.pick(&[1, 1, 1, 1000]),
             ..MqttLimits::default()
         };
+        mqtt.ack_timeout = random
+            .pick(&[None, None, None, Some(2), Some(20)])
+            .map(Duration::from_secs);
+        mqtt.delivery_rate = random.pick(&[None, None, None, Some(5), Some(50)]);
         mqtt.untaken_bytes_max = random.pick(&[1, 100, 256 * 1024, 256 * 1024, 256 * 1024]);
         limits.sizes = Sizes {
             kept_max: random.pick(&[1, 3, 512]),
@@ -163,6 +168,8 @@ impl World {
             time_to_live: limits.time_to_live.as_micros() as u64,
             idle_expiry: limits.idle_expiry.map(|expiry| expiry.as_micros() as u64),
             sender_messages_max: limits.sender_max(limits.inbox_size()).map(|(messages, _)| messages),
+            ack_timeout: mqtt.ack_timeout.map(|timeout| timeout.as_micros() as u64),
+            delivery_rate: mqtt.delivery_rate.map(u64::from),
             drops_oldest: limits.when_full == WhenFull::DropOldest,
             waiting_max: 2 * usize::from(mqtt.in_flight_max) + mqtt.queue_messages_max,
             untaken_bytes_max: mqtt.untaken_bytes_max,

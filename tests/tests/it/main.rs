@@ -47,5 +47,6 @@ mod rule_11_receipts;
 mod security_example;
 mod sender_share;
 mod service_manager;
+mod stuck_readers;
 mod third_party;
 mod transports;

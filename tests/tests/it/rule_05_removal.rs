@@ -263,3 +263,34 @@ fn rule_05_clients_cannot_forge_events() {
     alice.publish("bob", "1", 1);
     assert_event(&event(&mut watcher), "dropped", "bob", "alice");
 }
+
+#[test]
+fn rule_05_a_reader_is_told_how_many_it_missed() {
+    // Goal: `dropped` is the number of messages that left unread: pushed out, and purged by an operator; over crashes, with each delivery, from
+    // the first one on; and it is absent where none did.
+    let mut broker = Broker::with_config("[inbox]\nmessages_max = 2\nwhen_full = \"drop-oldest\"\n");
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("carol", "x", 1);
+    for n in 0..5 {
+        alice.publish("bob", n.to_string(), 1);
+    }
+    broker.crash_and_restart();
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    for text in ["3", "4"] {
+        let message = bob.receive_and_ack();
+        assert_eq!((message.text(), message.props.user("dropped")), (text, Some("3")));
+    }
+    bob.disconnect();
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    alice.publish("bob", "5", 1);
+    assert_eq!(broker.terminate().code, Some(0));
+    let purged = broker.run_on_data(&["inbox", "purge", "bob", "--yes"]);
+    assert!(purged.status.success(), "{purged:?}");
+    broker.restart();
+    let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+    RawClient::clean(&broker, Version::V5, "alice").publish("bob", "6", 1);
+    let message = bob.receive_and_ack();
+    assert_eq!((message.text(), message.props.user("dropped")), ("6", Some("4")));
+    let mut carol = RawClient::reader(&broker, Version::V5, "carol", 1);
+    assert_eq!(carol.receive_and_ack().props.user("dropped"), None);
+}

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use inbox_tests::{AckKind, Broker, PublishPacket, RawClient, Version};
+use inbox_tests::{AckKind, Broker, Connect, Props, PublishPacket, RawClient, Version};
 
 #[test]
 fn rule_06_seq_grows_strictly_across_crashes() {
@@ -110,4 +110,46 @@ fn rule_06_each_publishers_order_is_kept_among_many() {
             last_seq = message.seq();
         }
     });
+}
+
+#[test]
+fn rule_06_each_delivery_names_the_one_before_it_and_the_epoch() {
+    // Goal: with `prev` a reader proves that it missed nothing between two deliveries of a connection, over a replay and on; `epoch` is that
+    // of CONNACK, also after a crash. Senders can set neither, nor what the broker marks its own messages with.
+    let mut broker = Broker::start();
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    let forged = ["prev", "epoch", "dropped", "$inboxd", "$inboxd-receipt"];
+    let forged = forged.iter().fold(Props::new(), |props, name| props.user(name, "1"));
+    let epoch = |broker: &Broker| {
+        let (_, connack) = RawClient::connect(broker, &Connect::new(Version::V5, "curious"));
+        connack.props.user("epoch").map(str::to_owned)
+    };
+    let first = epoch(&broker);
+    assert!(first.is_some());
+    let send = |alice: &mut RawClient, qos| {
+        alice.publish_packet(PublishPacket::new("bob", "x", qos, 0).props(forged.clone()));
+    };
+    send(&mut alice, 1);
+    send(&mut alice, 2);
+    for life in 0..2 {
+        let mut bob = RawClient::reader(&broker, Version::V5, "bob", 1);
+        let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+        let mut prev = None;
+        for n in 0..4 {
+            if n >= 2 {
+                send(&mut alice, n - 2);
+            }
+            let message = bob.receive();
+            assert_eq!(message.props.user("prev"), prev.as_deref(), "life {life}, message {n}");
+            assert_eq!(message.props.user("epoch"), first.as_deref());
+            let others = message.props.users().into_iter();
+            let others: Vec<_> = others
+                .filter(|(name, _)| name.starts_with('$') || *name == "dropped")
+                .collect();
+            assert!(others.is_empty(), "{others:?}");
+            prev = Some(message.seq().to_string());
+        }
+        broker.crash_and_restart();
+        assert_eq!(epoch(&broker), first);
+    }
 }

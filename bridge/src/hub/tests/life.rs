@@ -9,9 +9,11 @@ use proptest::prelude::*;
 use super::kit::{FAR, SIZES, TestClock, TestObserver, TestPort, age, id, message, message_from};
 use super::model::{Model, check};
 use super::ops::{INBOXES, Op, SETTLE, sender_of, size_of};
-use crate::hub::{Hub, PendingCommit, ReadRequest};
+use crate::hub::reading::Wanted;
+use crate::hub::unread::stored_unread;
+use crate::hub::{Fetched, Hub, PendingCommit, ReadRequest};
 use crate::mailbox::Place;
-use inbox_store::{FaultPlan, MemoryStore, Page, PageLimit, Store, StoreError};
+use inbox_store::{FaultPlan, MemoryStore, PageLimit, Store, StoreError};
 use inbox_types::{
     Age, AttachmentId, ClientId, Clock, Entry, InboxSize, InboxSizes, Limits, PAGE_BYTES_MAX, Port, Qos, Seq, Ticket,
 };
@@ -34,7 +36,7 @@ pub(super) struct Life {
     /// A commit that began, and what came of writing it.
     pending: Option<(PendingCommit, Option<Result<(), StoreError>>)>,
     /// Pages that were read and not handed over.
-    pages: Vec<(ReadRequest, Page)>,
+    pages: Vec<(ReadRequest, Fetched)>,
     /// Expired messages that a sweep found and did not report.
     swept: Option<(usize, Vec<Entry>)>,
     model: Model,
@@ -259,8 +261,11 @@ impl Life {
             bytes: PAGE_BYTES_MAX,
         };
         if let Ok(request) = self.requests.try_recv() {
-            let page = self.store.read(&request.inbox, request.after, limit).unwrap();
-            self.pages.push((request, page));
+            let fetched = match request.wanted {
+                Wanted::After(after) => Fetched::Page(self.store.read(&request.inbox, after, limit).unwrap()),
+                Wanted::Unread => Fetched::Unread(stored_unread(&self.store, &request.inbox).unwrap()),
+            };
+            self.pages.push((request, fetched));
         }
     }
 

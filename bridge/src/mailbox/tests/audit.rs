@@ -47,7 +47,8 @@ impl Mailbox {
                 "the inbox thinks that it is emptier than it is".into()
             })?;
         }
-        let awaits_commit = is(Durability::Waiting).next().is_some() || !self.removals.is_empty();
+        let awaits_commit =
+            is(Durability::Waiting).next().is_some() || !self.removals.is_empty() || self.unread.waits();
         ensure(!awaits_commit || self.visit_at.is_some(), || {
             "something waits, and no committer was asked for".into()
         })?;
@@ -61,8 +62,11 @@ impl Mailbox {
                 self.visit_at
             )
         })?;
+        // One that waits to know what left unread need not go on.
+        let knows = self.unread.durable().is_some();
         self.reader
             .as_ref()
+            .filter(|_| knows)
             .map_or(Ok(()), |reader| reader.audit().map_or(Ok(()), |why| Err(why.into())))
     }
 }

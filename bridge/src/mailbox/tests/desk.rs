@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub::tests::kit::{FAR, SIZES, START, TestPort, age, id, message, message_from, small};
-use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
-use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store};
-use inbox_types::{Age, AttachmentId, ClientId, Counters, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
+use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin, unread};
+use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store, Table};
+use inbox_types::{Age, AttachmentId, ClientId, Counters, Entry, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
 
 /// Size of a message where it does not matter.
 pub(super) const SIZE: usize = 8;
@@ -21,6 +21,8 @@ pub(super) struct Desk {
     pub(super) port: Arc<TestPort>,
     /// The page that the reader asked for.
     pub(super) wanted: Option<(AttachmentId, Seq)>,
+    /// It asked how many left unread.
+    pub(super) wants_unread: bool,
     /// When the committer was asked for last.
     pub(super) commit_by: Option<Duration>,
     pub(super) left: Vec<(u64, Left)>,
@@ -47,6 +49,7 @@ impl Desk {
             store: MemoryStore::new(),
             port: Arc::default(),
             wanted: None,
+            wants_unread: false,
             commit_by: None,
             left: Vec::new(),
             is_short_of_memory: false,
@@ -77,6 +80,7 @@ impl Desk {
         };
         let result = step(&mut self.mailbox, cx, &mut fx);
         self.wanted = fx.page.or(self.wanted);
+        self.wants_unread |= fx.unread.is_some();
         self.commit_by = fx.commit_by;
         self.mailbox.list_for(fx.commit_by);
         self.left.extend(fx.left.into_iter().map(|(seq, _, why)| (seq.0, why)));
@@ -197,10 +201,25 @@ impl Desk {
                     let oldest = self.store.read(&inbox, Seq::ZERO, PAGE).unwrap().entries;
                     self.step(|mailbox, cx, fx| mailbox.drop_oldest(&oldest, cx, fx));
                 }
+                Gathered::NeedsUnread => {
+                    let stored = self.counted();
+                    self.step(|mailbox, cx, fx| mailbox.unread_read(stored, cx, fx));
+                }
                 Gathered::Later(_) | Gathered::Nothing => return batch,
             }
         }
         panic!("the inbox asks and asks");
+    }
+
+    /// What the store holds.
+    pub(super) fn store_entries(&self) -> Vec<Entry> {
+        self.store.read(&self.inbox, Seq::ZERO, PAGE).unwrap().entries
+    }
+
+    /// How many left unread, as the store counts them.
+    pub(super) fn counted(&self) -> u64 {
+        let key = unread::key(&self.inbox).unwrap();
+        unread::from_bytes(self.store.get(Table::UNREAD, &key).unwrap().as_deref())
     }
 
     pub(super) fn finish(&mut self, batch: &Batch) {

@@ -8,3 +8,4 @@ mod quota;
 mod reading;
 mod settling;
 mod sharing;
+mod unread;

@@ -80,8 +80,10 @@ pub(super) fn erase(parts: &Parts, by: &str, wanted: &OfClient, session: bool) -
         node.inboxes.keep_senders(&client, None, &port, Ticket(0));
     }
     let acquaintances = forget_acquaintances(parts, &client);
-    // Last: it waits until all of it is durable.
+    // It waits until all of it is durable.
     let purged = empty(parts, by, "erase", &client, None)?;
+    // What counts that, and what left before, goes with the next commit.
+    parts.hub.erase_unread(&client);
     Ok(json!({
         "purged": purged,
         "session": session,

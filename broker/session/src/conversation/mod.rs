@@ -20,10 +20,10 @@ mod opening;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waking;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use access::{Credentials, Identity, Origin};
 use inbox_types::{Now, Ticket};
@@ -249,6 +249,7 @@ impl Conversation {
         match &mut self.state {
             State::Open(session) => {
                 session.written(n);
+                session.note_written(self.timers.read_time(now.mono));
                 self.timers.written(now.mono);
             }
             State::Goodbye { last, .. } => {
@@ -303,7 +304,7 @@ impl Conversation {
     /// Ready when something waits that could be written.
     pub fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {
-            State::Open(session) => session.outbox().poll_any(session.can_send(), cx),
+            State::Open(session) => session.poll_waiting(cx),
             _ => Poll::Pending,
         }
     }
@@ -311,38 +312,6 @@ impl Conversation {
     /// Something happened: the memory that an idle conversation does not need is kept for a while.
     pub fn is_active(&mut self, now: Now) {
         self.timers.active(now.mono);
-    }
-
-    /// When [`Conversation::timeout`] is to be called, unless something happens before; on the monotonic clock.
-    pub fn deadline(&self, now: Now) -> Duration {
-        match &self.state {
-            State::Opening => self.timers.handshake(),
-            State::Open(session) => {
-                let deadline = self.timers.open_deadline(now.mono, self.is_held_up(session, now));
-                let others = [session.proof_deadline(), session.waits_until()];
-                others.into_iter().flatten().fold(deadline, Duration::min)
-            }
-            _ => self.timers.goodbye(),
-        }
-    }
-
-    /// The time has come, or may have.
-    pub fn timeout(&mut self, now: Now) {
-        match &mut self.state {
-            State::Opening if self.timers.handshake() <= now.mono => self.refuse(&Refused::Closed(Closed::Late), now),
-            State::Open(session) => {
-                if self.timers.is_silent(now.mono, session.out().is_empty()) {
-                    let why = session.link().why_silence_ends();
-                    self.end(why.into());
-                } else if self.timers.is_idle(now.mono) {
-                    session.shrink();
-                }
-            }
-            State::Goodbye { ending, .. } if self.timers.goodbye() <= now.mono => {
-                self.state = State::Over(ending.clone());
-            }
-            _ => {}
-        }
     }
 
     /// Notes what came of acting on what the client sent. Gives the bytes that were used.

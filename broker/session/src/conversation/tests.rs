@@ -1,7 +1,9 @@
 //! Conversations from the first byte to the last, whatever comes and whenever: with random bytes, whole packets, and time.
 
+mod paced;
 mod quotas;
 mod rules;
+mod stuck;
 mod tokens;
 
 use std::net::SocketAddr;

@@ -23,6 +23,10 @@ pub(super) struct Timers {
     is_small: bool,
     /// Whether the socket is read: not while the client is behind, or the disk.
     reads: bool,
+    /// Since when it is, or is not.
+    turned: Duration,
+    /// For how long it was read before that.
+    read_for: Duration,
 }
 
 impl Timers {
@@ -35,6 +39,8 @@ impl Timers {
             keep_alive: None,
             is_small: false,
             reads: true,
+            turned: now,
+            read_for: Duration::ZERO,
         }
     }
 
@@ -70,7 +76,35 @@ impl Timers {
             // What waits in the socket may be half a packet whose other half could not be sent meanwhile.
             self.last_packet = now;
         }
+        if reads != self.reads {
+            self.read_for = self.read_time(now);
+            self.turned = now;
+        }
         self.reads = reads;
+    }
+
+    /// For how long the socket was read until now: a clock that stands still while the client could say nothing.
+    pub(super) fn read_time(&self, now: Duration) -> Duration {
+        match self.reads {
+            true => self.read_for + now.saturating_sub(self.turned),
+            false => self.read_for,
+        }
+    }
+
+    /// Until when the client may hold what was written at `since`, by [`Timers::read_time`]. While the broker does not read, it may as long as it
+    /// takes what it is sent.
+    pub(super) fn held_until(
+        &self,
+        since: Duration,
+        ack_timeout: Duration,
+        now: Duration,
+        nothing_to_write: bool,
+    ) -> Option<Duration> {
+        match self.reads {
+            true => Some(now + (since + ack_timeout).saturating_sub(self.read_time(now))),
+            false if nothing_to_write => None,
+            false => Some(self.last_written + ack_timeout),
+        }
     }
 
     pub(super) fn handshake(&self) -> Duration {

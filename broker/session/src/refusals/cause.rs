@@ -182,6 +182,9 @@ causes! {
     ProtocolError = "packet_protocol", ENDED, "tell the author of the client";
     /// Nothing came for too long.
     KeepAlive = "keep_alive", ENDED, "";
+    /// The client held a message unacknowledged for too long.
+    AckTimeout = "ack_timeout", ENDED,
+        "its application hangs or is slow: look at it, or raise delivery.ack_timeout; all its mail waits in its inbox";
     /// What proved who the client is came to its end.
     Expired = "credentials_expired", ENDED, "";
     /// A fresh token was not accepted.
@@ -250,6 +253,7 @@ impl Cause {
             Closed::NotRenewed(_) => Cause::NotRenewed,
             Closed::Withdrawn(_) => Cause::Withdrawn,
             Closed::Silent | Closed::SilentForLess => Cause::KeepAlive,
+            Closed::Stuck => Cause::AckTimeout,
             Closed::TakenOver => Cause::TakenOver,
             Closed::ByOperator => Cause::ByOperator,
             Closed::RetainUnavailable | Closed::PartialsFull | Closed::ShuttingDown => Cause::EndedOther,

@@ -71,6 +71,7 @@ impl Session {
 
     /// The client is done with a message. It had it, and with a reason code of 0x80 or above does not want it.
     fn finish(&mut self, packet_id: PacketId, reason: u8) {
+        self.note_landed(packet_id);
         if let Some(Sent {
             what: What::Mail(seq), ..
         }) = self.outgoing.remove(packet_id)

@@ -44,6 +44,10 @@ pub struct MqttLimits {
     pub filter_bytes_per_session_max: usize,
     /// How refusals are told to MQTT 3.1.1 clients.
     pub v311_refusals: V311Refusals,
+    /// How long a client may hold a message that it was sent with QoS 1 or 2 without acknowledging it; `None`: for ever.
+    pub ack_timeout: Option<Duration>,
+    /// Pieces of mail that are sent to one client in a second; `None` is no limit.
+    pub delivery_rate: Option<u32>,
     /// [`inbox_types::UNTAKEN_BYTES_MAX`], which tests make small.
     pub untaken_bytes_max: usize,
 }
@@ -71,6 +75,8 @@ impl Default for MqttLimits {
             subscriptions_per_session_max: 10_000,
             filter_bytes_per_session_max: 2 * 1024 * 1024,
             v311_refusals: V311Refusals::Bounce,
+            ack_timeout: None,
+            delivery_rate: None,
             untaken_bytes_max: inbox_types::UNTAKEN_BYTES_MAX,
         }
     }

@@ -25,7 +25,9 @@ mod answers;
 mod awaiting_room;
 mod bounce;
 mod digits;
+mod ending;
 mod fitting;
+mod held;
 mod in_flight;
 mod inbound;
 mod incoming;
@@ -38,7 +40,9 @@ mod orphans;
 mod outbound;
 mod outbox;
 mod oversized;
+mod own_user;
 mod proof;
+mod rate;
 mod receiving;
 mod request;
 mod review;
@@ -57,6 +61,7 @@ use access::{Identity, Pace};
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
+pub use ending::Ending;
 pub use limits::{MqttLimits, V311Refusals};
 pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
@@ -67,53 +72,21 @@ pub use request::is_request;
 pub use shared::Shared;
 pub use subscribe::{RouterCall, SubscribeCall, Wanted};
 
-use crate::closed::Closed;
 use bounce::Bounces;
+use held::Held;
 use in_flight::Outgoing;
 use incoming::Incoming;
 use mqtt_codec::encode;
 use oversized::Oversized;
 use proof::Proof;
 use pubsub::SessionKey;
+use rate::Rate;
 use stopwatch::Stopwatch;
 use subscribe::InboxSubscription;
 use subscriptions::Subscriptions;
 
 /// Encoded bytes that wait for the socket, above which nothing more is encoded and nothing more is read.
 const OUT_BYTES_MAX: usize = 256 * 1024;
-
-/// Why a connection ends. The text is for logs and events.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ending {
-    /// The client said DISCONNECT.
-    #[error("the client said DISCONNECT")]
-    Left {
-        /// It wants its will published nevertheless (reason code 0x04).
-        with_will: bool,
-    },
-    /// The broker ends it. MQTT 5 clients are told by DISCONNECT.
-    #[error("{0}")]
-    Closed(Closed),
-    /// The network connection is gone.
-    #[error("the network connection was lost")]
-    Lost,
-}
-
-impl Ending {
-    /// The reason code, if the broker ends it.
-    pub fn reason_code(&self) -> Option<u8> {
-        match self {
-            Ending::Closed(closed) => Some(closed.reason_code()),
-            Ending::Left { .. } | Ending::Lost => None,
-        }
-    }
-}
-
-impl<C: Into<Closed>> From<C> for Ending {
-    fn from(closed: C) -> Self {
-        Ending::Closed(closed.into())
-    }
-}
 
 /// See the module's documentation.
 pub struct Session {
@@ -135,6 +108,10 @@ pub struct Session {
     /// The rest of this packet is to come, and to be thrown away.
     oversized: Option<Box<Oversized>>,
     outgoing: Outgoing,
+    /// `None` where the client may hold it for ever.
+    held: Option<Box<Held>>,
+    /// `None` where mail is sent as fast as the client takes it.
+    rate: Option<Box<Rate>>,
     /// The present connection, or the last one.
     link: Link,
     /// Encoded, not written yet.
@@ -185,6 +162,8 @@ impl Session {
             bouncing: Bounces::default(),
             oversized: None,
             outgoing: Outgoing::default(),
+            held: None,
+            rate: None,
             link: Link::default(),
             out: Vec::new(),
             calls: VecDeque::new(),
@@ -263,6 +242,8 @@ impl Session {
             &self.shared,
         );
         self.outgoing.resume(self.inbox.is_some());
+        self.holds_nothing();
+        self.is_paced_from_now();
         self.review_subscriptions();
         if self.inbox.is_some() {
             self.attach();
@@ -279,6 +260,7 @@ impl Session {
         self.oversized = None;
         self.out = Vec::new();
         self.settle_when_written = VecDeque::new();
+        self.held = None;
         self.link.forget_aliases();
     }
 
@@ -313,6 +295,17 @@ impl Session {
     /// Whether messages for the client could be encoded now.
     pub fn can_send(&self) -> bool {
         self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.passes_full_window())
+    }
+
+    /// Whether mail could be, but for the rate.
+    fn can_send_mail(&self) -> bool {
+        self.out.len() < OUT_BYTES_MAX && (self.room() > 0 || self.next_mail_needs_no_place())
+    }
+
+    /// Ready when anything waits that the session can use.
+    pub(crate) fn poll_waiting(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        let can_send = self.can_send();
+        self.outbox.poll_any(can_send && !self.mail_has_to_wait(), can_send, cx)
     }
 
     /// Whether the client has published over the present connection: such clients are slowed down when memory is scarce.

@@ -4,9 +4,9 @@ use std::mem;
 
 use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
 
-use super::digits;
 use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, What};
+use super::own_user::{OwnUser, Texts};
 use super::subscriptions::Subscription;
 use super::{OUT_BYTES_MAX, Session};
 use mqtt_codec::{AckKind, PacketId, PublishOut, Version, encode, reason};
@@ -34,6 +34,10 @@ impl Session {
     /// Whether the next piece of mail can be sent although the window is full: with QoS 0 (MQTT 5, section 4.9), or because the inbox
     /// starts over and it was sent before.
     fn mail_passes(&self) -> bool {
+        !self.mail_has_to_wait() && self.next_mail_needs_no_place()
+    }
+
+    pub(super) fn next_mail_needs_no_place(&self) -> bool {
         let Some(inbox) = self.inbox.as_ref() else { return false };
         match inbox
             .attachment
@@ -56,6 +60,8 @@ impl Session {
     /// Encodes what waits for the client, as far as it takes it.
     pub(super) fn send_waiting(&mut self, now: Now) {
         let age = self.shared.node.inboxes.age(now);
+        // Whether mail has to wait is known from here on.
+        self.paced(0, now.mono);
         while self.can_send() {
             let Some(packet_id) = self.outgoing.resend.pop_front() else {
                 break;
@@ -93,12 +99,17 @@ impl Session {
 
     /// Sends mail that waits, at most `most`. Gives how many were taken.
     fn send_mail_waiting(&mut self, most: usize, now: Now, age: Age) -> usize {
+        let most = self.paced(most, now.mono);
+        if most == 0 {
+            return 0;
+        }
         let mut mail = mem::take(&mut self.outgoing.mail);
         let lost = self.outbox.take_mail(most, OUT_BYTES_MAX, self.out.len(), &mut mail);
         if lost > 0 {
             self.shared.node.counters.qos0_undelivered.add(lost);
         }
         let taken = mail.len();
+        self.spend(taken, now.mono);
         let is_timed = self.shared.node.timings.are_wanted(now.mono);
         for (attachment, delivery) in mail.drain(..) {
             if self
@@ -138,10 +149,12 @@ impl Session {
             What::Ordinary(ordinary) => {
                 if !self.write_ordinary(&ordinary, Some(packet_id), true, age) {
                     self.outgoing.remove(packet_id);
+                    return;
                 }
             }
             What::Mail(_) | What::Released => {}
         }
+        self.note_encoded(packet_id);
     }
 
     fn send_mail(&mut self, delivery: &Delivery, age: Age) {
@@ -170,6 +183,13 @@ impl Session {
             }
             return self.shared.node.inboxes.skip(&self.id, delivery.seq);
         }
+        if let Some(inbox) = self.inbox.as_mut() {
+            let stays = inbox_types::fault!(WrongPrev).then_some(inbox.prev).flatten();
+            inbox.prev = stays.or(Some(delivery.seq));
+        }
+        if let Some(packet_id) = packet_id {
+            self.note_encoded(packet_id);
+        }
         match packet_id {
             Some(packet_id) if repeated.is_none() => self.outgoing.push(packet_id, What::Mail(delivery.seq), qos),
             None if stored => {
@@ -186,27 +206,17 @@ impl Session {
             return true;
         };
         let message: &Message = &delivery.message;
-        let (mut made_id, mut seq, mut at) = ([0; 16], itoa::Buffer::new(), itoa::Buffer::new());
-        let own_user;
-        let own_user: &[_] = match self.link.version {
-            Version::V311 => &[],
+        let mut texts = Texts::default();
+        let own_user = match self.link.version {
+            Version::V311 => OwnUser::default(),
             Version::V5 => {
-                let id = match &message.id {
-                    Some(id) => id,
-                    None => digits::hexadecimal(delivery.seq.0, &mut made_id),
-                };
-                own_user = [
-                    ("id", id),
-                    ("seq", seq.format(delivery.seq.0)),
-                    ("from", message.from.as_str()),
-                    ("at", at.format(message.at.0)),
-                ];
-                &own_user
+                let prev = self.inbox.as_ref().and_then(|inbox| inbox.prev);
+                OwnUser::of(delivery, prev, self.shared.node.epoch, &mut texts)
             }
         };
         let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
         let publish = PublishOut {
-            own_user,
+            own_user: own_user.all(),
             subscription_ids: subscription_id.as_slice(),
             message_expiry: message.expiry.seconds_left(age),
             ..publish_out(
@@ -219,7 +229,10 @@ impl Session {
                 &message.payload,
             )
         };
-        let fits = write_fitting(&mut self.out, &mut self.link, topic, publish);
+        // What a reader can do without makes no message too large for it.
+        let shorter = own_user.necessary().map(|own_user| PublishOut { own_user, ..publish });
+        let fits = write_fitting(&mut self.out, &mut self.link, topic, publish)
+            || shorter.is_some_and(|shorter| write_fitting(&mut self.out, &mut self.link, topic, shorter));
         if fits {
             self.stopwatch.sent(message.payload.len());
         }
@@ -258,6 +271,7 @@ impl Session {
         let packet_id = self.outgoing.free_id();
         if self.write_ordinary(&ordinary, Some(packet_id), false, age) {
             let qos = ordinary.qos;
+            self.note_encoded(packet_id);
             self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
         }
     }

@@ -142,10 +142,10 @@ impl Outbox {
         self.wake(|state| state.order = state.order.filter(stays).or(Some(order)));
     }
 
-    /// Ready when anything waits that the session can use: messages only when it `can_send`.
-    pub fn poll_any(&self, can_send: bool, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when anything waits that the session can use: mail and ordinary messages only when it can send such.
+    pub fn poll_any(&self, mail: bool, ordinary: bool, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        let messages = can_send && !(state.mail.is_empty() && state.ordinary.is_empty());
+        let messages = (mail && !state.mail.is_empty()) || (ordinary && !state.ordinary.is_empty());
         if messages || !state.outcomes.is_empty() || state.order.is_some() {
             return Poll::Ready(());
         }

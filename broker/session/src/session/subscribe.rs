@@ -20,6 +20,8 @@ pub(super) struct InboxSubscription {
     pub(super) subscription_id: Option<u32>,
     /// There while the client is connected.
     pub(super) attachment: Option<AttachmentId>,
+    /// What the attachment was sent last (contract rule 6).
+    pub(super) prev: Option<Seq>,
 }
 
 /// What the session asks of the router. Its task carries these out in order, before anything else.
@@ -216,6 +218,7 @@ impl Session {
             self.outgoing.mail_starts_over();
             let attachment = self.shared.node.inboxes.attach(&self.id, port, window, &in_flight);
             inbox.attachment = Some(attachment);
+            inbox.prev = None;
         }
     }
 
@@ -256,11 +259,13 @@ impl Session {
         let earlier = self.inbox.as_ref();
         let wants_own_now = earlier.is_some_and(|earlier| earlier.no_local) && !options.no_local;
         let attachment = earlier.and_then(|inbox| inbox.attachment);
+        let prev = earlier.and_then(|inbox| inbox.prev);
         self.inbox = Some(InboxSubscription {
             qos: options.qos,
             no_local: options.no_local,
             subscription_id,
             attachment,
+            prev,
         });
         attachment.is_none() || wants_own_now || inbox_types::fault!(ResendOnSubscribe)
     }

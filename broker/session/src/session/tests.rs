@@ -4,6 +4,7 @@
 mod bouncing;
 mod flow;
 mod ordinary;
+mod proving;
 mod publishing;
 mod reading;
 mod requests;

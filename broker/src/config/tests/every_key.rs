@@ -80,6 +80,9 @@ strangers_max = 3
 dedupe_window = "1m"
 dedupe_ids_max = 9
 qos0_settle = "250ms"
+[delivery]
+ack_timeout = "2m"
+rate = 16
 [store]
 engine = "fjall"
 cache_bytes = "2MiB"
@@ -314,6 +317,10 @@ fn every_key_reaches_its_place() {
     );
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
+    assert_eq!(
+        (mqtt.ack_timeout, mqtt.delivery_rate),
+        (Some(Duration::from_secs(120)), Some(16))
+    );
     assert_eq!((mqtt.queue_messages_max, mqtt.subscriptions_per_session_max), (5, 6));
     assert_eq!(config.inbox.strangers_max, Some(3));
     assert_eq!(config.access.acl_file, Some("/etc/inboxd/acl.toml".into()));

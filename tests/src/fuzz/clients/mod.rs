@@ -10,7 +10,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use inbox_bridge::FaultPlan;
 use inbox_bridge::{
-    Limits, MemoryStore, Page, PageLimit, PendingCommit, ReadRequest, Seq, Sizes, Store, WhenFull, take_given,
+    Fetched, Limits, MemoryStore, PageLimit, PendingCommit, ReadRequest, Seq, Sizes, Store, WhenFull, take_given,
 };
 use inboxd::single::{ConnId, Ended};
 use mqtt_session::{MqttLimits, V311Refusals};
@@ -54,7 +54,7 @@ struct Run {
     stale: Vec<ConnId>,
     ledger: Ledger,
     committing: Option<PendingCommit>,
-    fetched: Option<(ReadRequest, Page)>,
+    fetched: Option<(ReadRequest, Fetched)>,
     drops_oldest: bool,
     has_failed: bool,
 }

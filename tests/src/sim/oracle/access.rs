@@ -161,9 +161,14 @@ impl Oracle {
                 let fresh = Bearer { token: *token, ..who };
                 let wall = (self.now as i64 + access.offset) as u64;
                 let is_good = token.user == who.token.user && !token.has_ended(wall) && access.law.may_be(fresh);
-                match is_good {
-                    true => link.proof = Some(Proof::new(fresh, self.now, access.offset)),
-                    false => link.is_over = true,
+                if !is_good {
+                    link.is_over = true;
+                    return Ok(true);
+                }
+                link.proof = Some(Proof::new(fresh, self.now, access.offset));
+                // Its will is from whoever it is in the end.
+                if let Some((_, Some(will))) = link.claim {
+                    self.ledger.get_mut(will).bearer = Some(fresh);
                 }
             }
             _ => {}

@@ -84,6 +84,18 @@ impl Oracle {
                     return Err(format!("rule 7: m{mail_at} says {said:?}, not {name} = {expected}"));
                 }
             }
+            let prev = (cursor > 0).then(|| cursor.to_string());
+            let said: Vec<_> = publish
+                .props
+                .users()
+                .into_iter()
+                .filter(|(name, _)| *name == "prev")
+                .collect();
+            if said != prev.iter().map(|prev| ("prev", prev.as_str())).collect::<Vec<_>>() {
+                return Err(format!(
+                    "rule 6: m{mail_at} says {said:?}, and {prev:?} was delivered before it"
+                ));
+            }
             let user = mail.bearer.and_then(Bearer::told_user);
             let said: Vec<_> = publish
                 .props
@@ -102,9 +114,13 @@ impl Oracle {
                 ));
             }
         }
-        let since = attachment.since;
+        let (since, dropped) = (attachment.since, attachment.dropped);
+        if link.version == Version::V5 {
+            self.check_dropped(client, dropped, publish)?;
+        }
         self.ledger.may_be_sent(mail_at, since)?;
         self.check_skipped(at, seq)?;
+        self.check_rate(at)?;
         self.deliveries += 1;
         self.notices.delivered(mail_at);
         self.receipts.seen(client, seq);

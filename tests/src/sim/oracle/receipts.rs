@@ -73,7 +73,8 @@ impl Receipts {
         for at in 0..ledger.len() {
             let mail = ledger.get(at);
             let (wants_delivered, wants_read) = mail.wants;
-            if !mail.promised || !(wants_delivered || wants_read) {
+            // Of what was written with QoS 0, nobody knows whether it had settled when its connection or the broker ended.
+            if !mail.promised || mail.being_written || !(wants_delivered || wants_read) {
                 continue;
             }
             let is_told = |state| self.told.contains(&(at, state));

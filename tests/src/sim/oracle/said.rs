@@ -68,6 +68,10 @@ pub(in crate::sim) struct Terms {
     pub(in crate::sim) time_to_live: u64,
     /// The same; `None`: inboxes are not forgotten.
     pub(in crate::sim) idle_expiry: Option<u64>,
+    /// How long a client may hold what it was sent; the same, `None`: for ever.
+    pub(in crate::sim) ack_timeout: Option<u64>,
+    /// Pieces of mail that one client is sent in a second.
+    pub(in crate::sim) delivery_rate: Option<u64>,
     pub(in crate::sim) waiting_max: usize,
     pub(in crate::sim) untaken_bytes_max: usize,
     /// How long a connection stays open after a message was written with QoS 0, until that leaves; in microseconds.

@@ -1,5 +1,6 @@
 //! What the broker may answer to CONNECT and SUBSCRIBE, and what a session holds from then on.
 
+use super::absence::Owner;
 use super::{Attachment, Check, Filter, Oracle, Session};
 
 impl Oracle {
@@ -33,6 +34,7 @@ impl Oracle {
             cursor: 0,
             qos,
             no_local,
+            dropped: self.ledger.unread(link.client).0,
         });
         Ok(())
     }
@@ -59,6 +61,7 @@ impl Oracle {
                             cursor: 0,
                             qos,
                             no_local,
+                            dropped: self.ledger.unread(link.client).0,
                         });
                     }
                 }
@@ -72,21 +75,9 @@ impl Oracle {
         }
     }
 
-    /// The socket took some bytes.
-    pub(in crate::sim) fn wrote(&mut self, at: usize, bytes: usize, mono: Option<u64>) {
-        self.tick += 1;
-        let Some(link) = self.links.get_mut(&at) else { return };
-        link.written += bytes as u64;
-        let gone = link.publishes.partition_point(|(end, _)| *end <= link.written);
-        link.publishes.drain(..gone);
-        let done = link.unwritten.partition_point(|(end, _)| *end <= link.written);
-        for (_, mail) in link.unwritten.drain(..done) {
-            if self.terms.settle > 0 {
-                link.settling.push_back((self.now, mail));
-            } else {
-                self.ledger
-                    .gone(mail, self.tick, mono.map(|mono| mono + self.terms.flush));
-            }
-        }
+    /// There are so many clients instead.
+    pub(in crate::sim) fn have_clients(&mut self, clients: usize) {
+        self.sessions = (0..clients).map(|_| Session::default()).collect();
+        self.owners = (0..clients).map(|_| Owner::default()).collect();
     }
 }

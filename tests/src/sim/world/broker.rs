@@ -26,7 +26,12 @@ impl World {
         };
         broker.look_again(conn);
         let link = &mut self.links[at];
-        if link.arrived == 0 || !broker.takes_bytes(conn) {
+        if link.arrived == 0 {
+            return Ok(());
+        }
+        let reads = broker.takes_bytes(conn);
+        self.oracle.reads(at, reads);
+        if !reads {
             return Ok(());
         }
         let used_before = broker.memory_used();
@@ -65,10 +70,13 @@ impl World {
         let (Some(broker), Some(conn)) = (self.broker.as_mut(), self.links[at].conn) else {
             return Ok(());
         };
+        self.oracle.reads(at, broker.takes_bytes(conn));
         if let Err(ended) = broker.turn(conn) {
             return self.ended(at, &ended);
         }
+        self.oracle.reads(at, broker.takes_bytes(conn));
         self.observe(at)?;
+        self.oracle.check_acknowledges(at)?;
         self.oracle.check_goes_on(at)
     }
 
@@ -128,6 +136,7 @@ impl World {
         }
         self.look(at, &last)?;
         self.oracle.check_ending(at, code_of(ended))?;
+        self.oracle.check_was_stuck(at, code_of(ended))?;
         self.oracle.ended(at);
         self.retire(at);
         self.is_turned_away(at);

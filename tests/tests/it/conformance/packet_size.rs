@@ -94,6 +94,8 @@ fn mail_that_fits_without_an_alias_is_sent() {
                 .props
                 .users()
                 .iter()
+                // Left out where it does not fit.
+                .filter(|(name, _)| *name != "epoch")
                 .map(|(name, value)| 5 + name.len() + value.len())
                 .sum();
             let limit = plain_size(id, properties, 10);

@@ -86,7 +86,11 @@ fn a_subscription_gets_its_retained_messages_whole() {
     while bob
         .session
         .outbox()
-        .poll_any(true, &mut std::task::Context::from_waker(std::task::Waker::noop()))
+        .poll_any(
+            true,
+            true,
+            &mut std::task::Context::from_waker(std::task::Waker::noop()),
+        )
         .is_ready()
     {
         got.extend(said::texts(&bob.said()));
