@@ -279,11 +279,8 @@ impl Hub {
         if fx.may_have_room {
             self.offer_room(mailbox, cx);
         }
-        for (seq, message) in fx.refused {
-            self.dedupe.forget(inbox, &message, seq);
-        }
-        for (seq, message) in fx.read {
-            self.dedupe.note_delivered(inbox, &message, seq);
+        if !fx.refused.is_empty() || !fx.read.is_empty() {
+            self.note_ids(inbox, &fx);
         }
         if !fx.void_notices.is_empty() {
             self.notices.lock().void(inbox, &fx.void_notices);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Hub;
 use crate::dedupe::Look;
-use crate::mailbox::{Context, Mailbox, Origin};
+use crate::mailbox::{Context, Effects, Mailbox, Origin};
 use inbox_types::{ClientId, Counter, Message, Now, Outcome, Refusal, Seq};
 
 impl Hub {
@@ -64,6 +64,17 @@ impl Hub {
             }
         }
         None
+    }
+
+    /// What became of messages with an `id`.
+    #[cold]
+    pub(super) fn note_ids(&self, inbox: &ClientId, fx: &Effects) {
+        for (seq, message) in &fx.refused {
+            self.dedupe.forget(inbox, message, *seq);
+        }
+        for (seq, message) in &fx.read {
+            self.dedupe.note_delivered(inbox, message, *seq);
+        }
     }
 
     /// Why no inbox takes anything now, and where that is counted.

@@ -36,6 +36,7 @@ impl Mailbox {
     }
 
     /// The publisher of a message is told, and whoever repeated it.
+    #[inline]
     pub(super) fn answer(&mut self, seq: Seq, origin: Option<Origin>, outcome: Outcome) {
         if !self.repeats.is_empty() {
             for (_, origin) in self.repeats.extract_if(.., |(repeated, _)| *repeated == seq) {
@@ -48,12 +49,14 @@ impl Mailbox {
     }
 
     /// Whether something about this message is to be durable before its publisher is told that it was accepted, although it is never written.
+    #[inline]
     pub(super) fn owes(message: &Message, cx: Context) -> bool {
         let is_named = message.id.is_some() && cx.keeps_ids && !inbox_types::fault!(AckIdsEarly);
         is_named || message.receipts_wanted().is_some()
     }
 
     /// A message is gone and was not written.
+    #[inline]
     pub(super) fn leave_unwritten(
         &mut self,
         seq: Seq,

@@ -18,8 +18,16 @@ pub(crate) struct Due {
 }
 
 impl Mailbox {
-    /// A message leaves, and its sender wants to know.
+    /// A message leaves. Most senders do not want to know.
+    #[inline]
     pub(super) fn owe(&mut self, seq: Seq, message: &Message, fate: Fate, cx: Context, fx: &mut Effects) {
+        if message.receipts_wanted().is_some() {
+            self.owe_asked(seq, message, fate, cx, fx);
+        }
+    }
+
+    #[cold]
+    fn owe_asked(&mut self, seq: Seq, message: &Message, fate: Fate, cx: Context, fx: &mut Effects) {
         let state = match fate {
             Fate::Read => State::Delivered,
             Fate::Rejected(_) if inbox_types::fault!(RefusedIsDelivered) => State::Delivered,

@@ -48,7 +48,9 @@ impl Message {
     /// What its sender asks to be told of it. Only what is understood was accepted.
     #[inline]
     pub fn receipts_wanted(&self) -> Option<ReceiptsWanted> {
-        ReceiptsWanted::of(self.properties.as_deref()?).ok().flatten()
+        let properties = self.properties.as_deref()?;
+        properties.response_topic.as_ref()?;
+        ReceiptsWanted::of(properties).ok().flatten()
     }
 }
 
