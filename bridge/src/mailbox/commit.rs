@@ -58,7 +58,11 @@ impl Mailbox {
         let due = waiting(self).filter(|held_until| all || *held_until <= now);
         let settles =
             self.reader.is_some() && (all || due.is_some() || self.settles_by(cx.limits).is_some_and(|by| by <= now));
-        let has_settled = settles && self.settle_due(cx, fx);
+        let has_settled = (settles && self.settle_due(cx, fx)) || self.removals_are_due;
+        if let Some(seq) = self.wants_message() {
+            self.removals_are_due = has_settled;
+            return Gathered::NeedsMessage(seq);
+        }
         if due.is_some() && !self.puts_off() {
             let Some(totals) = self.totals else {
                 return Gathered::NeedsTotals;
@@ -84,15 +88,12 @@ impl Mailbox {
             }
         }
         let removals_by = self.removals_since + cx.limits.ack_flush_interval;
-        self.removals_are_due |= all || due.is_some() || has_settled || removals_by <= now || self.owes_with_removals();
-        if let Some(seq) = self.wants_message().filter(|_| self.removals_are_due) {
-            return Gathered::NeedsMessage(seq);
-        }
+        let is_due = all || due.is_some() || has_settled || removals_by <= now || self.owes_with_removals();
         let has_removals = !self.removals.is_empty() || self.unread.waits();
         if inbox_types::fault!(ReceiptApart) && !self.owed.is_empty() {
             // The removals go with the next batch.
             self.take_due();
-        } else if has_removals && self.removals_are_due {
+        } else if has_removals && is_due {
             self.take_removals(inbox, batch);
         } else if due.is_none() && self.wants_totals() {
             // Only where nothing is to be written: a store that cannot be read for now must not hold that up.

@@ -165,7 +165,7 @@ pub(crate) struct Mailbox {
     /// Those of them in the batch that is being made durable.
     removals_committing: BTreeMap<Seq, Option<usize>>,
     removals_since: Duration,
-    /// The batch was to take them, and waits for the store to tell of one.
+    /// The batch is to take them, and waits for the store to tell of one.
     removals_are_due: bool,
     /// Messages waited for one batch already because removals of unknown size went first.
     has_put_off: bool,
