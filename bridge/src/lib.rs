@@ -17,6 +17,7 @@ mod observer;
 mod receipts;
 mod rooms;
 mod seq_clock;
+mod tables;
 
 pub use bridge::{Bridge, Pulse, StartError};
 pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, kept};

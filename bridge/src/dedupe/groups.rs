@@ -2,20 +2,20 @@
 //! `docs/storage-format.md` has it to the byte.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_store::{PageLimit, Store, StoreError, Table, TableChange, TableKey};
-use inbox_types::{Age, Charge, ClientId, MemoryBudget, Message, PAGE_BYTES_MAX, Seq};
+use inbox_store::{Store, StoreError, Table, TableChange, TableKey};
+use inbox_types::{Age, Charge, ClientId, MemoryBudget, Message, Seq};
 use tracing::warn;
 
 use super::{ID_BYTES, Use, fingerprint};
+use crate::tables::{read_number, walk};
 
 /// The first byte of a value.
 const FORMAT: u8 = 1;
-/// Groups read from the store at a time.
-const PAGE_GROUPS: usize = 256;
 /// What is forgotten is removed from the store together with something else, or when it is overdue by this.
 const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 /// Groups that one batch removes: each is small, and the next batch goes on.
@@ -139,32 +139,21 @@ impl Groups {
 
     /// Reads what the store has, in order. `take` is told of each use.
     pub(super) fn load(&mut self, store: &dyn Store, mut take: impl FnMut(&Kept<'_>) -> Use) -> Result<(), StoreError> {
-        let limit = PageLimit {
-            messages: PAGE_GROUPS,
-            bytes: PAGE_BYTES_MAX,
-        };
-        let mut after = None;
-        loop {
-            let page = store.scan(Table::DEDUPE, b"", after.as_ref(), limit)?;
-            after = page.entries.last().map(|(key, _)| key.clone());
-            for (key, value) in &page.entries {
-                let Some(number) = key.as_bytes().try_into().ok().map(u64::from_be_bytes) else {
-                    continue;
-                };
+        walk(store, Table::DEDUPE, b"", |key, value| {
+            if let Some(number) = read_number(key.as_bytes()) {
                 let mut uses = Vec::new();
-                let Some(at) = read(value, |kept| uses.push(take(kept))) else {
-                    warn!(
+                match read(value, |kept| uses.push(take(kept))) {
+                    Some(at) => {
+                        self.next = self.next.max(number + 1);
+                        self.push(Group { number, at, uses });
+                    }
+                    None => warn!(
                         "ids that senders used cannot be read: what repeats one of them may be stored again (group {number})"
-                    );
-                    continue;
-                };
-                self.next = self.next.max(number + 1);
-                self.push(Group { number, at, uses });
+                    ),
+                }
             }
-            if !page.more || after.is_none() {
-                return Ok(());
-            }
-        }
+            ControlFlow::Continue(())
+        })
     }
 }
 

@@ -12,12 +12,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use inbox_store::{PageLimit, Store, StoreError, Table, TableKey};
 use inbox_types::{Age, ClientId, PAGE_BYTES_MAX, Seq};
 use parking_lot::Mutex;
 
 use super::Hub;
+use crate::tables::{number, read_number};
 
 /// Owners that came and are not looked at yet. More come in a second only if clients do nothing else: then nobody is forgotten for a
 /// while.
@@ -63,8 +63,8 @@ impl Hub {
     }
 
     fn note_seen(&self, inbox: &ClientId, at: Option<Age>) {
-        let key = Bytes::copy_from_slice(inbox.as_str().as_bytes());
-        self.keep(Table::SEEN, key, at.map(to_bytes), None);
+        let at = at.map(|at| number(at.0));
+        self.keep(Table::SEEN, TableKey::of(inbox), at, None);
     }
 
     /// Some of those who came. Whoever is left is not forgotten meanwhile.
@@ -155,18 +155,17 @@ impl Looking {
         let Ok(key) = TableKey::new(Table::SEEN_SINCE) else {
             return Ok(None);
         };
-        let since = store.get(Table::STORE, &key)?.as_deref().and_then(from_bytes);
-        let raw = Bytes::copy_from_slice(key.as_bytes());
+        let since = store.get(Table::STORE, &key)?.as_deref().and_then(read_age);
         let Some(expiry) = hub.limits.idle_expiry else {
             if since.is_some() {
                 // Whoever comes from now on is not noted.
-                hub.keep(Table::STORE, raw, None, None);
+                hub.keep(Table::STORE, key, None, None);
             }
             return Ok(None);
         };
         let now = hub.age(hub.now());
         if since.is_none() {
-            hub.keep(Table::STORE, raw, Some(to_bytes(now)), None);
+            hub.keep(Table::STORE, key, Some(number(now.0)), None);
         }
         Ok(Some(Looking {
             expiry,
@@ -269,7 +268,7 @@ impl Looking {
             let Some(inbox) = text.and_then(|text| ClientId::new(text).ok()) else {
                 continue;
             };
-            let noted = from_bytes(value).unwrap_or_default().max(self.since);
+            let noted = read_age(value).unwrap_or_default().max(self.since);
             let last = self.noting.get(&inbox).map_or(noted, |noting| noted.max(*noting));
             let away = now.since(last);
             if hub.is_there(&inbox) {
@@ -369,16 +368,10 @@ impl<K> Walk<K> {
 
 /// When the owner of an inbox was last noted.
 fn stored(store: &dyn Store, inbox: &ClientId) -> Result<Option<Age>, StoreError> {
-    let Ok(key) = TableKey::new(Bytes::copy_from_slice(inbox.as_str().as_bytes())) else {
-        return Ok(None);
-    };
-    Ok(store.get(Table::SEEN, &key)?.as_deref().and_then(from_bytes))
+    let value = store.get(Table::SEEN, &TableKey::of(inbox))?;
+    Ok(value.as_deref().and_then(read_age))
 }
 
-fn to_bytes(age: Age) -> Bytes {
-    age.0.to_be_bytes().to_vec().into()
-}
-
-fn from_bytes(bytes: &[u8]) -> Option<Age> {
-    bytes.try_into().ok().map(u64::from_be_bytes).map(Age)
+fn read_age(value: &[u8]) -> Option<Age> {
+    read_number(value).map(Age)
 }

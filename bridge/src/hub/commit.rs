@@ -284,13 +284,10 @@ impl Hub {
                 Some((Gathered::Nothing | Gathered::Later(_), _)) | None => return gathering.size() > before,
             };
             if let Err(error) = answered {
-                let refusal = match &error {
-                    StoreError::Troubled(_) => Refusal::StoreTroubled,
-                    StoreError::Failed(_) | StoreError::Damaged { .. } => {
-                        self.observer.unreadable(inbox, &error);
-                        Refusal::StoreFailed
-                    }
-                };
+                let refusal = refusal_for(&error);
+                if refusal == Refusal::StoreFailed {
+                    self.observer.unreadable(inbox, &error);
+                }
                 self.step_existing(inbox, now, |mailbox, cx, fx| {
                     mailbox.refuse_waiting(refusal, all, cx, fx)
                 });
@@ -366,5 +363,13 @@ impl Hub {
             }
         }
         self.observer.store_failed(error);
+    }
+}
+
+/// What a publisher is told when its inbox cannot be read.
+pub(super) fn refusal_for(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Troubled(_) => Refusal::StoreTroubled,
+        StoreError::Failed(_) | StoreError::Damaged { .. } => Refusal::StoreFailed,
     }
 }

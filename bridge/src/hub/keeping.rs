@@ -7,17 +7,17 @@
     reason = "what a batch made durable is proven here, as a message is in its mailbox (contract rule 3)"
 )]
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_store::{Batch, PageLimit, Store, StoreError, Table, TableChange, TableKey};
-use inbox_types::{ClientId, Outcome, PAGE_BYTES_MAX, Port, Proof, Refusal, Seq, Ticket};
+use inbox_store::{Batch, Store, StoreError, Table, TableChange, TableKey};
+use inbox_types::{ClientId, Outcome, Port, Proof, Refusal, Seq, Ticket};
 
 use super::Hub;
 use crate::mailbox::Origin;
+use crate::tables::walk;
 
-/// Entries of the table read at a time.
-const PAGE_ENTRIES: usize = 1024;
 /// Changes that one batch takes: each is small, and the next one follows at once.
 const BATCH_CHANGES_MAX: usize = 256;
 
@@ -34,13 +34,15 @@ impl Hub {
         if inbox_types::fault!(AckListsEarly) {
             port.settle(ticket, Outcome::Accepted(Proof::of(Seq::ZERO)));
         }
-        let key = Bytes::copy_from_slice(owner.as_str().as_bytes());
-        self.keep(Table::SENDERS, key, said, Some(origin));
+        self.keep(Table::SENDERS, TableKey::of(owner), said, Some(origin));
     }
 
     /// Keeps who wrote to whom. A batch that is gathered later than this has it.
     pub fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>) {
         for (key, value) in changes {
+            let Ok(key) = TableKey::new(key) else {
+                unreachable!("a client ID has 1 to 1,024 bytes, and a key may have 256 more");
+            };
             self.keep(Table::ACQUAINTANCES, key, value, None);
         }
     }
@@ -53,10 +55,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn keep(&self, table: Table, key: Bytes, value: Option<Bytes>, origin: Option<Origin>) {
-        let Ok(key) = TableKey::new(key) else {
-            unreachable!("a client ID has 1 to 1,024 bytes, and a key may have 256 more");
-        };
+    pub(super) fn keep(&self, table: Table, key: TableKey, value: Option<Bytes>, origin: Option<Origin>) {
         let mut kept = self.kept.lock();
         // Looked at with the lock held: a failing hub passes by here once.
         if self.has_failed() {
@@ -105,18 +104,10 @@ impl Hub {
 /// # Errors
 /// The store cannot be read.
 pub fn kept(store: &dyn Store, table: Table) -> Result<Vec<(TableKey, Bytes)>, StoreError> {
-    let limit = PageLimit {
-        messages: PAGE_ENTRIES,
-        bytes: PAGE_BYTES_MAX,
-    };
     let mut all = Vec::new();
-    loop {
-        let after = all.last().map(|(key, _): &(TableKey, Bytes)| key.clone());
-        let page = store.scan(table, b"", after.as_ref(), limit)?;
-        let is_end = !page.more || page.entries.is_empty();
-        all.extend(page.entries);
-        if is_end {
-            return Ok(all);
-        }
-    }
+    walk(store, table, b"", |key, value| {
+        all.push((key.clone(), value.clone()));
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
 }

@@ -6,10 +6,10 @@
 )]
 
 use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use inbox_store::{PageLimit, Store, StoreError, Table, TableKey};
 use inbox_types::{
     Age, AttachmentId, ClientId, Delivery, Expiry, Message, Now, Outcome, PAGE_BYTES_MAX, Port, ReadMarks, Refusal,
@@ -18,12 +18,11 @@ use inbox_types::{
 use parking_lot::Mutex;
 
 use super::Hub;
-use super::commit::Gathering;
+use super::commit::{Gathering, refusal_for};
 use crate::mailbox::{Due, Origin};
 use crate::receipts::{self, Books, Deed, Receipt, State, Unread};
+use crate::tables::walk;
 
-/// Keys read at a time.
-const PAGE_KEYS: usize = 512;
 /// Keys of what is unread that are looked at in one second, to forget what is too old.
 const FADING_KEYS: usize = 256;
 /// Then nobody looks for so many seconds.
@@ -173,13 +172,7 @@ impl Hub {
                     }
                     gathering.kept.push(marking.origin);
                 }
-                Err(error) => {
-                    let refusal = match error {
-                        StoreError::Troubled(_) => Refusal::StoreTroubled,
-                        StoreError::Failed(_) | StoreError::Damaged { .. } => Refusal::StoreFailed,
-                    };
-                    marking.origin.settle(Outcome::Refused(refusal));
-                }
+                Err(error) => marking.origin.settle(Outcome::Refused(refusal_for(&error))),
             }
         }
         if gathering.batch.is_empty() && receipts.is_empty() {
@@ -204,33 +197,27 @@ impl Hub {
             return Ok(read);
         }
         let prefix = receipts::unread_prefix(owner);
-        let mut after: Option<TableKey> = None;
-        loop {
-            let page = store.scan(Table::RECEIPTS, &prefix, after.as_ref(), limit(PAGE_KEYS))?;
-            for (key, value) in &page.entries {
-                let Some((_, seq, unread)) = receipts::read_unread(key, value) else {
-                    continue;
+        walk(store, Table::RECEIPTS, &prefix, |key, value| {
+            let Some((_, seq, unread)) = receipts::read_unread(key, value) else {
+                return ControlFlow::Continue(());
+            };
+            if marks.up_to.is_some_and(|up_to| seq > up_to) {
+                return ControlFlow::Break(());
+            }
+            if is_marked(marks, &unread) {
+                let receipt = Receipt {
+                    to: unread.to,
+                    inbox: owner.as_str().into(),
+                    seq: seq.0,
+                    id: unread.id,
+                    at: now.wall.0,
+                    state: State::Read,
                 };
-                if marks.up_to.is_some_and(|up_to| seq > up_to) {
-                    return Ok(read);
-                }
-                if is_marked(marks, &unread) {
-                    let receipt = Receipt {
-                        to: unread.to,
-                        inbox: owner.as_str().into(),
-                        seq: seq.0,
-                        id: unread.id,
-                        at: now.wall.0,
-                        state: State::Read,
-                    };
-                    read.push((key.as_bytes().to_vec(), receipt));
-                }
+                read.push((key.as_bytes().to_vec(), receipt));
             }
-            after = page.entries.last().map(|(key, _)| key.clone());
-            if !page.more || after.is_none() {
-                return Ok(read);
-            }
-        }
+            ControlFlow::Continue(())
+        })?;
+        Ok(read)
     }
 
     /// Receipts are durable: they are published.
@@ -309,14 +296,16 @@ impl Hub {
     /// What earlier runs left: receipts to publish, and what is unread.
     pub(super) fn load_receipts(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut deeds = Vec::new();
-        scan(store, receipts::ALL_DEEDS, |key, value| {
+        walk(store, Table::RECEIPTS, receipts::ALL_DEEDS, |key, value| {
             deeds.extend(receipts::read_deed(key, value));
+            ControlFlow::Continue(())
         })?;
-        scan(store, receipts::ALL_UNREAD, |key, value| {
+        walk(store, Table::RECEIPTS, receipts::ALL_UNREAD, |key, value| {
             if let Some((inbox, ..)) = receipts::read_unread(key, value).filter(|_| !inbox_types::fault!(ForgetUnread))
             {
                 self.receipts.books.lock().add_unread(&inbox);
             }
+            ControlFlow::Continue(())
         })?;
         deeds.iter().for_each(|deed| self.receipts.books.lock().resume(deed));
         self.tell(deeds);
@@ -342,7 +331,7 @@ impl Hub {
             let read = receipts::read_unread(key, value);
             let is_over = |unread: &Unread| age.since(Age(unread.since)) >= self.limits.time_to_live;
             if let Some((inbox, ..)) = read.filter(|(.., unread)| is_over(unread)) {
-                self.keep(Table::RECEIPTS, Bytes::copy_from_slice(key.as_bytes()), None, None);
+                self.keep(Table::RECEIPTS, key.clone(), None, None);
                 self.receipts.books.lock().take_unread(&inbox);
             }
         }
@@ -373,18 +362,5 @@ fn limit(messages: usize) -> PageLimit {
     PageLimit {
         messages,
         bytes: PAGE_BYTES_MAX,
-    }
-}
-
-/// Everything in the table whose key begins so.
-fn scan(store: &dyn Store, prefix: &[u8], mut each: impl FnMut(&TableKey, &Bytes)) -> Result<(), StoreError> {
-    let mut after: Option<TableKey> = None;
-    loop {
-        let page = store.scan(Table::RECEIPTS, prefix, after.as_ref(), limit(PAGE_KEYS))?;
-        page.entries.iter().for_each(|(key, value)| each(key, value));
-        after = page.entries.last().map(|(key, _)| key.clone());
-        if !page.more || after.is_none() {
-            return Ok(());
-        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use inbox_store::{PageLimit, Store, StoreError, Table, TableChange};
+use inbox_store::{PageLimit, Store, StoreError, Table, TableChange, TableKey};
 use inbox_types::{ClientId, Now};
 
 use super::Hub;
-use crate::mailbox::unread::{from_bytes, key, to_bytes};
+use crate::mailbox::unread::change;
+use crate::tables::read_number;
 
 impl Hub {
     /// Whether nothing ever left an inbox unread that is not in memory, so that the store need not be asked.
@@ -24,9 +25,7 @@ impl Hub {
     /// A client is erased: the number goes with it, and so does its name in that table.
     pub fn erase_unread(&self, inbox: &ClientId) {
         self.step_existing(inbox, self.clock.now(), |mailbox, _, _| mailbox.erase_unread());
-        if let Some(key) = key(inbox) {
-            self.keep(Table::UNREAD, key.as_bytes().to_vec().into(), None, None);
-        }
+        self.keep(Table::UNREAD, TableKey::of(inbox), None, None);
     }
 }
 
@@ -38,19 +37,14 @@ pub(super) fn counts_unread(store: &dyn Store) -> Result<bool, StoreError> {
 
 /// How many of `inbox` left unread, durably.
 pub(super) fn stored_unread(store: &dyn Store, inbox: &ClientId) -> Result<u64, StoreError> {
-    let Some(key) = key(inbox) else { return Ok(0) };
-    Ok(from_bytes(store.get(Table::UNREAD, &key)?.as_deref()))
+    let count = store.get(Table::UNREAD, &TableKey::of(inbox))?;
+    Ok(count.as_deref().and_then(read_number).unwrap_or_default())
 }
 
 /// What counts that `more` messages leave `inbox` unread: for the batch that removes them, of a store that nobody else uses.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn count_unread(store: &dyn Store, inbox: &ClientId, more: u64) -> Result<Option<TableChange>, StoreError> {
-    let count = stored_unread(store, inbox)? + more;
-    Ok(key(inbox).map(|key| TableChange {
-        table: Table::UNREAD,
-        key,
-        value: Some(to_bytes(count)),
-    }))
+pub fn count_unread(store: &dyn Store, inbox: &ClientId, more: u64) -> Result<TableChange, StoreError> {
+    Ok(change(inbox, stored_unread(store, inbox)? + more))
 }

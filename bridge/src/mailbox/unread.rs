@@ -3,11 +3,11 @@
 //! **Promise:** the number that a reader is told is durable, so it never goes back. It changes in the commit that removes what it counts; what
 //! was never written is counted by the next commit, and a crash before that can forget it.
 
-use bytes::Bytes;
 use inbox_store::{Table, TableChange, TableKey};
 use inbox_types::{AttachmentId, ClientId};
 
 use super::{Context, Effects, Mailbox};
+use crate::tables::number;
 
 /// See the module's documentation.
 pub(super) struct Unread {
@@ -61,11 +61,7 @@ impl Unread {
             return None;
         }
         self.committing += waiting;
-        key(inbox).map(|key| TableChange {
-            table: Table::UNREAD,
-            key,
-            value: Some(to_bytes(durable + self.committing)),
-        })
+        Some(change(inbox, durable + self.committing))
     }
 
     /// That batch is durable.
@@ -119,17 +115,11 @@ impl Mailbox {
     }
 }
 
-/// Where the store counts those of `inbox`.
-pub(crate) fn key(inbox: &ClientId) -> Option<TableKey> {
-    TableKey::new(Bytes::copy_from_slice(inbox.as_str().as_bytes())).ok()
-}
-
-pub(crate) fn to_bytes(count: u64) -> Bytes {
-    count.to_be_bytes().to_vec().into()
-}
-
-/// What the store says; nothing is none.
-pub(crate) fn from_bytes(value: Option<&[u8]>) -> u64 {
-    let bytes = value.and_then(|value| <[u8; 8]>::try_from(value).ok());
-    bytes.map_or(0, u64::from_be_bytes)
+/// So many of `inbox` left unread.
+pub(crate) fn change(inbox: &ClientId, count: u64) -> TableChange {
+    TableChange {
+        table: Table::UNREAD,
+        key: TableKey::of(inbox),
+        value: Some(number(count)),
+    }
 }

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use inbox_types::CLIENT_ID_BYTES_MAX;
+use inbox_types::{CLIENT_ID_BYTES_MAX, ClientId};
 
 /// Longest key in a table, in bytes: a client ID and what tells its records apart.
 pub const TABLE_KEY_BYTES_MAX: usize = CLIENT_ID_BYTES_MAX + 256;
@@ -89,6 +89,11 @@ impl TableKey {
             n if n > TABLE_KEY_BYTES_MAX => Err(TableKeyError::TooLong(n)),
             _ => Ok(TableKey(key)),
         }
+    }
+
+    /// The key that is this client ID: every client ID is one.
+    pub fn of(client: &ClientId) -> Self {
+        TableKey(Bytes::copy_from_slice(client.as_str().as_bytes()))
     }
 
     /// Where the keys begin that begin with `prefix`, which may be empty.

@@ -247,7 +247,7 @@ fn remove_all(store: &dyn Store, client: &ClientId) -> Result<(), StoreError> {
         let removals = seqs.into_iter().map(|seq| (client.clone(), seq)).collect();
         store.commit(&Batch {
             removals,
-            tables: counted.into_iter().collect(),
+            tables: vec![counted],
             ..Batch::default()
         })?;
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub::tests::kit::{FAR, SIZES, START, TestPort, age, id, message, message_from, small};
-use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin, unread};
-use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store, Table};
+use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
+use crate::tables::read_number;
+use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store, Table, TableKey};
 use inbox_types::{Age, AttachmentId, ClientId, Counters, Entry, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
 
 /// Size of a message where it does not matter.
@@ -218,8 +219,8 @@ impl Desk {
 
     /// How many left unread, as the store counts them.
     pub(super) fn counted(&self) -> u64 {
-        let key = unread::key(&self.inbox).unwrap();
-        unread::from_bytes(self.store.get(Table::UNREAD, &key).unwrap().as_deref())
+        let count = self.store.get(Table::UNREAD, &TableKey::of(&self.inbox)).unwrap();
+        count.as_deref().and_then(read_number).unwrap_or_default()
     }
 
     pub(super) fn finish(&mut self, batch: &Batch) {
