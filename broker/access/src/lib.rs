@@ -43,7 +43,7 @@ pub use passwords::{
     WrongHash, edit_passwords,
 };
 pub use quota::{Held, OverQuota, Pace, QuotaLimits, Quotas, RoleQuota};
-pub use recipients::{Acquaintance, ListKind, ListRefused, Recipients, Strangers, Unreadable};
+pub use recipients::{Acquaintance, ListKind, ListRefused, NoObject, Recipients, Strangers, Unreadable, read_object};
 pub use registered::Registered;
 pub use remembered::NoRandomness;
 pub use tokens::{KeysError, TokenFault, TokenKeyFiles, TokenRules, Tokens, WrongKey};

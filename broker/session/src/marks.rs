@@ -1,10 +1,8 @@
 //! What an application says of the messages that it was given: which of them it has read (contract rule 11).
 
+use access::{NoObject, read_object};
 use inbox_types::{ClientId, ReadMarks, Seq};
 use serde::Deserialize;
-
-/// Larger requests are not looked at, in bytes.
-const REQUEST_BYTES_MAX: usize = 128 * 1024;
 
 /// Why a request about read messages is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +36,7 @@ struct Receipts {
 
 /// Reads a request to `$inbox/read`.
 pub(crate) fn marks(request: &[u8]) -> Result<ReadMarks, MarksRefused> {
-    let Marks { from, ids, up_to } = parse(request)?;
+    let Marks { from, ids, up_to } = read_object(request)?;
     if ids.is_none() && up_to.is_none() {
         return Err(MarksRefused::NotJson);
     }
@@ -52,15 +50,16 @@ pub(crate) fn marks(request: &[u8]) -> Result<ReadMarks, MarksRefused> {
 
 /// Reads a request to `$inbox/receipts`: whether senders are to be told what was read.
 pub(crate) fn tells_reading(request: &[u8]) -> Result<bool, MarksRefused> {
-    parse(request).map(|Receipts { read }| read)
+    let Receipts { read } = read_object(request)?;
+    Ok(read)
 }
 
-fn parse<'r, T: Deserialize<'r>>(request: &'r [u8]) -> Result<T, MarksRefused> {
-    match request.len() {
-        // serde would take a list for an object, too.
-        0..=REQUEST_BYTES_MAX if request.trim_ascii_start().first() != Some(&b'{') => Err(MarksRefused::NotJson),
-        0..=REQUEST_BYTES_MAX => serde_json::from_slice(request).map_err(|_| MarksRefused::NotJson),
-        _ => Err(MarksRefused::TooLarge),
+impl From<NoObject> for MarksRefused {
+    fn from(no_object: NoObject) -> Self {
+        match no_object {
+            NoObject::NotJson => MarksRefused::NotJson,
+            NoObject::TooLarge => MarksRefused::TooLarge,
+        }
     }
 }
 
@@ -86,7 +85,7 @@ mod tests {
         ] {
             assert_eq!(marks(wrong.as_bytes()), Err(MarksRefused::NotJson), "{wrong}");
         }
-        let long = format!(r#"{{"ids": ["{}"]}}"#, "x".repeat(REQUEST_BYTES_MAX));
+        let long = format!(r#"{{"ids": ["{}"]}}"#, "x".repeat(128 * 1024));
         assert_eq!(marks(long.as_bytes()), Err(MarksRefused::TooLarge));
         assert_eq!(
             (tells_reading(br#"{"read":false}"#), tells_reading(br#"{"read":true}"#)),

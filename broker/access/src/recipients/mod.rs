@@ -18,7 +18,7 @@ use inbox_types::{Charge, ClientId, MemoryBudget, party};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
-pub use request::{ListKind, ListRefused};
+pub use request::{ListKind, ListRefused, NoObject, read_object};
 pub use strangers::{Acquaintance, Strangers};
 
 use crate::denied::Denied;

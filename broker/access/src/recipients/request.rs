@@ -43,6 +43,37 @@ pub enum ListRefused {
     MemoryFull,
 }
 
+/// Why bytes are not a JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoObject {
+    /// They are something else.
+    NotJson,
+    /// They are more than 128 KiB, and were not looked at.
+    TooLarge,
+}
+
+/// Reads what a client asks for: a JSON object.
+///
+/// # Errors
+/// It is none, or too large.
+pub fn read_object<'r, T: Deserialize<'r>>(request: &'r [u8]) -> Result<T, NoObject> {
+    match request.len() {
+        // serde would take a list for an object, too.
+        0..=REQUEST_BYTES_MAX if request.trim_ascii_start().first() != Some(&b'{') => Err(NoObject::NotJson),
+        0..=REQUEST_BYTES_MAX => serde_json::from_slice(request).map_err(|_| NoObject::NotJson),
+        _ => Err(NoObject::TooLarge),
+    }
+}
+
+impl From<NoObject> for ListRefused {
+    fn from(no_object: NoObject) -> Self {
+        match no_object {
+            NoObject::NotJson => ListRefused::NotJson,
+            NoObject::TooLarge => ListRefused::TooLarge,
+        }
+    }
+}
+
 /// See the module's documentation. `set` comes first.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,12 +86,9 @@ pub(super) struct Request {
 impl Request {
     /// An empty one changes nothing.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ListRefused> {
-        match bytes.len() {
-            0 => Ok(Request::default()),
-            // serde would take a list for an object, too.
-            1..=REQUEST_BYTES_MAX if bytes.trim_ascii_start().first() != Some(&b'{') => Err(ListRefused::NotJson),
-            1..=REQUEST_BYTES_MAX => serde_json::from_slice(bytes).map_err(|_| ListRefused::NotJson),
-            _ => Err(ListRefused::TooLarge),
+        match bytes.is_empty() {
+            true => Ok(Request::default()),
+            false => Ok(read_object(bytes)?),
         }
     }
 
