@@ -34,10 +34,11 @@ pub enum RequestError {
 }
 
 impl Inbox {
-    /// Takes a message back that was sent to `to` with this id. Waits for the broker, if it was published.
+    /// Takes a message back that was sent to `to` with this id. If it was published, this asks the broker, with `$inbox/recall`, and waits.
+    /// The broker of this version has no such topic, and refuses: so far only what is in the outbox can be taken back.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] with [`Refusal::NoInbox`](crate::Refusal::NoInbox): the broker knows of no such message of this client.
+    /// [`RequestError::Refused`]: the broker has no `$inbox/recall`, or knows of no such message of this client.
     pub async fn recall(&self, to: &str, id: &str) -> Result<Recalled, RequestError> {
         if self.shared().take_back(to, id) {
             return Ok(Recalled::BeforeSending);
@@ -46,10 +47,10 @@ impl Inbox {
         self.ask("$inbox/recall", request(body.to_string().into())).await
     }
 
-    /// Replaces the payload of a message that was sent to `to` with this id. Waits for the broker.
+    /// Asks the broker, with `$inbox/edit`, to replace the payload of a message that was sent to `to` with this id, and waits.
     ///
     /// # Errors
-    /// As [`Inbox::recall`].
+    /// As [`Inbox::recall`]: the broker of this version refuses.
     pub async fn edit(&self, to: &str, id: &str, message: impl Into<Message>) -> Result<Recalled, RequestError> {
         let mut message = message.into();
         message.receipts = crate::message::Receipts::NONE;

@@ -71,9 +71,9 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Say whether the broker is there, and what waits in the outbox
     Status(StatusArgs),
-    /// Take a message back
+    /// Take a message back that is still in the outbox; inboxd refuses to take back what it has
     Recall(RecallArgs),
-    /// Replace the text of a message
+    /// Ask the broker to replace the text of a message; inboxd refuses so far
     Edit(EditArgs),
     /// Print what makes a shell complete these commands
     Completions {
