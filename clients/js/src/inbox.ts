@@ -8,6 +8,7 @@ import { newId, type Property } from "./message.js";
 import { checkName, inboxOf, type Options, settle, type Settings } from "./options.js";
 import { Payload } from "./payload.js";
 import { Receiving } from "./receiving.js";
+import { type Recalled, Requests, requestTo } from "./requests.js";
 import { Sending } from "./sending.js";
 import type { Sent } from "./sent.js";
 import { Store } from "./store.js";
@@ -18,6 +19,8 @@ export interface SendOptions {
   readonly properties?: readonly Property[];
   /** After this time nobody wants it any more. */
   readonly expiresAfterMs?: number;
+  /** A key: the message replaces an earlier one with the same key that its recipient was not sent yet. */
+  readonly collapse?: string;
 }
 
 /** An inbox of one's own, and messages to those of others. Made by `connect`; can be iterated. */
@@ -25,6 +28,7 @@ export class Inbox implements AsyncIterable<Delivery> {
   private readonly sending: Sending;
   private readonly receiving: Receiving;
   private readonly connection: Connection;
+  private readonly requests: Requests;
   private closing: Promise<number> | undefined;
 
   private constructor(
@@ -37,6 +41,7 @@ export class Inbox implements AsyncIterable<Delivery> {
       told: (receipts) => this.sending.told(receipts),
       request: (topic, body, whenDurable) => this.request(topic, body, whenDurable),
     });
+    this.requests = new Requests(settings, this.sending);
     this.connection = new Connection(settings, events, this.sending, this.receiving);
   }
 
@@ -73,7 +78,8 @@ export class Inbox implements AsyncIterable<Delivery> {
   async send(to: string, payload: Uint8Array | string | Payload, options: SendOptions = {}): Promise<Sent> {
     this.checkOpen();
     const { data, contentType } = Payload.of(payload);
-    const { properties = [], expiresAfterMs } = options;
+    const { properties = [], expiresAfterMs, collapse } = options;
+    const collapsing: Property[] = collapse === undefined ? [] : [["collapse", collapse]];
     return this.sending.send({
       id: newId(),
       to: checkName(to),
@@ -81,10 +87,54 @@ export class Inbox implements AsyncIterable<Delivery> {
       // A copy: the application may go on using its own.
       payload: new Uint8Array(data),
       contentType,
-      properties: [...properties],
+      properties: [...collapsing, ...properties],
       receipts: this.settings.receipts ? "delivered,read" : "",
       expiresAt: expiresAfterMs === undefined ? undefined : Date.now() + expiresAfterMs,
     });
+  }
+
+  /**
+   * Takes a message back that was sent to `to` with this id, and resolves when that is done.
+   *
+   * It is gone where the recipient was not sent it; otherwise the recipient finds a delivery of kind `recall`. Rejects with `RefusedError`, and with
+   * `UnsupportedError` where the broker cannot do it.
+   */
+  async recall(to: string, id: string): Promise<Recalled> {
+    this.checkOpen();
+    return this.requests.recall(to, id);
+  }
+
+  /**
+   * Replaces a message that was sent to `to` with this id, and resolves when that is done.
+   *
+   * The recipient who was sent it finds a delivery of kind `edit` with the new one. Rejects as `recall`.
+   */
+  async edit(
+    to: string,
+    id: string,
+    payload: Uint8Array | string | Payload,
+    options: Omit<SendOptions, "collapse"> = {},
+  ): Promise<Recalled> {
+    this.checkOpen();
+    return this.requests.edit(to, id, Payload.of(payload), options.properties ?? [], options.expiresAfterMs);
+  }
+
+  /** Says that everything from `from` with these ids was read. */
+  async markRead(from: string, ids: readonly string[]): Promise<Sent> {
+    this.checkOpen();
+    return this.requests.tell("read", { from, ids });
+  }
+
+  /** Says that everything up to this seq was read. */
+  async markReadUpTo(seq: number): Promise<Sent> {
+    this.checkOpen();
+    return this.requests.tell("read", { up_to: seq });
+  }
+
+  /** Switches read receipts of this inbox on or off: senders are not told any more what was read. */
+  async tellWhenRead(isTold: boolean): Promise<Sent> {
+    this.checkOpen();
+    return this.requests.tell("receipts", { read: isTold });
   }
 
   /** The next message. Rejects with `StoppedError` or `ClosedError` where none will come. */
@@ -104,6 +154,11 @@ export class Inbox implements AsyncIterable<Delivery> {
   /** The handles of all messages that are still to come further, those of earlier processes among them; the oldest first. */
   outbox(): Sent[] {
     return this.sending.handles();
+  }
+
+  /** Waits until the broker has everything that was sent. `false`: the client stopped or was closed before. */
+  flushed(): Promise<boolean> {
+    return this.sending.whenEmpty();
   }
 
   /** Calls `listener` with every event from now on; the returned function ends that. */
@@ -134,9 +189,7 @@ export class Inbox implements AsyncIterable<Delivery> {
   /** Asks the broker something about the own inbox, through the outbox: it is asked whatever happens to this process. */
   private async request(topic: string, body: unknown, whenDurable?: () => void): Promise<void> {
     this.checkOpen();
-    const { data, contentType } = Payload.json(body);
-    const message = { id: newId(), to: topic, topic, payload: data, contentType, properties: [], receipts: "", expiresAt: undefined };
-    await this.sending.send(message, whenDurable);
+    await this.sending.send(requestTo(topic, body), whenDurable);
   }
 
   private checkOpen(): void {

@@ -1,6 +1,6 @@
 /** Reliable messages over inboxd: a durable outbox, receipts, no duplicates, in order. `Inbox` is the client. */
 
-export { Delivery } from "./delivery.js";
+export { Delivery, type DeliveryKind } from "./delivery.js";
 export {
   ClosedError,
   ForgottenError,
@@ -28,4 +28,5 @@ export { Inbox, type SendOptions } from "./inbox.js";
 export type { Property, State } from "./message.js";
 export type { Options } from "./options.js";
 export { Payload } from "./payload.js";
+export type { Recalled } from "./requests.js";
 export { Sent } from "./sent.js";

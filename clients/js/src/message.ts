@@ -38,10 +38,21 @@ export interface Message {
   readonly receipts: string;
   /** When nobody wants it any more, in milliseconds since 1970. */
   readonly expiresAt: number | undefined;
+  /** Of a request about another message: the queue that it waits in, where that message is in the outbox still. */
+  readonly behind?: string | undefined;
+  /** Of a request about another message: the id of that. */
+  readonly about?: string | undefined;
   state: State;
   seq: number | undefined;
   /** Whether the store has it, so that it may go out. */
   durable: boolean;
+  /** Whether it was published, perhaps: by an earlier process, too. */
+  mayBeOut?: boolean;
+}
+
+/** What is in one queue goes out one after the other. */
+export function queueOf(message: Message): string {
+  return message.behind ?? message.topic;
 }
 
 /** The state after which nothing more is to come. */
@@ -56,11 +67,11 @@ export function isRequest(message: Message): boolean {
 
 /** For the store. A message that the broker has needs no payload any more. */
 export function toRecord(message: Message): StoredRecord {
-  const { id: _, durable: __, ...kept } = message;
+  const { id: _, durable: __, mayBeOut: ___, ...kept } = message;
   return { ...kept, payload: message.state === "queued" ? message.payload : new Uint8Array() };
 }
 
 /** Out of the store. */
 export function fromRecord(id: string, record: StoredRecord): Message {
-  return { contentType: undefined, expiresAt: undefined, seq: undefined, ...record, id, durable: true } as Message;
+  return { contentType: undefined, expiresAt: undefined, seq: undefined, ...record, id, durable: true, mayBeOut: true } as Message;
 }

@@ -13,7 +13,7 @@
 
 import { Backoff, type Chance } from "./backoff.js";
 import { OutboxFullError } from "./errors.js";
-import type { Message } from "./message.js";
+import { type Message, queueOf } from "./message.js";
 import { ERROR_LEAST, publishIsFinal } from "./reasons.js";
 
 /** How much an outbox holds, and how it waits. */
@@ -65,14 +65,24 @@ export class Outbox {
     this.enqueue(message);
   }
 
+  /** The message of this id in that queue; requests about it are behind it. */
+  find(queue: string, id: string): Message | undefined {
+    return this.queues.get(queue)?.messages.find((message) => message.topic === queue && message.id === id);
+  }
+
+  /** Whether the message of this id is in that queue, or a request about it. */
+  isAbout(queue: string, id: string): boolean {
+    return this.queues.get(queue)?.messages.some((message) => message.id === id || message.about === id) ?? false;
+  }
+
   /** It is not to go out any more: it was stored, refused, or never made durable. */
   remove(message: Message): void {
-    const queue = this.queues.get(message.topic);
+    const queue = this.queues.get(queueOf(message));
     if (!queue || !this.queued.delete(message)) return;
     this.bytes -= message.payload.length;
     if (queue.messages[0] === message) queue.inFlightSince = undefined;
     queue.messages.splice(queue.messages.indexOf(message), 1);
-    if (queue.messages.length === 0) this.queues.delete(message.topic);
+    if (queue.messages.length === 0) this.queues.delete(queueOf(message));
   }
 
   /** Publishing may begin; the broker takes `window` unanswered publishes. */
@@ -95,6 +105,7 @@ export class Outbox {
       const [first] = queue.messages;
       if (queue.inFlightSince === undefined && queue.heldUntil <= now && first?.durable) {
         queue.inFlightSince = now;
+        first.mayBeOut = true;
         due.push(first);
       }
     }
@@ -118,7 +129,7 @@ export class Outbox {
 
   /** A PUBACK came. */
   answered(message: Message, code: number, now: number, chance: Chance): Verdict {
-    const queue = this.queues.get(message.topic);
+    const queue = this.queues.get(queueOf(message));
     const isFinal = publishIsFinal(code);
     if (queue && code >= ERROR_LEAST && !isFinal) {
       const pauseMs = queue.backoff.nextMs(chance);
@@ -145,11 +156,11 @@ export class Outbox {
   }
 
   private enqueue(message: Message): void {
-    let queue = this.queues.get(message.topic);
+    let queue = this.queues.get(queueOf(message));
     if (!queue) {
       const backoff = new Backoff(this.limits.pauseLeastMs, this.limits.pauseMostMs);
       queue = { backoff, messages: [], inFlightSince: undefined, heldUntil: 0 };
-      this.queues.set(message.topic, queue);
+      this.queues.set(queueOf(message), queue);
     }
     queue.messages.push(message);
     this.queued.add(message);

@@ -1,7 +1,10 @@
-/** What can be sent: bytes, text, or JSON, each with the content type that says so. */
+/** What can be sent: bytes, text, JSON, or MessagePack, each with the content type that says so. */
+
+import { encode } from "@msgpack/msgpack";
 
 const TEXT = "text/plain; charset=utf-8";
 export const JSON_TYPE = "application/json";
+const MESSAGE_PACK = "application/vnd.msgpack";
 
 /** Bytes, and what they are. */
 export class Payload {
@@ -20,6 +23,11 @@ export class Payload {
     const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError("JSON cannot say this");
     return new Payload(new TextEncoder().encode(text), JSON_TYPE);
+  }
+
+  /** Anything that MessagePack can say. */
+  static messagePack(value: unknown): Payload {
+    return new Payload(encode(value), MESSAGE_PACK);
   }
 
   /** What `Inbox.send` takes. */

@@ -118,8 +118,9 @@ export class Receiving implements Answering {
   /** Tells the sender, through the broker, that it was read. */
   async markRead(delivery: Delivery): Promise<void> {
     await this.answer(delivery, 0);
+    if (delivery.kind !== "message") return;
     const remembered = this.arrivals.answerTo(delivery.key);
-    if (!remembered || remembered.isRead || remembered.code || delivery.notice || !delivery.from) return;
+    if (!remembered || remembered.isRead || remembered.code || !delivery.from) return;
     const read = { ...remembered, isRead: true };
     this.arrivals.remember(delivery.key, read);
     await this.store.commit([[KIND, delivery.key, read]]);

@@ -18,7 +18,10 @@ const NOT_INBOXD = "this broker is not inboxd: it gives no receipts, so nobody k
 const OLD = "this inboxd gives no receipts; it must be updated before anybody knows whether a message was delivered or read";
 
 /** What is known of a message before it is in the outbox. */
-type Fresh = Pick<Message, "id" | "to" | "topic" | "payload" | "contentType" | "properties" | "receipts" | "expiresAt">;
+export type Fresh = Pick<
+  Message,
+  "id" | "to" | "topic" | "payload" | "contentType" | "properties" | "receipts" | "expiresAt" | "behind" | "about"
+>;
 
 /** All messages of this client that are not done with. */
 export class Sending {
@@ -30,6 +33,7 @@ export class Sending {
   private link: Link | undefined;
   private isInboxd = false;
   private emptied: (() => void)[] = [];
+  private isOver = false;
   /** Called when it is to be looked again at `wakeAt`. */
   changed: () => unknown = () => undefined;
 
@@ -80,6 +84,21 @@ export class Sending {
     return sent;
   }
 
+  /** Takes a message out of the outbox that was never published; durable when it resolves. Absent where there is none. */
+  takeBack(topic: string, id: string): Promise<void> | undefined {
+    const message = this.outbox.find(topic, id);
+    if (!message || message.mayBeOut) return undefined;
+    this.outbox.remove(message);
+    const change = this.giveUp(message, new RefusedError("it was taken back before it was sent"));
+    this.pump();
+    return this.store.commit([change]);
+  }
+
+  /** Where a request about a message must wait: behind it, while it is in the outbox. */
+  queueBehind(topic: string, id: string): string | undefined {
+    return this.outbox.isAbout(topic, id) ? topic : undefined;
+  }
+
   /** A connection is there. */
   attached(link: Link, opened: Opened): void {
     this.link = link;
@@ -118,7 +137,7 @@ export class Sending {
   answered(answered: Answered): void {
     const message = this.inFlight.get(answered.packetId);
     this.inFlight.delete(answered.packetId);
-    if (!message || message.state !== "queued") return;
+    if (!message || message.state !== "queued" || !this.open.has(message.id)) return;
     const { code, reason } = answered;
     const verdict = this.outbox.answered(message, code, performance.now(), Math.random);
     const why = explainPublish(code, reason);
@@ -143,12 +162,15 @@ export class Sending {
 
   /** Nobody follows messages any more; they stay in the store. */
   interrupt(why: InboxError): void {
+    this.isOver = true;
+    this.wakeEmptied();
     for (const { sent } of this.open.values()) sent.interrupt(why);
   }
 
-  /** Waits until the outbox is empty. */
-  async whenEmpty(): Promise<void> {
-    while (this.outbox.size) await new Promise<void>((resolve) => this.emptied.push(resolve));
+  /** Waits until the outbox is empty; tells whether it is, or nothing will be sent any more. */
+  async whenEmpty(): Promise<boolean> {
+    while (this.outbox.size && !this.isOver) await new Promise<void>((resolve) => this.emptied.push(resolve));
+    return !this.outbox.size;
   }
 
   /** Waits until everything that is known is durable. */
@@ -173,6 +195,8 @@ export class Sending {
   private wasStored(message: Message, answered: Answered): void {
     const state = this.isInboxd ? first(answered, "state") : undefined;
     message.seq = number(answered, "seq") ?? message.seq;
+    const sent = this.open.get(message.id)?.sent;
+    if (sent) sent.answer = state;
     let change = this.advance(message, state === "delivered" ? "delivered" : "stored");
     if (message.receipts && state === undefined) change = this.giveUp(message, new UnsupportedError(this.isInboxd ? OLD : NOT_INBOXD));
     this.keep([change, ...this.forgetOldest()]);
@@ -225,7 +249,10 @@ export class Sending {
   }
 
   private tellEmptied(): void {
-    if (this.outbox.size) return;
+    if (!this.outbox.size) this.wakeEmptied();
+  }
+
+  private wakeEmptied(): void {
     for (const emptied of this.emptied.splice(0)) emptied();
   }
 

@@ -14,6 +14,8 @@ export class Sent {
   private waiting: Waiting[] = [];
   private failed: InboxError | undefined;
   private interrupted: InboxError | undefined;
+  /** What a request was answered. @internal */
+  answer: string | undefined;
 
   /** @internal */
   constructor(private readonly message: Message) {}

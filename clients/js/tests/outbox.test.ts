@@ -124,3 +124,18 @@ test("the largest in flight is who was too large", () => {
   outbox.due(0);
   expect(outbox.largestInFlight()?.id).toBe("m2");
 });
+
+test("a request about a message waits behind it", () => {
+  const first = message("m1");
+  const outbox = filled(first, message("m2"));
+  expect(outbox.find("bob", "m1")).toBe(first);
+  outbox.add({ ...message("r3"), topic: "$inbox/recall", behind: "bob", about: "m1" });
+  for (const expected of ["m1", "m2", "r3"]) {
+    expect(outbox.isAbout("bob", "m1")).toBe(true);
+    const [due] = outbox.due(0);
+    expect([due?.id, due?.mayBeOut]).toEqual([expected, true]);
+    if (due) outbox.answered(due, 0, 0, sure);
+  }
+  expect(outbox.isAbout("bob", "m1")).toBe(false);
+  expect(outbox.find("bob", "m1")).toBeUndefined();
+});

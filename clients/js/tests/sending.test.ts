@@ -1,89 +1,19 @@
 /** What PUBACKs and receipts say about messages: only what happened, and never less than before. */
 
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
 import { beforeEach, expect, test } from "vitest";
 
-import { Events } from "../dist/events.js";
-import { ForgottenError, type InboxEvent, type Options, RefusedError, type Sent, type State, UnsupportedError } from "../dist/index.js";
-import type { Link } from "../dist/link.js";
-import { type Message, newId } from "../dist/message.js";
-import { settle } from "../dist/options.js";
-import { Sending } from "../dist/sending.js";
-import { Store } from "../dist/store.js";
+import { ForgottenError, RefusedError, type Sent, type State, UnsupportedError } from "../dist/index.js";
+import { Bench, newPath } from "./bench.js";
 import { failure } from "./world.js";
 
 let path: string;
 
 beforeEach(() => {
-  path = join(mkdtempSync(join(tmpdir(), "inboxd-sending-")), "s");
+  path = newPath();
 });
 
-/** The sender's half over a store, and a link that notes what is published. */
-class Bench {
-  readonly published: string[] = [];
-  readonly events: InboxEvent[] = [];
-
-  private constructor(
-    readonly sending: Sending,
-    private readonly store: Store,
-  ) {}
-
-  static async open(options: Partial<Options> = {}): Promise<Bench> {
-    const store = await Store.open(path, "alice");
-    const events = new Events();
-    const bench = new Bench(new Sending(settle({ clientId: "alice", outbox: path, ...options }), store, events), store);
-    events.listen((event) => void bench.events.push(event));
-    bench.sending.attached(bench as unknown as Link, { epoch: "e1", receiveMaximum: 100 });
-    return bench;
-  }
-
-  publish(message: Message): number {
-    return this.published.push(message.id);
-  }
-
-  send(receipts = "delivered,read"): Promise<Sent> {
-    const payload = new Uint8Array(1);
-    return this.sending.send({
-      id: newId(),
-      to: "bob",
-      topic: "bob",
-      payload,
-      contentType: undefined,
-      properties: [],
-      receipts,
-      expiresAt: undefined,
-    });
-  }
-
-  answer(state: string | undefined = "stored", packetId = this.published.length, code = 0): void {
-    this.sending.answered({
-      packetId,
-      code,
-      reason: undefined,
-      properties: state
-        ? [
-            ["seq", "7"],
-            ["state", state],
-          ]
-        : [],
-    });
-  }
-
-  tell(sent: Sent, state: State | undefined, topic = "bob"): Promise<void> {
-    return this.sending.told([{ id: sent.id, topic, seq: 7, ...(state ? { state } : { why: "why", code: 0x99 }) }]);
-  }
-
-  async end(): Promise<void> {
-    await this.sending.settle();
-    await this.store.close();
-  }
-}
-
 test("states come one after the other", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   bench.answer();
   await sent.stored();
@@ -97,7 +27,7 @@ test("states come one after the other", async () => {
 });
 
 test("a repeat that was delivered already is delivered", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   bench.answer("delivered");
   await sent.delivered();
@@ -105,7 +35,7 @@ test("a repeat that was delivered already is delivered", async () => {
 });
 
 test("a receipt may come before PUBACK and frees the queue", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const [first, second] = [await bench.send(), await bench.send()];
   expect(bench.published).toEqual([first.id]);
   await bench.tell(first, "delivered");
@@ -117,7 +47,7 @@ test("a receipt may come before PUBACK and frees the queue", async () => {
 });
 
 test("a receipt about another inbox is not believed", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   bench.answer();
   await bench.tell(sent, "read", "carol");
@@ -126,7 +56,7 @@ test("a receipt about another inbox is not believed", async () => {
 });
 
 test("states never go back", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   bench.answer();
   await bench.tell(sent, "read");
@@ -137,7 +67,7 @@ test("states never go back", async () => {
 });
 
 test("a message that left unread was stored and will not be delivered", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   bench.answer();
   await bench.tell(sent, undefined);
@@ -148,7 +78,7 @@ test("a message that left unread was stored and will not be delivered", async ()
 });
 
 test("a broker without receipts is told", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   bench.answer("");
   await sent.stored();
@@ -157,7 +87,7 @@ test("a broker without receipts is told", async () => {
 });
 
 test("without receipts nobody waits for ever", async () => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send("");
   bench.answer();
   await sent.stored();
@@ -166,23 +96,23 @@ test("without receipts nobody waits for ever", async () => {
 });
 
 test.each<State>(["queued", "stored"])("what is open is followed after a restart: %s", async (left) => {
-  const bench = await Bench.open();
+  const bench = await Bench.open(path);
   const sent = await bench.send();
   if (left === "stored") bench.answer();
   await bench.end();
-  const again = await Bench.open();
+  const again = await Bench.open(path);
   const [handle] = again.sending.handles();
   expect([handle?.id, handle?.state]).toEqual([sent.id, left]);
   if (handle) await again.tell(handle, "read");
   await handle?.read();
   await again.end();
-  const third = await Bench.open();
+  const third = await Bench.open(path);
   expect(third.sending.handles()).toEqual([]);
   await third.end();
 });
 
 test("the oldest is not followed for ever", async () => {
-  const bench = await Bench.open({ followedMax: 2 });
+  const bench = await Bench.open(path, { followedMax: 2 });
   const sent: Sent[] = [];
   for (let number = 0; number < 3; number += 1) {
     sent.push(await bench.send());

@@ -122,3 +122,18 @@ def test_the_largest_in_flight_is_who_was_too_large() -> None:
     outbox.due(0.0)
     largest = outbox.largest_in_flight()
     assert largest and largest.id == "m2"
+
+
+def test_a_request_about_a_message_waits_behind_it() -> None:
+    first, second = message("m1"), message("m2")
+    outbox = filled(first, second)
+    assert outbox.find("bob", "m1") is first
+    request = Message("r3", "bob", "$inbox/recall", b"", 3, behind="bob", about="m1", durable=True)
+    outbox.add(request)
+    for expected in ("m1", "m2", "r3"):
+        assert outbox.is_about("bob", "m1")
+        (due,) = outbox.due(0.0)
+        assert (due.id, due.may_be_out) == (expected, True)
+        outbox.answered(due, 0, 0.0, sure)
+    assert not outbox.is_about("bob", "m1")
+    assert outbox.find("bob", "m1") is None

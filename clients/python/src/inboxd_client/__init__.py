@@ -5,7 +5,7 @@
 
 from .arrivals import Dropped, EpochChanged, Gap
 from .blocking import BlockingInbox
-from .delivery import Delivery
+from .delivery import Delivery, Kind
 from .errors import (
     ClosedError,
     ForgottenError,
@@ -21,6 +21,7 @@ from .inbox import Inbox
 from .message import State
 from .options import Options
 from .payload import Payload
+from .requests import Recalled
 from .sent import Sent
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Held",
     "Inbox",
     "InboxError",
+    "Kind",
     "Link",
     "LinkChanged",
     "Missing",
@@ -42,6 +44,7 @@ __all__ = [
     "OutboxFullError",
     "Payload",
     "Progress",
+    "Recalled",
     "RefusedError",
     "Sent",
     "State",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from . import inbox as asynchronous
@@ -16,6 +16,7 @@ from .events import Listener
 from .message import State
 from .options import Options
 from .payload import Payload
+from .requests import Recalled
 from .sent import Sent as AsyncSent
 
 T = TypeVar("T")
@@ -127,10 +128,41 @@ class BlockingInbox:
         *,
         properties: Sequence[tuple[str, str]] = (),
         expires_after_s: float | None = None,
+        collapse: str | None = None,
     ) -> Sent:
         """Takes a message; it is durable in the outbox when this returns."""
-        work = self._inbox.send(to, payload, properties=properties, expires_after_s=expires_after_s)
+        work = self._inbox.send(to, payload, properties=properties, expires_after_s=expires_after_s, collapse=collapse)
         return Sent(self._run(work), self._loop)
+
+    def recall(self, to: str, id: str, timeout_s: float | None = None) -> Recalled:  # noqa: A002
+        """Takes a message back; raises ``TimeoutError``, after which it is asked all the same."""
+        return self._run(self._inbox.recall(to, id), timeout_s)
+
+    def edit(
+        self,
+        to: str,
+        id: str,  # noqa: A002
+        payload: bytes | str | Payload,
+        *,
+        properties: Sequence[tuple[str, str]] = (),
+        expires_after_s: float | None = None,
+        timeout_s: float | None = None,
+    ) -> Recalled:
+        """Replaces a message; raises ``TimeoutError``, after which it is asked all the same."""
+        work = self._inbox.edit(to, id, payload, properties=properties, expires_after_s=expires_after_s)
+        return self._run(work, timeout_s)
+
+    def mark_read(self, sender: str, ids: Iterable[str]) -> Sent:
+        """Says that everything from ``sender`` with these ids was read."""
+        return Sent(self._run(self._inbox.mark_read(sender, ids)), self._loop)
+
+    def mark_read_up_to(self, seq: int) -> Sent:
+        """Says that everything up to this seq was read."""
+        return Sent(self._run(self._inbox.mark_read_up_to(seq)), self._loop)
+
+    def tell_when_read(self, is_told: bool) -> Sent:
+        """Switches read receipts of this inbox on or off."""
+        return Sent(self._run(self._inbox.tell_when_read(is_told)), self._loop)
 
     def recv(self, timeout_s: float | None = None) -> Delivery:
         """The next message; raises ``TimeoutError``."""
@@ -142,6 +174,14 @@ class BlockingInbox:
                 yield self.recv()
             except ClosedError:
                 return
+
+    def outbox(self) -> list[Sent]:
+        """The handles of all messages that are still to come further; the oldest first."""
+        return [Sent(sent, self._loop) for sent in self._inbox.outbox()]
+
+    def flushed(self, timeout_s: float | None = None) -> bool:
+        """Waits until the broker has everything that was sent; raises ``TimeoutError``."""
+        return self._run(self._inbox.flushed(), timeout_s)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Calls ``listener`` with every event from now on."""

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Any
 
 from .arrivals import Key
 from .packet import Packet
+from .payload import unpack
 
 REJECTED = 0x83
 """The reason code of a rejection that says no more."""
 _REJECTIONS = frozenset({0x80, REJECTED, 0x87, 0x90, 0x91, 0x97, 0x99})
+
+
+class Kind(Enum):
+    """What a delivery is."""
+
+    MESSAGE = "message"
+    RECALL = "recall"
+    """The sender takes a message back that was delivered before; ``about`` is its id."""
+    EDIT = "edit"
+    """The sender replaces a message that was delivered before by this one; ``about`` is its id."""
+    NOTICE = "notice"
+    """The broker says something."""
+
 
 Answer = Callable[["Delivery", int], Awaitable[None]]
 MarkRead = Callable[["Delivery"], Awaitable[None]]
@@ -28,8 +43,10 @@ class Delivery:
         self._copy: object = None
         self.sender = sender
         """Who sent it: the broker vouches for it. Empty where the broker is no inboxd."""
-        self.notice = notice
-        """``notice``, ``recall`` or ``edit`` where the broker says something; None for messages."""
+        self.kind = _kind(notice)
+        """What it is: mostly a message."""
+        self.about = _about(self.kind, packet)
+        """Of a recall or an edit: the id of the message that it is about."""
         self.is_answered = False
         """Whether ``ack`` or ``reject`` has returned."""
 
@@ -47,6 +64,11 @@ class Delivery:
     def at(self) -> int | None:
         """When the broker accepted it, in microseconds since 1970."""
         return self._packet.number("at")
+
+    @property
+    def user(self) -> str | None:
+        """The user of the sender, where it is known and is not ``sender``."""
+        return self._packet.first("user") if self.sender else None
 
     @property
     def payload(self) -> bytes:
@@ -71,6 +93,10 @@ class Delivery:
         """The payload as JSON; raises ``ValueError`` where it is none."""
         return json.loads(self.payload)
 
+    def message_pack(self) -> Any:
+        """The payload as MessagePack; raises ``ValueError`` where it is none."""
+        return unpack(self.payload)
+
     async def ack(self) -> None:
         """Takes it over: it will not come again.
 
@@ -87,3 +113,24 @@ class Delivery:
     async def mark_read(self) -> None:
         """Tells the sender that it was read, and acknowledges it first where that was not done."""
         await self._mark_read(self)
+
+
+def _kind(notice: str | None) -> Kind:
+    """What later versions of the broker may say is a notice."""
+    if notice is None:
+        return Kind.MESSAGE
+    return Kind(notice) if notice in ("recall", "edit") else Kind.NOTICE
+
+
+def _about(kind: Kind, packet: Packet) -> str | None:
+    identity = packet.first("id")
+    if kind == Kind.EDIT:
+        return packet.first("edit-of") or identity
+    if kind != Kind.RECALL:
+        return None
+    try:
+        told = json.loads(packet.payload)
+    except ValueError:
+        return identity
+    recalled = told.get("id") if isinstance(told, dict) else None
+    return recalled if isinstance(recalled, str) else identity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from .connection import Connection
 from .delivery import Delivery
@@ -14,6 +14,7 @@ from .message import Message, new_id
 from .options import Options, check_name
 from .payload import JSON, Payload
 from .receiving import Receiving
+from .requests import Recalled, Requests
 from .sending import Sending
 from .sent import Sent
 from .store import Store
@@ -34,6 +35,7 @@ class Inbox:
         self._store = Store(options.outbox, options.client_id)
         self._sending = Sending(options, self._store, self._events)
         self._receiving = Receiving(options, self._store, self._events, self._sending.told, self._request)
+        self._requests = Requests(options, self._sending)
         self._connection = Connection(options, self._events, self._sending, self._receiving)
         self._closing: asyncio.Task[int] | None = None
 
@@ -64,9 +66,11 @@ class Inbox:
         *,
         properties: Sequence[tuple[str, str]] = (),
         expires_after_s: float | None = None,
+        collapse: str | None = None,
     ) -> Sent:
         """Takes a message for ``to``. When this returns, it is durable in the outbox, and will be sent whatever happens to this process.
 
+        ``collapse`` is a key: the message replaces an earlier one with the same key that ``to`` was not sent yet.
         Raises ``OutboxFullError``, ``StoreError``, and ``StoppedError`` or ``ClosedError`` where nothing will be sent any more.
         """
         self._check_open()
@@ -78,11 +82,51 @@ class Inbox:
             payload=whole.data,
             order=0,
             content_type=whole.content_type,
-            properties=list(properties),
+            properties=[*([] if collapse is None else [("collapse", collapse)]), *properties],
             receipts="delivered,read" if self._options.receipts else "",
             expires_at=None if expires_after_s is None else time.time() + expires_after_s,
         )
         return await self._sending.send(message)
+
+    async def recall(self, to: str, id: str) -> Recalled:  # noqa: A002
+        """Takes a message back that was sent to ``to`` with this id, and waits until that is done.
+
+        It is gone where the recipient was not sent it; otherwise the recipient finds a delivery of kind ``RECALL``. Raises
+        ``RefusedError``, and ``UnsupportedError`` where the broker cannot do it.
+        """
+        self._check_open()
+        return await self._requests.recall(to, id)
+
+    async def edit(
+        self,
+        to: str,
+        id: str,  # noqa: A002
+        payload: bytes | str | Payload,
+        *,
+        properties: Sequence[tuple[str, str]] = (),
+        expires_after_s: float | None = None,
+    ) -> Recalled:
+        """Replaces a message that was sent to ``to`` with this id, and waits until that is done.
+
+        The recipient who was sent it finds a delivery of kind ``EDIT`` with the new one. Raises as ``recall``.
+        """
+        self._check_open()
+        return await self._requests.edit(to, id, Payload.of(payload), properties, expires_after_s)
+
+    async def mark_read(self, sender: str, ids: Iterable[str]) -> Sent:
+        """Says that everything from ``sender`` with these ids was read."""
+        self._check_open()
+        return await self._requests.tell("read", {"from": sender, "ids": list(ids)})
+
+    async def mark_read_up_to(self, seq: int) -> Sent:
+        """Says that everything up to this seq was read."""
+        self._check_open()
+        return await self._requests.tell("read", {"up_to": seq})
+
+    async def tell_when_read(self, is_told: bool) -> Sent:
+        """Switches read receipts of this inbox on or off: senders are not told any more what was read."""
+        self._check_open()
+        return await self._requests.tell("receipts", {"read": is_told})
 
     async def recv(self) -> Delivery:
         """The next message. Raises ``StoppedError`` or ``ClosedError`` where none will come."""
@@ -94,6 +138,10 @@ class Inbox:
     def outbox(self) -> list[Sent]:
         """The handles of all messages that are still to come further, those of earlier processes among them; the oldest first."""
         return self._sending.handles()
+
+    async def flushed(self) -> bool:
+        """Waits until the broker has everything that was sent. False: the client stopped or was closed before."""
+        return await self._sending.emptied()
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Calls ``listener`` with every event from now on; the returned function ends that."""

@@ -45,13 +45,24 @@ class Message:
     """When nobody wants it any more, in seconds since 1970."""
     state: State = State.QUEUED
     seq: int | None = None
+    behind: str = ""
+    """Of a request about another message: the queue that it waits in, where that message is in the outbox still."""
+    about: str = ""
+    """Of a request about another message: the id of that."""
     durable: bool = False
     """Whether the store has it, so that it may go out."""
+    may_be_out: bool = False
+    """Whether it was published, perhaps: by an earlier process, too."""
 
     @property
     def last_state(self) -> State:
         """The state after which nothing more is to come."""
         return State.READ if "read" in self.receipts else State.DELIVERED if self.receipts else State.STORED
+
+    @property
+    def queue(self) -> str:
+        """What is in one queue goes out one after the other."""
+        return self.behind or self.topic
 
     @property
     def is_request(self) -> bool:
@@ -72,6 +83,8 @@ class Message:
             "expires_at": self.expires_at,
             "state": int(self.state),
             "seq": self.seq,
+            "behind": self.behind,
+            "about": self.about,
         }
 
     @classmethod
@@ -81,4 +94,4 @@ class Message:
         values["payload"] = base64.b64decode(values["payload"])
         values["properties"] = [(name, value) for name, value in values["properties"]]
         values["state"] = State(values["state"])
-        return cls(id=key, durable=True, **values)
+        return cls(id=key, durable=True, may_be_out=True, **values)

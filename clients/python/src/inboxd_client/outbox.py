@@ -73,17 +73,25 @@ class Outbox:
             raise OutboxFullError(f"the outbox holds {self._bytes} bytes, and {self._limits.bytes_max} at most")
         self._enqueue(message)
 
+    def find(self, queue: str, identity: str) -> Message | None:
+        """The message of this id in that queue; requests about it are behind it."""
+        return next((it for it in self._messages(queue) if it.topic == queue and it.id == identity), None)
+
+    def is_about(self, queue: str, identity: str) -> bool:
+        """Whether the message of this id is in that queue, or a request about it."""
+        return any(identity in (it.id, it.about) for it in self._messages(queue))
+
     def remove(self, message: Message) -> None:
         """It is not to go out any more: it was stored, refused, or never made durable."""
         if self._queued.pop(message.id, None) is None:
             return
         self._bytes -= len(message.payload)
-        queue = self._queues[message.topic]
+        queue = self._queues[message.queue]
         if queue.messages[0] is message:
             queue.in_flight_since = None
         queue.messages.remove(message)
         if not queue.messages:
-            del self._queues[message.topic]
+            del self._queues[message.queue]
 
     def connected(self, window: int) -> None:
         """Publishing may begin; the broker takes ``window`` unanswered publishes."""
@@ -104,6 +112,7 @@ class Outbox:
                 break
             if queue.in_flight_since is None and queue.held_until <= now and queue.messages[0].durable:
                 queue.in_flight_since = now
+                queue.messages[0].may_be_out = True
                 due.append(queue.messages[0])
         return due
 
@@ -125,7 +134,7 @@ class Outbox:
 
     def answered(self, message: Message, code: int, now: float, chance: Chance) -> tuple[Answer, float]:
         """A PUBACK came. The second value is the pause in seconds, where the recipient's queue is held."""
-        queue = self._queues.get(message.topic)
+        queue = self._queues.get(message.queue)
         if code < reasons.ERROR_LEAST and not reasons.publish_is_final(code):
             if queue:
                 queue.backoff.reset()
@@ -145,11 +154,15 @@ class Outbox:
         flying = (queue.messages[0] for queue in self._queues.values() if queue.in_flight_since is not None)
         return max(flying, key=lambda message: len(message.payload), default=None)
 
+    def _messages(self, queue: str) -> Iterable[Message]:
+        found = self._queues.get(queue)
+        return found.messages if found else ()
+
     def _enqueue(self, message: Message) -> None:
-        queue = self._queues.get(message.topic)
+        queue = self._queues.get(message.queue)
         if queue is None:
             queue = _Queue(Backoff(self._limits.pause_least_s, self._limits.pause_most_s))
-            self._queues[message.topic] = queue
+            self._queues[message.queue] = queue
         queue.messages.append(message)
         self._queued[message.id] = message
         self._bytes += len(message.payload)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from .arrivals import Arrivals, Key, Remembered, Verdict, notice_of
-from .delivery import Delivery
+from .delivery import Delivery, Kind
 from .errors import InboxError, StoreError
 from .events import Events
 from .link import Link
@@ -113,8 +113,10 @@ class Receiving:
 
     async def _mark_read(self, delivery: Delivery) -> None:
         await self._answer(delivery, 0)
+        if delivery.kind is not Kind.MESSAGE:
+            return
         remembered = self._arrivals.answer_to(delivery._key)
-        if remembered is None or remembered.is_read or remembered.code or delivery.notice or not delivery.sender:
+        if remembered is None or remembered.is_read or remembered.code or not delivery.sender:
             return
         remembered.is_read = True
         await self._store.commit([(KIND, _text(delivery._key), remembered.as_record())])

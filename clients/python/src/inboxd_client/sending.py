@@ -44,6 +44,7 @@ class Sending:
         self._is_inboxd = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
+        self._is_over = False
         self.changed = asyncio.Event()
         """Set when it is to be looked again at ``wake_at``."""
 
@@ -71,6 +72,21 @@ class Sending:
         message.durable = True
         self.pump()
         return sent
+
+    async def take_back(self, topic: str, identity: str) -> bool:
+        """Takes a message out of the outbox that was never published; that is durable when this returns. Tells whether there was one."""
+        message = self._outbox.find(topic, identity)
+        if message is None or message.may_be_out:
+            return False
+        self._outbox.remove(message)
+        change = self._give_up(message, RefusedError("it was taken back before it was sent"))
+        self.pump()
+        await self._store.commit([change])
+        return True
+
+    def queue_behind(self, topic: str, identity: str) -> str:
+        """Where a request about a message must wait: behind it, while it is in the outbox."""
+        return topic if self._outbox.is_about(topic, identity) else ""
 
     def attached(self, link: Link, opened: Opened) -> None:
         """A connection is there."""
@@ -107,7 +123,7 @@ class Sending:
     def answered(self, answered: Answered) -> None:
         """A PUBACK came."""
         message = self._in_flight.pop(answered.packet_id, None)
-        if message is None or message.state != State.QUEUED:
+        if message is None or message.state != State.QUEUED or message.id not in self._open:
             return
         verdict, pause_s = self._outbox.answered(message, answered.code, time.monotonic(), random.random)
         if verdict == Answer.STORED:
@@ -146,14 +162,17 @@ class Sending:
 
     def interrupt(self, why: InboxError) -> None:
         """Nobody follows messages any more; they stay in the store."""
+        self._is_over = True
+        self._emptied.set()
         for _, sent in self._open.values():
             sent._interrupt(why)
 
-    async def emptied(self) -> None:
-        """Waits until the outbox is empty."""
-        while len(self._outbox):
+    async def emptied(self) -> bool:
+        """Waits until the outbox is empty; tells whether it is, or nothing will be sent any more."""
+        while len(self._outbox) and not self._is_over:
             self._emptied.clear()
             await self._emptied.wait()
+        return not len(self._outbox)
 
     async def settle(self) -> None:
         """Waits until everything that is known is durable."""
@@ -180,6 +199,7 @@ class Sending:
 
     def _was_stored(self, message: Message, answered: Answered) -> None:
         seq, state = answered.first("seq"), answered.first("state")
+        self._open[message.id][1]._answer = state if self._is_inboxd else None
         message.seq = int(seq) if seq and seq.isdigit() else message.seq
         reached = State.DELIVERED if state == "delivered" and self._is_inboxd else State.STORED
         change = self._advance(message, reached)

@@ -15,6 +15,7 @@ class Sent:
         self._message = message
         self._failure: InboxError | None = None
         self._interruption: InboxError | None = None
+        self._answer: str | None = None
         self._waiting: list[tuple[State, asyncio.Future[None]]] = []
 
     @property
