@@ -3,8 +3,9 @@
 import { Backoff } from "./backoff.js";
 import { type InboxError, StoppedError } from "./errors.js";
 import type { Events, LinkState } from "./events.js";
+import { Heartbeat } from "./heartbeat.js";
 import { Link } from "./link.js";
-import type { Settings } from "./options.js";
+import { heartbeatBounds, type Settings } from "./options.js";
 import type { Lost, Opened } from "./packet.js";
 import { connectIsFinal, PACKET_TOO_LARGE, TAKEN_OVER } from "./reasons.js";
 import type { Receiving } from "./receiving.js";
@@ -18,6 +19,7 @@ export class Connection {
   /** Why there will be no connection any more. */
   stopped: InboxError | undefined;
   private readonly backoff: Backoff;
+  private readonly heartbeat: Heartbeat;
   private readonly running: Promise<void>;
   private readonly attempt: Promise<void>;
   private tried!: () => void;
@@ -33,6 +35,7 @@ export class Connection {
     private readonly receiving: Receiving,
   ) {
     this.backoff = new Backoff(settings.reconnectLeastMs, settings.reconnectMostMs);
+    this.heartbeat = new Heartbeat(heartbeatBounds(settings));
     this.attempt = new Promise((resolve) => (this.tried = resolve));
     // A pause between connections is not cut short by what is sent meanwhile.
     sending.changed = () => this.state === "connected" && this.wake();
@@ -79,18 +82,23 @@ export class Connection {
 
   private async oneLink(): Promise<Lost> {
     this.tell("connecting");
-    const link: Link = new Link(this.settings, {
+    const { keepAliveMs } = this.heartbeat;
+    const link: Link = new Link(this.settings, keepAliveMs, {
       opened: (opened) => this.receiving.attached(link, opened),
       arrived: (packet) => this.receiving.arrived(link, packet),
       answered: (answered) => this.sending.answered(answered),
+      heard: () => this.heartbeat.heard(performance.now()),
+      sent: () => this.heartbeat.sent(performance.now()),
     });
     this.link = link;
     const opened = await link.open();
-    return "why" in opened || link.isOver ? link.lost : this.serve(link, opened);
+    return "why" in opened || link.isOver ? link.lost : this.serve(link, opened, keepAliveMs);
   }
 
-  private async serve(link: Link, opened: Opened): Promise<Lost> {
+  private async serve(link: Link, opened: Opened, keepAliveMs: number): Promise<Lost> {
     const since = performance.now();
+    const mostMs = opened.keepAliveS === undefined ? keepAliveMs : opened.keepAliveS * 1000 || Infinity;
+    this.heartbeat.connected(since);
     this.tell("connected");
     this.sending.attached(link, opened);
     this.tried();
@@ -100,16 +108,30 @@ export class Connection {
       if (this.sending.isOverdue(now)) link.drop("the broker did not answer a publish in time");
       else {
         // Listens before it pumps: what changes by that is looked at, too.
-        const wakeAt = this.sending.wakeAt(now);
-        await this.sleep(wakeAt === undefined ? undefined : wakeAt - now);
+        const wakeAt = Math.min(this.beat(link, now, mostMs), this.sending.wakeAt(now) ?? Infinity);
+        await this.sleep(wakeAt - now);
         this.sending.pump();
       }
     }
+    this.heartbeat.lost();
     if (performance.now() - since >= this.settings.stableMs) {
       this.backoff.reset();
       this.takenOver = 0;
     }
     return link.lost;
+  }
+
+  /** Asks the link whether it lives, where it was silent for too long; tells when to look again. */
+  private beat(link: Link, now: number, mostMs: number): number {
+    let beat = this.heartbeat.due(now, mostMs);
+    if (beat.is === "ask") {
+      this.heartbeat.asking(now);
+      link.ask();
+      beat = this.heartbeat.due(now, mostMs);
+    }
+    if (beat.is === "wait") return beat.until;
+    link.drop("the link was silent for too long");
+    return now;
   }
 
   /** Whether to take the client ID back. An earlier attempt of this very client may have come late; another program comes again and again. */
@@ -120,9 +142,9 @@ export class Connection {
   }
 
   /** Until `wake`, or for so long. */
-  private sleep(ms: number | undefined): Promise<void> {
+  private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === undefined ? undefined : setTimeout(resolve, Math.max(0, ms));
+      const timer = setTimeout(resolve, Math.max(0, ms));
       this.wake = () => {
         clearTimeout(timer);
         resolve();

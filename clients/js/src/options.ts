@@ -1,5 +1,6 @@
 /** What a client is told when it connects. */
 
+import type { HeartbeatBounds } from "./heartbeat.js";
 import type { OutboxLimits } from "./outbox.js";
 
 /** Who connects where, and where its outbox is kept. Times are in milliseconds, and end in `Ms`. */
@@ -29,8 +30,13 @@ export interface Options {
   rememberedMax?: number;
   /** Received messages that may be unanswered. */
   window?: number;
-  /** A link that is dead without a word is found within twice this time. Whole seconds. */
-  keepAliveMs?: number;
+  /**
+   * How long the link may be silent before it is asked whether it lives: at first, for the interval is learnt. A dead one is found within one and a half
+   * intervals.
+   */
+  heartbeatFirstMs?: number;
+  heartbeatShortestMs?: number;
+  heartbeatLongestMs?: number;
   connectTimeoutMs?: number;
   /** How long PUBACK may take before the connection is given up. */
   answerTimeoutMs?: number;
@@ -50,7 +56,9 @@ const DEFAULTS = {
   followedMax: 10_000,
   rememberedMax: 50_000,
   window: 100,
-  keepAliveMs: 30_000,
+  heartbeatFirstMs: 30_000,
+  heartbeatShortestMs: 10_000,
+  heartbeatLongestMs: 240_000,
   connectTimeoutMs: 10_000,
   answerTimeoutMs: 30_000,
   reconnectLeastMs: 1_000,
@@ -69,8 +77,16 @@ export function settle(options: Options): Settings {
   if (!["mqtt:", "mqtts:", "ws:", "wss:"].includes(url.protocol) || !url.hostname) {
     throw new TypeError(`${settings.url} is no address: it begins with mqtt://, mqtts://, ws:// or wss://, and names a host`);
   }
+  if (Math.min(settings.heartbeatFirstMs, settings.heartbeatShortestMs, settings.heartbeatLongestMs) <= 0) {
+    throw new RangeError("a heartbeat takes longer than no time");
+  }
   if (url.protocol.startsWith("ws") && url.pathname === "/") url.pathname = "/mqtt";
   return { ...settings, url: url.href };
+}
+
+/** The bounds of the heartbeat. */
+export function heartbeatBounds(settings: Settings): HeartbeatBounds {
+  return { firstMs: settings.heartbeatFirstMs, shortestMs: settings.heartbeatShortestMs, longestMs: settings.heartbeatLongestMs };
 }
 
 /** The bounds of the outbox. */

@@ -27,6 +27,8 @@ export interface Opened {
   /** Absent where the broker is no inboxd. */
   readonly epoch: string | undefined;
   readonly receiveMaximum: number;
+  /** Where the broker wants another one than it was told; 0 for none. */
+  readonly keepAliveS?: number | undefined;
 }
 
 /** The end of a connection: a code where the broker gave one. */

@@ -2,7 +2,7 @@
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-export const [PUBLISH, PUBACK] = [3, 4];
+export const [PUBLISH, PUBACK, PINGRESP] = [3, 4, 13];
 export type Way = "to broker" | "to client";
 
 interface Loss {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-PUBLISH, PUBACK = 3, 4
+PUBLISH, PUBACK, PINGRESP = 3, 4, 13
 TO_BROKER, TO_CLIENT = "to broker", "to client"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
+import time
 from typing import Any, cast
 
 from . import reasons
@@ -13,6 +15,7 @@ from .backoff import Backoff
 from .errors import InboxError, StoppedError
 from .events import Events, LinkChanged
 from .events import Link as LinkState
+from .heartbeat import Beat, Heartbeat
 from .link import Link, NotOpenedError
 from .options import Options
 from .packet import Lost, Opened
@@ -32,6 +35,7 @@ class Connection:
         self._sending = sending
         self._receiving = receiving
         self._backoff = Backoff(options.reconnect_least_s, options.reconnect_most_s)
+        self._heartbeat = Heartbeat(options.heartbeat)
         self._link: Link | None = None
         self._taken_over = 0
         self._tried = asyncio.Event()
@@ -84,8 +88,10 @@ class Connection:
 
     async def _one_link(self) -> Lost:
         self._tell(LinkState.CONNECTING)
+        keep_alive_s = self._heartbeat.keep_alive_s
         link: Link = Link(
             self._options,
+            keep_alive_s,
             lambda packet: self._receiving.arrived(link, packet),
             self._sending.answered,
             lambda opened: self._receiving.attached(link, opened),
@@ -93,32 +99,48 @@ class Connection:
         self._link = link
         try:
             opened = await link.open()
-            return await self._serve(link, opened)
+            return await self._serve(link, opened, keep_alive_s)
         except NotOpenedError as error:
             return error.lost
         finally:
             self._receiving.detached()
 
-    async def _serve(self, link: Link, opened: Opened) -> Lost:
-        loop = asyncio.get_running_loop()
-        since = loop.time()
+    async def _serve(self, link: Link, opened: Opened, keep_alive_s: float) -> Lost:
+        since = time.monotonic()
+        most_s = keep_alive_s if opened.keep_alive_s is None else opened.keep_alive_s or math.inf
+        self._heartbeat.connected(since)
         self._tell(LinkState.CONNECTED)
         self._sending.attached(link, opened)
         self._tried.set()
         while not link.lost.done():
             self._sending.changed.clear()
-            now = loop.time()
+            now = time.monotonic()
             if self._sending.is_overdue(now):
                 link.drop("the broker did not answer a publish in time")
                 break
+            beat_at = self._beat(link, now, most_s)
             self._sending.pump()
             self._sending.changed.clear()
             wake_at = self._sending.wake_at(now)
-            await _any(link.lost, self._sending.changed, None if wake_at is None else max(0.0, wake_at - now))
-        if loop.time() - since >= self._options.stable_s:
+            at = beat_at if wake_at is None else min(beat_at, wake_at)
+            await _any(link.lost, self._sending.changed, max(0.0, at - now))
+        self._heartbeat.lost()
+        if time.monotonic() - since >= self._options.stable_s:
             self._backoff.reset()
             self._taken_over = 0
         return link.lost.result()
+
+    def _beat(self, link: Link, now: float, most_s: float) -> float:
+        """Asks the link whether it lives, where it was silent for too long; tells when to look again."""
+        self._heartbeat.noted(*link.noted)
+        beat, at = self._heartbeat.due(now, most_s)
+        if beat == Beat.ASK:
+            self._heartbeat.asking(now)
+            link.ask()
+            _, at = self._heartbeat.due(now, most_s)
+        elif beat == Beat.DEAD:
+            link.drop("the link was silent for too long")
+        return at
 
     def _is_taken_back(self, lost: Lost) -> bool:
         """Whether to take the client ID back: an earlier attempt of this very client may have come late. Another program comes again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from .packet import Answered, Lost, Opened, Packet
 
 _PUBACK = 0x40
 _GOODBYE_S = 2.0
+_TEN_HOURS_S = 36_000
 T = TypeVar("T")
 
 
@@ -43,12 +45,14 @@ class Link:
     def __init__(
         self,
         options: Options,
+        keep_alive_s: float,
         on_packet: Callable[[Packet], None],
         on_answer: Callable[[Answered], None],
         on_opened: Callable[[Opened], None],
     ) -> None:
         """``on_opened`` is called before the first packet can come."""
         self._options = options
+        self._keep_alive_s = math.ceil(keep_alive_s)
         self._loop = asyncio.get_running_loop()
         self._on_packet = on_packet
         self._on_answer = on_answer
@@ -90,6 +94,15 @@ class Link:
         packet = bytes([_PUBACK, 2]) + identifier if code == 0 else bytes([_PUBACK, 3]) + identifier + bytes([code])
         self._client._packet_queue(_PUBACK, packet, packet_id, 0)
 
+    def ask(self) -> None:
+        """Sends PINGREQ. paho's own would come by its clock, which knows one interval for good."""
+        self._client._send_pingreq()
+
+    @property
+    def noted(self) -> tuple[float, float]:
+        """When something was last written, and when a packet last came, by ``time.monotonic``."""
+        return self._client._last_msg_out, self._client._last_msg_in
+
     def drop(self, why: str) -> None:
         """Cuts the connection without a goodbye."""
         self._tell_lost(Lost(why))
@@ -112,7 +125,7 @@ class Link:
         properties.ReceiveMaximum = options.window
 
         def connect() -> None:
-            self._client.connect(address.hostname, address.port, options.keep_alive_s, clean_start=True, properties=properties)
+            self._client.connect(address.hostname, address.port, self._keep_alive_s, clean_start=True, properties=properties)
 
         await self._loop.run_in_executor(None, connect)
         self._client.loop_start()
@@ -167,7 +180,9 @@ class Link:
             self._tell_lost(Lost(reasons.explain_connect(code, getattr(properties, "ReasonString", None)), code))
         elif not self._opened.done():
             epoch = next((value for name, value in _users(properties) if name == "epoch"), None)
-            opened = Opened(epoch, getattr(properties, "ReceiveMaximum", 65_535))
+            opened = Opened(epoch, getattr(properties, "ReceiveMaximum", 65_535), getattr(properties, "ServerKeepAlive", None))
+            # From here on the heartbeat is ours. With 0, paho would find no time for the answers to our questions.
+            self._client._keepalive = _TEN_HOURS_S
             self._on_opened(opened)
             self._opened.set_result(opened)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .heartbeat import HeartbeatBounds
 from .outbox import OutboxLimits
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -37,8 +38,11 @@ class Options:
     """Received messages that are remembered, to know repeats."""
     window: int = 100
     """Received messages that may be unanswered."""
-    keep_alive_s: int = 30
-    """A link that is dead without a word is found within twice this time."""
+    heartbeat_first_s: float = 30.0
+    """How long the link may be silent before it is asked whether it lives: at first, for the interval is learnt. A dead one is found within
+    one and a half intervals."""
+    heartbeat_shortest_s: float = 10.0
+    heartbeat_longest_s: float = 240.0
     connect_timeout_s: float = 10.0
     answer_timeout_s: float = 30.0
     """How long PUBACK may take before the connection is given up."""
@@ -52,6 +56,8 @@ class Options:
         check_name(self.client_id)
         if self.address.scheme not in _PORTS or not self.address.hostname:
             raise ValueError(f"{self.url} is no address: it begins with mqtt://, mqtts://, ws:// or wss://, and names a host")
+        if min(self.heartbeat_first_s, self.heartbeat_shortest_s, self.heartbeat_longest_s) <= 0:
+            raise ValueError("a heartbeat takes longer than no time")
 
     @property
     def address(self) -> Address:
@@ -70,6 +76,11 @@ class Options:
             pause_least_s=self.reconnect_least_s,
             pause_most_s=self.reconnect_most_s,
         )
+
+    @property
+    def heartbeat(self) -> HeartbeatBounds:
+        """The bounds of the heartbeat."""
+        return HeartbeatBounds(self.heartbeat_first_s, self.heartbeat_shortest_s, self.heartbeat_longest_s)
 
     def inbox_of(self, name: str) -> str:
         """The topic of somebody's inbox."""

@@ -51,6 +51,8 @@ class Opened:
     epoch: str | None
     """None where the broker is no inboxd."""
     receive_maximum: int
+    keep_alive_s: int | None = None
+    """Where the broker wants another one than it was told; 0 for none."""
 
 
 @dataclass(frozen=True)
