@@ -4,33 +4,47 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { RefusedError, UnsupportedError } from "../dist/index.js";
 import { PUBACK } from "./relay.js";
-import { failure, sleep, take, World } from "./world.js";
+import { ended, failure, sleep, take, World } from "./world.js";
 
 let world: World;
-let mosquitto: ChildProcess;
+let mosquitto: ChildProcess | undefined;
 
 beforeEach(async () => {
   world = new World();
-  const port = await freePort();
-  writeFileSync(join(world.directory, "mosquitto.conf"), `listener ${port} 127.0.0.1\nallow_anonymous true\n`);
-  const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
-  mosquitto = spawn("mosquitto", ["-c", "mosquitto.conf"], { cwd: world.directory, env, stdio: "ignore" });
-  await new Promise((resolve, reject) => {
-    mosquitto.once("spawn", resolve);
-    mosquitto.once("error", () => reject(new Error("mosquitto is missing: `apt-get install mosquitto`")));
-  });
   await world.relay.start();
-  world.relay.target = port;
+  while (!(await started()));
 });
 afterEach(async () => {
   await world.end();
-  mosquitto.kill();
+  if (mosquitto) await ended(mosquitto);
 });
+
+/** Whether it listens. It cannot be told to take a free port, and who else does may be faster. */
+async function started(): Promise<boolean> {
+  const port = await freePort();
+  const config = `listener ${port} 127.0.0.1\nallow_anonymous true\n`;
+  writeFileSync(join(world.directory, "mosquitto.conf"), config);
+  const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` };
+  const child = spawn("mosquitto", ["-c", "mosquitto.conf"], { cwd: world.directory, env, stdio: ["ignore", "ignore", "pipe"] });
+  mosquitto = child;
+  await new Promise((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", () => reject(new Error("mosquitto is missing: `apt-get install mosquitto`")));
+  });
+  const isRunning = new Promise<boolean>((resolve) => {
+    // Its log is read to the end, or it would stop for want of room in the pipe.
+    createInterface(child.stderr).on("line", (line) => line.endsWith("running") && resolve(true));
+    child.once("exit", () => resolve(false));
+  });
+  world.relay.target = port;
+  return isRunning;
+}
 
 test("a plain Mosquitto stores and gives no receipts", async () => {
   const [alice, bob] = [await world.client("alice"), await world.client("bob")];

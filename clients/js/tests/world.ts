@@ -58,10 +58,9 @@ export class World {
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const broker = this.broker;
     this.broker = undefined;
-    if (!broker || broker.exitCode !== null) return;
-    const gone = new Promise((resolve) => broker.once("exit", resolve));
-    broker.kill(signal);
-    await gone;
+    // Another program may have its port from now on.
+    this.relay.target = 0;
+    if (broker) await ended(broker, signal);
   }
 
   /** Runs a command of the broker's program. */
@@ -106,6 +105,14 @@ export class World {
     this.relay.end();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Ends a process, which may have ended already, and waits for that. */
+export async function ended(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill(signal);
+  await gone;
 }
 
 /** The first line that a process prints. */

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import socket
-from pathlib import Path
 
 from world import World, raises, take
 
@@ -16,14 +15,21 @@ from inboxd_client import Delivery, Inbox, Missing, RefusedError, State, Unsuppo
 async def start(world: World) -> asyncio.subprocess.Process:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     assert program, "mosquitto is missing: `apt-get install mosquitto`"
-    with socket.socket() as plug:
-        plug.bind(("127.0.0.1", 0))
-        port: int = plug.getsockname()[1]
-    Path(world.directory / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = await asyncio.create_subprocess_exec(program, "-c", "mosquitto.conf", cwd=world.directory, stderr=asyncio.subprocess.DEVNULL)
+    log = world.directory / "mosquitto.log"
     await world.relay.start()
-    world.relay.target = port
-    return process
+    while True:
+        # It cannot be told to take a free port, and who else does may be faster.
+        with socket.socket() as plug:
+            plug.bind(("127.0.0.1", 0))
+            port: int = plug.getsockname()[1]
+        (world.directory / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+        with log.open("w") as file:
+            process = await asyncio.create_subprocess_exec(program, "-c", "mosquitto.conf", cwd=world.directory, stderr=file)
+        while process.returncode is None and " running" not in log.read_text():
+            await asyncio.sleep(0.02)
+        if process.returncode is None:
+            world.relay.target = port
+            return process
 
 
 async def test_a_plain_mosquitto_stores_and_gives_no_receipts(world: World) -> None:

@@ -60,6 +60,8 @@ class World:
     def kill(self) -> None:
         """kill -9."""
         assert self._broker
+        # Another program may have its port from now on.
+        self.relay.target = 0
         self._broker.send_signal(signal.SIGKILL)
         self._broker.wait()
         assert self._broker.stdout
@@ -69,6 +71,7 @@ class World:
     def stop(self) -> None:
         """An orderly end."""
         assert self._broker
+        self.relay.target = 0
         self._broker.terminate()
         self._broker.communicate()
         self._broker = None

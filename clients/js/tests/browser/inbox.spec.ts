@@ -26,6 +26,8 @@ test.beforeAll(async () => {
     configFile: false,
     logLevel: "error",
     server: { port: 0, host: "127.0.0.1" },
+    // What is found on the way reloads the page, in the middle of a test.
+    optimizeDeps: { include: ["mqtt", "@msgpack/msgpack"] },
   });
   await pages.listen();
 });
