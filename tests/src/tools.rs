@@ -61,6 +61,25 @@ pub fn mqttjs(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
     lines("the MQTT.js script", run_within(PATIENCE, &mut node))
 }
 
+/// A program of the client packages, in `clients`, with what runs it: Python or Node, and the package as it stands there.
+pub fn client_program(path: &str) -> Command {
+    let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../clients");
+    let program = clients.join(path);
+    let mut command = if path.ends_with(".py") {
+        let mut python = python();
+        python.env("PYTHONPATH", clients.join("python/src"));
+        python
+    } else {
+        assert!(
+            clients.join("js/node_modules/mqtt").is_dir() && clients.join("js/dist/index.js").is_file(),
+            "clients/js is not built: run `npm ci --ignore-scripts && npm run build` there, or `cargo xtask test`"
+        );
+        Command::new("node")
+    };
+    command.arg(program);
+    command
+}
+
 /// MQTT.js as one file for browsers.
 pub fn mqttjs_for_browsers() -> Vec<u8> {
     std::fs::read(mqttjs_modules().join("mqtt/dist/mqtt.min.js")).unwrap()

@@ -57,6 +57,8 @@ enum Task {
     ComposeTest,
     /// Look for changes of the inboxes' and sessions' code that no test notices, with cargo-mutants. It takes hours: `--shard 3/20` is a part.
     Mutants(mutants::Arguments),
+    /// Have 20 clients, in Rust, Python and JavaScript, write to each other while links are cut and the broker is killed: `--seed S` again.
+    Crowd(clients::Arguments),
     /// Cut the power under the store and the broker, and check that what they acknowledged is there: `cargo xtask power --cuts 200`.
     Power(power::Arguments),
     /// Every test of reliability in turn, with new seeds each time, until the time is over.
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Task::ComposeTest => compose_test(&workspace),
         Task::Mutants(arguments) => mutants::run(&workspace, &arguments),
         Task::Power(arguments) => power::run(&workspace, &arguments),
+        Task::Crowd(arguments) => clients::crowd(&workspace, &arguments),
         Task::Soak(arguments) => soak::run(&workspace, &arguments),
     });
     match outcome {

@@ -1,5 +1,6 @@
 //! npm, with a Node that is new enough.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,7 +18,7 @@ const NODE: &str = "node@22";
 pub(crate) struct Npm {
     package: PathBuf,
     /// With a Node that is new enough.
-    path: std::ffi::OsString,
+    path: OsString,
 }
 
 impl Npm {
@@ -46,6 +47,11 @@ impl Npm {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
         run(&mut self.command(arguments))
+    }
+
+    /// `PATH` of programs that need such a Node.
+    pub(crate) fn path(&self) -> &OsStr {
+        &self.path
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

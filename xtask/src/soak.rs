@@ -1,10 +1,11 @@
 //! `cargo xtask soak`: every test of reliability in turn, each time with new seeds, until the time is over or one fails.
 //!
-//! A round is kill -9 and power cuts on each engine, hostile clients in large numbers, and simulated worlds. Fuzzing is `cargo xtask fuzz`.
+//! A round is kill -9 and power cuts on each engine, hostile clients in large numbers, a crowd of clients in three languages, and simulated worlds. Fuzzing is `cargo xtask fuzz`.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Workspace;
+use crate::clients;
 use crate::programs::{self, TESTS};
 use crate::steps::Steps;
 
@@ -42,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Resul
     steps.summary("ok");
     eprintln!(
         "{rounds} rounds: {} kills or orderly shutdowns, {} simulated worlds, {} power cuts under the store, and the hostile \
-         clients {rounds} times",
+         clients and the crowd {rounds} times",
         rounds * KILLS * ENGINES.len() as u32,
         rounds * WORLDS,
         rounds * POWER_CUTS * ENGINES.len() as u32
@@ -51,6 +52,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Resul
 }
 
 fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> anyhow::Result<()> {
+    let crowd = clients::Arguments::from(seed);
     let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let (kills, worlds, cuts, seed) = (
         KILLS.to_string(),
@@ -68,6 +70,9 @@ fn round(workspace: &Workspace, steps: &mut Steps, number: u32, seed: u64) -> an
         &format!("{number}: hostile clients"),
         programs::release_test(workspace, "hostile", 2)?.env("INBOX_HOSTILE", "large"),
     )?;
+    steps.run(&format!("{number}: a crowd, seed {seed}"), || {
+        clients::crowd(workspace, &crowd)
+    })?;
     steps.run(&format!("{number}: simulated worlds, from seed {seed}"), || {
         programs::run(
             workspace,

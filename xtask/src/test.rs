@@ -10,7 +10,7 @@ use crate::Workspace;
 use crate::clients;
 use crate::dashboard;
 use crate::programs::{self, BENCH, cargo};
-use crate::steps::Steps;
+use crate::steps::{self, Steps};
 use crate::tools;
 
 /// Runs every check; the first that fails ends it.
@@ -33,16 +33,20 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     })?;
     let release = workspace.target.join("release");
     let (inboxd, inbox) = (release.join("inboxd"), release.join("inbox"));
-    steps.command(
-        "tests",
-        cargo(workspace)
-            .args(["nextest", "run", "--locked", "--workspace"])
-            .env("INBOX_TEST_BROKER", &inboxd)
-            .env("INBOX_TEST_CLI", inbox)
-            .env("INBOX_TEST_PYTHON", workspace.python())
-            .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules"))
-            .env("INBOX_TEST_DASHBOARD", workspace.root.join("dashboard")),
-    )?;
+    steps.run("tests", || {
+        // Some of their clients are in JavaScript.
+        let npm = clients::build(workspace)?;
+        steps::run(
+            cargo(workspace)
+                .args(["nextest", "run", "--locked", "--workspace"])
+                .env("PATH", npm.path())
+                .env("INBOX_TEST_BROKER", &inboxd)
+                .env("INBOX_TEST_CLI", inbox)
+                .env("INBOX_TEST_PYTHON", workspace.python())
+                .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules"))
+                .env("INBOX_TEST_DASHBOARD", workspace.root.join("dashboard")),
+        )
+    })?;
     steps.run("clients", || clients::test(workspace, &inboxd))?;
     steps.run("instruction counts", || programs::run(workspace, BENCH, "counts", &[]))?;
     steps.command(
