@@ -106,7 +106,9 @@ impl Intake<'_> {
         let said = said(&destination);
         Ok(match destination {
             Destination::Inbox(owner) => {
-                self.check_receipts(who, &said)?;
+                if let Some(properties) = said.properties.as_deref() {
+                    self.check_receipts(who, properties)?;
+                }
                 Taken::Inbox(owner, Arc::new(self.mail(who, said)))
             }
             _ => Taken::Ordinary(self.ordinary(who, topic, said)),
@@ -114,11 +116,7 @@ impl Intake<'_> {
     }
 
     /// What becomes of mail is told to its Response Topic in its sender's name: so its sender must be allowed to publish there (contract rule 11).
-    #[inline]
-    fn check_receipts(&self, who: &Identity, said: &Publication) -> Result<(), Shut> {
-        let Some(properties) = said.properties.as_deref() else {
-            return Ok(());
-        };
+    fn check_receipts(&self, who: &Identity, properties: &Properties) -> Result<(), Shut> {
         let wanted = ReceiptsWanted::of(properties).map_err(Shut::NoSuchReceipt)?;
         let Some(topic) = properties.response_topic.as_deref().filter(|_| wanted.is_some()) else {
             return Ok(());

@@ -75,10 +75,11 @@ pub(super) fn user_len(name: &str, value: &str) -> usize {
     1 + binary_len(name.as_bytes()) + binary_len(value.as_bytes())
 }
 
-/// Appends a user property.
+/// Appends a user property. Most messages have several, so it is put together of few pieces.
 pub(super) fn put_user(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.push(0x26);
-    put_binary(out, name.as_bytes());
+    let ([high, low], name) = binary(name.as_bytes());
+    out.extend_from_slice(&[0x26, high, low]);
+    out.extend_from_slice(name);
     put_binary(out, value.as_bytes());
 }
 
@@ -89,14 +90,21 @@ pub(super) fn binary_len(bytes: &[u8]) -> usize {
 
 /// Appends binary data, or the bytes of a string, behind their length.
 pub(super) fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) {
+    let (length, bytes) = binary(bytes);
+    out.extend_from_slice(&length);
+    out.extend_from_slice(bytes);
+}
+
+/// Binary data, or the bytes of a string, and their length as it goes before them.
+fn binary(bytes: &[u8]) -> ([u8; 2], &[u8]) {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     debug_assert_eq!(
         usize::from(length),
         bytes.len(),
         "MQTT strings and binary data have at most 65,535 bytes"
     );
-    put_u16(out, length);
-    out.extend_from_slice(bytes.get(..usize::from(length)).unwrap_or(bytes));
+    let bytes = bytes.get(..usize::from(length)).unwrap_or(bytes);
+    (length.to_be_bytes(), bytes)
 }
 
 /// Appends a two byte integer.

@@ -2,18 +2,52 @@
 
 /// `value` in base 16, with 16 digits.
 pub(super) fn hexadecimal(value: u64, room: &mut [u8; 16]) -> &str {
-    for (two, byte) in room.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-        two.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
+    let (high, low) = room.split_at_mut(8);
+    high.copy_from_slice(&eight((value >> 32) as u32));
+    low.copy_from_slice(&eight(value as u32));
     // Digits are ASCII.
     std::str::from_utf8(room).unwrap_or_default()
 }
 
-fn digit(value: u8) -> u8 {
-    match value {
-        0..10 => b'0' + value,
-        _ => b'a' - 10 + value,
+/// A number as decimal text, to be said again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decimal {
+    digits: [u8; 20],
+    count: u8,
+}
+
+impl Decimal {
+    /// What itoa made of a number.
+    pub(super) fn of(text: &str) -> Self {
+        let mut decimal = Decimal {
+            digits: [0; 20],
+            count: 0,
+        };
+        // No number of 64 bits has more digits.
+        if let Some(digits) = decimal.digits.get_mut(..text.len()) {
+            digits.copy_from_slice(text.as_bytes());
+            decimal.count = text.len() as u8;
+        }
+        decimal
     }
+
+    pub(super) fn as_str(&self) -> &str {
+        let digits = self.digits.get(..usize::from(self.count)).unwrap_or_default();
+        std::str::from_utf8(digits).unwrap_or_default()
+    }
+}
+
+/// `value` in base 16, with 8 digits, all of which are made at once.
+fn eight(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut digits = u64::from(value);
+    // One half byte moves to each byte.
+    digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF;
+    digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF;
+    digits = (digits | digits << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    let are_letters = ((digits + 6 * ONES) >> 4) & ONES;
+    let to_letters = u64::from(b'a' - b'0' - 10);
+    (digits + u64::from(b'0') * ONES + to_letters * are_letters).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -23,9 +57,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_is_said_again() {
+        // Goal: `prev` is, digit for digit, the seq that was said before (contract rule 6).
+        for value in [0, 7, 1_780_000_000_123_456, u64::MAX] {
+            let text = value.to_string();
+            assert_eq!(Decimal::of(&text).as_str(), text);
+        }
+    }
+
+    #[test]
     fn a_seq_is_written_as_everywhere_else() {
         // Goal: what a recipient compares with (contract rule 7) does not depend on who wrote it.
-        for value in [0, 1, 9, 10, 15, 16, 99, 100, 1_780_000_000_123_456, u64::MAX] {
+        let all_digits = 0x0123_4567_89AB_CDEF;
+        for value in [0, 1, 9, 10, 15, 16, 1_780_000_000_123_456, all_digits, u64::MAX] {
             assert_eq!(hexadecimal(value, &mut [0; 16]), message_id(None, Seq(value)));
         }
     }

@@ -254,22 +254,20 @@ impl Incoming {
 
     /// The next answer that may be written: in the order of the publishes, as soon as it is known (MQTT-4.6.0-2). Where a message is in an inbox,
     /// its place is only told to a sender that asked for something that needs it.
+    #[inline]
     pub(super) fn next_answer(&mut self) -> Option<(AckKind, PacketId, Answer)> {
         #[cfg(feature = "testing")]
         if inbox_types::fault!(SwapAnswers) && self.pending.get(1).is_some_and(|second| second.kind == AckKind::PubAck)
         {
             self.pending.swap(0, 1);
         }
-        let mut answer = self.pending.front_mut()?.answer.take()?;
-        let Pending {
-            packet_id,
-            kind,
-            subject,
-            ..
-        } = self.pending.pop_front()?;
-        if matches!(answer, Answer::Kept { .. }) && !subject.is_some_and(|subject| subject.wants_place()) {
+        let first = self.pending.front_mut()?;
+        let mut answer = first.answer.take()?;
+        if matches!(answer, Answer::Kept { .. }) && !first.subject.as_ref().is_some_and(Subject::wants_place) {
             answer = Answer::Success;
         }
+        let (packet_id, kind) = (first.packet_id, first.kind);
+        self.pending.pop_front();
         self.first_ticket += 1;
         if kind == AckKind::PubAck || answer.is_refusal() {
             self.open -= 1;

@@ -4,6 +4,7 @@ use std::mem;
 
 use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
 
+use super::digits::Decimal;
 use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, What};
 use super::own_user::{OwnUser, Texts};
@@ -183,10 +184,6 @@ impl Session {
             }
             return self.shared.node.inboxes.skip(&self.id, delivery.seq);
         }
-        if let Some(inbox) = self.inbox.as_mut() {
-            let stays = inbox_types::fault!(WrongPrev).then_some(inbox.prev).flatten();
-            inbox.prev = stays.or(Some(delivery.seq));
-        }
         if let Some(packet_id) = packet_id {
             self.note_encoded(packet_id);
         }
@@ -207,16 +204,13 @@ impl Session {
         };
         let message: &Message = &delivery.message;
         let mut texts = Texts::default();
-        let own_user = match self.link.version {
-            Version::V311 => OwnUser::default(),
-            Version::V5 => {
-                let prev = self.inbox.as_ref().and_then(|inbox| inbox.prev);
-                OwnUser::of(delivery, prev, self.shared.node.epoch, &mut texts)
-            }
-        };
+        let prev = self.inbox.as_ref().and_then(|inbox| inbox.prev);
+        let own_user = (self.link.version == Version::V5)
+            .then(|| OwnUser::of(delivery, prev.as_ref(), self.shared.node.epoch, &mut texts));
+        let own_user = own_user.as_ref();
         let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
         let publish = PublishOut {
-            own_user: own_user.all(),
+            own_user: own_user.map_or(&[], OwnUser::all),
             subscription_ids: subscription_id.as_slice(),
             message_expiry: message.expiry.seconds_left(age),
             ..publish_out(
@@ -230,11 +224,16 @@ impl Session {
             )
         };
         // What a reader can do without makes no message too large for it.
-        let shorter = own_user.necessary().map(|own_user| PublishOut { own_user, ..publish });
+        let necessary = || own_user.and_then(OwnUser::necessary);
+        let shorter = |own_user| PublishOut { own_user, ..publish };
         let fits = write_fitting(&mut self.out, &mut self.link, topic, publish)
-            || shorter.is_some_and(|shorter| write_fitting(&mut self.out, &mut self.link, topic, shorter));
+            || necessary().is_some_and(|own| write_fitting(&mut self.out, &mut self.link, topic, shorter(own)));
         if fits {
             self.stopwatch.sent(message.payload.len());
+            if let Some((inbox, own_user)) = self.inbox.as_mut().zip(own_user) {
+                let stays = inbox_types::fault!(WrongPrev).then_some(inbox.prev).flatten();
+                inbox.prev = stays.or(Some(Decimal::of(own_user.seq())));
+            }
         }
         fits
     }

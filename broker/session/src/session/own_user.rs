@@ -1,9 +1,9 @@
 //! The user properties that the broker sets itself on a message from an inbox (contract rules 5 to 7), made without a place on the heap: most
 //! messages for an MQTT 5 client carry them.
 
-use inbox_types::{Delivery, Epoch, Seq};
+use inbox_types::{Delivery, Epoch};
 
-use super::digits;
+use super::digits::{self, Decimal};
 
 /// How many there can be.
 const MOST: usize = 7;
@@ -16,13 +16,11 @@ pub(super) struct Texts {
     id: [u8; 16],
     seq: itoa::Buffer,
     at: itoa::Buffer,
-    prev: itoa::Buffer,
     epoch: [u8; 16],
     dropped: itoa::Buffer,
 }
 
 /// See the module's documentation.
-#[derive(Default)]
 pub(super) struct OwnUser<'a> {
     pairs: [(&'a str, &'a str); MOST],
     count: usize,
@@ -30,7 +28,13 @@ pub(super) struct OwnUser<'a> {
 
 impl<'a> OwnUser<'a> {
     /// What `delivery` says of itself, after `prev` on the same attachment.
-    pub(super) fn of(delivery: &'a Delivery, prev: Option<Seq>, epoch: Option<Epoch>, texts: &'a mut Texts) -> Self {
+    #[inline]
+    pub(super) fn of(
+        delivery: &'a Delivery,
+        prev: Option<&'a Decimal>,
+        epoch: Option<Epoch>,
+        texts: &'a mut Texts,
+    ) -> Self {
         let message = &delivery.message;
         let id = match &message.id {
             Some(id) => id,
@@ -49,7 +53,7 @@ impl<'a> OwnUser<'a> {
             count: NECESSARY,
         };
         if let Some(prev) = prev {
-            own.push("prev", texts.prev.format(prev.0));
+            own.push("prev", prev.as_str());
         }
         if let Some(epoch) = epoch {
             own.push("epoch", digits::hexadecimal(epoch.get(), &mut texts.epoch));
@@ -65,6 +69,12 @@ impl<'a> OwnUser<'a> {
             *free = (name, value);
             self.count += 1;
         }
+    }
+
+    /// The seq, as it is said.
+    pub(super) fn seq(&self) -> &'a str {
+        let [_, (_, seq), ..] = self.pairs;
+        seq
     }
 
     /// All of them.

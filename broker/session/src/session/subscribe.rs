@@ -4,6 +4,7 @@ use access::{Action, Target};
 use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq, Ticket};
 
+use super::digits::Decimal;
 use super::not_granted::{NotGranted, quoted};
 use super::subscriptions::Subscription;
 use super::{Ending, Session};
@@ -20,8 +21,8 @@ pub(super) struct InboxSubscription {
     pub(super) subscription_id: Option<u32>,
     /// There while the client is connected.
     pub(super) attachment: Option<AttachmentId>,
-    /// What the attachment was sent last (contract rule 6).
-    pub(super) prev: Option<Seq>,
+    /// The seq of what the attachment was sent last, where it is said (contract rule 6).
+    pub(super) prev: Option<Decimal>,
 }
 
 /// What the session asks of the router. Its task carries these out in order, before anything else.
