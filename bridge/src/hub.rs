@@ -279,7 +279,7 @@ impl Hub {
         if fx.may_have_room {
             self.offer_room(mailbox, cx);
         }
-        if !fx.refused.is_empty() || !fx.read.is_empty() {
+        if !fx.named.is_empty() {
             self.note_ids(inbox, &fx);
         }
         if !fx.void_notices.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Hub;
 use crate::dedupe::Look;
-use crate::mailbox::{Context, Effects, Mailbox, Origin};
+use crate::mailbox::{Context, Effects, Mailbox, NamedEnd, Origin};
 use inbox_types::{ClientId, Counter, Message, Now, Outcome, Refusal, Seq};
 
 impl Hub {
@@ -20,60 +20,49 @@ impl Hub {
         }
         let mut refused = Vec::new();
         self.step(inbox, now, |mailbox, cx, fx| {
-            for (message, origin) in messages {
-                let is_named = self.dedupe.concerns(&message);
-                let Some((message, origin)) = self.unless_known(is_named, message, origin, mailbox, cx) else {
+            for (message, mut origin) in messages {
+                let named = self.dedupe.concerns(&message).then(|| message.clone());
+                if let Some(named) = &named
+                    && self.is_repeated(named, &mut origin, mailbox, cx)
+                {
+                    continue;
+                }
+                let Some(seq) = self.seq_to_keep(now) else {
+                    refused.push(origin);
                     continue;
                 };
-                match self.seq_to_keep(now) {
-                    Some(seq) => {
-                        #[cfg(feature = "testing")]
-                        inbox_types::given(inbox, seq, &message);
-                        let named = is_named.then(|| message.clone());
-                        if mailbox.publish(seq, message, origin, cx, fx)
-                            && let Some(message) = named
-                        {
-                            self.dedupe.remember(inbox, &message, seq);
-                        }
-                    }
-                    None => refused.push(origin),
+                #[cfg(feature = "testing")]
+                inbox_types::given(inbox, seq, &message);
+                let is_taken = mailbox.publish(seq, message, origin, cx, fx);
+                if let Some(named) = named.filter(|_| is_taken) {
+                    self.dedupe.remember(inbox, &named, seq);
                 }
             }
         });
         self.refuse(refused, &self.counters.refused_store_failed, Refusal::StoreFailed);
     }
 
-    /// Gives a publish back, unless it repeats an `id` (contract rule 8): that is answered.
-    #[inline]
-    pub(super) fn unless_known(
-        &self,
-        is_named: bool,
-        message: Arc<Message>,
-        origin: Option<Origin>,
-        mailbox: &mut Mailbox,
-        cx: Context,
-    ) -> Option<(Arc<Message>, Option<Origin>)> {
-        if !is_named {
-            return Some((message, origin));
-        }
-        match self.dedupe.look(cx.inbox, &message, cx.age) {
-            Look::New => return Some((message, origin)),
-            Look::Repeats(seq, is_delivered) => mailbox.repeat(seq, is_delivered, origin, cx),
+    /// Whether a publish repeats an `id` (contract rule 8): then it is answered.
+    fn is_repeated(&self, named: &Message, origin: &mut Option<Origin>, mailbox: &mut Mailbox, cx: Context) -> bool {
+        match self.dedupe.look(cx.inbox, named, cx.age) {
+            Look::New => return false,
+            Look::Repeats(seq, is_delivered) => mailbox.repeat(seq, is_delivered, origin.take(), cx),
             Look::OtherPayload => {
-                self.refuse([origin], &self.counters.refused_other_payload, Refusal::OtherPayload);
+                let (counter, refusal) = (&self.counters.refused_other_payload, Refusal::OtherPayload);
+                self.refuse([origin.take()], counter, refusal);
             }
         }
-        None
+        true
     }
 
     /// What became of messages with an `id`.
     #[cold]
     pub(super) fn note_ids(&self, inbox: &ClientId, fx: &Effects) {
-        for (seq, message) in &fx.refused {
-            self.dedupe.forget(inbox, message, *seq);
-        }
-        for (seq, message) in &fx.read {
-            self.dedupe.note_delivered(inbox, message, *seq);
+        for (seq, message, end) in &fx.named {
+            match end {
+                NamedEnd::Refused => self.dedupe.forget(inbox, message, *seq),
+                NamedEnd::Read => self.dedupe.note_delivered(inbox, message, *seq),
+            }
         }
     }
 

@@ -220,10 +220,14 @@ impl Hub {
             if deadline.is_some() && mailbox.visit_at != deadline {
                 return None;
             }
-            let taken = mailbox.take_unwritten();
-            unwritten.extend(taken.map(|(seq, message)| (inbox.clone(), seq, message)));
+            if mailbox.has_unwritten() {
+                let taken = mailbox.take_unwritten();
+                unwritten.extend(taken.map(|(seq, message)| (inbox.clone(), seq, message)));
+            }
             let gathered = mailbox.gather(inbox, all, batch, bytes, cx, fx);
-            due.extend(mailbox.due().into_iter().map(|due| (inbox.clone(), due)));
+            if mailbox.has_due() {
+                due.extend(mailbox.due().into_iter().map(|due| (inbox.clone(), due)));
+            }
             mailbox.visit_at = None;
             if let Gathered::Later(deadline) = gathered {
                 fx.commit_by(deadline);

@@ -8,6 +8,15 @@ use inbox_types::{Counters, Message, Outcome, Proof, Refusal, Seq};
 /// Repetitions of messages of one inbox that wait for their answers, at most: what a client may have unacknowledged, several times.
 const REPEATS_MAX: usize = 4096;
 
+/// What whoever repeats a message with an `id` is to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamedEnd {
+    /// It was accepted and then refused.
+    Refused,
+    /// Its reader acknowledged it.
+    Read,
+}
+
 /// A message that was gone before it was written. Its `id` is to be durable when its publisher is told, and so are receipts.
 pub(super) struct Unwritten {
     pub(super) seq: Seq,
@@ -39,12 +48,17 @@ impl Mailbox {
     #[inline]
     pub(super) fn answer(&mut self, seq: Seq, origin: Option<Origin>, outcome: Outcome) {
         if !self.repeats.is_empty() {
-            for (_, origin) in self.repeats.extract_if(.., |(repeated, _)| *repeated == seq) {
-                origin.settle(outcome.clone());
-            }
+            self.answer_repeats(seq, &outcome);
         }
         if let Some(origin) = origin {
             origin.settle(outcome);
+        }
+    }
+
+    #[cold]
+    fn answer_repeats(&mut self, seq: Seq, outcome: &Outcome) {
+        for (_, origin) in self.repeats.extract_if(.., |(repeated, _)| *repeated == seq) {
+            origin.settle(outcome.clone());
         }
     }
 
@@ -56,7 +70,6 @@ impl Mailbox {
     }
 
     /// A message is gone and was not written.
-    #[inline]
     pub(super) fn leave_unwritten(
         &mut self,
         seq: Seq,
@@ -88,9 +101,15 @@ impl Mailbox {
         fx: &mut Effects,
     ) {
         if message.id.is_some() {
-            fx.refused.push((seq, message));
+            fx.named.push((seq, message, NamedEnd::Refused));
         }
         self.answer(seq, origin, Outcome::Refused(refusal));
+    }
+
+    /// Whether the next batch is to take something of this.
+    #[inline]
+    pub(crate) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
     }
 
     /// What of it goes into the next batch: which messages.
@@ -105,7 +124,11 @@ impl Mailbox {
     }
 
     /// That batch is durable.
+    #[inline]
     pub(super) fn unwritten_committed(&mut self) {
+        if self.unwritten_committing.is_empty() {
+            return;
+        }
         for one in std::mem::take(&mut self.unwritten_committing) {
             self.answer(one.seq, one.origin, Outcome::Accepted(proof(one.seq, one.is_delivered)));
         }

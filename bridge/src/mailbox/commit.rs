@@ -195,7 +195,9 @@ impl Mailbox {
                     continue;
                 }
             }
-            replaced.extend(self.replaced.remove(&seq));
+            if !self.replaced.is_empty() {
+                replaced.extend(self.replaced.remove(&seq));
+            }
             shrink(&mut self.unstored, size);
             if let Some(totals) = self.totals.as_mut() {
                 grow(totals, size);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::in_flight::InFlight;
-use super::{Context, Durability, Effects, Mailbox, Young, answering, shrink};
+use super::{Context, Durability, Effects, Mailbox, NamedEnd, Young, answering, shrink};
 use crate::notices::Replaced;
 use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Seq, WhenFull};
 
@@ -32,9 +32,10 @@ impl Mailbox {
         self.land(seq, Fate::Rejected(reason), cx, fx);
     }
 
+    #[inline]
     fn land(&mut self, seq: Seq, fate: Fate, cx: Context, fx: &mut Effects) {
         let landed = self.reader.as_mut().and_then(|reader| reader.landed(seq));
-        let sent = landed.unwrap_or(InFlight::new(seq, None, None));
+        let sent = landed.unwrap_or_else(|| InFlight::new(seq, None, None));
         self.leave_read(sent, fate, cx, fx);
         // Its place in the window is free, even if it had left before.
         self.pump(cx, fx);
@@ -181,6 +182,10 @@ impl Mailbox {
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 if let Some(Young { message, origin, .. }) = self.take_young(at) {
+                    if message.asks_nothing() {
+                        let proof = answering::proof(seq, fate == Fate::Read);
+                        return self.answer(seq, origin, Outcome::Accepted(proof));
+                    }
                     note_read(seq, &message, fate, cx, fx);
                     self.owe(seq, &message, fate, cx, fx);
                     self.leave_unwritten(seq, message, origin, fate == Fate::Read, cx, fx);
@@ -246,9 +251,10 @@ impl Mailbox {
 }
 
 /// A message with an `id` is with its reader: whoever repeats it is told so.
+#[inline]
 fn note_read(seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut Effects) {
     if fate == Fate::Read && message.id.is_some() && cx.keeps_ids {
-        fx.read.push((seq, message.clone()));
+        fx.named.push((seq, message.clone(), NamedEnd::Read));
     }
 }
 

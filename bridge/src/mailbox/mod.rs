@@ -41,6 +41,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use answering::NamedEnd;
 pub(crate) use commit::Gathered;
 pub use looking::{InMemory, Waiting};
 pub(crate) use owing::Due;
@@ -112,10 +113,8 @@ pub(crate) struct Effects {
     pub(crate) void_notices: Vec<Seq>,
     /// There may be room for those who wait for it.
     pub(crate) may_have_room: bool,
-    /// Messages with an `id` that were accepted and then refused.
-    pub(crate) refused: Vec<(Seq, Arc<Message>)>,
-    /// Messages with an `id` that their reader acknowledged.
-    pub(crate) read: Vec<(Seq, Arc<Message>)>,
+    /// What became of messages with an `id`.
+    pub(crate) named: Vec<(Seq, Arc<Message>, NamedEnd)>,
 }
 
 impl Effects {

@@ -48,7 +48,7 @@ impl Mailbox {
 
     /// Whether a batch is to take the removals, because receipts go with them.
     pub(super) fn owes_with_removals(&self) -> bool {
-        self.owed.keys().any(|seq| self.is_out(*seq))
+        !self.owed.is_empty() && self.owed.keys().any(|seq| self.is_out(*seq))
     }
 
     /// What goes with the removals that are in the batch, and with what was never written.
@@ -64,6 +64,12 @@ impl Mailbox {
             }
         }
         self.due_committing |= !self.due.is_empty();
+    }
+
+    /// Whether there is any.
+    #[inline]
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
     }
 
     /// The same, for the batch.

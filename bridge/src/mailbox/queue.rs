@@ -18,9 +18,19 @@ pub(super) fn place_of<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> 
     }
 }
 
-/// Where the item with this `seq` is in a queue in seq order. Mostly it is one end, too.
+/// Where the item with this `seq` is in a queue in seq order. Mostly it is the first, or behind all.
 #[inline]
 pub(super) fn find<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> Option<usize> {
+    match seq_of(queue.front()?).cmp(&seq) {
+        Ordering::Greater => None,
+        Ordering::Equal => Some(0),
+        Ordering::Less => find_later(queue, seq, seq_of),
+    }
+}
+
+/// The same, of one that is not the first.
+#[inline]
+fn find_later<T>(queue: &VecDeque<T>, seq: Seq, seq_of: impl Fn(&T) -> Seq) -> Option<usize> {
     match seq_of(queue.back()?).cmp(&seq) {
         Ordering::Less => None,
         Ordering::Equal => Some(queue.len() - 1),

@@ -96,7 +96,11 @@ impl Reader {
     /// Whether this reader was sent it and is not done with it.
     #[inline]
     pub(super) fn has(&self, seq: Seq) -> bool {
-        self.in_flight_at(seq).is_some() || self.settling_at(seq).is_some()
+        let is_beyond = |last: Option<Seq>| last.is_none_or(|last| last < seq);
+        // Mostly it is newer than everything that was sent.
+        let is_new = is_beyond(self.in_flight.back().map(|sent| sent.seq))
+            && is_beyond(self.settling.back().map(|settling| settling.seq));
+        !is_new && (self.in_flight_at(seq).is_some() || self.settling_at(seq).is_some())
     }
 
     #[inline]

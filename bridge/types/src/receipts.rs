@@ -45,6 +45,12 @@ impl ReceiptsWanted {
 }
 
 impl Message {
+    /// Whether its sender can want nothing but that it is delivered: neither to be told of it later, nor that it is known again. Most messages are so.
+    #[inline]
+    pub fn asks_nothing(&self) -> bool {
+        self.id.is_none() && self.properties.is_none()
+    }
+
     /// What its sender asks to be told of it. Only what is understood was accepted.
     #[inline]
     pub fn receipts_wanted(&self) -> Option<ReceiptsWanted> {
