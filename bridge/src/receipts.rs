@@ -123,22 +123,42 @@ impl Receipt {
         })
     }
 
-    fn json(&self, topic_of: &dyn Fn(&str) -> String) -> serde_json::Value {
-        let mut said = serde_json::json!({
-            "topic": topic_of(&self.inbox),
-            "seq": self.seq,
-            "at": self.at,
-            "state": self.state.name(),
-        });
-        if let Some(said) = said.as_object_mut() {
-            said.extend(self.id.as_deref().map(|id| ("id".to_owned(), id.into())));
-            said.extend(self.state.why().map(|why| ("why".to_owned(), why.into())));
-            if let State::Refused(reason) = self.state {
-                said.insert("reason".to_owned(), reason.into());
-            }
+    fn said(&self, topic_of: &dyn Fn(&str) -> String) -> Said<'_> {
+        Said {
+            at: self.at,
+            id: self.id.as_deref(),
+            reason: match self.state {
+                State::Refused(reason) => Some(reason),
+                _ => None,
+            },
+            seq: self.seq,
+            state: self.state.name(),
+            topic: topic_of(&self.inbox),
+            why: self.state.why(),
         }
-        said
     }
+}
+
+/// A receipt as its sender reads it. The names are in order: the `id` of the message that tells it is made of its text, and must not change.
+#[derive(Serialize)]
+struct Said<'r> {
+    at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<u8>,
+    seq: u64,
+    state: &'static str,
+    topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
+}
+
+/// What tells receipts.
+#[derive(Serialize)]
+struct Telling<'r> {
+    notice: &'static str,
+    receipts: Vec<Said<'r>>,
 }
 
 /// Receipts that go to one place are told by one message, at most [`RECEIPTS_JOINED_MAX`] of them, in their order.
@@ -163,8 +183,13 @@ pub(crate) fn join(receipts: Vec<Receipt>) -> Vec<Vec<Receipt>> {
 
 /// The message that tells receipts for one place. Its `id` follows from what it tells, so that what is told again is known.
 pub(crate) fn message(told: &[Receipt], topic_of: &dyn Fn(&str) -> String, at: Micros, expiry: Expiry) -> Message {
-    let receipts: Vec<_> = told.iter().map(|receipt| receipt.json(topic_of)).collect();
-    let payload = serde_json::json!({ "notice": "receipt", "receipts": receipts }).to_string();
+    let telling = Telling {
+        notice: "receipt",
+        receipts: told.iter().map(|receipt| receipt.said(topic_of)).collect(),
+    };
+    let Ok(payload) = serde_json::to_string(&telling) else {
+        unreachable!("numbers and texts under fixed names are JSON");
+    };
     let id = xxhash_rust::xxh3::xxh3_128(payload.as_bytes());
     let properties = Properties {
         content_type: Some("application/json".into()),

@@ -65,7 +65,9 @@ impl Pending {
             // A client ID has 1,024 bytes at most, and MQTT writes the length of a user property in two.
             let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
             self.value.extend_from_slice(&length.to_be_bytes());
-            self.value.extend(text.bytes().take(usize::from(length)));
+            let text = text.as_bytes();
+            self.value
+                .extend_from_slice(text.get(..usize::from(length)).unwrap_or(text));
         }
     }
 
