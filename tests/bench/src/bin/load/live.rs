@@ -59,7 +59,19 @@ pub(crate) fn drive(run: &Run, plan: &Plan<'_>, options: Value) -> Result<Report
         report.latencies("generator_lag_us", &lag);
         report.count("not_acknowledged", samples.not_acknowledged);
     }
-    report.verdict(ledger.verdict());
+    let verdict = ledger.verdict();
+    report.verdict(verdict);
+    if plan.tells_senders() {
+        let told: u64 = workers.iter().map(|worker| worker.told).sum();
+        let receipts = shared.receipts.load(Relaxed);
+        let missing = (plan.receipts() * verdict.accepted).saturating_sub(receipts);
+        report.count("receipts", receipts);
+        report.count("receipts_missing", missing);
+        report.amount("receipts_per_packet", receipts as f64 / told as f64);
+        if missing > 0 {
+            report.fail();
+        }
+    }
     if samples.not_acknowledged > 0 {
         report.fail();
     }
@@ -110,6 +122,7 @@ fn watch(run: &Run, plan: &Plan<'_>, shared: &Shared, schedule: &OnceLock<Schedu
         shared.finished.load(Relaxed) == threads
             && accepted >= shared.due.load(Relaxed)
             && shared.delivered.load(Relaxed) >= accepted
+            && shared.receipts.load(Relaxed) >= plan.receipts() * accepted
     });
     let not_acknowledged = shared.due.load(Relaxed).saturating_sub(shared.accepted.load(Relaxed));
     Ok(Samples {

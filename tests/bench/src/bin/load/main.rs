@@ -1,9 +1,11 @@
 //! `load`: drives an MQTT broker on this machine and measures it. `load --help` says how.
 //!
-//! It is no part of inboxd: it speaks MQTT 3.1.1 over TCP, TLS or WebSocket and works with any broker, so that figures can be compared.
+//! It is no part of inboxd: it speaks MQTT 3.1.1 over TCP, TLS or WebSocket and works with any broker, so that figures can be compared; and MQTT 5,
+//! to measure what only inboxd has ([`asks`]).
 //! One thread drives all connections ([`reactor`]), a workload is a [`run::Worker`] on top of it, and a [`ledger`]
 //! keeps account of every message: a fast broker that loses messages is not fast.
 
+mod asks;
 mod ended;
 mod gather;
 mod idle;
@@ -30,7 +32,7 @@ use clap::Parser;
 use serde::Serialize;
 use serde_json::Value;
 
-use options::{Common, Mail, Options, Workload};
+use options::{Common, Mail, Options, Pace, Workload};
 use publisher::Names;
 use reactor::Clock;
 use report::Report;
@@ -70,6 +72,7 @@ fn drive(common: &Common, workload: Workload) -> Result<Report, RunError> {
         address: SocketAddr::new(common.host, common.port),
         wiring: Wiring::new(&common.way, common.host)?,
         password: common.password.clone(),
+        is_v5: pace(&workload).is_some_and(|pace| pace.asks.is_some()),
         threads: common.threads,
         gather_us: common.gather_us,
         broker: common.pid.map(Process::new).transpose()?,
@@ -146,6 +149,15 @@ fn mail_plan(name: &'static str, mail: Mail, stores: bool, drains: bool) -> mail
         post,
         stores,
         drains,
+    }
+}
+
+/// How online traffic is paced, if that is what the workload is.
+fn pace(workload: &Workload) -> Option<&Pace> {
+    match workload {
+        Workload::P2p(it) => Some(&it.pace),
+        Workload::Fanin(it) => Some(&it.pace),
+        _ => None,
     }
 }
 

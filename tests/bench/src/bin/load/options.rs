@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::asks::Asks;
 use crate::publisher::STAMP_BYTES;
 use crate::wire::Way;
 
@@ -14,7 +15,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 /// Drives an MQTT broker on this machine and measures it: throughput, latency, memory, and whether every acknowledged
 /// message arrives, once and in order.
 ///
-/// MQTT 3.1.1, QoS 1. Every client subscribes to its own client ID and to nothing else; publishers publish to client IDs.
+/// MQTT 3.1.1 (or 5, see --asks), QoS 1. Every client subscribes to its own client ID and to nothing else; publishers publish to client IDs.
 /// Exit code 0: clean; 1: messages were lost, out of order, foreign or not delivered; 2: usage; 3: no result.
 #[derive(Debug, Parser)]
 #[command(name = "load", version, max_term_width = 110)]
@@ -124,6 +125,10 @@ pub(crate) struct Pace {
     /// Readers connect with clean session = 0, for brokers that keep messages of such sessions only
     #[arg(long)]
     pub(crate) keep_session: bool,
+    /// Speak MQTT 5, and let every message ask for this
+    #[arg(long, value_enum, conflicts_with = "keep_session")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asks: Option<Asks>,
 }
 
 #[derive(Debug, Args, Serialize)]

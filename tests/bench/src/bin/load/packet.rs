@@ -1,4 +1,4 @@
-//! The few MQTT 3.1.1 packets that a benchmark needs, written and read by hand.
+//! The few MQTT packets that a benchmark needs, written and read by hand: of MQTT 3.1.1, and, where that is said, of MQTT 5.
 //!
 //! A client library costs several microseconds per message, which on a small machine would measure the library. Only
 //! what the workloads use is here: QoS 1, no will, no PINGREQ in time.
@@ -16,11 +16,11 @@ pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 pub(crate) enum Incoming<'a> {
     /// CONNACK with its return code (section 3.2).
     ConnAck(u8),
-    /// PUBLISH (section 3.3). The packet id is 0 for QoS 0.
+    /// PUBLISH (section 3.3). The packet id is 0 for QoS 0. In MQTT 5, the payload begins with the properties.
     Publish { packet_id: u16, payload: &'a [u8] },
     /// PUBACK (section 3.4).
     PubAck(u16),
-    /// SUBACK with its first return code (section 3.9).
+    /// SUBACK with its last return code (section 3.9).
     SubAck(u8),
     /// PINGRESP (section 3.13).
     PingResp,
@@ -38,6 +38,9 @@ pub(crate) enum FrameError {
     /// A packet of this kind (first byte) is not for a client, or not asked for here.
     #[error("the broker sent a packet that starts with {0:#04x}, which this program did not ask for")]
     Unexpected(u8),
+    /// An MQTT 5 broker does not take a message.
+    #[error("the broker refused a message with reason code {0:#04x}")]
+    Refused(u8),
     /// A packet ends before its fields do.
     #[error("the broker sent a packet (first byte {0:#04x}) that is too short for its fields")]
     Short(u8),
@@ -62,8 +65,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, Fram
     let packet = match first >> 4 {
         2 => Incoming::ConnAck(*body.get(1).ok_or(short)?),
         3 => decode_publish(first, body).ok_or(short)?,
-        4 => Incoming::PubAck(read_u16(body).ok_or(short)?.0),
-        9 => Incoming::SubAck(*body.get(2).ok_or(short)?),
+        4 => match read_u16(body).ok_or(short)? {
+            (_, [reason, ..]) if *reason >= 0x80 => return Err(FrameError::Refused(*reason)),
+            (packet_id, _) => Incoming::PubAck(packet_id),
+        },
+        9 => Incoming::SubAck(*body.get(2..).and_then(<[u8]>::last).ok_or(short)?),
         13 => Incoming::PingResp,
         _ => return Err(FrameError::Unexpected(first)),
     };
@@ -72,13 +78,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, Fram
 
 /// Appends CONNECT with the longest keep alive, 18 hours, because some brokers refuse 0 (section 3.1). With a password, the client ID is the
 /// user name, too.
-pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, clean_session: bool, password: Option<&str>) {
+pub(crate) fn connect(out: &mut Vec<u8>, is_v5: bool, client_id: &str, clean_session: bool, password: Option<&str>) {
     let login_bytes = password.map_or(0, |password| 2 + client_id.len() + 2 + password.len());
     out.push(0x10);
-    remaining_length(out, 10 + 2 + client_id.len() + login_bytes);
+    remaining_length(out, 10 + usize::from(is_v5) + 2 + client_id.len() + login_bytes);
     string(out, "MQTT");
     let flags = u8::from(clean_session) << 1 | if password.is_some() { 0xC0 } else { 0 };
-    out.extend_from_slice(&[4, flags, 0xFF, 0xFF]);
+    out.extend_from_slice(&[4 + u8::from(is_v5), flags, 0xFF, 0xFF]);
+    no_properties(out, is_v5);
     string(out, client_id);
     if let Some(password) = password {
         string(out, client_id);
@@ -87,10 +94,11 @@ pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, clean_session: bool, p
 }
 
 /// Appends SUBSCRIBE at QoS 1 (section 3.8). One per connection, so its packet id is always 1.
-pub(crate) fn subscribe(out: &mut Vec<u8>, filter: &str) {
+pub(crate) fn subscribe(out: &mut Vec<u8>, is_v5: bool, filter: &str) {
     out.push(0x82);
-    remaining_length(out, 2 + 2 + filter.len() + 1);
+    remaining_length(out, 2 + usize::from(is_v5) + 2 + filter.len() + 1);
     out.extend_from_slice(&[0, 1]);
+    no_properties(out, is_v5);
     string(out, filter);
     out.push(1);
 }
@@ -103,7 +111,7 @@ pub(crate) fn puback(out: &mut Vec<u8>, packet_id: u16) {
 
 /// The beginning of a QoS 1 PUBLISH: fixed header, and the topic but for its last `topic_tail_bytes` bytes.
 ///
-/// The rest of the topic, the packet id and `payload_bytes` bytes of payload follow (section 3.3).
+/// The rest of the topic, the packet id and `payload_bytes` bytes of payload, with the properties of MQTT 5, follow (section 3.3).
 pub(crate) fn publish_head(topic_head: &str, topic_tail_bytes: usize, payload_bytes: usize) -> Vec<u8> {
     let topic_bytes = topic_head.len() + topic_tail_bytes;
     let mut out = vec![0x32];
@@ -142,12 +150,20 @@ fn decode_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     }
 }
 
-fn read_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
+pub(crate) fn read_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let (number, rest) = bytes.split_first_chunk::<2>()?;
     Some((u16::from_be_bytes(*number), rest))
 }
 
-fn remaining_length(out: &mut Vec<u8>, mut value: usize) {
+/// MQTT 5 says how many there are where MQTT 3.1.1 has none.
+fn no_properties(out: &mut Vec<u8>, is_v5: bool) {
+    if is_v5 {
+        out.push(0);
+    }
+}
+
+/// Appends a variable byte integer (MQTT 5, section 1.5.5).
+pub(crate) fn remaining_length(out: &mut Vec<u8>, mut value: usize) {
     loop {
         let byte = (value & 0x7F) as u8;
         value >>= 7;
@@ -159,7 +175,7 @@ fn remaining_length(out: &mut Vec<u8>, mut value: usize) {
     }
 }
 
-fn string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&length_u16(text.len()).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }
@@ -203,6 +219,10 @@ mod tests {
         assert_eq!(decode(&[0x20, 2, 0, 5]), Ok(Some((Incoming::ConnAck(5), 4))));
         assert_eq!(decode(&[0x90, 3, 0, 1, 0x80]), Ok(Some((Incoming::SubAck(0x80), 5))));
         assert_eq!(decode(&[0xD0, 0]), Ok(Some((Incoming::PingResp, 2))));
+        // Of MQTT 5, with properties and without.
+        assert_eq!(decode(&[0x90, 4, 0, 1, 0, 0x87]), Ok(Some((Incoming::SubAck(0x87), 6))));
+        assert_eq!(decode(&[0x40, 4, 0, 9, 0, 0]), Ok(Some((Incoming::PubAck(9), 6))));
+        assert_eq!(decode(&[0x40, 3, 0, 9, 0x97]), Err(FrameError::Refused(0x97)));
         let qos_0 = [0x30, 4, 0, 1, b'a', b'x'];
         assert_eq!(
             decode(&qos_0),
@@ -233,20 +253,29 @@ mod tests {
     #[test]
     fn requests_are_written_as_specified() {
         let mut out = Vec::new();
-        connect(&mut out, "a", true, None);
+        connect(&mut out, false, "a", true, None);
         assert_eq!(
             out,
             [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0xFF, 0xFF, 0, 1, b'a']
         );
         out.clear();
-        connect(&mut out, "a", false, None);
+        connect(&mut out, false, "a", false, None);
         assert_eq!(out[9], 0);
         out.clear();
-        connect(&mut out, "a", true, Some("pw"));
+        connect(&mut out, false, "a", true, Some("pw"));
         assert_eq!((out[1], out[9]), (20, 0xC2));
         assert!(out.ends_with(&[0, 1, b'a', 0, 1, b'a', 0, 2, b'p', b'w']));
         out.clear();
-        subscribe(&mut out, "bob");
+        subscribe(&mut out, false, "bob");
         assert_eq!(out, [0x82, 8, 0, 1, 0, 3, b'b', b'o', b'b', 1]);
+        out.clear();
+        connect(&mut out, true, "a", true, None);
+        assert_eq!(
+            out[1..],
+            [14, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0xFF, 0xFF, 0, 0, 1, b'a']
+        );
+        out.clear();
+        subscribe(&mut out, true, "bob");
+        assert_eq!(out, [0x82, 9, 0, 1, 0, 0, 3, b'b', b'o', b'b', 1]);
     }
 }

@@ -1,5 +1,6 @@
 //! The sending side of one connection: PUBLISH packets from a template, and the window of those in flight.
 
+use crate::asks::{Asks, Template};
 use crate::packet;
 
 /// Bytes of a [`Stamp`], and so the smallest payload.
@@ -32,6 +33,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Publisher {
     tag: u16,
     head: Vec<u8>,
+    /// Of MQTT 5.
+    properties: Option<Template>,
     filler: Vec<u8>,
     /// What is in flight, by packet id less 1.
     in_flight: Vec<Option<Stamp>>,
@@ -105,13 +108,24 @@ impl Publisher {
         });
         Publisher {
             tag: names.tag(),
-            head: packet::publish_head(&format!("{}r", names.prefix), NAME_DIGITS, payload_bytes),
+            head: head(names, payload_bytes),
+            properties: None,
             filler: noise
                 .map(|x| (x >> 16) as u8)
                 .take(payload_bytes - STAMP_BYTES)
                 .collect(),
             in_flight: vec![None; usize::from(window)],
             free: (1..=window).rev().collect(),
+        }
+    }
+
+    /// The same with MQTT 5, for the publisher of this index, whose messages ask for something.
+    pub(crate) fn asking(self, names: &Names, index: usize, asks: Asks) -> Self {
+        let properties = Template::new(asks, &names.publisher(index));
+        Publisher {
+            head: head(names, properties.len() + STAMP_BYTES + self.filler.len()),
+            properties: Some(properties),
+            ..self
         }
     }
 
@@ -129,6 +143,9 @@ impl Publisher {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&digits(inbox));
         out.extend_from_slice(&packet_id.to_be_bytes());
+        if let Some(properties) = &self.properties {
+            properties.put(out, stamp.number);
+        }
         out.extend_from_slice(&stamp.encode(self.tag));
         out.extend_from_slice(&self.filler);
         true
@@ -140,6 +157,11 @@ impl Publisher {
         self.free.push(packet_id);
         Some(stamp)
     }
+}
+
+/// A PUBLISH up to the number that ends its topic.
+fn head(names: &Names, payload_bytes: usize) -> Vec<u8> {
+    packet::publish_head(&format!("{}r", names.prefix), NAME_DIGITS, payload_bytes)
 }
 
 /// `number` in [`NAME_DIGITS`] decimal digits.
@@ -181,6 +203,29 @@ mod tests {
         assert_eq!(Stamp::decode(names.tag(), payload), Some(stamp));
         assert_eq!(Stamp::decode(Names::new("other").tag(), payload), None);
         assert_eq!(Stamp::decode(names.tag(), &payload[..STAMP_BYTES - 1]), None);
+    }
+
+    /// Goal: with MQTT 5 a publish is as whole, and its payload follows its properties.
+    #[test]
+    fn a_publish_that_asks_is_whole() {
+        let names = Names::new("run");
+        let mut publisher = Publisher::new(&names, 256, 1).asking(&names, 3, Asks::Delivered);
+        let (mut out, stamp) = (
+            Vec::new(),
+            Stamp {
+                stream: 3,
+                number: 9,
+                due_ns: 5,
+            },
+        );
+        assert!(publisher.publish(&mut out, 42, stamp));
+        let (packet, used) = decode(&out).unwrap().unwrap();
+        assert_eq!(used, out.len());
+        let Incoming::Publish { payload, .. } = packet else {
+            panic!("{packet:?}")
+        };
+        let (_, payload) = crate::asks::split(payload).unwrap();
+        assert_eq!((payload.len(), Stamp::decode(names.tag(), payload)), (256, Some(stamp)));
     }
 
     /// Goal: never more than the window in flight, and a packet id is used again only after its PUBACK (MQTT-2.3.1-3).

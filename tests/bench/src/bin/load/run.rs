@@ -33,6 +33,8 @@ pub(crate) struct Run {
     pub(crate) wiring: Wiring,
     /// The password of every client, whose user name is its client ID.
     pub(crate) password: Option<String>,
+    /// MQTT 5 is spoken.
+    pub(crate) is_v5: bool,
     pub(crate) threads: usize,
     /// See [`crate::gather::Gather::new`].
     pub(crate) gather_us: Option<u64>,
@@ -93,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) accepted: AtomicU64,
     /// Different messages that readers received.
     pub(crate) delivered: AtomicU64,
+    /// Receipts that publishers received.
+    pub(crate) receipts: AtomicU64,
     /// Workers, or clients, that have nothing more to begin.
     pub(crate) finished: AtomicU64,
     stop: AtomicBool,
@@ -106,6 +110,7 @@ pub(crate) struct Counts {
     pub(crate) due: u64,
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
+    pub(crate) receipts: u64,
     pub(crate) finished: u64,
 }
 
@@ -129,6 +134,7 @@ impl Shared {
             (&self.due, counts.due),
             (&self.accepted, counts.accepted),
             (&self.delivered, counts.delivered),
+            (&self.receipts, counts.receipts),
             (&self.finished, counts.finished),
         ] {
             if more > 0 {
@@ -159,7 +165,12 @@ impl Run {
 
     /// Appends the CONNECT of a client.
     pub(crate) fn connect(&self, out: &mut Vec<u8>, client_id: &str, clean_session: bool) {
-        packet::connect(out, client_id, clean_session, self.password.as_deref());
+        packet::connect(out, self.is_v5, client_id, clean_session, self.password.as_deref());
+    }
+
+    /// Appends the SUBSCRIBE of a client to its own inbox.
+    pub(crate) fn subscribe(&self, out: &mut Vec<u8>, client_id: &str) {
+        packet::subscribe(out, self.is_v5, client_id);
     }
 
     /// Runs one worker per thread while `watch` watches; they end when it does. Gives back what `watch` found, and the

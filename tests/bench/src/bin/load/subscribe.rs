@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ended::LinkError;
-use crate::packet::{self, Incoming};
+use crate::packet::Incoming;
 use crate::reactor::{Handler, LinkId, Links};
 use crate::report::Latencies;
 use crate::run::{Counts, OPENING_MAX, Run, RunError, Shared, Worker};
@@ -109,7 +109,7 @@ impl Handler for Subscriber<'_> {
             Incoming::ConnAck(0) => {
                 let name = self.name(link);
                 if let Some(out) = links.out(link) {
-                    packet::subscribe(out, &name);
+                    self.run.subscribe(out, &name);
                 }
             }
             Incoming::SubAck(0..=2) => self.subscribed(links, link, now_ns),

@@ -1,5 +1,6 @@
 //! Who writes to whom, and when.
 
+use crate::asks::Asks;
 use crate::options::Pace;
 
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
@@ -12,6 +13,18 @@ pub(crate) struct Plan<'a> {
     pub(crate) publishers: usize,
     pub(crate) readers: usize,
     pub(crate) pace: &'a Pace,
+}
+
+impl Plan<'_> {
+    /// How many receipts senders are told for a message.
+    pub(crate) fn receipts(&self) -> u64 {
+        self.pace.asks.map_or(0, Asks::receipts)
+    }
+
+    /// Whether there are any.
+    pub(crate) fn tells_senders(&self) -> bool {
+        self.receipts() > 0
+    }
 }
 
 /// When things happen, in nanoseconds of the run's clock.

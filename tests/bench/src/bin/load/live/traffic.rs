@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::asks::{self, Asks};
 use crate::ended::LinkError;
 use crate::gather::Gather;
 use crate::ledger::Ledger;
@@ -32,6 +33,8 @@ pub(crate) struct Traffic<'a> {
     /// By link id.
     clients: Vec<Client>,
     senders: Vec<Sender>,
+    /// Of readers, by link id: what they are to say that they read.
+    reading: Vec<Reading>,
     has_begun: bool,
     has_finished: bool,
     /// How many messages of this worker have become due (open loop).
@@ -43,6 +46,8 @@ pub(crate) struct Traffic<'a> {
     pub(crate) puback: Latencies,
     /// From due to arrival.
     pub(crate) delivery: Latencies,
+    /// Messages that brought receipts.
+    pub(crate) told: u64,
     /// From due to being sent: what this program and full windows add (open loop).
     pub(crate) lag: Latencies,
 }
@@ -52,6 +57,13 @@ enum Client {
     Reader(usize),
     /// Its place in `senders`.
     Publisher(usize),
+}
+
+/// What a reader has read and not said yet. It has one request under way at most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reading {
+    up_to: Option<u64>,
+    is_waiting: bool,
 }
 
 struct Sender {
@@ -78,7 +90,7 @@ impl<'a> Traffic<'a> {
             .map(|index| Sender {
                 index,
                 link: None,
-                publisher: Publisher::new(&run.names, plan.pace.bytes, plan.pace.window),
+                publisher: publisher(run, plan, index),
                 due: 0,
                 sent: 0,
             })
@@ -96,6 +108,7 @@ impl<'a> Traffic<'a> {
             opening: 0,
             clients: Vec::new(),
             senders,
+            reading: Vec::new(),
             has_begun: false,
             has_finished: false,
             due: 0,
@@ -103,6 +116,7 @@ impl<'a> Traffic<'a> {
             ledger: Ledger::new(plan.publishers),
             puback: Latencies::new(),
             delivery: Latencies::new(),
+            told: 0,
             lag: Latencies::new(),
         }
     }
@@ -207,6 +221,42 @@ impl<'a> Traffic<'a> {
         self.fill(links, at, now_ns);
     }
 
+    /// What came to `client`: receipts, or a message.
+    fn came(&mut self, link: LinkId, client: Client, payload: &[u8], now_ns: u64) {
+        let Some(asks) = self.plan.pace.asks else {
+            return self.arrived(payload, now_ns);
+        };
+        let Some((seq, payload)) = asks::split(payload) else {
+            return self.ledger.foreign();
+        };
+        if matches!(client, Client::Publisher(_)) {
+            self.told += 1;
+            self.counts.receipts += asks::receipts_in(payload);
+            return;
+        }
+        self.arrived(payload, now_ns);
+        if asks == Asks::Read {
+            if link.0 >= self.reading.len() {
+                self.reading.resize(link.0 + 1, Reading::default());
+            }
+            if let Some(reading) = self.reading.get_mut(link.0) {
+                reading.up_to = reading.up_to.max(seq);
+            }
+        }
+    }
+
+    /// Readers say what they read: all that came since they said so last, and were told that it is known.
+    fn say_read(&mut self, links: &mut Links) {
+        for (at, reading) in self.reading.iter_mut().enumerate().filter(|(_, it)| !it.is_waiting) {
+            if let Some(up_to) = reading.up_to.take()
+                && let Some(out) = links.out(LinkId(at))
+            {
+                asks::say_read(out, up_to);
+                reading.is_waiting = true;
+            }
+        }
+    }
+
     fn arrived(&mut self, payload: &[u8], now_ns: u64) {
         let Some(stamp) = Stamp::decode(self.run.names.tag(), payload) else {
             return self.ledger.foreign();
@@ -239,6 +289,14 @@ impl<'a> Traffic<'a> {
     }
 }
 
+fn publisher(run: &Run, plan: &Plan<'_>, index: usize) -> Publisher {
+    let publisher = Publisher::new(&run.names, plan.pace.bytes, plan.pace.window);
+    match plan.pace.asks {
+        None => publisher,
+        Some(asks) => publisher.asking(&run.names, index, asks),
+    }
+}
+
 impl Worker for Traffic<'_> {
     fn step(&mut self, links: &mut Links, now_ns: u64) -> Result<Duration, RunError> {
         self.open_more(links)?;
@@ -255,6 +313,7 @@ impl Worker for Traffic<'_> {
                 self.counts.finished += 1;
             }
         }
+        self.say_read(links);
         self.shared.add(&mut self.counts);
         Ok(wait)
     }
@@ -276,19 +335,23 @@ impl Handler for Traffic<'_> {
                 {
                     packet::puback(out, packet_id);
                 }
-                self.arrived(payload, now_ns);
+                self.came(link, client, payload, now_ns);
             }
             (Incoming::PubAck(packet_id), Client::Publisher(at)) => self.acknowledged(links, at, packet_id, now_ns),
-            (Incoming::PubAck(packet_id), _) => {
-                self.shared.fail(RunError::UnknownPacket {
-                    client: self.name(client),
-                    packet_id,
-                });
-            }
-            (Incoming::ConnAck(0), Client::Publisher(_)) => self.is_ready(),
-            (Incoming::ConnAck(0), Client::Reader(index)) => {
+            (Incoming::PubAck(packet_id), Client::Reader(_)) => match self.reading.get_mut(link.0) {
+                Some(reading) if reading.is_waiting => reading.is_waiting = false,
+                _ => {
+                    self.shared.fail(RunError::UnknownPacket {
+                        client: self.name(client),
+                        packet_id,
+                    });
+                }
+            },
+            (Incoming::ConnAck(0), Client::Publisher(_)) if !self.plan.tells_senders() => self.is_ready(),
+            (Incoming::ConnAck(0), _) => {
+                let name = self.name(client);
                 if let Some(out) = links.out(link) {
-                    packet::subscribe(out, &self.run.names.reader(index));
+                    self.run.subscribe(out, &name);
                 }
             }
             (Incoming::ConnAck(code), _) => self.shared.fail(RunError::Refused {

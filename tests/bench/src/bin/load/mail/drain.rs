@@ -184,7 +184,7 @@ impl Handler for Drainer<'_> {
             Incoming::ConnAck(0) => {
                 let name = self.name(link);
                 if let Some(out) = links.out(link) {
-                    packet::subscribe(out, &name);
+                    self.run.subscribe(out, &name);
                 }
             }
             Incoming::SubAck(0..=2) => {
