@@ -37,6 +37,7 @@ use launch::{Launch, Scratch};
 use machine::Machine;
 use peers::PEERS;
 use results::{Measurement, Part, Results};
+use ways::{ASKED_FOR, Suite, WAYS_IN};
 use workloads::{Size, WORKLOADS, Workload};
 
 /// Compare inboxd with other brokers on this machine, and write docs/benchmarks.md.
@@ -62,14 +63,28 @@ struct Arguments {
     #[arg(long)]
     growth: bool,
     /// Only TLS, WebSocket and users, and their section of docs/benchmarks.md
-    #[arg(long, conflicts_with_all = ["growth", "only", "peers", "peer"])]
+    #[arg(long, group = "suite", conflicts_with_all = ["growth", "only", "peers", "peer"])]
     ways: bool,
-    /// With --ways: only this trial; docs/benchmarks.md stays as it is
-    #[arg(long, value_name = "TRIAL", requires = "ways")]
+    /// Only what `id`s and receipts cost, and their section of docs/benchmarks.md
+    #[arg(long, group = "suite", conflicts_with_all = ["growth", "only", "peers", "peer"])]
+    receipts: bool,
+    /// With --ways or --receipts: only this trial; docs/benchmarks.md stays as it is
+    #[arg(long, value_name = "TRIAL", requires = "suite")]
     trial: Option<String>,
     /// Measure nothing: write docs/benchmarks.md again from what was measured last
-    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "peer", "growth", "ways"])]
+    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "peer", "growth", "suite"])]
     report: bool,
+}
+
+impl Arguments {
+    /// The section of the page that is to be measured alone.
+    fn suite(&self) -> Option<&'static Suite> {
+        match () {
+            () if self.ways => Some(&WAYS_IN),
+            () if self.receipts => Some(&ASKED_FOR),
+            () => None,
+        }
+    }
 }
 
 /// What every measurement needs.
@@ -141,9 +156,9 @@ fn run(places: &Places, arguments: &Arguments) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let results = Results::load(&file)?;
-    if let Some(part) = results.ways.as_ref().filter(|_| arguments.ways) {
-        return report::save_ways(part, &places.root.join("docs"));
+    let mut results = Results::load(&file)?;
+    if let Some(suite) = arguments.suite() {
+        return report::save_suite(suite, kept(&mut results, suite), &places.root.join("docs"));
     }
     if results.comparison.is_none() {
         eprintln!("\ndocs/benchmarks.md stays as it is until the comparison is measured, too: `cargo xtask bench`");
@@ -161,18 +176,18 @@ fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) 
     } else {
         Results::default()
     };
-    if arguments.ways {
+    if let Some(suite) = arguments.suite() {
         let rounds = if arguments.quick { 1 } else { arguments.rounds };
         let mut trouble = Ok(());
         let part = part(&bench, rounds, || {
-            ways::run(&bench, rounds, arguments.trial.as_deref()).unwrap_or_else(|error| {
+            ways::run(&bench, suite, rounds, arguments.trial.as_deref()).unwrap_or_else(|error| {
                 trouble = Err(error);
                 Vec::new()
             })
         });
         trouble?;
-        print(&report::ways_tables(&part))?;
-        results.ways = Some(part);
+        print(&report::suite_tables(suite, &part))?;
+        *kept(&mut results, suite) = Some(part);
         results.save(file)?;
         return bench.scratch.clear();
     }
@@ -190,6 +205,14 @@ fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) 
         results.save(file)?;
     }
     bench.scratch.clear()
+}
+
+/// Where the results of a section are kept that is measured alone.
+fn kept<'r>(results: &'r mut Results, suite: &Suite) -> &'r mut Option<Part> {
+    match suite.flag == ASKED_FOR.flag {
+        true => &mut results.receipts,
+        false => &mut results.ways,
+    }
 }
 
 fn comparison(bench: &Bench, arguments: &Arguments, rounds: u32) -> Vec<Measurement> {

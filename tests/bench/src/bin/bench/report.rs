@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use super::results::{Part, Results};
 use super::targets;
+use super::ways::{ASKED_FOR, Suite, WAYS_IN};
 use super::workloads::WORKLOADS;
 
 /// A page and its charts.
@@ -47,6 +48,7 @@ const AGAIN: &str = "\
 cargo xtask bench                    # the comparison, and this page again
 cargo xtask bench --growth           # the growth of inboxd's costs, and this page again
 cargo xtask bench --ways             # TLS, WebSocket and users, and their section of this page again
+cargo xtask bench --receipts         # ids and receipts, and their section of this page again
 cargo xtask bench --quick            # a short try; this page stays
 cargo xtask bench --report           # this page again, from what was measured last
 cargo xtask bench --peers mosquitto  # with these peers only
@@ -81,8 +83,10 @@ pub(crate) fn write(results: &Results) -> anyhow::Result<Report> {
     report.add(&sections::configurations(part));
     report.add("\n");
     report.add(AGAIN);
-    if let Some(part) = &results.ways {
-        report.page = ways::put_into(&report.page, &ways::section(part));
+    for (suite, part) in [(&WAYS_IN, &results.ways), (&ASKED_FOR, &results.receipts)] {
+        if let Some(part) = part {
+            report.page = ways::put_into(&report.page, suite, &ways::section(suite, part));
+        }
     }
     Ok(report)
 }
@@ -100,16 +104,17 @@ pub(crate) fn tables(part: &Part, has_targets: bool) -> String {
     report.without_charts()
 }
 
-/// The section about ways in, for the terminal.
-pub(crate) fn ways_tables(part: &Part) -> String {
-    ways::section(part)
+/// A section that is measured alone, for the terminal.
+pub(crate) fn suite_tables(suite: &Suite, part: &Part) -> String {
+    ways::section(suite, part)
 }
 
 /// Writes that section into the page that is there.
-pub(crate) fn save_ways(part: &Part, docs: &Path) -> anyhow::Result<()> {
+pub(crate) fn save_suite(suite: &Suite, part: &Option<Part>, docs: &Path) -> anyhow::Result<()> {
+    let part = part.as_ref().context("it was not measured")?;
     let file = docs.join("benchmarks.md");
     let page = fs::read_to_string(&file)?;
-    fs::write(&file, ways::put_into(&page, &ways::section(part)))?;
+    fs::write(&file, ways::put_into(&page, suite, &ways::section(suite, part)))?;
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Results {
     pub(crate) growth: Option<Part>,
     /// inboxd alone, in all ways that clients can come.
     pub(crate) ways: Option<Part>,
+    /// inboxd alone, with what messages ask it for.
+    pub(crate) receipts: Option<Part>,
 }
 
 /// One run of the benchmark. Figures are compared within a part only.

@@ -1,4 +1,5 @@
-//! What it costs inboxd in which way clients come (TCP, TLS, WebSocket), and that it knows who they are. inboxd alone; the ways take turns.
+//! What it costs inboxd in which way clients come (TCP, TLS, WebSocket), that it knows who they are, and what they ask it for. inboxd alone; the
+//! ways take turns.
 
 use anyhow::Context;
 use inbox_test_support::certificates::Authority;
@@ -36,9 +37,34 @@ pub(crate) struct Trial {
     pub(crate) columns: &'static [(&'static str, &'static str, f64)],
 }
 
+/// Trials that are one section of the page.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// Its heading.
+    pub(crate) title: &'static str,
+    /// What measures it and writes it.
+    pub(crate) flag: &'static str,
+    pub(crate) trials: &'static [Trial],
+}
+
+/// How clients come.
+pub(crate) const WAYS_IN: Suite = Suite {
+    title: "Ways in",
+    flag: "--ways",
+    trials: TRIALS,
+};
+
+/// What messages ask for.
+pub(crate) const ASKED_FOR: Suite = Suite {
+    title: "Dedupe and receipts",
+    flag: "--receipts",
+    trials: ASKING,
+};
+
 const TCP: &str = "tcp";
 const USERS: &str = "users, rules and quotas";
 const WATCHED: &str = "watched";
+const NOTHING: &str = "nothing";
 const PASSWORD: &str = "a password of the benchmark";
 const TLS: &[&str] = &["--transport", "tls", "--ca", "{dir}/ca.pem"];
 const CERTIFICATE: &str = "certificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n";
@@ -99,6 +125,34 @@ const WAYS: &[Way] = &[
         is_watched: false,
     },
     Way {
+        name: NOTHING,
+        listener: "",
+        more: "",
+        arguments: &["--asks", "nothing"],
+        is_watched: false,
+    },
+    Way {
+        name: "an id",
+        listener: "",
+        more: "",
+        arguments: &["--asks", "id"],
+        is_watched: false,
+    },
+    Way {
+        name: "an id, and delivered",
+        listener: "",
+        more: "",
+        arguments: &["--asks", "delivered"],
+        is_watched: false,
+    },
+    Way {
+        name: "an id, delivered and read",
+        listener: "",
+        more: "",
+        arguments: &["--asks", "read"],
+        is_watched: false,
+    },
+    Way {
         name: WATCHED,
         listener: "",
         more: "[http]\nlisten = \"127.0.0.1:{port2}\"\n",
@@ -125,7 +179,22 @@ const PAIRS_COLUMNS: &[(&str, &str, f64)] = &[
     ("PUBACK p99 ms", "puback_us.p99", 1e-3),
 ];
 
-pub(crate) const TRIALS: &[Trial] = &[
+const ASKING: &[Trial] = &[Trial {
+    name: "pairs with MQTT 5",
+    what: "100 publishers, each with 16 messages of 256 bytes in flight to a reader of its own, which is there. Every message has an `id`, and asks for receipts: its \
+           sender subscribes to its own inbox, receives them there, and acknowledges them. Where messages ask to be told that they are read, their readers say so by \
+           `$inbox/read`, of all that they have, one request at a time. A run is clean when every message was delivered, and every receipt came.",
+    arguments: PAIRS,
+    ways: &[NOTHING, "an id", "an id, and delivered", "an id, delivered and read"],
+    columns: &[
+        ("delivered/s", "delivered_per_s", 1.0),
+        ("broker µs/message", "broker_cpu_us_per_message", 1.0),
+        ("PUBACK p50 ms", "puback_us.p50", 1e-3),
+        ("receipts in one message", "receipts_per_packet", 1.0),
+    ],
+}];
+
+const TRIALS: &[Trial] = &[
     Trial {
         name: "pairs",
         what: "100 publishers, each with 16 messages of 256 bytes in flight to a reader of its own, which is there.",
@@ -171,19 +240,20 @@ const PREFIX: &str = "bench";
 const USERS_EACH: usize = 5000;
 const TIMEOUT_S: u64 = 290;
 
-/// Every trial with each of its ways, in so many rounds. Verifying 5,000 passwords takes minutes, so that trial has one round.
-pub(crate) fn run(bench: &Bench, rounds: u32, only: Option<&str>) -> anyhow::Result<Vec<Measurement>> {
+/// Every trial of a suite with each of its ways, in so many rounds. Verifying 5,000 passwords takes minutes, so that trial has one round.
+pub(crate) fn run(bench: &Bench, suite: &Suite, rounds: u32, only: Option<&str>) -> anyhow::Result<Vec<Measurement>> {
+    let trials = suite.trials;
     let is_wanted = |trial: &&Trial| only.is_none_or(|only| only == trial.name);
     anyhow::ensure!(
-        TRIALS.iter().any(|trial| is_wanted(&trial)),
+        trials.iter().any(|trial| is_wanted(&trial)),
         "there is no such trial; there are {}",
-        TRIALS.iter().map(|trial| trial.name).collect::<Vec<_>>().join(", ")
+        trials.iter().map(|trial| trial.name).collect::<Vec<_>>().join(", ")
     );
     let base = bench.launches.first().context("there is no inboxd")?;
     let files = files(&base.program)?;
     let mut done = Vec::new();
     for round in 1..=rounds {
-        for trial in TRIALS
+        for trial in trials
             .iter()
             .filter(is_wanted)
             .filter(|it| round == 1 || it.columns.len() < 5)

@@ -1,18 +1,16 @@
-//! The section about ways to come to inboxd, which can be measured, and written, without the rest of the page.
+//! The sections about inboxd alone, each of which can be measured, and written, without the rest of the page.
 
 use crate::machine::date;
 use crate::results::Part;
 use crate::statistics::{Summary, number};
-use crate::ways::TRIALS;
+use crate::ways::Suite;
 
-/// What it begins with; it ends where the next section begins.
-pub(crate) const HEADING: &str = "## Ways in";
-
-/// The section.
-pub(crate) fn section(part: &Part) -> String {
+/// The section of a suite.
+pub(crate) fn section(suite: &Suite, part: &Part) -> String {
+    let Suite { title, flag, trials } = suite;
     let loads = Summary::of(part.measurements.iter().map(|it| it.load_average));
     let mut text = format!(
-        "{HEADING}\n\ninboxd alone, with its default engine: `cargo xtask bench --ways` measures this section and writes it. The ways take turns in {} rounds; \
+        "## {title}\n\ninboxd alone, with its default engine: `cargo xtask bench {flag}` measures this section and writes it. The ways take turns in {} rounds; \
          figures are medians, with the least and the most. Began {}, on {} × {}, commit {}; the load average before a run was {}.\n",
         part.rounds,
         date(part.began_unix_s),
@@ -21,14 +19,14 @@ pub(crate) fn section(part: &Part) -> String {
         part.commit,
         loads.map_or_else(|| "not known".to_owned(), Summary::text),
     );
-    for trial in TRIALS {
+    for trial in *trials {
         let Some(((heading, figure, _), reference)) = trial.columns.first().zip(trial.ways.first()) else {
             continue;
         };
         let headings: Vec<&str> = trial.columns.iter().map(|(heading, ..)| *heading).collect();
         let line = "---|".repeat(headings.len() + 3);
         text.push_str(&format!(
-            "\n### Ways in: {}\n\n{}\n\n| | {} | {heading} relative to {reference} | remarks |\n|{line}\n",
+            "\n### {title}: {}\n\n{}\n\n| | {} | {heading} relative to {reference} | remarks |\n|{line}\n",
             trial.name,
             trial.what,
             headings.join(" | "),
@@ -61,9 +59,9 @@ fn remarks(part: &Part, trial: &str, way: &str) -> String {
     said.collect::<Vec<_>>().join("; ")
 }
 
-/// `page` with this section, in the place of the one that it has, or before its last.
-pub(crate) fn put_into(page: &str, section: &str) -> String {
-    let is_there = page.find(&format!("\n{HEADING}\n"));
+/// `page` with this section, in the place of the one that it has, or before its last. A section ends where the next one begins.
+pub(crate) fn put_into(page: &str, suite: &Suite, section: &str) -> String {
+    let is_there = page.find(&format!("\n## {}\n", suite.title));
     let at = is_there.or_else(|| page.rfind("\n## ")).map_or(page.len(), |at| at + 1);
     let (before, rest) = page.split_at(at);
     let after = match is_there {
@@ -80,17 +78,18 @@ pub(crate) fn put_into(page: &str, section: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ways::WAYS_IN;
 
     /// Goal: the section comes before the last one at first, and is replaced afterwards; nothing else of the page changes.
     #[test]
     fn the_section_is_replaced_alone() {
         let page = "# Page\n\n## One\n\ntext\n\n## Again\n\nend\n";
-        let once = put_into(page, "## Ways in\n\n### Ways in: x\n\nfirst\n");
+        let once = put_into(page, &WAYS_IN, "## Ways in\n\n### Ways in: x\n\nfirst\n");
         assert_eq!(
             once,
             "# Page\n\n## One\n\ntext\n\n## Ways in\n\n### Ways in: x\n\nfirst\n\n## Again\n\nend\n"
         );
-        let twice = put_into(&once, "## Ways in\n\nsecond\n");
+        let twice = put_into(&once, &WAYS_IN, "## Ways in\n\nsecond\n");
         assert_eq!(
             twice,
             "# Page\n\n## One\n\ntext\n\n## Ways in\n\nsecond\n\n## Again\n\nend\n"
