@@ -55,3 +55,9 @@ fn what_goes_wrong_is_told_with_what_to_do() {
     // at will.
     playwright("failures", &[]);
 }
+
+#[test]
+fn what_is_old_or_asked_for_anew_can_be_read() {
+    // Goal: figures from before a lost connection, and lists whose answer is waited for, have the contrast of any other text, in both themes.
+    playwright("contrast", &[]);
+}
