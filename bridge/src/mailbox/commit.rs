@@ -1,14 +1,13 @@
 //! The committer's side of an inbox: what goes into the next batch, and what follows when it is durable.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
 use crate::notices::Replaced;
 use inbox_store::{Batch, InboxRecord};
 use inbox_types::{
-    BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Left, Outcome, Proof, Refusal, Seq, Sizes, WhenFull,
+    BATCH_BYTES_MAX, ClientId, Counters, Entry, Event, EventKind, Outcome, Proof, Refusal, Seq, Sizes, WhenFull,
 };
 
 /// After totals could not be read because something was lacking for now, they are asked for again.
@@ -148,24 +147,6 @@ impl Mailbox {
             }
             self.young.push_back(young);
         }
-    }
-
-    /// The oldest entries of the inbox that were not looked at yet, just read; as many of them leave as must.
-    pub(crate) fn drop_oldest(&mut self, oldest: &[Entry], cx: Context, fx: &mut Effects) {
-        for entry in oldest {
-            if !self.is_over(cx) {
-                break;
-            }
-            if !self.is_leaving(entry.seq) {
-                let kept = self.young_at(entry.seq);
-                self.drop_one(entry.seq, &entry.message, kept, cx, fx);
-            }
-        }
-        if oldest.is_empty() {
-            // The totals disagree with the store: count anew.
-            self.totals = None;
-        }
-        self.pump(cx, fx);
     }
 
     /// The batch that was gathered is durable.
@@ -358,39 +339,5 @@ impl Mailbox {
         let mut sizes = self.removals.values().chain(self.removals_committing.values());
         self.has_put_off = !self.has_put_off && self.totals.is_none() && sizes.any(Option::is_none);
         self.has_put_off
-    }
-
-    fn is_over(&self, cx: Context) -> bool {
-        let held = self.held();
-        held.messages > cx.size.messages_max || held.bytes > cx.size.bytes_max
-    }
-
-    /// More arrived at once than the inbox holds, and nothing older is stored.
-    fn drop_oldest_waiting(&mut self, cx: Context, fx: &mut Effects) {
-        while self.is_over(cx) {
-            let Some(at) = self
-                .young
-                .iter()
-                .position(|young| young.durability == Durability::Waiting)
-            else {
-                return;
-            };
-            let Some((seq, message)) = self.young.get(at).map(|young| (young.seq, young.message.clone())) else {
-                return;
-            };
-            self.drop_one(seq, &message, Some((at, Durability::Waiting)), cx, fx);
-        }
-    }
-
-    fn drop_one(
-        &mut self,
-        seq: Seq,
-        message: &Arc<inbox_types::Message>,
-        young: Option<(usize, Durability)>,
-        cx: Context,
-        fx: &mut Effects,
-    ) {
-        self.give_up_in_flight(seq);
-        self.remove_unread(seq, message, young, Left::Dropped, cx, fx);
     }
 }

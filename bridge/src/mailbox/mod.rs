@@ -22,6 +22,7 @@
 mod accepting;
 mod answering;
 mod commit;
+mod dropping;
 mod in_flight;
 mod leaving;
 mod looking;
@@ -33,6 +34,7 @@ mod room;
 mod settling;
 mod shares;
 mod sharing;
+mod step;
 #[cfg(test)]
 mod tests;
 pub(crate) mod unread;
@@ -46,14 +48,12 @@ pub(crate) use commit::Gathered;
 pub use looking::{InMemory, Waiting};
 pub(crate) use owing::Due;
 pub use purging::Place;
+pub(crate) use step::{Context, Effects};
 
 use crate::notices::Replaced;
 use answering::Unwritten;
 use inbox_store::InboxRecord;
-use inbox_types::{
-    Age, AttachmentId, ClientId, Counters, Delivery, Event, EventKind, Events, InboxSize, Left, Limits, Message, Now,
-    Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket,
-};
+use inbox_types::{Delivery, Event, EventKind, InboxSize, Left, Message, Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket};
 use leaving::Fate;
 use queue::{find, place_of, take_out};
 use reader::Reader;
@@ -96,52 +96,6 @@ struct Young {
     origin: Option<Origin>,
     /// When it goes to the disk if its reader has not acknowledged it by then.
     held_until: Duration,
-}
-
-/// What a step of the machine asks of its surroundings.
-#[derive(Default)]
-pub(crate) struct Effects {
-    /// The reader wants the next page: entries after this seq.
-    pub(crate) page: Option<(AttachmentId, Seq)>,
-    /// The reader waits to know how many left unread.
-    pub(crate) unread: Option<AttachmentId>,
-    /// The committer should look at this inbox by then.
-    pub(crate) commit_by: Option<Duration>,
-    /// Messages that left unread.
-    pub(crate) left: Vec<(Seq, ClientId, Left)>,
-    /// Notices of refusals that were refused in their turn, or purged or forgotten with others: none may take their place.
-    pub(crate) void_notices: Vec<Seq>,
-    /// There may be room for those who wait for it.
-    pub(crate) may_have_room: bool,
-    /// What became of messages with an `id`.
-    pub(crate) named: Vec<(Seq, Arc<Message>, NamedEnd)>,
-}
-
-impl Effects {
-    pub(crate) fn commit_by(&mut self, when: Duration) {
-        self.commit_by = Some(self.commit_by.map_or(when, |earlier| earlier.min(when)));
-    }
-}
-
-/// What every step is given.
-#[derive(Clone, Copy)]
-pub(crate) struct Context<'a> {
-    pub(crate) now: Now,
-    /// How old the store is.
-    pub(crate) age: Age,
-    pub(crate) limits: &'a Limits,
-    /// How large this inbox is.
-    pub(crate) size: InboxSize,
-    pub(crate) counters: &'a Counters,
-    pub(crate) events: &'a Events,
-    /// Whose inbox it is.
-    pub(crate) inbox: &'a ClientId,
-    /// Messages up to this seq may have been sent before, by an earlier run for one.
-    pub(crate) sent_floor: Seq,
-    /// What an `id` promises is kept (contract rule 8).
-    pub(crate) keeps_ids: bool,
-    /// Durable mail is not to be kept in memory.
-    pub(crate) is_short_of_memory: bool,
 }
 
 /// One inbox.
