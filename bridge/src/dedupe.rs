@@ -134,8 +134,13 @@ impl Dedupe {
         let read = read.iter().map(|(inbox, seq, message)| (inbox, *seq, &**message));
         let mut group = None;
         for (inbox, seq, message) in stored.chain(read).filter(|(_, _, message)| self.concerns(message)) {
-            let group = group.get_or_insert_with(|| groups.begin(age));
-            group.add(self.name(inbox, message, seq), inbox, message);
+            let used = self.name(inbox, message, seq);
+            // An edit has the `id` of the message that it replaces, and that is what a repetition of the `id` repeats.
+            let known = self.window(used.line).lock().get(used.key);
+            if known.is_some_and(|known| known.seq == seq) {
+                let group = group.get_or_insert_with(|| groups.begin(age));
+                group.add(used, inbox, message);
+            }
         }
         if let Some(change) = group.as_ref().map(Pending::change) {
             batch.tables.push(change);

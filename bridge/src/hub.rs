@@ -6,6 +6,7 @@
 
 mod absence;
 mod accepting;
+mod amending;
 mod commit;
 mod door;
 mod keeping;

@@ -8,6 +8,7 @@
 
 mod age_clock;
 mod alarm;
+mod amendments;
 mod bridge;
 mod dedupe;
 mod hub;

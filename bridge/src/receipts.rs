@@ -59,6 +59,9 @@ pub(crate) enum State {
     Purged,
     /// With this reason code.
     Refused(u8),
+    Collapsed,
+    Recalled,
+    Edited,
 }
 
 impl State {
@@ -68,6 +71,9 @@ impl State {
             Left::Dropped => State::Overflowed,
             Left::Idle => State::Idle,
             Left::Purged => State::Purged,
+            Left::Collapsed => State::Collapsed,
+            Left::Recalled => State::Recalled,
+            Left::Edited => State::Edited,
         }
     }
 
@@ -76,7 +82,9 @@ impl State {
             State::Delivered => "delivered",
             State::Read => "read",
             State::Expired => "expired",
-            State::Overflowed | State::Idle | State::Purged => "dropped",
+            State::Overflowed | State::Idle | State::Purged | State::Collapsed | State::Recalled | State::Edited => {
+                "dropped"
+            }
             State::Refused(_) => "refused",
         }
     }
@@ -87,6 +95,9 @@ impl State {
             State::Overflowed => Some("overflow"),
             State::Idle => Some("idle"),
             State::Purged => Some("purged"),
+            State::Collapsed => Some("collapsed"),
+            State::Recalled => Some("recalled"),
+            State::Edited => Some("edited"),
             _ => None,
         }
     }

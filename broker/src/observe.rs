@@ -36,6 +36,9 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn left(&self, inbox: &ClientId, seq: Seq, from: &ClientId, why: Left) {
+        if why.is_withdrawn() {
+            return;
+        }
         tracing::info!(%inbox, %seq, %from, reason = why.as_str(), "a message left its inbox unread");
     }
 

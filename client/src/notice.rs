@@ -79,6 +79,7 @@ impl Line {
                 Some("idle") => DropReason::Idle,
                 Some("collapsed") => DropReason::Collapsed,
                 Some("recalled") => DropReason::Recalled,
+                Some("edited") => DropReason::Edited,
                 _ => DropReason::Other,
             }),
             "refused" => ReceiptState::Rejected(self.reason.unwrap_or(0x80)),

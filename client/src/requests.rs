@@ -34,11 +34,11 @@ pub enum RequestError {
 }
 
 impl Inbox {
-    /// Takes a message back that was sent to `to` with this id. If it was published, this asks the broker, with `$inbox/recall`, and waits.
-    /// The broker of this version has no such topic, and refuses: so far only what is in the outbox can be taken back.
+    /// Takes a message back that was sent to `to` with this id. One that is still in the outbox leaves it; if it was published, this asks the broker, with
+    /// `$inbox/recall`, and waits until what became of it is durable (contract rule 12).
     ///
     /// # Errors
-    /// [`RequestError::Refused`]: the broker has no `$inbox/recall`, or knows of no such message of this client.
+    /// [`RequestError::Refused`]: this client may not write to `to` any more, or the broker has no `$inbox/recall`.
     pub async fn recall(&self, to: &str, id: &str) -> Result<Recalled, RequestError> {
         if self.shared().take_back(to, id) {
             return Ok(Recalled::BeforeSending);
@@ -47,10 +47,11 @@ impl Inbox {
         self.ask("$inbox/recall", request(body.to_string().into())).await
     }
 
-    /// Asks the broker, with `$inbox/edit`, to replace the payload of a message that was sent to `to` with this id, and waits.
+    /// Asks the broker, with `$inbox/edit`, to replace a message that was sent to `to` with this id, and waits until that is durable. Its handle goes on: receipts tell
+    /// of the new one.
     ///
     /// # Errors
-    /// As [`Inbox::recall`]: the broker of this version refuses.
+    /// As [`Inbox::recall`]; also where `to` has no room for the new message.
     pub async fn edit(&self, to: &str, id: &str, message: impl Into<Message>) -> Result<Recalled, RequestError> {
         let mut message = message.into();
         message.receipts = crate::message::Receipts::NONE;

@@ -89,6 +89,9 @@ pub enum DropReason {
     /// Its sender took it back.
     #[error("its sender took it back")]
     Recalled,
+    /// Its sender edited it, and it may have been seen before.
+    #[error("its sender replaced it with another one")]
+    Edited,
     /// Another way.
     #[error("the broker says no more")]
     Other,

@@ -220,11 +220,11 @@ impl Hub {
             if deadline.is_some() && mailbox.visit_at != deadline {
                 return None;
             }
+            let gathered = mailbox.gather(inbox, all, batch, bytes, cx, fx);
             if mailbox.has_unwritten() {
                 let taken = mailbox.take_unwritten();
                 unwritten.extend(taken.map(|(seq, message)| (inbox.clone(), seq, message)));
             }
-            let gathered = mailbox.gather(inbox, all, batch, bytes, cx, fx);
             if mailbox.has_due() {
                 due.extend(mailbox.due().into_iter().map(|due| (inbox.clone(), due)));
             }
@@ -271,6 +271,12 @@ impl Hub {
                 }),
                 Some((Gathered::NeedsSenders(after), _)) => store.read(inbox, after, limit).map(|page| {
                     self.step_existing(inbox, now, |mailbox, cx, fx| mailbox.senders_read(&page, cx, fx));
+                }),
+                Some((Gathered::NeedsNames(after), _)) => store.read(inbox, after, limit).map(|page| {
+                    self.step_existing(inbox, now, |mailbox, _, _| mailbox.names_read(&page));
+                }),
+                Some((Gathered::NeedsEarlier(seq), _)) => self.find(store, inbox, seq).map(|message| {
+                    self.step_existing(inbox, now, |mailbox, _, _| mailbox.earlier_read(seq, message));
                 }),
                 Some((Gathered::NeedsMessage(seq), _)) => self.find(store, inbox, seq).map(|message| {
                     self.step_existing(inbox, now, |mailbox, cx, fx| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use inbox_types::{
-    Age, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, ReadMarks, Refusal, RefusedPublishes, Seq, Ticket,
-    WantedRoom,
+    Age, Amendment, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, ReadMarks, Refusal, RefusedPublishes,
+    Seq, Ticket, WantedRoom,
 };
 
 use super::Hub;
@@ -29,6 +29,10 @@ impl Hub {
 impl Inboxes for Hub {
     fn publish(&self, inbox: &ClientId, port: &Arc<dyn Port>, messages: &mut Vec<(Arc<Message>, Ticket)>, now: Now) {
         self.publish_all(inbox, port, messages.drain(..), now);
+    }
+
+    fn amend(&self, inbox: &ClientId, amendment: Amendment, message: Message, port: &Arc<dyn Port>, ticket: Ticket) {
+        Hub::amend(self, inbox, amendment, message, port, ticket);
     }
 
     fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>) {

@@ -57,7 +57,7 @@ impl Hub {
         for lock in &self.shards {
             for mailbox in lock.lock().values_mut() {
                 let before = Held::by(mailbox);
-                let was_counted = mailbox.forget_shares();
+                let was_counted = mailbox.forget_shares() | mailbox.forget_names();
                 let was_paged_out = mailbox.page_out();
                 self.counters.paged_out.add(u64::from(was_paged_out));
                 if was_counted || was_paged_out {

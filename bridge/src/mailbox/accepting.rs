@@ -30,6 +30,7 @@ impl Mailbox {
         };
         if let Some(refusal) = refusal {
             self.replaced.remove(&seq);
+            self.names_shrink(seq);
             self.void_notice(seq, &message, fx);
             count_no_room(refusal, cx);
             if let Some(origin) = origin {
@@ -61,6 +62,7 @@ impl Mailbox {
         let now = cx.now.mono;
         grow(&mut self.unstored, size);
         self.share_grows(seq, &message, size);
+        self.names_grow(seq, &message);
         self.young.push_back(Young {
             seq,
             message,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Context, Durability, Effects, Mailbox, Origin};
-use inbox_types::{Counters, Message, Outcome, Proof, Refusal, Seq};
+use inbox_types::{Counters, Message, Outcome, Proof, PublishState, Refusal, Seq};
 
 /// Repetitions of messages of one inbox that wait for their answers, at most: what a client may have unacknowledged, several times.
 const REPEATS_MAX: usize = 4096;
@@ -21,8 +21,8 @@ pub(crate) enum NamedEnd {
 pub(super) struct Unwritten {
     pub(super) seq: Seq,
     pub(super) message: Arc<Message>,
-    origin: Option<Origin>,
-    is_delivered: bool,
+    pub(super) origin: Option<Origin>,
+    pub(super) state: PublishState,
 }
 
 impl Mailbox {
@@ -35,7 +35,12 @@ impl Mailbox {
             .is_some_and(|(_, durability)| durability != Durability::Durable);
         let mut unwritten = self.unwritten.iter().chain(&self.unwritten_committing);
         if !is_young && !unwritten.any(|one| one.seq == seq) {
-            origin.settle(Outcome::Accepted(proof(seq, is_delivered)));
+            let state = if is_delivered {
+                PublishState::Delivered
+            } else {
+                PublishState::Stored
+            };
+            origin.settle(Outcome::Accepted(Proof::that(seq, state)));
         } else if self.repeats.len() >= REPEATS_MAX {
             cx.counters.refused_store_troubled.add(1);
             origin.settle(Outcome::Refused(Refusal::StoreTroubled));
@@ -75,18 +80,18 @@ impl Mailbox {
         seq: Seq,
         message: Arc<Message>,
         origin: Option<Origin>,
-        is_delivered: bool,
+        state: PublishState,
         cx: Context,
         fx: &mut Effects,
     ) {
         if !Mailbox::owes(&message, cx) {
-            return self.answer(seq, origin, Outcome::Accepted(proof(seq, is_delivered)));
+            return self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
         }
         self.unwritten.push(Unwritten {
             seq,
             message,
             origin,
-            is_delivered,
+            state,
         });
         fx.commit_by(cx.now.mono);
     }
@@ -130,7 +135,7 @@ impl Mailbox {
             return;
         }
         for one in std::mem::take(&mut self.unwritten_committing) {
-            self.answer(one.seq, one.origin, Outcome::Accepted(proof(one.seq, one.is_delivered)));
+            self.answer(one.seq, one.origin, Outcome::Accepted(Proof::that(one.seq, one.state)));
         }
     }
 
@@ -142,12 +147,5 @@ impl Mailbox {
             counters.refused_store_failed.add(1);
             origin.settle(Outcome::Refused(Refusal::StoreFailed));
         }
-    }
-}
-
-pub(super) fn proof(seq: Seq, is_delivered: bool) -> Proof {
-    match is_delivered {
-        true => Proof::delivered(seq),
-        false => Proof::of(seq),
     }
 }

@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
+use super::amended::Wanted;
 use super::{Context, Durability, Effects, Mailbox, grow, shrink};
 use crate::notices::Replaced;
 use inbox_store::{Batch, InboxRecord};
@@ -24,6 +25,10 @@ pub(crate) enum Gathered {
     NeedsTotals,
     /// First [`Mailbox::senders_read`], with the page after this seq: nobody knows who holds how much.
     NeedsSenders(Seq),
+    /// First [`Mailbox::names_read`], with the page after this seq: a message is about an earlier one, and nobody knows where that is.
+    NeedsNames(Seq),
+    /// First [`Mailbox::earlier_read`], of this message: another one is about it.
+    NeedsEarlier(Seq),
     /// First [`Mailbox::message_read`], of this message: it leaves, and its sender may want to know.
     NeedsMessage(Seq),
     /// First [`Mailbox::drop_oldest`]: it is over its limits.
@@ -81,7 +86,14 @@ impl Mailbox {
                     return Gathered::NeedsUnread;
                 }
             }
-            for earlier in self.take_waiting(inbox, batch, batch_bytes, cx.limits.sizes) {
+            if let Some(after) = self.totals.and_then(|totals| self.wants_names(totals)) {
+                return Gathered::NeedsNames(after);
+            }
+            let up_to = match self.amend(batch, *batch_bytes, cx.limits.sizes, cx, fx) {
+                Wanted::Message(seq) => return Gathered::NeedsEarlier(seq),
+                Wanted::UpTo(up_to) => up_to,
+            };
+            for earlier in self.take_waiting(up_to, inbox, batch, batch_bytes, cx.limits.sizes) {
                 // In one batch with the notice that takes its place: a crash leaves one of the two.
                 self.leave_replaced(earlier, cx, fx);
             }
@@ -195,7 +207,8 @@ impl Mailbox {
             }
             // After it is told: who listens once its publisher knows is told of none of it.
             let origin = young.origin.take();
-            self.answer(seq, origin, Outcome::Accepted(Proof::of(seq)));
+            let state = self.amended(seq);
+            self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
             if young.durability == Durability::CommittingGone {
                 self.leave_store(seq, Some(size), cx, fx);
             } else if self.has_passed(seq) {
@@ -253,7 +266,7 @@ impl Mailbox {
             }
             let Some(young) = self.take_young(at) else { return };
             self.give_up_in_flight(young.seq);
-            self.share_shrinks(young.seq);
+            self.forget_place(young.seq);
             self.void_notice(young.seq, &young.message, fx);
             self.refuse_accepted(young.seq, young.message, young.origin, refusal, fx);
         }
@@ -296,6 +309,7 @@ impl Mailbox {
     /// itself leaves when it is: whoever waits for it may only be answered then.
     fn take_waiting(
         &mut self,
+        up_to: Seq,
         inbox: &ClientId,
         batch: &mut Batch,
         batch_bytes: &mut usize,
@@ -307,6 +321,9 @@ impl Mailbox {
             .iter_mut()
             .filter(|young| young.durability == Durability::Waiting)
         {
+            if young.seq > up_to {
+                break;
+            }
             let size = young.message.size();
             let is_full = batch.puts.len() >= sizes.batch_messages_max || *batch_bytes + size > BATCH_BYTES_MAX;
             if is_full && !batch.puts.is_empty() {

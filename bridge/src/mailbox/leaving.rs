@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::in_flight::InFlight;
-use super::{Context, Durability, Effects, Mailbox, NamedEnd, Young, answering, shrink};
+use super::{Context, Durability, Effects, Mailbox, NamedEnd, Young, shrink};
 use crate::notices::Replaced;
-use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Seq, WhenFull};
+use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Fate {
     Rejected(u8),
     /// It left unread.
     Unread(Left),
-    /// A later notice says all that it says.
+    /// Another message is there in its place, which says all that is to be said.
     Replaced,
 }
 
@@ -173,22 +173,22 @@ impl Mailbox {
         fx: &mut Effects,
     ) {
         self.replaces_no_more(seq);
-        self.share_shrinks(seq);
+        let state = self.state_left(seq, fate);
+        self.forget_place(seq);
         self.made_room(cx, fx);
         let is_counted = !matches!(young, Some((_, Durability::Never | Durability::CommittingGone)));
-        if is_counted && matches!(fate, Fate::Unread(_)) {
+        if is_counted && matches!(fate, Fate::Unread(left) if !left.is_withdrawn()) {
             self.leaves_unread(cx, fx);
         }
         match young {
             Some((at, Durability::Waiting | Durability::Never)) => {
                 if let Some(Young { message, origin, .. }) = self.take_young(at) {
                     if message.asks_nothing() {
-                        let proof = answering::proof(seq, fate == Fate::Read);
-                        return self.answer(seq, origin, Outcome::Accepted(proof));
+                        return self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
                     }
                     note_read(seq, &message, fate, cx, fx);
                     self.owe(seq, &message, fate, cx, fx);
-                    self.leave_unwritten(seq, message, origin, fate == Fate::Read, cx, fx);
+                    self.leave_unwritten(seq, message, origin, state, cx, fx);
                 }
             }
             Some((at, Durability::Committing)) => {
@@ -199,11 +199,7 @@ impl Mailbox {
                 self.owe(seq, &message, fate, cx, fx);
                 if !Mailbox::owes(&message, cx) {
                     let origin = self.young.get_mut(at).and_then(|young| young.origin.take());
-                    self.answer(
-                        seq,
-                        origin,
-                        Outcome::Accepted(answering::proof(seq, fate == Fate::Read)),
-                    );
+                    self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
                 }
             }
             Some((_, Durability::CommittingGone)) => {}
@@ -245,6 +241,12 @@ impl Mailbox {
         fx.commit_by(self.removals_since + may_wait);
     }
 
+    /// The books that say who holds what are without it.
+    pub(super) fn forget_place(&mut self, seq: Seq) {
+        self.share_shrinks(seq);
+        self.names_shrink(seq);
+    }
+
     pub(super) fn is_leaving(&self, seq: Seq) -> bool {
         self.removals.contains_key(&seq) || self.removals_committing.contains_key(&seq)
     }
@@ -259,11 +261,14 @@ fn note_read(seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut
 }
 
 /// Somebody is told about a message that leaves without being read (contract rule 5).
-fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Effects) {
+pub(super) fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Effects) {
     match why {
         Left::Expired => cx.counters.expired.add(1),
         Left::Dropped => cx.counters.dropped.add(1),
         Left::Idle => cx.counters.idle.add(1),
+        Left::Collapsed => cx.counters.collapsed.add(1),
+        Left::Recalled => cx.counters.recalled.add(1),
+        Left::Edited => cx.counters.edited.add(1),
         Left::Purged => {}
     }
     cx.events.tell(EventKind::Left, || Event::Left {

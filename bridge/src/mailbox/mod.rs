@@ -20,12 +20,15 @@
 )]
 
 mod accepting;
+mod amended;
+mod amending;
 mod answering;
 mod commit;
 mod dropping;
 mod in_flight;
 mod leaving;
 mod looking;
+mod names;
 mod owing;
 mod purging;
 mod queue;
@@ -43,6 +46,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use amending::Amends;
 pub(crate) use answering::NamedEnd;
 pub(crate) use commit::Gathered;
 pub use looking::{InMemory, Waiting};
@@ -51,6 +55,7 @@ pub use purging::Place;
 pub(crate) use step::{Context, Effects};
 
 use crate::notices::Replaced;
+use amending::Amending;
 use answering::Unwritten;
 use inbox_store::InboxRecord;
 use inbox_types::{Delivery, Event, EventKind, InboxSize, Left, Message, Outcome, PAGE_BYTES_MAX, Port, Seq, Ticket};
@@ -140,6 +145,8 @@ pub(crate) struct Mailbox {
     repeats: Vec<(Seq, Origin)>,
     /// Who holds how much, while one sender could hold more than it may.
     shares: Option<Box<Shares>>,
+    /// What senders change their minds about, and by which names that is found.
+    amending: Option<Box<Amending>>,
     reader: Option<Box<Reader>>,
     unread: Unread,
     /// Whether anybody waits for room here.
@@ -218,7 +225,7 @@ impl Mailbox {
     pub(crate) fn memory_bytes(&self) -> usize {
         let page = self.reader.as_ref().map_or(0, |reader| reader.page_bytes());
         let shares = self.shares.as_ref().map_or(0, |shares| shares.memory_bytes());
-        self.unstored_bytes() + self.qos0_bytes + self.kept_bytes + page + shares
+        self.unstored_bytes() + self.qos0_bytes + self.kept_bytes + page + shares + self.names_bytes()
     }
 
     /// The committer is wanted by `commit_by`. Gives the time to list this inbox for, unless it is listed for an earlier one.
@@ -257,6 +264,7 @@ impl Mailbox {
                 reader::Stored::Entry(entry) => (entry.seq, entry.message, None),
                 reader::Stored::Wait => return,
                 reader::Stored::Young => match young {
+                    Some(young) if self.amending.is_some() && self.is_held_back(young.seq) => return,
                     Some(young) => (young.seq, young.message.clone(), Some((at, young.durability))),
                     None => return,
                 },

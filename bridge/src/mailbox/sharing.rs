@@ -95,7 +95,7 @@ impl Mailbox {
     /// A message that waited, and was taken out, does not fit.
     pub(super) fn refuse_young(&mut self, young: &mut Young, refusal: Refusal, cx: Context, fx: &mut Effects) {
         shrink(&mut self.unstored, young.message.size());
-        self.share_shrinks(young.seq);
+        self.forget_place(young.seq);
         self.void_notice(young.seq, &young.message, fx);
         count_no_room(refusal, cx);
         self.refuse_accepted(young.seq, young.message.clone(), young.origin.take(), refusal, fx);

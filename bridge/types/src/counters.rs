@@ -90,6 +90,12 @@ counters! {
     idle,
     /// Inboxes that were forgotten with their messages.
     inboxes_forgotten,
+    /// Messages that a later one of their senders with the same key replaced.
+    collapsed,
+    /// Messages that their senders took back before they were delivered.
+    recalled,
+    /// Messages that their senders replaced before they were delivered.
+    edited,
     /// QoS 0 messages whose recipient was not there, or was too far behind.
     qos0_undelivered,
     /// Pages read from the store.

@@ -163,6 +163,14 @@ mod on {
         RefusedIsDelivered,
         /// Rule 11: whoever waits to be told that a message was read is forgotten by a restart.
         ForgetUnread,
+        /// Rule 12: what a message replaces leaves in an earlier commit.
+        AmendApart,
+        /// Rule 12: what another sender sent is amended.
+        AmendAnothers,
+        /// Rule 12: a message that its reader had is said to be taken back.
+        RecallTooLate,
+        /// Rule 12: what is replaced stays.
+        CollapseNothing,
         /// Rule 9: a QoS 0 message waits for a client that is away.
         KeepQos0,
         /// Rule 10: a repeated QoS 2 publish is stored again.

@@ -25,6 +25,9 @@ pub trait Inboxes: Send + Sync {
     /// Takes `messages` with QoS 1 or 2 for `inbox` that came at `now`, in this order, and leaves the list empty. `port` is told the
     /// outcome of each under its ticket, perhaps before this returns (contract rule 3).
     fn publish(&self, inbox: &ClientId, port: &Arc<dyn Port>, messages: &mut Vec<(Arc<Message>, Ticket)>, now: Now);
+    /// A sender changes its mind about an earlier message of its own to `inbox` (contract rule 12). `port` is told under `ticket` what came of it. An edit
+    /// brings the new `message`; of a recall it says who, and when.
+    fn amend(&self, inbox: &ClientId, amendment: Amendment, message: Message, port: &Arc<dyn Port>, ticket: Ticket);
     /// Passes on a message with QoS 0, if the client of `inbox` is there (contract rule 9).
     fn publish_qos0(&self, inbox: &ClientId, message: Arc<Message>);
 
@@ -85,6 +88,15 @@ pub struct RefusedPublishes {
     pub why: Arc<str>,
     /// The SHA-256 of each payload, in the order of the publishes.
     pub payloads: Vec<[u8; 32]>,
+}
+
+/// How a sender changes its mind about a message: about all of its own in that inbox with this `id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amendment {
+    /// It takes it back.
+    Recall(Box<str>),
+    /// Another one takes its place.
+    Edit(Box<str>),
 }
 
 /// Which messages an application says that it has read. Of those that meet all conditions, the ones that its inbox had and acknowledged.

@@ -119,7 +119,16 @@ pub struct Message {
     pub properties: Option<Box<Properties>>,
 }
 
+/// The user property that says which earlier messages a message is to replace (contract rule 12).
+pub const COLLAPSE: &str = "collapse";
+
 impl Message {
+    /// Of the earlier messages of its sender, those with the same key are to be replaced by it (contract rule 12).
+    #[inline]
+    pub fn collapse_key(&self) -> Option<&str> {
+        self.properties.as_deref()?.user_property(COLLAPSE)
+    }
+
     /// What this message counts towards byte limits: payload and everything that the sender added to it, in bytes.
     pub fn size(&self) -> usize {
         let id = self.id.as_ref().map_or(0, |id| id.len());

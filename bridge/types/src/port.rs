@@ -53,29 +53,52 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
-/// That a message is durable, or acknowledged by its reader already. Nothing else releases a PUBACK (contract rule 3),
-/// so only the mailbox makes one: after a commit, or on the reader's acknowledgement.
+/// That a message is durable, or acknowledged by its reader already, or that what was asked for in its place is durable. Nothing else
+/// releases a PUBACK (contract rule 3), so only the mailbox makes one: after a commit, or on the reader's acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     seq: Seq,
-    is_delivered: bool,
+    state: PublishState,
+}
+
+/// What became of a publish to an inbox that was accepted, as its publisher is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublishState {
+    /// It is durable, and may be acknowledged as well.
+    Stored,
+    /// Its reader has acknowledged it.
+    Delivered,
+    /// What it was to take back was undelivered, and is gone (contract rule 12).
+    Recalled,
+    /// What it was to replace was undelivered, and is replaced.
+    Edited,
+    /// The recipient had what it is about, or may have had it, and is told.
+    Told,
+}
+
+impl PublishState {
+    /// One word, as in the user property `state` of PUBACK.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PublishState::Stored => "stored",
+            PublishState::Delivered => "delivered",
+            PublishState::Recalled => "recalled",
+            PublishState::Edited => "edited",
+            PublishState::Told => "told",
+        }
+    }
 }
 
 impl Proof {
     /// For the mailbox alone: `clippy.toml` forbids everybody else to call it.
     pub fn of(seq: Seq) -> Self {
-        Proof {
-            seq,
-            is_delivered: false,
-        }
+        let state = PublishState::Stored;
+        Proof { seq, state }
     }
 
-    /// The same of a message that its reader has acknowledged.
-    pub fn delivered(seq: Seq) -> Self {
-        Proof {
-            seq,
-            is_delivered: true,
-        }
+    /// The same of a message that is not only durable.
+    pub fn that(seq: Seq, state: PublishState) -> Self {
+        Proof { seq, state }
     }
 
     /// The place that the message was given.
@@ -83,9 +106,9 @@ impl Proof {
         self.seq
     }
 
-    /// Whether it is known that its reader acknowledged it. Otherwise it is durable, and may be acknowledged as well.
-    pub fn is_delivered(&self) -> bool {
-        self.is_delivered
+    /// What became of it, as far as is known.
+    pub fn state(&self) -> PublishState {
+        self.state
     }
 }
 
@@ -120,7 +143,7 @@ pub enum Refusal {
     StoreFailed,
 }
 
-/// Why a message left an inbox without being read (contract rule 5).
+/// Why a message left an inbox without being read (contract rules 5 and 12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Left {
     /// Its time was over.
@@ -131,6 +154,12 @@ pub enum Left {
     Idle,
     /// An operator removed it.
     Purged,
+    /// A later one of its sender, with the same key, is there instead.
+    Collapsed,
+    /// Its sender took it back.
+    Recalled,
+    /// Its sender replaced it.
+    Edited,
 }
 
 impl Left {
@@ -141,6 +170,17 @@ impl Left {
             Left::Dropped => "dropped",
             Left::Idle => "idle",
             Left::Purged => "purged",
+            Left::Collapsed => "collapsed",
+            Left::Recalled => "recalled",
+            Left::Edited => "edited",
+        }
+    }
+
+    /// Whether its sender wanted it so: then its recipient missed nothing.
+    pub fn is_withdrawn(self) -> bool {
+        match self {
+            Left::Expired | Left::Dropped | Left::Idle | Left::Purged => false,
+            Left::Collapsed | Left::Recalled | Left::Edited => true,
         }
     }
 }

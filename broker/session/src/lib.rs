@@ -2,6 +2,7 @@
 //!
 //! No sockets here. `ARCHITECTURE.md` has the map.
 
+mod amendments;
 mod closed;
 mod conversation;
 mod declined;
@@ -14,6 +15,7 @@ mod session;
 mod session_table;
 mod will;
 
+pub use amendments::AmendmentRefused;
 pub use closed::Closed;
 pub use conversation::{Conversation, Step};
 pub use declined::Declined;

@@ -5,6 +5,7 @@ use inbox_types::Refusal;
 use mqtt_codec::reason;
 use pubsub::PublishError;
 
+use crate::amendments::AmendmentRefused;
 use crate::marks::MarksRefused;
 use intake::Shut;
 
@@ -34,6 +35,9 @@ pub enum NotPublished {
     /// It is a request about read messages, and none: its sender must act.
     #[error(transparent)]
     Marks(#[from] MarksRefused),
+    /// It is a request about a message that was sent, and none: its sender must act.
+    #[error(transparent)]
+    Amendment(#[from] AmendmentRefused),
     /// It is an operator's, and could not be answered.
     #[error(
         "a request under $SYS/inboxd/api/ names the Response Topic for its answer, which only MQTT 5 has; nothing was done"
@@ -76,7 +80,13 @@ impl NotPublished {
             NotPublished::Request(ListRefused::NoInbox) | NotPublished::Marks(MarksRefused::NoInbox) => {
                 reason::TOPIC_NAME_INVALID
             }
-            NotPublished::Marks(MarksRefused::TooLarge) => reason::QUOTA_EXCEEDED,
+            NotPublished::Amendment(AmendmentRefused::NotJson | AmendmentRefused::NoNames) => {
+                reason::PAYLOAD_FORMAT_INVALID
+            }
+            NotPublished::Amendment(AmendmentRefused::NoInbox) => reason::TOPIC_NAME_INVALID,
+            NotPublished::Marks(MarksRefused::TooLarge) | NotPublished::Amendment(AmendmentRefused::TooLarge) => {
+                reason::QUOTA_EXCEEDED
+            }
             NotPublished::Shut(Shut::ResponseTopic(_)) => reason::NOT_AUTHORIZED,
             NotPublished::Request(_) | NotPublished::OperatorsBusy => reason::QUOTA_EXCEEDED,
             NotPublished::NoResponseTopic => reason::IMPLEMENTATION_SPECIFIC_ERROR,

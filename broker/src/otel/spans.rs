@@ -71,7 +71,14 @@ impl Spans {
                 let outcome = if *is_cancelled { "cancelled" } else { "acknowledged" };
                 self.end(inbox, *seq, outcome, Status::Ok, at);
             }
-            Event::Left { inbox, seq, why, .. } => self.end(inbox, *seq, why.as_str(), unread(why.as_str()), at),
+            Event::Left { inbox, seq, why, .. } => {
+                let status = if why.is_withdrawn() {
+                    Status::Ok
+                } else {
+                    unread(why.as_str())
+                };
+                self.end(inbox, *seq, why.as_str(), status, at);
+            }
             Event::Purged { inbox, up_to, .. } => {
                 let open = self.open.keys();
                 let gone: Vec<_> = open.filter(|(of, seq)| of == inbox && seq <= up_to).cloned().collect();

@@ -47,7 +47,7 @@ const BEGINNINGS: ReadonlySet<string> = new Set(["accepted", "waiting", "refused
 /** What its reader's acknowledgement is called: the second, where it came before the commit, which was then cancelled. */
 const TAKEN: ReadonlySet<string> = new Set(["acknowledged", "cancelled"]);
 /** What ends a message without its reader's acknowledgement. */
-const LOSSES: ReadonlySet<string> = new Set(["refused", "expired", "dropped", "idle", "purged"]);
+const LOSSES: ReadonlySet<string> = new Set(["refused", "expired", "dropped", "idle", "purged", "collapsed", "recalled", "edited"]);
 /** What says that it is on disk: what waited before was read from there. */
 const KEPT: ReadonlySet<string> = new Set(["committed", "waiting"]);
 

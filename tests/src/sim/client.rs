@@ -1,6 +1,7 @@
 //! A client: what it remembers of its session, and what it says. It keeps the rules of MQTT, but it is slow, forgetful and rude.
 
 mod acting;
+mod amending;
 mod connecting;
 mod repeating;
 mod user;
@@ -15,6 +16,7 @@ pub(super) use super::payload::{mail_of, payload};
 use super::random::Random;
 use crate::{Ack, AckKind, Packet, Publish, PublishPacket, Version, ack};
 use crate::{property, pubrel};
+use amending::Amend;
 pub(super) use user::Persona;
 use user::asked;
 
@@ -54,6 +56,8 @@ pub(super) struct Client {
     /// The last seq that it was told.
     last_seq: u64,
     safe: VecDeque<usize>,
+    /// The last ones with an `id`, about which it may change its mind.
+    remembered: VecDeque<usize>,
     /// It may repeat them: the broker has the memory to know them again.
     repeats: bool,
     /// The broker's receive maximum.
@@ -70,6 +74,8 @@ struct Open {
     mail: Option<usize>,
     /// It is no message, but asks for a change of the own lists.
     request: Option<Request>,
+    /// It takes a message back, or replaces it.
+    amend: Option<Amend>,
     to: usize,
     qos: u8,
     released: bool,
@@ -101,6 +107,7 @@ impl Client {
             named: 0,
             last_seq: 0,
             safe: VecDeque::new(),
+            remembered: VecDeque::new(),
             repeats,
             window: 1,
             reads: false,
@@ -163,7 +170,9 @@ impl Client {
                 // Nobody knows what became of these: some clients try again.
                 let again = again
                     .into_iter()
-                    .filter(|open| !open.released && open.request.is_none() && random.percent(50))
+                    .filter(|open| {
+                        !open.released && open.request.is_none() && open.amend.is_none() && random.percent(50)
+                    })
                     .collect::<Vec<_>>();
                 Ok(again
                     .into_iter()
@@ -192,7 +201,7 @@ impl Client {
         self.received += 1;
         let seq = publish.props.user("seq").and_then(|seq| seq.parse().ok());
         self.last_seq = self.last_seq.max(seq.unwrap_or_default());
-        if publish.retain && publish.qos < 2 {
+        if (publish.retain || publish.payload.starts_with(b"{")) && publish.qos < 2 {
             // A notice.
             self.owed
                 .extend((publish.qos == 1).then_some((AckKind::PubAck, publish.packet_id)));
@@ -317,6 +326,10 @@ impl Client {
                 continue;
             }
             let (to, qos) = (open.to, open.qos);
+            if let Some(amend) = open.amend.clone() {
+                out.push(self.amend_as(&amend, packet_id, true, random, ledger));
+                continue;
+            }
             if let Some(request) = open.request.clone() {
                 out.push(asked(self.version, request, qos, packet_id, true));
                 continue;

@@ -14,6 +14,11 @@ pub(super) struct Mail {
     pub(super) qos: u8,
     /// The user property that the sender gave.
     pub(super) id: Option<String>,
+    /// It replaces earlier ones with this key.
+    pub(super) key: Option<&'static str>,
+    /// It replaces the one with this `id`; and whether it was seen to say so to its reader.
+    pub(super) amends: Option<String>,
+    pub(super) is_marked: Option<bool>,
     /// The receipts that its sender asks for: delivered, and read.
     pub(super) wants: (bool, bool),
     /// Its reader took it, and its reader did not want it: both may have been, one after the other.
@@ -124,6 +129,9 @@ impl Ledger {
             to,
             qos,
             id,
+            key: None,
+            amends: None,
+            is_marked: None,
             wants: (false, false),
             taken: false,
             rejected: false,
@@ -232,6 +240,10 @@ impl Ledger {
         let was_taken = self.all[at].taken;
         self.gone(at, tick, due);
         (self.all[at].taken, self.all[at].left) = (was_taken, true);
+        if matches!(why, "collapsed" | "recalled" | "edited") {
+            // Its reader misses nothing.
+            return Ok(());
+        }
         self.left_unread.insert((inbox, seq));
         if let Some(gone) = self.all[at].gone.as_mut() {
             gone.unread = gone.tick == tick;

@@ -6,6 +6,7 @@
 
 mod absence;
 mod access;
+mod amending;
 mod deliveries;
 mod dropped;
 mod ending;
@@ -31,6 +32,7 @@ use super::users::Bearer;
 use crate::{AckKind, Version};
 use absence::Owner;
 pub(super) use access::Access;
+use amending::Amending;
 use held::Held;
 use notices::Notices;
 use proof::Proof;
@@ -52,6 +54,7 @@ pub(super) struct Oracle {
     notices: Notices,
     rooms: Rooms,
     receipts: Receipts,
+    amending: Amending,
     owners: Vec<Owner>,
     /// How many each client was told that it missed.
     dropped: BTreeMap<usize, u64>,
@@ -133,6 +136,7 @@ impl Oracle {
             notices: Notices::default(),
             rooms: Rooms::default(),
             receipts: Receipts::default(),
+            amending: Amending::default(),
             owners: (0..clients).map(|_| Owner::default()).collect(),
             dropped: BTreeMap::new(),
             access: None,
@@ -231,6 +235,11 @@ impl Oracle {
         if why == "idle" {
             self.check_forgotten(inbox, seq, now)?;
         }
+        if matches!(why, "collapsed" | "recalled" | "edited") {
+            self.withdrawn(inbox, seq, why)?;
+        } else {
+            self.left_otherwise(inbox, seq);
+        }
         self.notices.left(inbox, seq);
         self.receipts.seen(inbox, seq);
         self.ledger.left(
@@ -262,6 +271,9 @@ impl Oracle {
         let tick = self.tick;
         if !self.took_from_user(at, said)? {
             return Ok(());
+        }
+        if let Said::Publish { mail: Some(mail), .. } = *said {
+            self.took_edit(mail);
         }
         let Some(link) = self.links.get_mut(&at) else {
             return Ok(());
@@ -303,6 +315,11 @@ impl Oracle {
                     link.answers_2.push_back(packet_id);
                 }
             },
+            Said::Recall { to, ref id, packet_id } => {
+                link.answers_1.push_back((packet_id, None));
+                let from = link.client;
+                self.took_recall(at, packet_id, from, to, id);
+            }
             Said::Mark { up_to, packet_id } => {
                 link.answers_1.push_back((packet_id, None));
                 let age = self.terms.time_to_live.saturating_sub(self.skew.early);

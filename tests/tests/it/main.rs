@@ -44,6 +44,7 @@ mod rule_08_deduplication;
 mod rule_09_qos_0;
 mod rule_10_qos_2;
 mod rule_11_receipts;
+mod rule_12_changed_minds;
 mod security_example;
 mod sender_share;
 mod service_manager;

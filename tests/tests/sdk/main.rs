@@ -7,6 +7,7 @@
     reason = "this crate is tests: a failed assumption is a failed test"
 )]
 
+mod changing;
 mod crowd;
 mod disk;
 mod process;

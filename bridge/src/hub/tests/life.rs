@@ -385,6 +385,7 @@ impl Life {
                 let entries = self.store.read(inbox, Seq::ZERO, ALL).unwrap().entries;
                 mailbox
                     .audit_shares(&entries)
+                    .and_then(|()| mailbox.audit_names(&entries))
                     .map_err(|why| TestCaseError::fail(format!("inbox {inbox}: {why}")))?;
             }
             let is_listed = mailbox.visit_at.is_none_or(|at| listed.contains(&(at, inbox.clone())));

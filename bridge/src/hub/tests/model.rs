@@ -306,7 +306,7 @@ impl Model {
             let has_reason = match why {
                 Left::Expired => sent.expires_at <= age(now) || self.sweeping,
                 Left::Dropped => self.limits.when_full == WhenFull::DropOldest,
-                Left::Idle | Left::Purged => false,
+                Left::Idle | Left::Purged | Left::Collapsed | Left::Recalled | Left::Edited => false,
             };
             check(has_reason, || format!("{why:?} without a reason: {it}"))?;
             sent.gone = true;

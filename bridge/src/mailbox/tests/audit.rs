@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::mailbox::{Durability, Mailbox, Young, grow};
 use inbox_store::InboxRecord;
-use inbox_types::{Entry, party};
+use inbox_types::{Entry, Message, party};
 
 impl Mailbox {
     /// Says what is wrong with its books. `stored`: what the store holds, unless a commit was written and not reported.
@@ -87,6 +87,30 @@ impl Mailbox {
             .collect();
         ensure(held == shares.all(), || {
             format!("{held:?} is held, {:?} is in the books", shares.all())
+        })
+    }
+}
+
+impl Mailbox {
+    /// The same of the books of names.
+    pub(crate) fn audit_names(&self, stored: &[Entry]) -> Result<(), String> {
+        let Some((known, names)) = self.names_known() else {
+            return Ok(());
+        };
+        let counts = |young: &&Young| matches!(young.durability, Durability::Waiting | Durability::Committing);
+        let young = self
+            .young
+            .iter()
+            .filter(counts)
+            .map(|young| (young.seq, &young.message));
+        let stored = stored.iter().filter(|entry| !self.is_leaving(entry.seq));
+        let mut held: BTreeMap<_, _> = stored.map(|entry| (entry.seq, &entry.message)).chain(young).collect();
+        held.retain(|_, message| message.id.is_some() || message.collapse_key().is_some());
+        let of = |message: &Message| usize::from(message.id.is_some()) + usize::from(message.collapse_key().is_some());
+        let held_names = held.values().map(|message| of(message)).sum::<usize>();
+        let held: Vec<_> = held.into_keys().collect();
+        ensure(held == known && held_names == names, || {
+            format!("{held:?} with {held_names} names are held, {known:?} with {names} are in the books")
         })
     }
 }

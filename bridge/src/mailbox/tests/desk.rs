@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub::tests::kit::{FAR, SIZES, START, TestPort, age, id, message, message_from, small};
-use crate::mailbox::{Context, Effects, Gathered, Mailbox, Origin};
+use crate::mailbox::{Amends, Context, Effects, Gathered, Mailbox, Origin};
 use crate::tables::read_number;
 use inbox_store::{Batch, MemoryStore, Page, PageLimit, Store, Table, TableKey};
-use inbox_types::{Age, AttachmentId, ClientId, Counters, Entry, Events, Left, Limits, Now, Outcome, Qos, Seq, Ticket};
+use inbox_types::{
+    Age, AttachmentId, ClientId, Counters, Entry, Events, Left, Limits, Message, Now, Outcome, Qos, Seq, Ticket,
+};
 
 /// Size of a message where it does not matter.
 pub(super) const SIZE: usize = 8;
@@ -62,7 +64,7 @@ impl Desk {
 
     /// The inbox leaves memory, and comes back.
     pub(super) fn forget(&mut self) {
-        self.mailbox = Mailbox::new(Seq::ZERO, self.mailbox.size);
+        self.mailbox = Mailbox::new(self.mailbox.sent_mark(), self.mailbox.size);
     }
 
     pub(super) fn step<R>(&mut self, step: impl FnOnce(&mut Mailbox, Context, &mut Effects) -> R) -> R {
@@ -98,15 +100,23 @@ impl Desk {
     }
 
     pub(super) fn publish_from(&mut self, from: &str, size: usize, expires_at: Age) -> u64 {
+        let message = message_from(from, self.last + 1, size, Qos::AtLeastOnce, expires_at);
+        self.publish_message(message, None)
+    }
+
+    /// Publishes this one, which may be about an earlier one.
+    pub(super) fn publish_message(&mut self, message: Arc<Message>, amends: Option<Amends>) -> u64 {
         self.last += 1;
-        let seq = self.last;
-        let origin = Origin {
+        let seq = Seq(self.last);
+        let origin = Some(Origin {
             port: self.port.clone(),
-            ticket: Ticket(seq),
-        };
-        let message = message_from(from, seq, size, Qos::AtLeastOnce, expires_at);
-        self.step(|mailbox, cx, fx| mailbox.publish(Seq(seq), message, Some(origin), cx, fx));
-        seq
+            ticket: Ticket(self.last),
+        });
+        self.step(|mailbox, cx, fx| match amends {
+            Some(amends) => mailbox.publish_amending(seq, message, amends, origin, cx, fx),
+            None => drop(mailbox.publish(seq, message, origin, cx, fx)),
+        });
+        self.last
     }
 
     pub(super) fn publish_qos0(&mut self) -> u64 {
@@ -178,6 +188,7 @@ impl Desk {
             self.mailbox.visit_at = None;
             let gathered = self.step(|mailbox, cx, fx| {
                 let gathered = mailbox.gather(&inbox, all, &mut batch, &mut bytes, cx, fx);
+                mailbox.take_unwritten().for_each(drop);
                 if let Gathered::Later(deadline) = gathered {
                     fx.commit_by(deadline);
                 }
@@ -192,11 +203,17 @@ impl Desk {
                     let page = self.store.read(&inbox, after, PAGE).unwrap();
                     self.step(|mailbox, cx, fx| mailbox.senders_read(&page, cx, fx));
                 }
+                Gathered::NeedsNames(after) => {
+                    let page = self.store.read(&inbox, after, PAGE).unwrap();
+                    self.step(|mailbox, _, _| mailbox.names_read(&page));
+                }
+                Gathered::NeedsEarlier(seq) => {
+                    let found = self.find(seq);
+                    self.step(|mailbox, _, _| mailbox.earlier_read(seq, found));
+                }
                 Gathered::NeedsMessage(seq) => {
-                    let one = PageLimit { messages: 1, ..PAGE };
-                    let page = self.store.read(&inbox, Seq(seq.0 - 1), one).unwrap();
-                    let found = page.entries.first().filter(|entry| entry.seq == seq);
-                    self.step(|mailbox, cx, fx| mailbox.message_read(seq, found.map(|entry| &entry.message), cx, fx));
+                    let found = self.find(seq);
+                    self.step(|mailbox, cx, fx| mailbox.message_read(seq, found.as_ref(), cx, fx));
                 }
                 Gathered::NeedsOldest => {
                     let oldest = self.store.read(&inbox, Seq::ZERO, PAGE).unwrap().entries;
@@ -212,6 +229,14 @@ impl Desk {
         panic!("the inbox asks and asks");
     }
 
+    /// A message that the store holds.
+    fn find(&self, seq: Seq) -> Option<Arc<Message>> {
+        let one = PageLimit { messages: 1, ..PAGE };
+        let page = self.store.read(&self.inbox, Seq(seq.0 - 1), one).unwrap();
+        let found = page.entries.into_iter().find(|entry| entry.seq == seq);
+        found.map(|entry| entry.message)
+    }
+
     /// What the store holds.
     pub(super) fn store_entries(&self) -> Vec<Entry> {
         self.store.read(&self.inbox, Seq::ZERO, PAGE).unwrap().entries
@@ -224,7 +249,9 @@ impl Desk {
     }
 
     pub(super) fn finish(&mut self, batch: &Batch) {
-        self.store.commit(batch).unwrap();
+        if !batch.is_empty() {
+            self.store.commit(batch).unwrap();
+        }
         self.step(|mailbox, cx, fx| mailbox.committed(cx, fx));
         self.audit();
     }
@@ -233,10 +260,11 @@ impl Desk {
     pub(super) fn commit(&mut self) {
         loop {
             let batch = self.begin(true);
+            // Something may have left without anything to write.
+            self.finish(&batch);
             if batch.is_empty() {
                 return;
             }
-            self.finish(&batch);
         }
     }
 
@@ -309,6 +337,7 @@ impl Desk {
         };
         let entries = self.store.read(&self.inbox, Seq::ZERO, all).unwrap().entries;
         self.mailbox.audit_shares(&entries).unwrap();
+        self.mailbox.audit_names(&entries).unwrap();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of one inbox: its books, and every transition of its state machine.
 
+mod amending;
 mod audit;
 mod committing;
 mod desk;

@@ -60,6 +60,8 @@ pub(super) fn told(event: &Event, now: Micros) -> Vec<(&'static str, Value)> {
                 .then(|| ("inbox-full", json!({"at": at, "inbox": what, "from": who})));
             [refused(at, who, what, cause, why)].into_iter().chain(full).collect()
         }
+        // Its sender wanted it so, and traces show it: as often as senders replace what they sent, nobody need be told.
+        Event::Left { why, .. } if why.is_withdrawn() => Vec::new(),
         Event::Left {
             inbox,
             seq,

@@ -64,7 +64,7 @@ pub(crate) const INBOX_REFUSALS: [&str; 7] = [
 ];
 
 /// Every number but the refusals.
-pub(super) const NUMBERS: [Known; 53] = [
+pub(super) const NUMBERS: [Known; 56] = [
     shows("connections", "inboxd_connections", "Open MQTT connections"),
     counts(
         "connects_accepted",
@@ -288,6 +288,21 @@ pub(super) const NUMBERS: [Known; 53] = [
         "idle",
         "inboxd_messages_idle",
         "Messages that went with their inbox, whose owner did not come",
+    ),
+    counts(
+        "collapsed",
+        "inboxd_messages_collapsed",
+        "Messages that a later one of their sender with the same key replaced",
+    ),
+    counts(
+        "recalled",
+        "inboxd_messages_recalled",
+        "Messages that their senders took back before they were delivered",
+    ),
+    counts(
+        "edited",
+        "inboxd_messages_edited",
+        "Messages that their senders replaced before they were delivered",
     ),
     counts(
         "inboxes_forgotten",

@@ -305,6 +305,7 @@ impl Cause {
             NotPublished::RetainOff => Cause::RetainOff,
             NotPublished::Request(_)
             | NotPublished::Marks(_)
+            | NotPublished::Amendment(_)
             | NotPublished::OperatorsBusy
             | NotPublished::NoResponseTopic => Cause::RequestRefused,
             NotPublished::Shut(Shut::NoSuchReceipt(_) | Shut::ResponseTopic(_)) => Cause::Receipt,

@@ -1,6 +1,6 @@
 //! The answers to what a client publishes.
 
-use inbox_types::{Qos, Seq, Ticket};
+use inbox_types::{PublishState, Qos, Seq, Ticket};
 
 use super::incoming::Answer;
 use super::subject::Subject;
@@ -163,8 +163,8 @@ impl Session {
 
     fn write_ack(&mut self, kind: AckKind, packet_id: PacketId, answer: &Answer) {
         self.stopwatch.acks_sent += 1;
-        if let Answer::Kept { seq, is_delivered } = answer {
-            return self.write_place(kind, packet_id, *seq, *is_delivered);
+        if let Answer::Kept { seq, state } = answer {
+            return self.write_place(kind, packet_id, *seq, *state);
         }
         let why = answer.why().map(NotPublished::to_string);
         let why = why.as_deref().and_then(|why| self.link.reason_string(why, 0));
@@ -180,11 +180,15 @@ impl Session {
     }
 
     /// Says where a message is, if the client wants user properties in acknowledgements and they fit (MQTT-3.1.2-29, MQTT-3.4.2-3).
-    fn write_place(&mut self, kind: AckKind, packet_id: PacketId, seq: Seq, is_delivered: bool) {
+    fn write_place(&mut self, kind: AckKind, packet_id: PacketId, seq: Seq, state: PublishState) {
         let seq = seq.0.to_string();
-        let state = if is_delivered { "delivered" } else { "stored" };
-        let place = [("seq", &*seq), ("state", state)];
-        let user: &[_] = if self.link.fits_user(&place) { &place } else { &[] };
+        let place = [("seq", &*seq), ("state", state.as_str())];
+        let place = match state {
+            // It is nowhere.
+            PublishState::Recalled => place.get(1..).unwrap_or_default(),
+            _ => &place,
+        };
+        let user: &[_] = if self.link.fits_user(place) { place } else { &[] };
         let (version, reason) = (self.link.version, reason::SUCCESS);
         encode::ack(&mut self.out, version, kind, packet_id, reason, None, user);
     }

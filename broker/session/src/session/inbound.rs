@@ -194,7 +194,7 @@ impl Session {
 }
 
 /// What a client says, as it is kept.
-fn said(publish: &Publish<'_>, payload: Bytes) -> Publication {
+pub(super) fn said(publish: &Publish<'_>, payload: Bytes) -> Publication {
     Publication {
         qos: publish.qos,
         retain: publish.retain,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use inbox_types::{Outcome, Seq, Ticket};
+use inbox_types::{Outcome, PublishState, Seq, Ticket};
 
 use super::subject::Subject;
 use crate::not_published::NotPublished;
@@ -52,8 +52,8 @@ pub(super) enum Answer {
     Kept {
         /// Its place there.
         seq: Seq,
-        /// Its reader has acknowledged it.
-        is_delivered: bool,
+        /// What became of it.
+        state: PublishState,
     },
     /// It is accepted, and nobody subscribes to its topic.
     Unheard,
@@ -90,7 +90,7 @@ impl From<&Outcome> for Answer {
         match outcome {
             Outcome::Accepted(proof) => Answer::Kept {
                 seq: proof.seq(),
-                is_delivered: proof.is_delivered(),
+                state: proof.state(),
             },
             Outcome::Refused(refusal) => Answer::Refused((*refusal).into()),
         }
@@ -263,8 +263,11 @@ impl Incoming {
         }
         let first = self.pending.front_mut()?;
         let mut answer = first.answer.take()?;
-        if matches!(answer, Answer::Kept { .. }) && !first.subject.as_ref().is_some_and(Subject::wants_place) {
-            answer = Answer::Success;
+        if let Answer::Kept { state, .. } = answer {
+            let is_plain = matches!(state, PublishState::Stored | PublishState::Delivered);
+            if is_plain && !first.subject.as_ref().is_some_and(Subject::wants_place) {
+                answer = Answer::Success;
+            }
         }
         let (packet_id, kind) = (first.packet_id, first.kind);
         self.pending.pop_front();

@@ -21,6 +21,7 @@
 
 mod acknowledged;
 mod aliases;
+mod amending;
 mod answers;
 mod awaiting_room;
 mod bounce;

@@ -1,4 +1,4 @@
-//! What a client asks of the broker: about its own inbox by publishing to `$inbox/…`, whom it takes messages from; and as an operator, by
+//! What a client asks of the broker: about its own inbox, and what it sent to others, by publishing to `$inbox/…`; and as an operator, by
 //! publishing to `$SYS/inboxd/api/…`, which is handed on ([`Operators`]).
 //!
 //! A request about the own inbox with QoS 1 or 2 is acknowledged when what it changes is durable; then it is answered, if it names a response topic to which
@@ -13,6 +13,7 @@ use inbox_types::{
 };
 use intake::{Destination, Publication, Shut, Taken};
 
+use super::amending::Change;
 use super::incoming::Answer;
 use super::operators::{NotAsked, OPERATORS_TOPICS, OperatorsRequest, Reply, is_operators_request};
 use super::subject::Subject;
@@ -26,6 +27,8 @@ const BLOCK: &str = "$inbox/block";
 const ALLOW: &str = "$inbox/allow";
 const READ: &str = "$inbox/read";
 const RECEIPTS: &str = "$inbox/receipts";
+const RECALL: &str = "$inbox/recall";
+const EDIT: &str = "$inbox/edit";
 
 /// Whether what is published to `topic` asks for something about the own inbox.
 pub fn is_request(topic: &str) -> bool {
@@ -40,6 +43,8 @@ pub(super) enum Asked {
     Marks,
     /// That their senders are told so, or not.
     Receipts,
+    /// That a message which was sent is taken back, or replaced.
+    Amendment(Change),
     /// Something that operators do.
     Operation,
 }
@@ -60,6 +65,8 @@ fn about_inbox(topic: &str) -> Option<Asked> {
         ALLOW => Some(Asked::List(ListKind::Allow)),
         READ => Some(Asked::Marks),
         RECEIPTS => Some(Asked::Receipts),
+        RECALL => Some(Asked::Amendment(Change::Recall)),
+        EDIT => Some(Asked::Amendment(Change::Edit)),
         _ => None,
     }
 }
@@ -83,6 +90,7 @@ impl Session {
                 Ok(recipients.tell_reading(owner, tells, budget)?)
             }),
             Asked::Marks => self.mark_read(publish, topic, ticket),
+            Asked::Amendment(change) => self.amend(change, publish, topic, ticket, now),
             Asked::Operation => match self.hand_on(publish, topic) {
                 Ok(()) => {
                     if let Some(ticket) = ticket {
@@ -115,17 +123,24 @@ impl Session {
         })
     }
 
-    fn refuse_request(
+    /// What a refusal of this request would be about.
+    pub(super) fn note_request(&mut self, publish: &Publish<'_>, topic: &str, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            self.incoming
+                .note_subject(ticket, Subject::hashed(topic, publish.payload));
+        }
+    }
+
+    pub(super) fn refuse_request(
         &mut self,
         publish: &Publish<'_>,
         topic: &str,
         ticket: Option<Ticket>,
         why: NotPublished,
     ) -> Result<(), Ending> {
+        self.note_request(publish, topic, ticket);
         match ticket {
             Some(ticket) => {
-                self.incoming
-                    .note_subject(ticket, Subject::hashed(topic, publish.payload));
                 self.refuse(topic, ticket, why);
                 self.send_notices();
             }
@@ -254,7 +269,7 @@ impl Session {
 }
 
 /// Waits for no outcome.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Port for Nobody {
     fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {

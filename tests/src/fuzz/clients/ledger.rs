@@ -156,6 +156,7 @@ impl Ledger {
                 "contract rule 5: m{at} was dropped by a broker that refuses"
             ),
             Left::Idle | Left::Purged => panic!("nobody purges here, and inboxes are not forgotten"),
+            Left::Collapsed | Left::Recalled | Left::Edited => panic!("nobody changes its mind here"),
         }
         self.mails[at].gone = Gone::At(self.tick);
     }

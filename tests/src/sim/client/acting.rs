@@ -42,6 +42,7 @@ impl Client {
             }
             91 => vec![self.read_anothers(random)],
             92 | 93 => self.mark_read(random),
+            96 | 97 => self.amend(random, ledger),
             94..96 => vec![(ping(), Said::Other)],
             _ => Vec::new(),
         }
@@ -140,6 +141,10 @@ impl Client {
                 ledger.get_mut(mail).wants = wants;
                 props = asking(props, asked, &self.names[self.at]);
             }
+            if let Some(mail) = mail.filter(|_| qos > 0) {
+                props = self.collapse(mail, props, random, ledger);
+                self.remember(mail, ledger);
+            }
             if random.percent(20) {
                 let expiry = random.pick(&[0, 1, 5, 3600, u32::MAX]);
                 props = props.four(property::MESSAGE_EXPIRY, expiry);
@@ -161,6 +166,7 @@ impl Client {
                 Open {
                     mail,
                     request: None,
+                    amend: None,
                     to,
                     qos,
                     released: false,

@@ -31,6 +31,7 @@ impl Client {
         let open = Open {
             mail: None,
             request: None,
+            amend: None,
             to: self.at,
             qos: 1,
             released: false,
@@ -74,6 +75,7 @@ impl Client {
         let open = Open {
             mail: Some(mail),
             request: None,
+            amend: None,
             to: ledger.get(mail).to,
             qos: 1,
             released: false,
@@ -96,6 +98,9 @@ impl Client {
         };
         if !asked.is_empty() {
             props = asking(props, asked, &self.names[self.at]);
+        }
+        if let Some(key) = known.key {
+            props = props.user("collapse", key);
         }
         if let Some(expiry) = expiry {
             props = props.four(property::MESSAGE_EXPIRY, expiry);

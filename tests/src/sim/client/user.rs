@@ -84,6 +84,7 @@ impl Client {
             let open = Open {
                 mail: None,
                 request: Some(request.clone()),
+                amend: None,
                 to: self.at,
                 qos,
                 released: false,

@@ -20,7 +20,8 @@ impl Oracle {
         }
         let cursor = link.attachment.as_ref().map_or(0, |attachment| attachment.cursor);
         let notice = self.notices.find(client, &publish.payload, cursor, &self.ledger);
-        let notice = notice.filter(|_| publish.retain);
+        let is_brokers = |at: usize| self.ledger.get(at).from == usize::MAX;
+        let notice = notice.filter(|notice| publish.retain == is_brokers(*notice));
         let Some(mail_at) = notice.or_else(|| mail_of(&publish.payload)) else {
             return Err("a payload came that nobody sent".into());
         };
@@ -49,7 +50,7 @@ impl Oracle {
             ));
         }
         let qos = again.map_or(mail.qos.min(attachment.qos), |in_flight| in_flight.qos);
-        if publish.qos != qos || publish.retain != notice.is_some() {
+        if publish.qos != qos || publish.retain != notice.is_some_and(is_brokers) {
             return Err(format!(
                 "m{mail_at} came with QoS {} or RETAIN (rule 1, MQTT-3.8.4-8)",
                 publish.qos
@@ -64,7 +65,12 @@ impl Oracle {
             return Err(format!("rule 4: m{mail_at} was sent before, and DUP is not set"));
         }
         if link.version == Version::V5 {
-            let expected_id = mail.id.clone().unwrap_or_else(|| format!("{seq:016x}"));
+            let is_marked = publish.props.user("$inboxd") == Some("edit");
+            let own_id = mail.amends.as_ref().filter(|_| !is_marked).or(mail.id.as_ref());
+            let expected_id = own_id.cloned().unwrap_or_else(|| format!("{seq:016x}"));
+            if is_marked && publish.props.user("edit-of") != mail.amends.as_deref() {
+                return Err(format!("rule 12: m{mail_at} is said to be an edit of another message"));
+            }
             let expected = [
                 ("id", expected_id),
                 ("seq", seq.to_string()),
@@ -115,6 +121,10 @@ impl Oracle {
             }
         }
         let (since, dropped) = (attachment.since, attachment.dropped);
+        if link.version == Version::V5 && mail.amends.is_some() {
+            self.is_in_form(mail_at, publish.props.user("$inboxd") == Some("edit"))?;
+        }
+        let Some(link) = self.links.get(&at) else { return Ok(()) };
         if link.version == Version::V5 {
             self.check_dropped(client, dropped, publish)?;
         }

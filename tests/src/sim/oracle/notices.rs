@@ -43,6 +43,13 @@ impl Notices {
         all.iter().find(is_next).or(all.last()).copied()
     }
 
+    /// A message of a client that says no number is in an inbox.
+    pub(super) fn is_called(&mut self, inbox: usize, text: &[u8], mail: usize) {
+        let alike = self.by_payload.entry((inbox, text.to_vec())).or_default();
+        alike.push(mail);
+        self.bytes_max = self.bytes_max.max(text.len());
+    }
+
     pub(super) fn delivered(&mut self, notice: usize) {
         self.told.extend(self.names.get(&notice).into_iter().flatten());
     }

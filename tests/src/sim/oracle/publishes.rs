@@ -40,6 +40,12 @@ impl Oracle {
         if ack.reason == 0 && ack.kind == AckKind::PubAck {
             self.receipts.marked(at, ack.packet_id);
         }
+        if ack.kind == AckKind::PubAck {
+            self.recall_answered(at, ack)?;
+        }
+        let Some(link) = self.links.get_mut(&at) else {
+            return Ok(());
+        };
         let asked = link.asked.remove(&ack.packet_id);
         let owner = link.client;
         if let Some(tick) = asked.filter(|_| ack.reason == 0) {
@@ -66,7 +72,9 @@ impl Oracle {
                     return Ok(());
                 }
                 self.check_answer(mail, ack)?;
+                self.edit_answered(mail, ack)?;
                 self.ledger.get_mut(mail).promised = true;
+                self.check_collapsed(mail)?;
                 self.check_passed_over(mail)?;
                 self.check_share(mail)
             }

@@ -27,6 +27,12 @@ pub(in crate::sim) enum Said {
         packet_id: u16,
         what: Filter,
     },
+    /// A message is taken back.
+    Recall {
+        to: usize,
+        id: String,
+        packet_id: u16,
+    },
     /// A change of the own lists.
     Ask {
         request: Request,

@@ -192,7 +192,15 @@ impl World {
                 continue;
             }
             let Some(mail) = mail_of(&given.message.payload) else {
-                return Err("a strange message".into());
+                let (from, seq) = (self.client(&given.message.from), given.seq.0);
+                self.trace.say(
+                    self.clock.mono(),
+                    format_args!("a recall of c{from} is {seq} of c{inbox}"),
+                );
+                let now = self.clock.mono();
+                self.oracle
+                    .recall_given(from, inbox, seq, now, &given.message.payload)?;
+                continue;
             };
             self.trace
                 .say(self.clock.mono(), format_args!("m{mail} is {} of c{inbox}", given.seq));
