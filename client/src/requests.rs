@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::outbox::Destination;
 use crate::sent::Sent;
 use crate::shared::request;
-use crate::undelivered::Undelivered;
+use crate::undelivered::{NotToldWhy, Undelivered};
 
 /// What became of a recall or an edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +96,14 @@ impl Inbox {
         let to = Destination::Request(topic.to_owned());
         let sent = self.shared().submit(to, message)?.saved().await?;
         sent.stored().await?;
-        Ok(match sent.answer().as_deref() {
-            Some("told") => Recalled::RecipientTold,
-            _ => Recalled::Undelivered,
-        })
+        match sent.answer().as_deref() {
+            Some("told") => Ok(Recalled::RecipientTold),
+            Some("recalled" | "edited") => Ok(Recalled::Undelivered),
+            // It took this for a message like any other.
+            _ => Err(Undelivered::NotTold {
+                why: NotToldWhy::Broker,
+            }
+            .into()),
+        }
     }
 }

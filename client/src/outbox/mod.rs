@@ -57,6 +57,8 @@ struct Entry {
     record: Arc<Record>,
     payload: Bytes,
     place: Place,
+    /// Whether it was published, perhaps: over a connection that ended before the answer, or by an earlier life of the program.
+    may_be_out: bool,
 }
 
 /// What waits for one destination, in order.
@@ -148,7 +150,12 @@ impl Outbox {
             self.ends.extend(record.expires_at_us.map(|end| (end, order)));
             self.queues.entry(to.clone()).or_default().waiting.push_back(order);
         }
-        let entry = Entry { record, payload, place };
+        let entry = Entry {
+            record,
+            payload,
+            place,
+            may_be_out: place != Place::Saving,
+        };
         self.entries.insert(order, entry);
         self.refresh(&to);
     }
@@ -161,7 +168,8 @@ impl Outbox {
     /// The next message to publish, which is in flight from now on.
     pub(crate) fn next(&mut self) -> Option<(Order, Arc<Record>, Bytes)> {
         let order = self.ready.first().copied()?;
-        let entry = self.entries.get(&order)?;
+        let entry = self.entries.get_mut(&order)?;
+        entry.may_be_out = true;
         let found = (order, entry.record.clone(), entry.payload.clone());
         self.set_place(order, Place::Queued, Place::InFlight);
         Some(found)
@@ -282,9 +290,10 @@ impl Outbox {
         Some(record)
     }
 
-    /// Takes a message out that was not published. Gives whether it was there, and was not.
+    /// Takes a message out that was never published. Gives whether it was there, and was not.
     pub(crate) fn take_back(&mut self, order: Order) -> bool {
-        self.is_queued(order) && self.remove(order).is_some()
+        let may_be_out = self.entries.get(&order).is_none_or(|entry| entry.may_be_out);
+        !may_be_out && self.is_queued(order) && self.remove(order).is_some()
     }
 
     /// The message of this id to this destination.

@@ -54,6 +54,23 @@ fn a_full_outbox_says_so_and_has_room_when_something_is_out() {
 }
 
 #[test]
+fn what_may_be_out_is_not_taken_back() {
+    // Goal: only what was never published is taken out; what was unanswered when a connection ended may be with the broker, and so may what an earlier life
+    // of the program left.
+    let mut outbox = Outbox::new(limits(1));
+    let [first, second] = ["1", "2"].map(|id| outbox.reserve(record("bob", id), payload(1)).unwrap());
+    outbox.saved(first);
+    outbox.saved(second);
+    assert_eq!(outbox.next().unwrap().0, first);
+    assert!(!outbox.take_back(first));
+    outbox.put_back(first);
+    assert!(!outbox.take_back(first));
+    assert!(outbox.take_back(second));
+    outbox.restore(9, record("bob", "9"), payload(1));
+    assert!(!outbox.take_back(9));
+}
+
+#[test]
 fn a_refusal_that_passes_holds_back_one_recipient_alone() {
     // Goal: bob is held back, carol is not; room lets bob's oldest go first; pauses grow and end.
     let mut outbox = Outbox::new(limits(1));
