@@ -107,6 +107,9 @@ pub enum StopReason {
     /// DISCONNECT 0x8E, three times in a row: another program uses the client ID.
     #[error("another connection uses this client ID now; each program takes a client ID of its own")]
     TakenOver,
+    /// TLS: the broker's certificate is not accepted. Nothing was sent, no password either.
+    #[error("the broker's certificate is not accepted: {0}")]
+    Certificate(CertificateFault),
     /// Another refusal that does not pass.
     #[error("the broker refuses the connection ({code:#04x})")]
     Refused {
@@ -123,6 +126,37 @@ impl StopReason {
             StopReason::NotAuthorized | StopReason::InboxRefused | StopReason::Refused { .. } => {
                 MustAct::BrokerOperator
             }
+            StopReason::Certificate(fault) => fault.must_act(),
+        }
+    }
+}
+
+/// What is wrong with the certificate that the broker shows.
+///
+/// One that is not valid yet is none of these: it becomes valid, or the clock of this machine is set, so it is [`LostWhy::Tls`] and tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// Its time is over.
+    #[error("it has expired")]
+    Expired,
+    /// It is signed by nobody whom this program trusts.
+    #[error("no authority that is trusted here has signed it")]
+    UnknownAuthority,
+    /// It is for another host than that of the URL.
+    #[error("it is for another name than the one in the URL")]
+    OtherName,
+    /// It is damaged, revoked, or made for something else.
+    #[error("it cannot be used for a broker")]
+    Unusable,
+}
+
+impl CertificateFault {
+    /// Who can do something about it: for who is trusted and what is in the URL, whoever gave the options.
+    pub fn must_act(&self) -> MustAct {
+        match self {
+            CertificateFault::UnknownAuthority | CertificateFault::OtherName => MustAct::Caller,
+            CertificateFault::Expired | CertificateFault::Unusable => MustAct::BrokerOperator,
         }
     }
 }
@@ -149,7 +183,7 @@ pub enum LostWhy {
     /// Nothing came within the heartbeat: the link is half dead.
     #[error("the link went silent")]
     Silent,
-    /// TLS failed: a certificate that is not trusted, for one.
+    /// TLS failed: what answers there does not speak it, for one. A certificate that is not accepted is [`StopReason::Certificate`].
     #[error("TLS failed")]
     Tls,
     /// It is no MQTT over WebSocket.

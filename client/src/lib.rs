@@ -51,7 +51,7 @@
 //!
 //! [`Inbox::connect`] waits for the first connection, [`Inbox::open`] does not. After that, connections are made anew by themselves, after
 //! pauses of up to 64 s ([`Pauses`]). A link that went silent is found by a heartbeat which finds out by itself how rare it may be
-//! ([`Heartbeats`]). What would not pass, as a wrong password, stops the inbox ([`StopReason`]). [`Inbox::events`] tells of all this.
+//! ([`Heartbeats`]). What would not pass, as a wrong password or a certificate that is not trusted, stops the inbox ([`StopReason`]). [`Inbox::events`] tells of all this.
 //!
 //! # Errors
 //!
@@ -92,7 +92,8 @@ mod url;
 pub use backoff::Pauses;
 pub use delivery::{Delivery, DeliveryKind};
 pub use error::{
-    AckError, ConnectError, Lost, LostWhy, MustAct, SendError, StopReason, StoreError, TlsError, UrlError,
+    AckError, CertificateFault, ConnectError, Lost, LostWhy, MustAct, SendError, StopReason, StoreError, TlsError,
+    UrlError,
 };
 pub use event::{Event, Events, Status};
 pub use heartbeat::Heartbeats;

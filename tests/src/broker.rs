@@ -111,10 +111,10 @@ impl Broker {
     /// The port of the listener of this name, of this life.
     pub fn port_of(&self, name: &str) -> u16 {
         let ready = self.stdout().concat();
-        let wanted = format!("{name}=127.0.0.1:");
-        let mut ports = ready.split(' ').filter_map(|word| word.strip_prefix(&wanted));
-        let port = ports
-            .next()
+        let wanted = format!("{name}=127.0.0.");
+        let mut addresses = ready.split(' ').filter_map(|word| word.strip_prefix(&wanted));
+        let (_, port) = addresses
+            .find_map(|address| address.split_once(':'))
             .unwrap_or_else(|| panic!("there is no listener {name:?} in {ready:?}"));
         port.parse().unwrap()
     }

@@ -63,7 +63,7 @@ pub(crate) struct Options {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Send a message, or a message for each line, and wait until it got as far as asked; prints its ID
+    /// Send a message and wait until it got as far as asked; prints its ID. With --lines, a message for each line, and no IDs
     Send(SendArgs),
     /// Print the messages of my inbox as they come, and acknowledge them
     Listen(ListenArgs),
@@ -124,7 +124,7 @@ pub(crate) struct SendArgs {
     /// Whoever has not got it after this time does not get it any more
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     pub(crate) expires_after: Option<Duration>,
-    /// Each line is a message
+    /// Each line is a message. No IDs are printed: give them with --id
     #[arg(long)]
     pub(crate) lines: bool,
 }

@@ -29,7 +29,7 @@ pub(crate) enum Exit {
     NotTold = 76,
     /// The broker does not accept user and password, or does not let this user have this client ID.
     WrongPassword = 77,
-    /// The settings cannot be used.
+    /// The settings cannot be used, or lead to a broker whose certificate is not accepted.
     BadConfiguration = 78,
     /// Of many messages, some got as far as was asked, and some did not.
     Partly = 79,

@@ -90,6 +90,8 @@ pub(crate) enum WhereItIs {
     Inbox,
     #[error("it goes out with the next command of this client")]
     NextTime,
+    #[error("nothing waits to be sent")]
+    NoneWaits,
     #[error("the outbox was in memory, so nobody knows whether it got there: to try again, give it --id {id}")]
     Memory { id: String },
     #[error("the outbox was in memory, so nobody knows whether they got there")]
@@ -165,6 +167,7 @@ impl Failure {
             StopReason::NotAuthorized => "who you are is a matter of --client-id, --user and --password-file",
             StopReason::TakenOver => "end the other one, or be another client with --client-id",
             StopReason::InboxRefused => "see to --prefix",
+            StopReason::Certificate(_) => "see to --url and --authority, and to the broker's certificate",
             _ => return None,
         })
     }
@@ -190,6 +193,7 @@ fn of_stop(reason: StopReason) -> Exit {
     match reason {
         StopReason::BadCredentials | StopReason::NotAuthorized => Exit::WrongPassword,
         StopReason::TakenOver => Exit::InUse,
+        StopReason::Certificate(_) => Exit::BadConfiguration,
         _ => Exit::Refused,
     }
 }
@@ -201,6 +205,7 @@ fn because(why: Option<&Lost>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use inbox_client::CertificateFault;
 
     #[test]
     fn scripts_can_tell_failures_apart() {
@@ -215,6 +220,10 @@ mod tests {
             (ConnectError::from(StoreError::InUse { path }).into(), Exit::InUse),
             (Undelivered::Stopped(StopReason::TakenOver).into(), Exit::InUse),
             (SettingsError::NoClientId.into(), Exit::BadConfiguration),
+            (
+                ConnectError::from(StopReason::Certificate(CertificateFault::Expired)).into(),
+                Exit::BadConfiguration,
+            ),
         ] {
             assert_eq!(failure.exit(), exit, "{failure}");
         }

@@ -19,6 +19,10 @@ pub(crate) async fn run(settings: &Settings, args: &StatusArgs) -> Result<(), Fa
         true => as_json(settings, &inbox, &outbox),
         false => as_text(settings, &inbox, &outbox),
     };
+    let where_it_is = match outbox.iter().any(|sent| is_waiting(&sent)) {
+        true => WhereItIs::NextTime,
+        false => WhereItIs::NoneWaits,
+    };
     let is_connected = matches!(inbox.status(), Status::Connected { .. });
     let _older = inbox.close(std::time::Duration::ZERO).await;
     output::write(&text)?;
@@ -27,7 +31,7 @@ pub(crate) async fn run(settings: &Settings, args: &StatusArgs) -> Result<(), Fa
         why => Err(Failure::NoConnection {
             after: args.timeout,
             why,
-            where_it_is: WhereItIs::NextTime,
+            where_it_is,
         }),
     }
 }

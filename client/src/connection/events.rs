@@ -11,6 +11,7 @@ use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
 use rumqttc::v5::{ConnectionError, Event, EventLoop, StateError};
 
 use super::Writer;
+use super::tls::fault_of_certificate;
 use crate::error::{Lost, LostWhy, StopReason};
 
 /// rumqttc's own clock for pings is set to this.
@@ -196,6 +197,9 @@ fn take(user_properties: &[(String, String)], name: &str) -> Option<String> {
 }
 
 fn failed(error: ConnectionError) -> Failed {
+    if let Some(fault) = fault_of_certificate(&error) {
+        return Failed::Stopped(StopReason::Certificate(fault));
+    }
     let lost = |why| Failed::Lost(lost(why, Some(error.to_string())));
     match &error {
         ConnectionError::ConnectionRefused(code) => refused(*code),

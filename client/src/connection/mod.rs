@@ -21,6 +21,7 @@
 
 mod events;
 mod settings;
+mod tls;
 
 use std::collections::{HashMap, VecDeque};
 

@@ -52,6 +52,8 @@ fn without_a_broker_the_message_waits_and_goes_out_later() {
     let (code, stdout, _) = ended(&alice.inbox(relay.port(), &["status", "--json", "--timeout", "1s"]));
     let status: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &status["messages"][0]["id"]), (Some(69), &"m1".into()));
+    let (_, _, stderr) = ended(&alice.inbox(relay.port(), &["status", "--timeout", "1s"]));
+    assert!(stderr.contains("goes out with the next command"), "{stderr}");
     let (code, _, stderr) = ended(&alice.inbox(relay.port(), &[&args[..], &["--no-outbox"]].concat()));
     assert_eq!(code, Some(69), "{stderr}");
     assert!(stderr.contains("nobody knows"), "{stderr}");
@@ -67,15 +69,14 @@ fn without_a_broker_the_message_waits_and_goes_out_later() {
     let (_, read, _) = ended(&bob.inbox(relay.port(), &["listen", "--timeout", "1s"]));
     assert_eq!(read, "late\n");
     broker.kill9();
-    assert_eq!(
-        ended(&alice.inbox(relay.port(), &["status", "--timeout", "1s"])).0,
-        Some(69)
-    );
+    let (code, _, stderr) = ended(&alice.inbox(relay.port(), &["status", "--timeout", "1s"]));
+    assert_eq!(code, Some(69));
+    assert!(stderr.contains("nothing waits to be sent"), "{stderr}");
 }
 
 #[test]
 fn lines_keep_their_order() {
-    // Goal: each line is a message, its end is not; the order is kept; the same ids again are the same messages.
+    // Goal: each line is a message, its end is not; the order is kept; the same ids again are the same messages; none is printed, and the help says so.
     let broker = Broker::start();
     let (alice, bob) = (Person::new("alice"), Person::new("bob"));
     let lines: String = (1..=300).map(|number| format!("{number}\n")).collect();
@@ -86,6 +87,8 @@ fn lines_keep_their_order() {
             (Some(0), String::new(), String::new())
         );
     }
+    let (_, help, _) = ended(&alice.inbox(broker.port(), &["send", "--help"]));
+    assert!(help.contains("No IDs are printed"), "{help}");
     let file = alice.home().join("more");
     fs::write(&file, "the\nlast").unwrap();
     let more = alice.inbox(

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use inbox_client::{ConnectError, Inbox, InboxOptions, LostWhy, StopReason};
+use inbox_client::{CertificateFault, ConnectError, Inbox, InboxOptions, SendError, StopReason, Undelivered};
 use inbox_test_support::certificates::Files;
 use inbox_tests::{Broker, inboxd_command, run_fed};
 use tempfile::tempdir;
@@ -36,18 +36,63 @@ async fn tcp_tls_and_websocket_are_chosen_by_the_url() {
             .unwrap();
         assert_eq!(take(&inbox).await.payload.len(), 100_000, "{url}");
     }
-    let other = Files::of_a_broker();
-    let stranger = fs::read(other.path("ca.pem")).unwrap();
-    let url = format!("mqtts://localhost:{}", broker.port_of("tls"));
-    let error = within(Inbox::connect(InboxOptions::new(url, "a").authority_pem(stranger))).await;
-    let error = error.unwrap_err();
-    assert!(
-        matches!(&error, ConnectError::Lost(lost) if lost.why == LostWhy::Tls),
-        "{error}"
-    );
     let no_pem = InboxOptions::new("mqtts://localhost", "a").authority_pem("none");
     let error = within(Inbox::connect(no_pem)).await.unwrap_err();
     assert!(matches!(error, ConnectError::Tls(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_accepted_stops() {
+    // Goal: over TCP and over WebSocket, a certificate that has expired, is for another name, or comes from a stranger stops the inbox with that reason, as
+    // another attempt would not help; what does not speak TLS is tried again, as another program may answer there next.
+    let files = Files::of_a_broker();
+    files.write("old-", &files.authority.expired_broker());
+    let cases = [
+        ("stranger", "127.0.0.1", "", CertificateFault::UnknownAuthority),
+        ("expired", "127.0.0.1", "old-", CertificateFault::Expired),
+        // This machine all the same, and in no certificate.
+        ("elsewhere", "127.0.0.2", "", CertificateFault::OtherName),
+    ];
+    let mut config = String::new();
+    for (case, host, prefix, _) in cases {
+        let path = |name: &str| files.path(&format!("{prefix}{name}.pem"));
+        for transport in ["tls", "wss"] {
+            config += &format!(
+                "[[listener]]\nname = \"{case}-{transport}\"\nlisten = \"{host}:0\"\ntransport = {transport:?}\n\
+                 certificate = {:?}\nkey = {:?}\n\n",
+                path("cert"),
+                path("key"),
+            );
+        }
+    }
+    let broker = Broker::with_config(&config);
+    let known = fs::read(files.path("ca.pem")).unwrap();
+    let stranger = fs::read(Files::of_a_broker().path("ca.pem")).unwrap();
+    for (case, host, _, fault) in cases {
+        let authority = if case == "stranger" { &stranger } else { &known };
+        for (scheme, transport) in [("mqtts", "tls"), ("wss", "wss")] {
+            let url = format!(
+                "{scheme}://{host}:{}/mqtt",
+                broker.port_of(&format!("{case}-{transport}"))
+            );
+            let options = InboxOptions::new(&url, "a").authority_pem(authority.clone());
+            let error = within(Inbox::connect(options.clone())).await.unwrap_err();
+            let reason = StopReason::Certificate(fault);
+            assert_eq!(error, ConnectError::Stopped(reason), "{url}");
+            // Who does not wait for the connection learns it, too.
+            let inbox = within(Inbox::open(options)).await.unwrap();
+            let sent = within(inbox.send("b", "never")).await;
+            let undelivered = match sent {
+                Ok(sent) => within(sent.stored()).await.unwrap_err(),
+                Err(SendError::Stopped(reason)) => Undelivered::Stopped(reason),
+                Err(other) => panic!("{other}"),
+            };
+            assert_eq!(undelivered, Undelivered::Stopped(reason));
+        }
+    }
+    let plain = InboxOptions::new(format!("mqtts://localhost:{}", broker.port()), "a").authority_pem(known);
+    let error = within(Inbox::connect(plain)).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Lost(_)), "{error}");
 }
 
 #[tokio::test]
