@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let inbox = Inbox::connect(InboxOptions::new("mqtt://localhost", "alice").outbox("alice.redb"))?;
 //! inbox.on_message(|delivery| {
-//!     println!("{} says {:?}", delivery.from, delivery.text());
+//!     println!("{} says {}", delivery.from, delivery.text().unwrap_or("something that is no text"));
 //!     if let Err(why) = delivery.ack() {
 //!         eprintln!("it comes again: {why}");
 //!     }
@@ -41,7 +41,7 @@ use crate::requests::{Recalled, RequestError};
 use crate::sent::{SentState, Stored};
 use crate::undelivered::Undelivered;
 
-/// See the module's documentation, and [`crate::Inbox`].
+/// [`crate::Inbox`] with calls that block; what they do is said there.
 #[derive(Clone)]
 pub struct Inbox {
     inbox: crate::Inbox,
@@ -60,20 +60,20 @@ pub enum OpenError {
 }
 
 impl Inbox {
-    /// See [`crate::Inbox::connect`].
+    /// Opens the outbox, connects, and begins to read: see [`crate::Inbox::connect`].
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`]: there is no thread for it, or it fails as with async.
     pub fn connect(options: InboxOptions) -> Result<Inbox, OpenError> {
         let runtime = runtime()?;
         let inbox = runtime.block_on(crate::Inbox::connect(options))?;
         Ok(Inbox { inbox, runtime })
     }
 
-    /// See [`crate::Inbox::open`].
+    /// Opens the outbox, and goes on connecting: see [`crate::Inbox::open`].
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`]: there is no thread for it, or it fails as with async.
     pub fn open(options: InboxOptions) -> Result<Inbox, OpenError> {
         let runtime = runtime()?;
         let inbox = runtime.block_on(crate::Inbox::open(options))?;
@@ -90,12 +90,12 @@ impl Inbox {
         self.inbox.status()
     }
 
-    /// See [`crate::Inbox::epoch`].
+    /// The epoch of the broker's store: see [`crate::Inbox::epoch`].
     pub fn epoch(&self) -> Option<String> {
         self.inbox.epoch()
     }
 
-    /// See [`crate::Inbox::send`].
+    /// Sends a message to the inbox of client `to`: see [`crate::Inbox::send`].
     ///
     /// # Errors
     /// See [`SendError`].
@@ -139,7 +139,7 @@ impl Inbox {
         })
     }
 
-    /// See [`crate::Inbox::outbox`].
+    /// The messages in the outbox, and those whose receipts are awaited: see [`crate::Inbox::outbox`].
     pub fn outbox(&self) -> Vec<Sent> {
         let sent = self.inbox.outbox().into_iter();
         sent.map(|sent| self.wrap(sent)).collect()
@@ -161,7 +161,7 @@ impl Inbox {
         self.runtime.block_on(self.inbox.edit(to, id, message))
     }
 
-    /// See [`crate::Inbox::mark_read`].
+    /// Says that messages were read: see [`crate::Inbox::mark_read`].
     ///
     /// # Errors
     /// See [`SendError`].
@@ -170,10 +170,10 @@ impl Inbox {
         Ok(self.wrap(sent))
     }
 
-    /// See [`crate::Inbox::close`].
+    /// Waits for the outbox, and ends the connection: see [`crate::Inbox::close`].
     ///
     /// # Errors
-    /// [`NotAllSent`].
+    /// [`NotAllSent`]: the deadline came first.
     pub fn close(&self, deadline: Duration) -> Result<(), NotAllSent> {
         self.runtime.block_on(self.inbox.close(deadline))
     }
@@ -218,10 +218,10 @@ impl Sent {
         self.sent.state()
     }
 
-    /// See [`crate::Sent::stored`].
+    /// Waits until the broker has the message: see [`crate::Sent::stored`].
     ///
     /// # Errors
-    /// See there.
+    /// As there.
     pub fn stored(&self) -> Result<Stored, Undelivered> {
         self.runtime.block_on(self.sent.stored())
     }
@@ -231,10 +231,10 @@ impl Sent {
         self.within(time, self.sent.stored())
     }
 
-    /// See [`crate::Sent::delivered`].
+    /// Waits until the recipient has acknowledged it: see [`crate::Sent::delivered`].
     ///
     /// # Errors
-    /// See there.
+    /// As there.
     pub fn delivered(&self) -> Result<(), Undelivered> {
         self.runtime.block_on(self.sent.delivered())
     }
@@ -244,10 +244,10 @@ impl Sent {
         self.within(time, self.sent.delivered())
     }
 
-    /// See [`crate::Sent::read`].
+    /// Waits until it was read: see [`crate::Sent::read`].
     ///
     /// # Errors
-    /// See there.
+    /// As there.
     pub fn read(&self) -> Result<(), Undelivered> {
         self.runtime.block_on(self.sent.read())
     }
@@ -275,7 +275,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// See [`crate::Delivery::ack`].
+    /// Acknowledges it: see [`crate::Delivery::ack`].
     ///
     /// # Errors
     /// See [`AckError`].
@@ -283,7 +283,7 @@ impl Delivery {
         self.runtime.block_on(self.delivery.ack())
     }
 
-    /// See [`crate::Delivery::reject`].
+    /// Says that this client does not want it: see [`crate::Delivery::reject`].
     ///
     /// # Errors
     /// See [`AckError`].
@@ -291,7 +291,7 @@ impl Delivery {
         self.runtime.block_on(self.delivery.reject())
     }
 
-    /// See [`crate::Delivery::mark_read`].
+    /// Says that it was read: see [`crate::Delivery::mark_read`].
     ///
     /// # Errors
     /// See [`SendError`].

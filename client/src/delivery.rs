@@ -60,12 +60,26 @@ pub enum DeliveryKind {
 /// A message out of the own inbox.
 ///
 /// It stays in the inbox until [`Delivery::ack`] or [`Delivery::reject`]. One that is dropped without either comes again, on the next connection.
+///
+/// ```no_run
+/// # use inbox_client::{AckError, Delivery, DeliveryKind};
+/// # async fn handle(delivery: Delivery) -> Result<(), AckError> {
+/// match (&delivery.kind, delivery.json::<Vec<f64>>()) {
+///     (DeliveryKind::Message, Ok(position)) => println!("{} is at {position:?}", delivery.from),
+///     (DeliveryKind::Edit { id }, Ok(position)) => println!("instead of {id}: {position:?}"),
+///     (DeliveryKind::Recall { id }, _) => println!("{id} is to be forgotten"),
+///     (_, Err(_)) => return delivery.reject().await, // its sender may be told
+///     _ => {}
+/// }
+/// delivery.ack().await
+/// # }
+/// ```
 pub struct Delivery {
     /// What it is.
     pub kind: DeliveryKind,
     /// The sender's id for it, or the broker's: what repeats have in common. Empty where a broker that is not inboxd delivers it without.
     pub id: String,
-    /// Its place in the inbox (contract rule 6); `None` where the broker does not tell.
+    /// Its sequence number in the inbox (contract rule 6), which grows from message to message; `None` where the broker does not tell.
     pub seq: Option<u64>,
     /// The client ID of the sender, from the broker and not from the sender; empty where the broker does not tell.
     pub from: String,
@@ -91,7 +105,7 @@ impl Delivery {
     /// comes again, which is then dropped as a repeat. Dropping the future does not take the answer back. A second answer changes nothing.
     ///
     /// # Errors
-    /// [`AckError::Store`]: nothing was sent; ask again, or drop it.
+    /// [`AckError::Store`]: nothing was sent; ask again, or drop it. [`AckError::Closed`]: the inbox was closed first.
     pub async fn ack(&self) -> Result<(), AckError> {
         self.settle(Verdict::Acknowledged).await
     }
@@ -127,10 +141,10 @@ impl Delivery {
                 .any(|what| what.trim() == "read")
     }
 
-    /// The payload as text.
+    /// The payload as text, whatever its content type.
     ///
     /// # Errors
-    /// [`PayloadError::Text`].
+    /// [`PayloadError::Text`]: it is no UTF-8.
     pub fn text(&self) -> Result<&str, PayloadError> {
         std::str::from_utf8(&self.payload).map_err(|_| PayloadError::Text)
     }
@@ -138,7 +152,7 @@ impl Delivery {
     /// The payload as JSON, whatever its content type.
     ///
     /// # Errors
-    /// [`PayloadError::Json`].
+    /// [`PayloadError::Json`]: it is no JSON, or of another shape than `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         serde_json::from_slice(&self.payload).map_err(|_| PayloadError::Json)
     }
@@ -146,7 +160,7 @@ impl Delivery {
     /// The payload as MessagePack, whatever its content type.
     ///
     /// # Errors
-    /// [`PayloadError::MessagePack`].
+    /// [`PayloadError::MessagePack`]: it is none, or of another shape than `T`.
     pub fn message_pack<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         rmp_serde::from_slice(&self.payload).map_err(|_| PayloadError::MessagePack)
     }

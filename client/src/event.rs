@@ -6,7 +6,7 @@ use tokio::sync::broadcast;
 
 use crate::error::{Lost, StopReason, StoreError};
 
-/// Something that happened. Events tell; nothing has to be done about them.
+/// Something that happened, as [`Inbox::events`](crate::Inbox::events) tells it. Nothing has to be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -95,6 +95,22 @@ pub enum Status {
 }
 
 /// The events of an inbox, from the moment at which they were asked for.
+///
+/// ```no_run
+/// # async fn program(inbox: &inbox_client::Inbox) {
+/// use inbox_client::Event;
+///
+/// let mut events = inbox.events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         Event::Disconnected { why, again_in } => eprintln!("{why}; the next attempt is in {again_in:?}"),
+///         Event::Stopped { reason } => eprintln!("{reason}"), // nothing more comes
+///         Event::Dropped { messages } => eprintln!("{messages} messages expired or were dropped unread"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Events(pub(crate) broadcast::Receiver<Event>);
 

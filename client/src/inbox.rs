@@ -28,6 +28,20 @@ use crate::store::Store;
 ///
 /// It keeps itself connected. Clones are the same inbox; when the last one is dropped, the connection ends at once, and what was not sent stays in an
 /// outbox on disk. [`Inbox::close`] waits for the outbox first.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use inbox_client::{Inbox, InboxOptions};
+/// # async fn program() -> Result<(), Box<dyn std::error::Error>> {
+/// // `open` does not wait for the broker: what is sent without it goes out when it is there.
+/// let inbox = Inbox::open(InboxOptions::new("mqtt://localhost", "sensor-7").outbox("sensor-7.redb")).await?;
+/// inbox.send("collector", "21.5").await?;
+/// if let Err(late) = inbox.close(Duration::from_secs(10)).await {
+///     eprintln!("{late}"); // they are on disk, and go out the next time
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Inbox {
     inner: Arc<Inner>,
@@ -114,7 +128,7 @@ impl Inbox {
         &self.inner.shared.options.client_id
     }
 
-    /// Sends a message to the inbox of client `to`. When this returns, the message is in the outbox, on disk if that is; messages to one recipient keep their order.
+    /// Sends a message to the inbox of client `to`, also where nobody of that name was ever there. When this returns, the message is in the outbox, on disk if that is; messages to one recipient keep their order.
     ///
     /// Dropping the future does not take the message back.
     ///
@@ -130,7 +144,7 @@ impl Inbox {
         self.inner.mail.recv_async().await.ok()
     }
 
-    /// The messages as a stream.
+    /// The messages as a [`Stream`], in the order of the inbox; it ends when the inbox has ended. It takes from the same queue as [`Inbox::recv`].
     pub fn deliveries(&self) -> Deliveries {
         Deliveries {
             mail: self.inner.mail.clone().into_stream(),
@@ -138,7 +152,20 @@ impl Inbox {
         }
     }
 
-    /// Calls this for each message, one after the other, in a task of its own, as long as the inbox lives. Acknowledging is up to `handle`.
+    /// Calls `handle` for each message, one after the other, in a task of its own, as long as the inbox lives. Acknowledging is up to `handle`.
+    ///
+    /// The task ends with the inbox; dropping its handle does not end it. Call this within a Tokio runtime.
+    ///
+    /// ```no_run
+    /// # fn program(inbox: &inbox_client::Inbox) {
+    /// inbox.on_message(|delivery| async move {
+    ///     println!("{}: {} bytes", delivery.from, delivery.payload.len());
+    ///     if let Err(why) = delivery.ack().await {
+    ///         eprintln!("{why}");
+    ///     }
+    /// });
+    /// # }
+    /// ```
     pub fn on_message<F, Handled>(&self, mut handle: F) -> JoinHandle<()>
     where
         F: FnMut(Delivery) -> Handled + Send + 'static,
@@ -163,12 +190,13 @@ impl Inbox {
         self.inner.shared.lock().arrivals.standing().epoch.clone()
     }
 
-    /// What happens beside messages, from now on.
+    /// What happens beside messages, from now on: connections that come and go, gaps, recipients without room.
     pub fn events(&self) -> Events {
         Events(self.inner.shared.listen())
     }
 
-    /// The messages that are in the outbox, or whose receipts are awaited, oldest first; those of earlier lives of the program among them.
+    /// The messages that are in the outbox, or whose receipts are awaited, oldest first; those of earlier lives of the program among them, so a
+    /// program that was started again learns here what became of what it had sent.
     pub fn outbox(&self) -> Vec<Sent> {
         self.inner.shared.sent()
     }
@@ -190,7 +218,7 @@ impl Inbox {
     /// are closed with it.
     ///
     /// # Errors
-    /// [`NotAllSent`]: the deadline came first. The inbox is closed all the same.
+    /// [`NotAllSent`]: `deadline`, counted from now, came first. The inbox is closed all the same.
     pub async fn close(&self, deadline: Duration) -> Result<(), NotAllSent> {
         let shared = &self.inner.shared;
         shared.begin_to_close();

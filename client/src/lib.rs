@@ -13,7 +13,7 @@
 //!     sent.delivered().await?; // bob has acknowledged it
 //!
 //!     while let Some(delivery) = inbox.recv().await {
-//!         println!("{} says {:?}", delivery.from, delivery.text());
+//!         println!("{} says {}", delivery.from, delivery.text()?);
 //!         delivery.ack().await?; // it leaves the inbox, and its sender is told
 //!         delivery.mark_read().await?; // and that somebody has read it
 //!     }
@@ -55,8 +55,18 @@
 //!
 //! # Errors
 //!
-//! There is one enum for each thing that fails in its own way: [`ConnectError`], [`SendError`], [`Undelivered`], [`AckError`]; each says who
-//! can do something about it ([`MustAct`]).
+//! There is one enum for each thing that fails in its own way. Its text is a sentence for people, and `must_act` says who can do something
+//! about it ([`MustAct`]):
+//!
+//! | Call | Error | It says that |
+//! |---|---|---|
+//! | [`Inbox::connect`], [`Inbox::open`] | [`ConnectError`] | there is no inbox |
+//! | [`Inbox::send`], [`Delivery::mark_read`] | [`SendError`] | the message was not taken, and will not be sent |
+//! | [`Sent::stored`], [`Sent::delivered`], [`Sent::read`] | [`Undelivered`] | the message got no further, or nobody tells |
+//! | [`Delivery::ack`], [`Delivery::reject`] | [`AckError`] | the message is in the inbox still |
+//! | [`Inbox::recall`], [`Inbox::edit`] | [`RequestError`] | it is as it was |
+//! | [`Inbox::close`] | [`NotAllSent`] | messages are in the outbox still |
+//! | [`Delivery::text`], [`Delivery::json`], [`Message::json`] … | [`PayloadError`] | the payload is something else |
 //!
 //! # Other brokers
 //!
@@ -66,7 +76,7 @@
 //!
 //! # Without async
 //!
-//! [`blocking`] has the same inbox.
+//! [`blocking`] has the same inbox for programs without a runtime.
 
 mod arrivals;
 mod backoff;

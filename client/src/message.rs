@@ -13,6 +13,22 @@ pub(crate) const MESSAGE_PACK: &str = "application/vnd.msgpack";
 /// A message to be sent. Bytes and text become one by themselves: `inbox.send("bob", "hello")`.
 ///
 /// Every message asks for both receipts, unless told otherwise.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use inbox_client::{Message, Receipts};
+///
+/// # fn main() -> Result<(), inbox_client::PayloadError> {
+/// let position = Message::json(&[52.52, 13.4])?
+///     .id("ride-17.42") // sent again after a crash, it is the same message
+///     .collapse("ride-17") // an older position that waits is not needed any more
+///     .expires_after(Duration::from_secs(60))
+///     .receipts(Receipts::NONE);
+/// # let _to_be_sent = position;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Message {
@@ -92,7 +108,7 @@ impl Message {
     /// A value as MessagePack with the names of its fields, `application/vnd.msgpack`.
     ///
     /// # Errors
-    /// [`PayloadError::MessagePack`].
+    /// [`PayloadError::MessagePack`]: a value that refuses to be written.
     pub fn message_pack<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
         let bytes = rmp_serde::to_vec_named(value).map_err(|_| PayloadError::MessagePack)?;
         Ok(Message::bytes(bytes).content_type(MESSAGE_PACK))
@@ -124,7 +140,7 @@ impl Message {
         self
     }
 
-    /// Asks for these receipts.
+    /// Asks for these receipts, and no others. Without them [`Sent::delivered`](crate::Sent::delivered) and [`Sent::read`](crate::Sent::read) cannot be told.
     pub fn receipts(mut self, receipts: Receipts) -> Self {
         self.receipts = receipts;
         self

@@ -12,11 +12,26 @@ const NAME_BYTES_MAX: usize = 1024;
 
 /// Where, as whom and within which limits to open an [`Inbox`](crate::Inbox).
 ///
-/// Every field can be set; [`InboxOptions::new`] gives the defaults, and the methods set the most usual ones in a chain.
+/// [`InboxOptions::new`] gives the defaults; every field can be set afterwards, and the most usual ones by methods in a chain.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use inbox_client::InboxOptions;
+///
+/// # let pem = Vec::new();
+/// let mut options = InboxOptions::new("mqtts://broker.example", "alice")
+///     .login("alice", "correct horse")
+///     .authority_pem(pem) // the broker's own authority, and no other
+///     .outbox("alice.redb")
+///     .limits(|limits| limits.outbox_messages_max = 100_000);
+/// options.reconnect.longest = Duration::from_secs(10);
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct InboxOptions {
-    /// The broker: `mqtt://`, `mqtts://`, `ws://` or `wss://`, then `[USER:PASSWORD@]HOST[:PORT][/PATH]`. User and password may hold `%XX`.
+    /// The broker: `mqtt://`, `mqtts://`, `ws://` or `wss://`, then `[USER:PASSWORD@]HOST[:PORT][/PATH]`. User and password may hold `%XX`. Without a port
+    /// it is 1883, 8883, 80 or 443; the path is of a WebSocket, `/mqtt` with inboxd.
     pub url: String,
     /// The client ID, which is also the name of the inbox.
     pub client_id: String,
@@ -31,13 +46,13 @@ pub struct InboxOptions {
     pub authority_pem: Option<Vec<u8>>,
     /// See [`Limits`].
     pub limits: Limits,
-    /// The pauses between attempts to connect.
+    /// The pauses between attempts to connect (up to 1 s at first, and never longer than 64 s).
     pub reconnect: Pauses,
-    /// The pauses between attempts to send to a recipient that has no room.
+    /// The pauses between attempts to send to a recipient that has no room (the same). inboxd says when there is room again, which ends a pause.
     pub retry: Pauses,
-    /// How long the link may be silent.
+    /// How long the link may be silent before it is asked whether it lives (30 s at first, then between 10 s and 4 minutes).
     pub heartbeat: Heartbeats,
-    /// How long an attempt to connect may take, in whole seconds.
+    /// How long an attempt to connect may take, in whole seconds (10 s).
     pub connect_timeout: Duration,
 }
 
@@ -115,7 +130,7 @@ impl InboxOptions {
         self
     }
 
-    /// What the topics of inboxes begin with.
+    /// What the topics of inboxes begin with, as the broker's `inbox.prefix` says.
     #[must_use]
     pub fn inbox_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.inbox_prefix = prefix.into();
@@ -129,7 +144,7 @@ impl InboxOptions {
         self
     }
 
-    /// Sets the limits.
+    /// Changes the limits, whose defaults are in [`Limits`].
     #[must_use]
     pub fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Self {
         set(&mut self.limits);

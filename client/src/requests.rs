@@ -60,7 +60,8 @@ impl Inbox {
         self.ask("$inbox/edit", message).await
     }
 
-    /// Says that everything from `from` with these ids was read.
+    /// Says that everything from `from` with these ids was read, as [`Delivery::mark_read`](crate::Delivery::mark_read) does of one message.
+    /// [`Sent::stored`] says when the broker knows it.
     ///
     /// # Errors
     /// As [`Inbox::send`].
@@ -70,7 +71,7 @@ impl Inbox {
             .await
     }
 
-    /// Says that everything up to this seq was read.
+    /// Says that everything up to this [`Delivery::seq`](crate::Delivery::seq) was read, whoever sent it.
     ///
     /// # Errors
     /// As [`Inbox::send`].
@@ -78,7 +79,7 @@ impl Inbox {
         self.tell("read", &serde_json::json!({ "up_to": seq })).await
     }
 
-    /// Switches read receipts of this inbox on or off: senders are not told any more what was read.
+    /// Switches read receipts of this inbox on or off, durably: with `false`, senders are not told any more what was read.
     ///
     /// # Errors
     /// As [`Inbox::send`].

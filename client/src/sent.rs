@@ -9,7 +9,7 @@ use crate::undelivered::{NotToldWhy, Undelivered};
 /// Where the broker has a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// Its place in the recipient's inbox; `None` where the broker does not tell.
+    /// Its sequence number in the recipient's inbox (contract rule 6); `None` where the broker does not tell.
     pub seq: Option<u64>,
 }
 
@@ -61,6 +61,19 @@ impl From<Over> for Undelivered {
 /// A message that was sent. Clones tell of the same message; dropping them changes nothing.
 ///
 /// Each question can be asked several times, in any order, and given up at any time.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use inbox_client::{Sent, Undelivered};
+/// # async fn program(sent: &Sent) {
+/// match tokio::time::timeout(Duration::from_secs(5), sent.delivered()).await {
+///     Ok(Ok(())) => println!("{} has it", sent.to()),
+///     Ok(Err(Undelivered::Dropped { why })) => println!("{} never saw it: {why}", sent.to()),
+///     Ok(Err(other)) => println!("{other}"),
+///     Err(_) => println!("not yet: {:?}", sent.state()), // ask again later, or never
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "without asking nobody knows what became of the message"]
 pub struct Sent {
