@@ -44,7 +44,7 @@ impl Inbox {
             return Ok(Recalled::BeforeSending);
         }
         let body = serde_json::json!({ "to": to, "id": id });
-        self.ask("$inbox/recall", request(body.to_string().into())).await
+        self.ask("$inbox/recall", to, request(body.to_string().into())).await
     }
 
     /// Asks the broker, with `$inbox/edit`, to replace a message that was sent to `to` with this id, and waits until that is durable. Its handle goes on: receipts tell
@@ -57,7 +57,7 @@ impl Inbox {
         message.receipts = crate::message::Receipts::NONE;
         let named = [("to", to), ("id", id)].map(|(name, value)| (name.to_owned(), value.to_owned()));
         message.properties.splice(0..0, named);
-        self.ask("$inbox/edit", message).await
+        self.ask("$inbox/edit", to, message).await
     }
 
     /// Says that everything from `from` with these ids was read, as [`Delivery::mark_read`](crate::Delivery::mark_read) does of one message.
@@ -93,8 +93,10 @@ impl Inbox {
         pending.saved().await
     }
 
-    async fn ask(&self, topic: &str, message: Message) -> Result<Recalled, RequestError> {
-        let to = Destination::Request(topic.to_owned());
+    /// Asks for something about messages to `to`, behind those.
+    async fn ask(&self, topic: &str, to: &str, message: Message) -> Result<Recalled, RequestError> {
+        let (topic, to) = (topic.to_owned(), to.to_owned());
+        let to = Destination::About { topic, to };
         let sent = self.shared().submit(to, message)?.saved().await?;
         sent.stored().await?;
         match sent.answer().as_deref() {

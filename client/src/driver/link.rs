@@ -216,7 +216,7 @@ impl Driver {
             let Some((order, record, payload)) = state.outbox.next() else {
                 return;
             };
-            let is_again = state.outbox.was_refused(&record.to);
+            let is_again = state.outbox.was_refused(&record.to.queue());
             drop(state);
             let lives_s = record.lives_s(now_us());
             if lives_s == Some(0) {
@@ -250,7 +250,7 @@ impl Driver {
         let properties = &mut outgoing.user_properties;
         let mut add = |name: &str, value: &str| properties.push((name.to_owned(), value.to_owned()));
         match &record.to {
-            Destination::Request(topic) => outgoing.topic = topic.clone(),
+            Destination::Request(topic) | Destination::About { topic, .. } => outgoing.topic = topic.clone(),
             Destination::Inbox(name) => {
                 outgoing.topic = format!("{}{name}", options.inbox_prefix);
                 add("id", &record.id);

@@ -142,7 +142,7 @@ impl Outbox {
     fn insert(&mut self, order: Order, record: Arc<Record>, payload: Bytes, place: Place) {
         self.last = self.last.max(order);
         self.ids.insert((record.to.clone(), record.id.clone()), order);
-        let to = record.to.clone();
+        let to = record.to.queue();
         if place == Place::Awaiting {
             self.awaiting.insert(order);
         } else {
@@ -187,7 +187,7 @@ impl Outbox {
         let mut record = Record::clone(&entry.record);
         record.stage = stage;
         let record = Arc::new(record);
-        let to = record.to.clone();
+        let to = record.to.queue();
         let was = std::mem::replace(&mut entry.place, Place::Awaiting);
         entry.record = record.clone();
         let payload = std::mem::take(&mut entry.payload);
@@ -212,7 +212,7 @@ impl Outbox {
 
     /// The broker refused it for now: its destination is held back. `chance` is from 0 to 1. Gives until when.
     pub(crate) fn refused_for_now(&mut self, order: Order, now: Instant, chance: f64) -> Option<Instant> {
-        let to = self.entries.get(&order)?.record.to.clone();
+        let to = self.entries.get(&order)?.record.to.queue();
         let queue = self.queues.get_mut(&to)?;
         // Half of a pause is sure: without any, refusals would follow each other at once.
         let until = now + self.limits.retry.after(queue.refusals, 0.5 + chance / 2.0);
@@ -285,7 +285,7 @@ impl Outbox {
         if !self.awaiting.remove(&order) {
             self.bytes -= entry.payload.len();
             self.ends.remove(&(record.expires_at_us.unwrap_or_default(), order));
-            self.leave_queue(order, &record.to, entry.place);
+            self.leave_queue(order, &record.to.queue(), entry.place);
         }
         Some(record)
     }
@@ -340,7 +340,7 @@ impl Outbox {
             return;
         };
         entry.place = to;
-        let destination = entry.record.to.clone();
+        let destination = entry.record.to.queue();
         if let Some(queue) = self.queues.get_mut(&destination) {
             queue.in_flight += usize::from(to == Place::InFlight);
             queue.in_flight -= usize::from(from == Place::InFlight);

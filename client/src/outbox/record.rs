@@ -7,13 +7,30 @@ use crate::message::Receipts;
 /// The place of a message in the outbox: later ones are larger.
 pub(crate) type Order = u64;
 
-/// Where a publish goes. Those to one destination keep their order.
+/// Where a publish goes. Those in one queue keep their order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Destination {
     /// The inbox of this client.
     Inbox(String),
     /// A request about the own inbox, by its topic.
     Request(String),
+    /// A request about what was sent to an inbox, which does not get there before that.
+    About {
+        /// Where requests of this kind go.
+        topic: String,
+        /// The client whose inbox it is.
+        to: String,
+    },
+}
+
+impl Destination {
+    /// In which queue it waits: that of the inbox that it is about.
+    pub(crate) fn queue(&self) -> Destination {
+        match self {
+            Destination::About { to, .. } => Destination::Inbox(to.clone()),
+            other => other.clone(),
+        }
+    }
 }
 
 /// How far a message is.

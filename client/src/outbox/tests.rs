@@ -71,6 +71,33 @@ fn what_may_be_out_is_not_taken_back() {
 }
 
 #[test]
+fn a_request_about_a_message_does_not_overtake_it() {
+    // Goal: a recall waits behind what was sent to that recipient, also while that is held back; requests about the own inbox wait for nobody.
+    let mut outbox = Outbox::new(limits(1));
+    let mut request = Record::clone(&record("bob", "r"));
+    request.to = Destination::About {
+        topic: "$inbox/recall".to_owned(),
+        to: "bob".to_owned(),
+    };
+    let mut own = Record::clone(&record("bob", "o"));
+    own.to = Destination::Request("$inbox/read".to_owned());
+    let all = [record("bob", "1"), Arc::new(request), Arc::new(own)];
+    let [message, recall, own] = all.map(|record| outbox.reserve(record, payload(1)).unwrap());
+    [message, recall, own].into_iter().for_each(|order| outbox.saved(order));
+    assert_eq!(outbox.next().unwrap().0, message);
+    outbox.refused_for_now(message, Instant::now(), 0.0).unwrap();
+    assert_eq!(outbox.next().unwrap().0, own);
+    assert!(
+        outbox.next().is_none(),
+        "the message is held back, and so is what is about it"
+    );
+    outbox.room(&Destination::Inbox("bob".to_owned()));
+    assert_eq!(outbox.next().unwrap().0, message);
+    outbox.accepted(message, STORED, true).unwrap();
+    assert_eq!(outbox.next().unwrap().0, recall);
+}
+
+#[test]
 fn a_refusal_that_passes_holds_back_one_recipient_alone() {
     // Goal: bob is held back, carol is not; room lets bob's oldest go first; pauses grow and end.
     let mut outbox = Outbox::new(limits(1));

@@ -63,7 +63,7 @@ impl Shared {
     }
 
     fn record(&self, to: Destination, message: Message) -> Result<Record, SendError> {
-        if let Destination::Inbox(name) = &to
+        if let Destination::Inbox(name) | Destination::About { to: name, .. } = &to
             && !can_have_an_inbox(name, &self.options.inbox_prefix)
         {
             return Err(SendError::Recipient { to: name.clone() });
@@ -383,7 +383,7 @@ pub(super) fn sent(record: &Record, progress: &watch::Sender<Progress>) -> Sent 
 fn shown(to: &Destination) -> String {
     match to {
         Destination::Inbox(name) => name.clone(),
-        Destination::Request(topic) => topic.clone(),
+        Destination::Request(topic) | Destination::About { topic, .. } => topic.clone(),
     }
 }
 
