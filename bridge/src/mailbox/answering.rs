@@ -2,20 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Context, Durability, Effects, Mailbox, Origin};
+use super::{Context, Durability, Effects, Mailbox, NamedEnd, Origin};
 use inbox_types::{Counters, Message, Outcome, Proof, PublishState, Refusal, Seq};
 
 /// Repetitions of messages of one inbox that wait for their answers, at most: what a client may have unacknowledged, several times.
 const REPEATS_MAX: usize = 4096;
-
-/// What whoever repeats a message with an `id` is to know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NamedEnd {
-    /// It was accepted and then refused.
-    Refused,
-    /// Its reader acknowledged it.
-    Read,
-}
 
 /// A message that was gone before it was written. Its `id` is to be durable when its publisher is told, and so are receipts.
 pub(super) struct Unwritten {

@@ -47,12 +47,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use amending::Amends;
-pub(crate) use answering::NamedEnd;
 pub(crate) use commit::Gathered;
 pub use looking::{InMemory, Waiting};
 pub(crate) use owing::Due;
 pub use purging::Place;
-pub(crate) use step::{Context, Effects};
+pub(crate) use step::{Context, Effects, NamedEnd};
 
 use crate::notices::Replaced;
 use amending::Amending;

@@ -3,8 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::NamedEnd;
 use inbox_types::{Age, AttachmentId, ClientId, Counters, Events, InboxSize, Left, Limits, Message, Now, Seq};
+
+/// What whoever repeats a message with an `id` is to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamedEnd {
+    /// It was accepted and then refused.
+    Refused,
+    /// Its reader acknowledged it.
+    Read,
+}
 
 /// What a step of the machine asks of its surroundings.
 #[derive(Default)]

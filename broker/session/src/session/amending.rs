@@ -7,8 +7,8 @@ use std::sync::Arc;
 use inbox_types::{Amendment, Message, Now, Port, Qos, Ticket};
 use intake::{Destination, Shut, Taken};
 
-use super::inbound::said;
-use super::request::Nobody;
+use super::nobody::Nobody;
+use super::said::said;
 use super::{Ending, Session};
 use crate::NotPublished;
 use crate::amendments::{self, AmendmentRefused, Meant};

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use inbox_types::{ClientId, Message, Now, Port, Qos, Refusal, Ticket};
 
 use super::incoming::Answer;
-use super::link::own_properties;
+use super::said::said;
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session, request};
 use crate::closed::Closed;
 use crate::refusals::Cause;
 use intake::Destination;
-use intake::{Publication, Shut, Taken};
+use intake::{Shut, Taken};
 use mqtt_codec::{AckKind, Publish, Version};
 
 /// Messages that an inbox is given at a time: it is locked meanwhile.
@@ -190,16 +190,5 @@ impl Session {
             self.last_inbox = Some(inbox.clone());
         }
         destination
-    }
-}
-
-/// What a client says, as it is kept.
-pub(super) fn said(publish: &Publish<'_>, payload: Bytes) -> Publication {
-    Publication {
-        qos: publish.qos,
-        retain: publish.retain,
-        message_expiry: publish.properties.message_expiry,
-        payload,
-        properties: own_properties(&publish.properties),
     }
 }

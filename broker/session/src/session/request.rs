@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use access::{Action, Denied, ListKind, ListRefused, Recipients};
 use bytes::Bytes;
-use inbox_types::{
-    AttachmentId, ClientId, Delivery, MemoryBudget, Now, Outcome, Port, Properties, Qos, Refusal, Room, Ticket,
-};
+use inbox_types::{ClientId, MemoryBudget, Now, Port, Properties, Qos, Refusal, Ticket};
 use intake::{Destination, Publication, Shut, Taken};
 
 use super::amending::Change;
 use super::incoming::Answer;
+use super::nobody::Nobody;
 use super::operators::{NotAsked, OPERATORS_TOPICS, OperatorsRequest, Reply, is_operators_request};
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session, Shared};
@@ -266,15 +265,4 @@ impl Session {
             Err(shut) => self.refused(&reply.topic, &shut.into()),
         }
     }
-}
-
-/// Waits for no outcome.
-pub(super) struct Nobody;
-
-impl Port for Nobody {
-    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
-        Room::Left
-    }
-
-    fn settle(&self, _: Ticket, _: Outcome) {}
 }
