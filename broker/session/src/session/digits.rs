@@ -9,34 +9,6 @@ pub(super) fn hexadecimal(value: u64, room: &mut [u8; 16]) -> &str {
     std::str::from_utf8(room).unwrap_or_default()
 }
 
-/// A number as decimal text, to be said again.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Decimal {
-    digits: [u8; 20],
-    count: u8,
-}
-
-impl Decimal {
-    /// What itoa made of a number.
-    pub(super) fn of(text: &str) -> Self {
-        let mut decimal = Decimal {
-            digits: [0; 20],
-            count: 0,
-        };
-        // No number of 64 bits has more digits.
-        if let Some(digits) = decimal.digits.get_mut(..text.len()) {
-            digits.copy_from_slice(text.as_bytes());
-            decimal.count = text.len() as u8;
-        }
-        decimal
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        let digits = self.digits.get(..usize::from(self.count)).unwrap_or_default();
-        std::str::from_utf8(digits).unwrap_or_default()
-    }
-}
-
 /// `value` in base 16, with 8 digits, all of which are made at once.
 fn eight(value: u32) -> [u8; 8] {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -55,15 +27,6 @@ mod tests {
     use inbox_types::{Seq, message_id};
 
     use super::*;
-
-    #[test]
-    fn a_number_is_said_again() {
-        // Goal: `prev` is, digit for digit, the seq that was said before (contract rule 6).
-        for value in [0, 7, 1_780_000_000_123_456, u64::MAX] {
-            let text = value.to_string();
-            assert_eq!(Decimal::of(&text).as_str(), text);
-        }
-    }
 
     #[test]
     fn a_seq_is_written_as_everywhere_else() {

@@ -4,7 +4,6 @@ use std::mem;
 
 use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
 
-use super::digits::Decimal;
 use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, What};
 use super::own_user::{OwnUser, Texts};
@@ -205,8 +204,8 @@ impl Session {
         let message: &Message = &delivery.message;
         let mut texts = Texts::default();
         let prev = self.inbox.as_ref().and_then(|inbox| inbox.prev);
-        let own_user = (self.link.version == Version::V5)
-            .then(|| OwnUser::of(delivery, prev.as_ref(), self.shared.node.epoch, &mut texts));
+        let own_user =
+            (self.link.version == Version::V5).then(|| OwnUser::of(delivery, prev, self.shared.node.epoch, &mut texts));
         let own_user = own_user.as_ref();
         let subscription_id = self.inbox.as_ref().and_then(|inbox| inbox.subscription_id);
         let publish = PublishOut {
@@ -230,9 +229,9 @@ impl Session {
             || necessary().is_some_and(|own| write_fitting(&mut self.out, &mut self.link, topic, shorter(own)));
         if fits {
             self.stopwatch.sent(message.payload.len());
-            if let Some((inbox, own_user)) = self.inbox.as_mut().zip(own_user) {
+            if let Some(inbox) = self.inbox.as_mut() {
                 let stays = inbox_types::fault!(WrongPrev).then_some(inbox.prev).flatten();
-                inbox.prev = stays.or(Some(Decimal::of(own_user.seq())));
+                inbox.prev = stays.or(Some(delivery.seq));
             }
         }
         fits

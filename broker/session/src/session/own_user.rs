@@ -1,9 +1,9 @@
 //! The user properties that the broker sets itself on a message from an inbox (contract rules 5 to 7), made without a place on the heap: most
 //! messages for an MQTT 5 client carry them.
 
-use inbox_types::{Delivery, Epoch};
+use inbox_types::{Delivery, Epoch, Seq};
 
-use super::digits::{self, Decimal};
+use super::digits;
 
 /// How many there can be.
 const MOST: usize = 7;
@@ -16,6 +16,7 @@ pub(super) struct Texts {
     id: [u8; 16],
     seq: itoa::Buffer,
     at: itoa::Buffer,
+    prev: itoa::Buffer,
     epoch: [u8; 16],
     dropped: itoa::Buffer,
 }
@@ -29,12 +30,7 @@ pub(super) struct OwnUser<'a> {
 impl<'a> OwnUser<'a> {
     /// What `delivery` says of itself, after `prev` on the same attachment.
     #[inline]
-    pub(super) fn of(
-        delivery: &'a Delivery,
-        prev: Option<&'a Decimal>,
-        epoch: Option<Epoch>,
-        texts: &'a mut Texts,
-    ) -> Self {
+    pub(super) fn of(delivery: &'a Delivery, prev: Option<Seq>, epoch: Option<Epoch>, texts: &'a mut Texts) -> Self {
         let message = &delivery.message;
         let id = match &message.id {
             Some(id) => id,
@@ -53,7 +49,7 @@ impl<'a> OwnUser<'a> {
             count: NECESSARY,
         };
         if let Some(prev) = prev {
-            own.push("prev", prev.as_str());
+            own.push("prev", texts.prev.format(prev.0));
         }
         if let Some(epoch) = epoch {
             own.push("epoch", digits::hexadecimal(epoch.get(), &mut texts.epoch));
@@ -69,12 +65,6 @@ impl<'a> OwnUser<'a> {
             *free = (name, value);
             self.count += 1;
         }
-    }
-
-    /// The seq, as it is said.
-    pub(super) fn seq(&self) -> &'a str {
-        let [_, (_, seq), ..] = self.pairs;
-        seq
     }
 
     /// All of them.

@@ -4,7 +4,6 @@ use access::{Action, Target};
 use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq, Ticket};
 
-use super::digits::Decimal;
 use super::not_granted::{NotGranted, quoted};
 use super::subscriptions::Subscription;
 use super::{Ending, Session};
@@ -21,8 +20,8 @@ pub(super) struct InboxSubscription {
     pub(super) subscription_id: Option<u32>,
     /// There while the client is connected.
     pub(super) attachment: Option<AttachmentId>,
-    /// The seq of what the attachment was sent last, where it is said (contract rule 6).
-    pub(super) prev: Option<Decimal>,
+    /// The seq of what the attachment was sent last, which the next one is to say (contract rule 6).
+    pub(super) prev: Option<Seq>,
 }
 
 /// What the session asks of the router. Its task carries these out in order, before anything else.
