@@ -61,6 +61,40 @@ pub(super) struct Pending {
     pub(super) done: Option<PublishState>,
 }
 
+/// What few inboxes need. It is kept out of the steps of all others, which look only whether there is any.
+impl Amending {
+    #[cold]
+    fn gone(&mut self, seq: Seq) {
+        self.names.gone(seq);
+        // Whoever published one that is done is told when its batch is durable, whatever becomes of it.
+        if self.pending.get(&seq).is_some_and(|pending| pending.done.is_none()) {
+            self.pending.remove(&seq);
+        }
+    }
+
+    #[cold]
+    fn state_left(&self, seq: Seq) -> PublishState {
+        match self.pending.get(&seq).map(|pending| (pending.done, &pending.amends)) {
+            Some((Some(done), _)) => done,
+            // A notice to its reader, which leaves as any message may.
+            Some((None, Amends::Recall(_) | Amends::Edit(..))) => PublishState::Told,
+            Some((None, Amends::Collapse(_))) | None => PublishState::Stored,
+        }
+    }
+
+    #[cold]
+    fn durable(&mut self, seq: Seq) -> PublishState {
+        let pending = self.pending.remove(&seq);
+        pending.and_then(|pending| pending.done).unwrap_or(PublishState::Stored)
+    }
+
+    #[cold]
+    fn holds_back(&self, seq: Seq) -> bool {
+        let pending = self.pending.get(&seq);
+        pending.is_some_and(|pending| pending.done.is_some() || !matches!(pending.amends, Amends::Collapse(_)))
+    }
+}
+
 impl Mailbox {
     /// Takes a message that amends earlier ones; the outcome goes to `origin`.
     pub(crate) fn publish_amending(
@@ -116,24 +150,17 @@ impl Mailbox {
     #[inline]
     pub(super) fn names_shrink(&mut self, seq: Seq) {
         if let Some(amending) = &mut self.amending {
-            amending.names.gone(seq);
-            // Whoever published one that is done is told when its batch is durable, whatever becomes of it.
-            if amending.pending.get(&seq).is_some_and(|pending| pending.done.is_none()) {
-                amending.pending.remove(&seq);
-            }
+            amending.gone(seq);
         }
     }
 
     /// What the publisher of a message that leaves is told of it, if it is not told something else.
     #[inline]
     pub(super) fn state_left(&self, seq: Seq, fate: Fate) -> PublishState {
-        let pending = self.amending.as_ref().and_then(|amending| amending.pending.get(&seq));
-        match pending.map(|pending| (pending.done, &pending.amends)) {
+        match &self.amending {
             _ if fate == Fate::Read => PublishState::Delivered,
-            Some((Some(done), _)) => done,
-            // A notice to its reader, which leaves as any message may.
-            Some((None, Amends::Recall(_) | Amends::Edit(..))) => PublishState::Told,
-            Some((None, Amends::Collapse(_))) | None => PublishState::Stored,
+            Some(amending) => amending.state_left(seq),
+            None => PublishState::Stored,
         }
     }
 
@@ -193,17 +220,15 @@ impl Mailbox {
     /// Whether this message is not to be delivered before it is durable.
     #[inline]
     pub(super) fn is_held_back(&self, seq: Seq) -> bool {
-        let pending = self.amending.as_ref().and_then(|amending| amending.pending.get(&seq));
-        pending.is_some_and(|pending| pending.done.is_some() || !matches!(pending.amends, Amends::Collapse(_)))
+        self.amending.as_ref().is_some_and(|amending| amending.holds_back(seq))
     }
 
     /// The batch is durable that has this message: what its publisher is told.
     #[inline]
     pub(super) fn amended(&mut self, seq: Seq) -> PublishState {
-        let pending = self
-            .amending
-            .as_mut()
-            .and_then(|amending| amending.pending.remove(&seq));
-        pending.and_then(|pending| pending.done).unwrap_or(PublishState::Stored)
+        match &mut self.amending {
+            Some(amending) => amending.durable(seq),
+            None => PublishState::Stored,
+        }
     }
 }
