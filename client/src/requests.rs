@@ -18,7 +18,7 @@ pub enum Recalled {
     BeforeSending,
     /// It was undelivered: the recipient never sees it, or sees the new one only.
     Undelivered,
-    /// The recipient had it, and was told.
+    /// The recipient had it, or may have had it, or there was no such message: it is told.
     RecipientTold,
 }
 

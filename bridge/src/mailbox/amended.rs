@@ -6,7 +6,7 @@ use super::amending::Amends;
 use super::leaving::{Fate, left_unread};
 use super::{Context, Durability, Effects, Mailbox, Unwritten, grow, shrink};
 use inbox_store::Batch;
-use inbox_types::{BATCH_BYTES_MAX, Left, Message, PublishState, ReceiptsWanted, Seq, Sizes};
+use inbox_types::{BATCH_BYTES_MAX, COLLAPSE, Left, Message, PublishState, ReceiptsWanted, Seq, Sizes};
 
 /// What is to happen before a batch can take messages that amend.
 pub(super) enum Wanted {
@@ -165,7 +165,7 @@ impl Mailbox {
                 }
             }
             Amends::Edit(_, new) if is_in_time => {
-                let new = last.map_or_else(|| new.clone(), |last| with_receipts_of(new, &last));
+                let new = last.map_or_else(|| new.clone(), |last| in_place_of(new, &last));
                 pending.done = Some(PublishState::Edited);
                 self.say_otherwise(seq, new);
             }
@@ -189,22 +189,32 @@ impl Mailbox {
     }
 }
 
-/// The new message, with the receipts that the earlier one asked for, unless it asks for its own.
-fn with_receipts_of(new: &Arc<Message>, earlier: &Message) -> Arc<Message> {
-    let Some(asking) = earlier
-        .properties
-        .as_deref()
-        .filter(|_| earlier.receipts_wanted().is_some())
-    else {
+/// The new message, with the key and the receipts of the earlier one, unless it has its own.
+fn in_place_of(new: &Arc<Message>, earlier: &Message) -> Arc<Message> {
+    let Some(said) = earlier.properties.as_deref() else {
         return new.clone();
     };
     let mut message = Message::clone(new);
-    let properties = message.properties.get_or_insert_default();
-    if properties.response_topic.is_none() {
-        properties.response_topic.clone_from(&asking.response_topic);
-        properties.correlation_data.clone_from(&asking.correlation_data);
-        let asked = |(name, _): &&(Box<str>, Box<str>)| **name == *ReceiptsWanted::PROPERTY;
-        properties.user.extend(asking.user.iter().filter(asked).cloned());
+    let asks = earlier.receipts_wanted().is_some();
+    let mut carried = Vec::new();
+    if message.collapse_key().is_none() {
+        carried.push(COLLAPSE);
+    }
+    if asks
+        && message
+            .properties
+            .as_ref()
+            .is_none_or(|own| own.response_topic.is_none())
+    {
+        carried.push(ReceiptsWanted::PROPERTY);
+        let properties = message.properties.get_or_insert_default();
+        properties.response_topic.clone_from(&said.response_topic);
+        properties.correlation_data.clone_from(&said.correlation_data);
+    }
+    let is_carried = |(name, _): &&(Box<str>, Box<str>)| carried.contains(&&**name);
+    let user: Vec<_> = said.user.iter().filter(is_carried).cloned().collect();
+    if !user.is_empty() {
+        message.properties.get_or_insert_default().user.extend(user);
     }
     Arc::new(message)
 }

@@ -71,9 +71,9 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Say whether the broker is there, and what waits in the outbox
     Status(StatusArgs),
-    /// Take a message back that is still in the outbox; inboxd refuses to take back what it has
+    /// Take a message back; a recipient who may have had it is told
     Recall(RecallArgs),
-    /// Ask the broker to replace the text of a message; inboxd refuses so far
+    /// Replace the text of a message; a recipient who may have had it is told
     Edit(EditArgs),
     /// Print what makes a shell complete these commands
     Completions {

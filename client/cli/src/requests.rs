@@ -15,7 +15,7 @@ pub(crate) async fn recall(settings: &Settings, args: &RecallArgs) -> Result<(),
     let recalled = answered(settings, &inbox, args, inbox.recall(to, id)).await?;
     tell(match recalled {
         Recalled::BeforeSending => "recalled before it was sent",
-        Recalled::RecipientTold => "the recipient had it already, and was told",
+        Recalled::RecipientTold => "not in time: the recipient may have had it, and is told",
         _ => "recalled: the recipient had not got it",
     })
 }
@@ -26,7 +26,7 @@ pub(crate) async fn edit(settings: &Settings, args: &EditArgs) -> Result<(), Fai
     let RecallArgs { to, id, .. } = &args.which;
     let edited = answered(settings, &inbox, &args.which, inbox.edit(to, id, args.text.as_str())).await?;
     tell(match edited {
-        Recalled::RecipientTold => "the recipient had it already, and got the new text",
+        Recalled::RecipientTold => "not in time: the recipient may have had it, and is told of the new text",
         _ => "edited: the recipient gets the new text only",
     })
 }

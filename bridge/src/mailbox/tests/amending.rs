@@ -224,6 +224,19 @@ fn an_edit_asks_for_the_receipts_of_the_earlier_message() {
     assert!(desk.mailbox.due().is_empty(), "and none is owed for the earlier one");
 }
 
+// Goal: an edit goes on with the key of the earlier message, so that a later one takes its place, too.
+#[test]
+fn an_edit_has_the_key_of_the_earlier_message() {
+    let mut desk = Desk::default();
+    desk.publish_message(named("ann", Some("a"), Some("k")), None);
+    desk.commit();
+    edit(&mut desk, "ann", "a");
+    desk.commit();
+    collapsing(&mut desk, "ann", "k");
+    desk.commit();
+    assert_eq!(desk.stored(), [3]);
+}
+
 // Goal: nothing of an inbox that is full, or that cannot be read, is lost to a recall or an edit that is refused.
 #[test]
 fn a_refused_edit_changes_nothing() {
@@ -383,6 +396,8 @@ impl World {
         for seq in batch.removals.iter().map(|(_, seq)| seq.0) {
             let (from, id, key) = self.published.get(&seq).copied().unwrap_or_default();
             let is_meant = |(_, other): &(&u64, &(usize, usize, usize))| match why(seq) {
+                // An edit has the key of what it replaced.
+                Some(Left::Collapsed) if self.amending.contains_key(&seq) => other.0 == from && other.2 > 0,
                 Some(Left::Collapsed) => (other.0, other.2) == (from, key),
                 _ => (other.0, other.1) == (from, id),
             };

@@ -62,7 +62,8 @@ impl Oracle {
             let other = self.ledger.get(*other);
             other.from == mail.from
                 && match why {
-                    "collapsed" => other.key.is_some() && other.key == mail.key,
+                    // An edit has the key of what it replaced.
+                    "collapsed" => other.key.is_some() && (other.key == mail.key || mail.amends.is_some()),
                     _ => other.amends.is_some() && other.amends.as_ref() == name_of(mail),
                 }
         };
