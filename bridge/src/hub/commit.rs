@@ -275,8 +275,10 @@ impl Hub {
                 Some((Gathered::NeedsNames(after), _)) => store.read(inbox, after, limit).map(|page| {
                     self.step_existing(inbox, now, |mailbox, _, _| mailbox.names_read(&page));
                 }),
-                Some((Gathered::NeedsEarlier(seq), _)) => self.find(store, inbox, seq).map(|message| {
-                    self.step_existing(inbox, now, |mailbox, _, _| mailbox.earlier_read(seq, message));
+                Some((Gathered::NeedsEarlier(seqs), _)) => seqs.into_iter().try_for_each(|seq| {
+                    self.find(store, inbox, seq).map(|message| {
+                        self.step_existing(inbox, now, |mailbox, _, _| mailbox.earlier_read(seq, message));
+                    })
                 }),
                 Some((Gathered::NeedsMessage(seq), _)) => self.find(store, inbox, seq).map(|message| {
                     self.step_existing(inbox, now, |mailbox, cx, fx| {

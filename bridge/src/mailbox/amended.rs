@@ -1,19 +1,23 @@
 //! What leaves with the batch that has another message in its place (contract rule 12).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::amending::Amends;
-use super::leaving::{Fate, left_unread};
+use super::leaving::{Fate, told_left};
 use super::{Context, Durability, Effects, Mailbox, Unwritten, grow, shrink};
 use inbox_store::Batch;
 use inbox_types::{BATCH_BYTES_MAX, COLLAPSE, Left, Message, PublishState, ReceiptsWanted, Seq, Sizes};
+
+/// Messages that are read at a time: the committer has others to serve.
+const READ_AT_A_TIME: usize = 256;
 
 /// What is to happen before a batch can take messages that amend.
 pub(super) enum Wanted {
     /// Nothing: it may take what waits up to here.
     UpTo(Seq),
-    /// This message is to be read.
-    Message(Seq),
+    /// These messages are to be read.
+    Messages(Vec<Seq>),
 }
 
 impl Mailbox {
@@ -27,8 +31,9 @@ impl Mailbox {
             .pending
             .range(..=up_to)
             .filter(|(_, pending)| pending.done.is_none());
-        let mut ready = Vec::new();
+        let (mut ready, mut unread) = (Vec::new(), BTreeSet::new());
         'pending: for (seq, pending) in pending {
+            let last = amending.names.before(pending.name, *seq).next_back();
             for earlier in amending.names.before(pending.name, *seq) {
                 match self.young_at(earlier) {
                     // It is in this batch already, since before the store was asked something: what replaces it goes with the next one.
@@ -36,19 +41,33 @@ impl Mailbox {
                         up_to = Seq(seq.0 - 1);
                         break 'pending;
                     }
-                    None if !pending.read.contains_key(&earlier) && !self.is_with_reader(earlier) => {
-                        return Wanted::Message(earlier);
+                    Some(_) => {}
+                    // Of most of them nothing need be known.
+                    None => {
+                        let is_edited = matches!(pending.amends, Amends::Edit(..)) && last == Some(earlier);
+                        let is_to_be_read = is_edited || amending.names.get(earlier).is_some_and(|named| named.asks);
+                        if is_to_be_read && !amending.read.contains_key(&earlier) && !self.is_with_reader(earlier) {
+                            unread.insert(earlier);
+                        }
                     }
-                    _ => {}
                 }
             }
             ready.push(*seq);
+            if unread.len() >= READ_AT_A_TIME {
+                break;
+            }
+        }
+        if !unread.is_empty() {
+            return Wanted::Messages(unread.into_iter().take(READ_AT_A_TIME).collect());
         }
         for seq in ready {
             self.amend_one(seq, cx, fx);
             if inbox_types::fault!(AmendApart) {
                 up_to = up_to.min(Seq(seq.0 - 1));
             }
+        }
+        if let Some(amending) = &mut self.amending {
+            amending.read = BTreeMap::new();
         }
         Wanted::UpTo(up_to)
     }
@@ -72,56 +91,71 @@ impl Mailbox {
     }
 
     fn amend_one(&mut self, seq: Seq, cx: Context, fx: &mut Effects) {
-        let Some(amending) = self.amending.as_mut() else { return };
-        let Some(pending) = amending.pending.get_mut(&seq) else {
+        let new = self.young_at(seq).and_then(|(at, _)| self.young.get(at));
+        let Some(from) = new.map(|young| young.message.from.clone()) else {
             return;
         };
-        let read = std::mem::take(&mut pending.read);
-        let left = pending.amends.left();
-        let earlier = amending.names.before(pending.name, seq);
-        let is_undelivered = |seq: &Seq| self.is_unread(*seq, cx) && !self.is_with_reader(*seq);
-        let is_in_time = !earlier.is_empty() && earlier.iter().all(is_undelivered);
-        let is_in_time = is_in_time || inbox_types::fault!(RecallTooLate);
-        let fate = match left {
-            // The receipts are those of the new one.
-            Left::Edited if is_in_time => Fate::Replaced,
-            left => Fate::Unread(left),
+        let Some(amending) = &self.amending else { return };
+        let Some(pending) = amending.pending.get(&seq) else {
+            return;
         };
-        let mut last = None;
+        let (left, id) = (pending.amends.left(), pending.amends.id());
+        let all: Vec<_> = amending.names.before(pending.name, seq).collect();
+        let is_undelivered = |seq: &Seq| self.is_unread(*seq, cx) && !self.is_with_reader(*seq);
+        let is_in_time = !all.is_empty() && all.iter().all(is_undelivered);
+        let is_in_time = is_in_time || inbox_types::fault!(RecallTooLate);
+        let last = all.last().and_then(|last| self.earlier(*last));
+        let replaces = match &pending.amends {
+            Amends::Edit(_, new) if is_in_time => last.map(|last| in_place_of(new, &last)),
+            _ => None,
+        };
+        let goes_on = replaces.as_ref().is_some_and(|(_, goes_on)| *goes_on);
         let mut has_left = false;
-        for seq in earlier {
-            if inbox_types::fault!(CollapseNothing) && left == Left::Collapsed {
+        for earlier in &all {
+            let is_gone = matches!(self.young_at(*earlier), Some((_, Durability::CommittingGone)));
+            let stays = inbox_types::fault!(CollapseNothing) && left == Left::Collapsed;
+            if stays || is_gone || self.is_with_reader(*earlier) || self.is_leaving(*earlier) {
                 continue;
             }
-            if self.is_with_reader(seq) || self.is_leaving(seq) {
-                continue;
-            }
-            let young = self.young_at(seq);
-            let message = match young {
-                Some((_, Durability::CommittingGone)) => continue,
-                Some((at, _)) => self.young.get(at).map(|young| young.message.clone()),
-                None => read.get(&seq).cloned().flatten(),
+            let fate = match goes_on && all.last() == Some(earlier) {
+                // The receipts are those of the new one.
+                true => Fate::Replaced,
+                false => Fate::Unread(left),
             };
-            if let Some(message) = message {
-                left_unread(seq, &message, left, cx, fx);
-                self.withdraw(seq, &message, fate, cx, fx);
-                has_left = true;
-                last = Some(message);
-            }
+            let message = self.earlier(*earlier);
+            let id = message.as_ref().map_or(id.as_deref(), |message| message.id.as_deref());
+            told_left(*earlier, &from, id, left, cx, fx);
+            self.withdraw(*earlier, message.as_ref(), fate, cx, fx);
+            has_left = true;
         }
-        self.note_amended(seq, is_in_time, has_left, last, cx, fx);
+        let new = replaces.map(|(new, _)| new);
+        self.note_amended(seq, is_in_time, has_left, new, cx, fx);
+    }
+
+    /// A message that is to be amended, where it is known: in memory, or read from the store.
+    fn earlier(&self, seq: Seq) -> Option<Arc<Message>> {
+        match self.young_at(seq) {
+            Some((at, _)) => self.young.get(at).map(|young| young.message.clone()),
+            None => self.amending.as_ref()?.read.get(&seq)?.clone(),
+        }
     }
 
     /// Takes a message out, with the batch that has another one in its place.
-    fn withdraw(&mut self, seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut Effects) {
-        match self.young_at(seq) {
-            Some((at, Durability::Waiting)) => {
+    fn withdraw(&mut self, seq: Seq, message: Option<&Arc<Message>>, fate: Fate, cx: Context, fx: &mut Effects) {
+        match (self.young_at(seq), message) {
+            (Some((at, Durability::Waiting)), Some(message)) => {
+                let state = self.state_left(seq, fate);
                 self.forget_place(seq);
+                self.amended(seq);
                 self.owe(seq, message, fate, cx, fx);
-                self.leave_with_batch(at, PublishState::Stored);
+                self.leave_with_batch(at, state);
                 self.made_room(cx, fx);
             }
-            young => self.remove(seq, young, (Some(message.size()), Some(message)), fate, cx, fx),
+            (young, message) => {
+                let named = self.amending.as_ref().and_then(|amending| amending.names.get(seq));
+                let size = named.map(|named| named.size);
+                self.remove(seq, young, (size, message), fate, cx, fx);
+            }
         }
     }
 
@@ -143,7 +177,7 @@ impl Mailbox {
         seq: Seq,
         is_in_time: bool,
         has_left: bool,
-        last: Option<Arc<Message>>,
+        new: Option<Arc<Message>>,
         cx: Context,
         fx: &mut Effects,
     ) {
@@ -164,8 +198,8 @@ impl Mailbox {
                     self.made_room(cx, fx);
                 }
             }
-            Amends::Edit(_, new) if is_in_time => {
-                let new = last.map_or_else(|| new.clone(), |last| in_place_of(new, &last));
+            Amends::Edit(_, plain) if is_in_time => {
+                let new = new.unwrap_or_else(|| plain.clone());
                 pending.done = Some(PublishState::Edited);
                 self.say_otherwise(seq, new);
             }
@@ -189,32 +223,34 @@ impl Mailbox {
     }
 }
 
-/// The new message, with the key and the receipts of the earlier one, unless it has its own.
-fn in_place_of(new: &Arc<Message>, earlier: &Message) -> Arc<Message> {
+/// The new message, with the key and the receipts of the earlier one, unless it has its own; and whether the receipts go on with it.
+fn in_place_of(new: &Arc<Message>, earlier: &Message) -> (Arc<Message>, bool) {
     let Some(said) = earlier.properties.as_deref() else {
-        return new.clone();
+        return (new.clone(), false);
     };
     let mut message = Message::clone(new);
-    let asks = earlier.receipts_wanted().is_some();
-    let mut carried = Vec::new();
-    if message.collapse_key().is_none() {
-        carried.push(COLLAPSE);
+    let properties = message.properties.get_or_insert_default();
+    let mut carry = |name: &str| {
+        let named = said.user.iter().filter(|(theirs, _)| **theirs == *name);
+        properties.user.extend(named.cloned());
+    };
+    if new.collapse_key().is_none() {
+        carry(COLLAPSE);
     }
-    if asks
-        && message
-            .properties
-            .as_ref()
-            .is_none_or(|own| own.response_topic.is_none())
-    {
-        carried.push(ReceiptsWanted::PROPERTY);
-        let properties = message.properties.get_or_insert_default();
-        properties.response_topic.clone_from(&said.response_topic);
-        properties.correlation_data.clone_from(&said.correlation_data);
+    // There is one Response Topic in a message: where the new one has its own, the receipts of the earlier one end here.
+    let has_topic = new.properties.as_ref().is_some_and(|own| own.response_topic.is_some());
+    let goes_on = earlier.receipts_wanted().is_some() && !has_topic;
+    if goes_on {
+        // Without a Response Topic it meant nothing.
+        let own = properties;
+        own.user.retain(|(name, _)| **name != *ReceiptsWanted::PROPERTY);
+        let named = said.user.iter().filter(|(name, _)| **name == *ReceiptsWanted::PROPERTY);
+        own.user.extend(named.cloned());
+        own.response_topic.clone_from(&said.response_topic);
+        own.correlation_data.clone_from(&said.correlation_data);
     }
-    let is_carried = |(name, _): &&(Box<str>, Box<str>)| carried.contains(&&**name);
-    let user: Vec<_> = said.user.iter().filter(is_carried).cloned().collect();
-    if !user.is_empty() {
-        message.properties.get_or_insert_default().user.extend(user);
+    if message.properties.as_ref().is_some_and(|own| own.is_empty()) {
+        message.properties = None;
     }
-    Arc::new(message)
+    (Arc::new(message), goes_on)
 }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use super::leaving::Fate;
 use super::names::{By, Name, Names};
-use super::{Context, Durability, Effects, Mailbox, Origin};
+use super::{Context, Durability, Effects, Mailbox, Origin, Young};
+use bytes::Bytes;
 use inbox_store::{InboxRecord, Page};
 use inbox_types::{Left, Message, PublishState, Seq};
 
@@ -35,6 +36,14 @@ impl Amends {
         }
     }
 
+    /// The `id` of what it is about, where it says one.
+    pub(super) fn id(&self) -> Option<Box<str>> {
+        match self {
+            Amends::Collapse(_) => None,
+            Amends::Recall(id) | Amends::Edit(id, _) => Some(id.clone()),
+        }
+    }
+
     pub(super) fn left(&self) -> Left {
         match self {
             Amends::Collapse(_) => Left::Collapsed,
@@ -49,14 +58,15 @@ impl Amends {
 pub(super) struct Amending {
     pub(super) names: Names,
     pub(super) pending: BTreeMap<Seq, Pending>,
+    /// What the next batch takes messages out of, and that was read from the store, without the payloads: receipts are made of the rest. `None` where it is
+    /// not to be had.
+    pub(super) read: BTreeMap<Seq, Option<Arc<Message>>>,
 }
 
 /// A message that amends, and is not durable.
 pub(super) struct Pending {
     pub(super) name: Name,
     pub(super) amends: Amends,
-    /// What it is about and was read from the store; `None` where that is not to be had.
-    pub(super) read: BTreeMap<Seq, Option<Arc<Message>>>,
     /// What its publisher is told when the batch is durable that has it.
     pub(super) done: Option<PublishState>,
 }
@@ -115,16 +125,18 @@ impl Mailbox {
         let young = &self.young;
         let amending = self.amending.get_or_insert_with(|| {
             let mut names = Names::default();
-            for young in young.iter().filter(|young| young.durability != Durability::Never) {
+            let is_here = |young: &&Young| !matches!(young.durability, Durability::Never | Durability::CommittingGone);
+            for young in young.iter().filter(is_here) {
                 names.put(young.seq, &young.message);
             }
-            let pending = BTreeMap::new();
-            Box::new(Amending { names, pending })
+            Box::new(Amending {
+                names,
+                ..Amending::default()
+            })
         });
         let pending = Pending {
             name: amending.names.name(&message.from, amends.by()),
             amends,
-            read: BTreeMap::new(),
             done: None,
         };
         amending.pending.insert(seq, pending);
@@ -186,12 +198,13 @@ impl Mailbox {
 
     /// A message that is to be amended, read from the store, if it is there.
     pub(crate) fn earlier_read(&mut self, seq: Seq, message: Option<Arc<Message>>) {
-        let pending = self
-            .amending
-            .iter_mut()
-            .flat_map(|amending| amending.pending.values_mut());
-        for pending in pending.filter(|pending| pending.done.is_none()) {
-            pending.read.insert(seq, message.clone());
+        if let Some(amending) = &mut self.amending {
+            let without_payload = |message: Arc<Message>| {
+                let mut message = Arc::unwrap_or_clone(message);
+                message.payload = Bytes::new();
+                Arc::new(message)
+            };
+            amending.read.insert(seq, message.map(without_payload));
         }
     }
 

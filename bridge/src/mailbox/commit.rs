@@ -27,8 +27,8 @@ pub(crate) enum Gathered {
     NeedsSenders(Seq),
     /// First [`Mailbox::names_read`], with the page after this seq: a message is about an earlier one, and nobody knows where that is.
     NeedsNames(Seq),
-    /// First [`Mailbox::earlier_read`], of this message: another one is about it.
-    NeedsEarlier(Seq),
+    /// First [`Mailbox::earlier_read`], of each of these messages: others are about them.
+    NeedsEarlier(Vec<Seq>),
     /// First [`Mailbox::message_read`], of this message: it leaves, and its sender may want to know.
     NeedsMessage(Seq),
     /// First [`Mailbox::drop_oldest`]: it is over its limits.
@@ -90,7 +90,7 @@ impl Mailbox {
                 return Gathered::NeedsNames(after);
             }
             let up_to = match self.amend(batch, *batch_bytes, cx.limits.sizes, cx, fx) {
-                Wanted::Message(seq) => return Gathered::NeedsEarlier(seq),
+                Wanted::Messages(seqs) => return Gathered::NeedsEarlier(seqs),
                 Wanted::UpTo(up_to) => up_to,
             };
             for earlier in self.take_waiting(up_to, inbox, batch, batch_bytes, cx.limits.sizes) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::in_flight::InFlight;
 use super::{Context, Durability, Effects, Mailbox, NamedEnd, Young, shrink};
 use crate::notices::Replaced;
-use inbox_types::{Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
+use inbox_types::{ClientId, Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,7 +261,12 @@ fn note_read(seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut
 }
 
 /// Somebody is told about a message that leaves without being read (contract rule 5).
-pub(super) fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Effects) {
+fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, fx: &mut Effects) {
+    told_left(seq, &message.from, message.id.as_deref(), why, cx, fx);
+}
+
+/// The same of one of which only this is known.
+pub(super) fn told_left(seq: Seq, from: &ClientId, id: Option<&str>, why: Left, cx: Context, fx: &mut Effects) {
     match why {
         Left::Expired => cx.counters.expired.add(1),
         Left::Dropped => cx.counters.dropped.add(1),
@@ -274,11 +279,11 @@ pub(super) fn left_unread(seq: Seq, message: &Message, why: Left, cx: Context, f
     cx.events.tell(EventKind::Left, || Event::Left {
         inbox: cx.inbox.clone(),
         seq,
-        from: message.from.clone(),
-        id: message.id.clone(),
+        from: from.clone(),
+        id: id.map(Box::from),
         why,
     });
     if !inbox_types::fault!(LeaveSilently) {
-        fx.left.push((seq, message.from.clone(), why));
+        fx.left.push((seq, from.clone(), why));
     }
 }

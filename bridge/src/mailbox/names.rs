@@ -9,7 +9,7 @@
 //! first asks for another one by name, and are made from what the store holds, page by page. Nothing of them is on disk: a restart, or an inbox that was
 //! forgotten, begins them anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashMap;
@@ -18,7 +18,7 @@ use inbox_store::InboxRecord;
 use inbox_types::{ClientId, Message, Seq};
 
 /// What one message with both names takes in these books, in bytes.
-const MESSAGE_BYTES: usize = 192;
+const MESSAGE_BYTES: usize = 256;
 
 /// By sender and text, as a number: a keyed hash of 128 bits, by a key of these books, so that nobody can find two that collide.
 pub(super) type Name = u128;
@@ -30,13 +30,21 @@ pub(super) enum By<'a> {
     Key(&'a str),
 }
 
+/// A message that has a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    names: [Option<Name>; 2],
+    pub(super) size: usize,
+    /// Its sender wants receipts.
+    pub(super) asks: bool,
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Names {
     hashers: [RandomState; 2],
-    places: BTreeMap<Seq, [Option<Name>; 2]>,
-    /// In the order of their seqs.
-    named: HashMap<Name, Vec<Seq>>,
+    places: BTreeMap<Seq, Named>,
+    named: HashMap<Name, BTreeSet<Seq>>,
     /// While reading: what the store holds up to here was looked at.
     read_to: Seq,
     is_complete: bool,
@@ -74,18 +82,22 @@ impl Names {
         }
         let names = names.map(|by| by.map(|by| self.name(&message.from, by)));
         for name in names.into_iter().flatten() {
-            let named = self.named.entry(name).or_default();
-            named.insert(named.partition_point(|other| *other < seq), seq);
+            self.named.entry(name).or_default().insert(seq);
         }
-        self.places.insert(seq, names);
+        let named = Named {
+            names,
+            size: message.size(),
+            asks: message.receipts_wanted().is_some(),
+        };
+        self.places.insert(seq, named);
     }
 
     /// The inbox holds it no more, if it did.
     pub(super) fn gone(&mut self, seq: Seq) {
-        let names = self.places.remove(&seq).unwrap_or_default();
+        let names = self.places.remove(&seq).map(|named| named.names).unwrap_or_default();
         for name in names.into_iter().flatten() {
             if let Some(named) = self.named.get_mut(&name) {
-                named.retain(|other| *other != seq);
+                named.remove(&seq);
                 if named.is_empty() {
                     self.named.remove(&name);
                 }
@@ -94,9 +106,14 @@ impl Names {
     }
 
     /// The messages of this name before this one, the oldest first.
-    pub(super) fn before(&self, name: Name, seq: Seq) -> Vec<Seq> {
-        let named = self.named.get(&name).into_iter().flatten().copied();
-        named.take_while(|other| *other < seq).collect()
+    pub(super) fn before(&self, name: Name, seq: Seq) -> impl DoubleEndedIterator<Item = Seq> {
+        let named = self.named.get(&name).into_iter();
+        named.flat_map(move |named| named.range(..seq).copied())
+    }
+
+    /// What is known of a message.
+    pub(super) fn get(&self, seq: Seq) -> Option<Named> {
+        self.places.get(&seq).copied()
     }
 
     /// What these books take in memory.
@@ -112,7 +129,7 @@ impl Names {
     /// Which messages they know, and how many names, for the tests of the inbox.
     #[cfg(test)]
     pub(super) fn all(&self) -> (Vec<Seq>, usize) {
-        let names = self.named.values().map(Vec::len).sum();
+        let names = self.named.values().map(BTreeSet::len).sum();
         (self.places.keys().copied().collect(), names)
     }
 }

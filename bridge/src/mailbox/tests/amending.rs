@@ -224,6 +224,77 @@ fn an_edit_asks_for_the_receipts_of_the_earlier_message() {
     assert!(desk.mailbox.due().is_empty(), "and none is owed for the earlier one");
 }
 
+// Goal: a receipt that was asked for comes, or goes on: where an edit has a Response Topic of its own, or replaces several, the others are told that
+// they were edited; a `receipt` without a Response Topic means nothing, and is in nobody's way.
+#[test]
+fn no_receipt_is_lost_to_an_edit() {
+    let asking = |topic: Option<&str>, receipt: Option<&str>| {
+        let mut message = Message::clone(&named("ann", Some("a"), None));
+        let properties = message.properties.get_or_insert_default();
+        properties.response_topic = topic.map(Box::from);
+        properties
+            .user
+            .extend(receipt.map(|what| ("receipt".into(), what.into())));
+        Arc::new(message)
+    };
+    for (new, first_is_told) in [
+        (asking(Some("elsewhere"), None), true),
+        (asking(Some("elsewhere"), Some("delivered")), true),
+        (asking(None, Some("nonsense")), false),
+        (asking(None, None), false),
+    ] {
+        let mut desk = Desk::default();
+        desk.publish_message(asking(Some("ann"), Some("delivered")), None);
+        desk.publish_message(asking(Some("ann"), Some("delivered")), None);
+        desk.commit();
+        desk.publish_message(named("ann", None, None), Some(Amends::Edit("a".into(), new)));
+        let batch = desk.begin(true);
+        let due: Vec<_> = desk.mailbox.due().iter().map(|due| due.seq.0).collect();
+        desk.finish(&batch);
+        assert_eq!(due, if first_is_told { vec![1, 2] } else { vec![1] });
+        let wanted = desk.store_entries()[0].message.receipts_wanted();
+        assert_eq!(
+            (desk.stored(), wanted.is_some()),
+            (vec![3], due.len() == 1 || wanted.is_some())
+        );
+    }
+}
+
+// Goal: of edits that come at once each is told what became of it, though only the last one is written.
+#[test]
+fn each_of_several_edits_is_told_what_it_was() {
+    let mut desk = Desk::default();
+    with_id(&mut desk, "ann", "a");
+    for _ in 0..3 {
+        edit(&mut desk, "ann", "a");
+    }
+    recall(&mut desk, "ann", "a");
+    desk.commit();
+    let told: Vec<_> = told(&desk).into_values().collect();
+    let edited = PublishState::Edited;
+    assert_eq!(
+        told,
+        [PublishState::Stored, edited, edited, edited, PublishState::Recalled]
+    );
+    assert!(desk.stored().is_empty());
+    desk.audit();
+}
+
+// Goal: what is amended is found with few questions, however much has the name: others wait for the committer, too.
+#[test]
+fn many_of_one_name_are_taken_back_at_once() {
+    let mut desk = Desk::default();
+    for _ in 0..300 {
+        with_id(&mut desk, "ann", "a");
+        desk.commit();
+    }
+    desk.forget();
+    recall(&mut desk, "ann", "a");
+    desk.commit();
+    assert!(desk.stored().is_empty());
+    assert_eq!(desk.counters.recalled.get(), 300);
+}
+
 // Goal: an edit goes on with the key of the earlier message, so that a later one takes its place, too.
 #[test]
 fn an_edit_has_the_key_of_the_earlier_message() {

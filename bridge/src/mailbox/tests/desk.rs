@@ -207,9 +207,11 @@ impl Desk {
                     let page = self.store.read(&inbox, after, PAGE).unwrap();
                     self.step(|mailbox, _, _| mailbox.names_read(&page));
                 }
-                Gathered::NeedsEarlier(seq) => {
-                    let found = self.find(seq);
-                    self.step(|mailbox, _, _| mailbox.earlier_read(seq, found));
+                Gathered::NeedsEarlier(seqs) => {
+                    for seq in seqs {
+                        let found = self.find(seq);
+                        self.step(|mailbox, _, _| mailbox.earlier_read(seq, found));
+                    }
                 }
                 Gathered::NeedsMessage(seq) => {
                     let found = self.find(seq);

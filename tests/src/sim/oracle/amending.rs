@@ -154,7 +154,9 @@ impl Oracle {
     /// A message with a key was acknowledged, and nobody read meanwhile: it is the only one.
     pub(super) fn check_collapsed(&self, mail: usize) -> Check {
         let new = self.ledger.get(mail);
-        let Some(seq) = new.seq.filter(|_| new.key.is_some() && !new.had_reader) else {
+        // One that left meanwhile, for another reason, takes nobody's place.
+        let takes_place = new.key.is_some() && !new.had_reader && !self.ledger.left_unread(mail);
+        let Some(seq) = new.seq.filter(|_| takes_place) else {
             return Ok(());
         };
         let is_left = |at: &usize| {
