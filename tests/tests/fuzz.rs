@@ -107,10 +107,15 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
     assert!(bytes < CORPORA_BYTES_MAX, "all corpora together have {bytes} bytes");
 }
 
-/// Mistakes about users, tokens, rules, lists, shares and absent owners: the clients of the target have none, those of the simulator do.
-const NOT_HERE: [Fault; 32] = [
+/// Mistakes about users, tokens, rules, lists, shares, absent owners, receipts and changed minds: the clients of the target have none, those of the simulator
+/// do.
+const NOT_HERE: [Fault; 36] = [
     Fault::ReceiptBeforeAck,
     Fault::ReceiptApart,
+    Fault::AmendApart,
+    Fault::AmendAnothers,
+    Fault::RecallTooLate,
+    Fault::CollapseNothing,
     Fault::RefusedIsDelivered,
     Fault::ForgetUnread,
     Fault::IgnoreRate,
