@@ -66,8 +66,11 @@ export class MockBroker {
     for (const timer of this.timers) clearInterval(timer);
     for (const session of this.sessions) session.socket.terminate();
     this.websockets.close();
+    // A page that was just opened anew may come between any two steps, and be no session yet: nothing is taken any more, then all that is left ends.
+    const closed = new Promise((resolve) => this.http.close(resolve));
+    for (const socket of this.websockets.clients) socket.terminate();
     this.http.closeAllConnections();
-    await new Promise((resolve) => this.http.close(resolve));
+    await closed;
   }
 
   /** DISCONNECT for everybody: 0x8E, as when another connection takes over; 0xA0, as when a token expires. */
