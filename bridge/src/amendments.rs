@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use inbox_types::{Amendment, Message, Properties, Seq};
+use inbox_types::{Amendment, Message, Seq};
 
 use crate::mailbox::Amends;
-use crate::receipts::MARK;
+use crate::receipts::{MARK, marked};
 
 /// The user property that names the message which an edit is about.
 const EDIT_OF: &str = "edit-of";
@@ -29,11 +29,7 @@ fn recall(id: &str, asked: Message, seq: Seq) -> Message {
     Message {
         id: None,
         payload: text.to_string().into(),
-        properties: Some(Box::new(Properties {
-            content_type: Some("application/json".into()),
-            user: vec![(MARK.into(), "recall".into())],
-            ..Properties::default()
-        })),
+        properties: Some(Box::new(marked("recall"))),
         ..asked
     }
 }
@@ -50,7 +46,7 @@ fn edit(id: &str, mut new: Message) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use inbox_types::{ClientId, Expiry, Micros, Qos};
+    use inbox_types::{ClientId, Expiry, Micros, Properties, Qos};
 
     use super::*;
 

@@ -14,8 +14,8 @@ use crate::receipts;
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 use inbox_types::{
-    ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Properties, Qos,
-    RefusedPublishes, Seq, hexadecimal,
+    ClientId, Expiry, Message, Micros, NOTICE_FROM, NOTICE_MESSAGES_MAX, NOTICES_OPEN_MAX, Qos, RefusedPublishes, Seq,
+    hexadecimal,
 };
 
 /// The notices that may be unread.
@@ -173,11 +173,7 @@ fn message(at: Micros, expiry: Expiry) -> Message {
         expiry,
         qos: Qos::AtLeastOnce,
         payload: Bytes::new(),
-        properties: Some(Box::new(Properties {
-            content_type: Some("application/json".into()),
-            user: vec![(receipts::MARK.into(), "notice".into())],
-            ..Properties::default()
-        })),
+        properties: Some(Box::new(receipts::marked("notice"))),
     }
 }
 

@@ -25,6 +25,15 @@ pub(crate) use keeping::{
 /// The user property that marks what the broker itself says. No client can set it.
 pub(crate) const MARK: &str = "$inboxd";
 
+/// What goes with JSON that the broker itself says, of this kind.
+pub(crate) fn marked(kind: &str) -> Properties {
+    Properties {
+        content_type: Some("application/json".into()),
+        user: vec![(MARK.into(), kind.into())],
+        ..Properties::default()
+    }
+}
+
 /// One thing about one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Receipt {
@@ -203,10 +212,8 @@ pub(crate) fn message(told: &[Receipt], topic_of: &dyn Fn(&str) -> String, at: M
     };
     let id = xxhash_rust::xxh3::xxh3_128(payload.as_bytes());
     let properties = Properties {
-        content_type: Some("application/json".into()),
         correlation_data: told.first().and_then(|first| first.to.correlation.clone()),
-        user: vec![(MARK.into(), "receipt".into())],
-        ..Properties::default()
+        ..marked("receipt")
     };
     Message {
         from: NOTICE_FROM.clone(),
