@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use inbox_types::{Amendment, Message, Now, Port, Qos, Ticket};
+use inbox_types::{Amendment, ClientId, Message, Now, Qos, Ticket};
 use intake::{Destination, Shut, Taken};
 
-use super::nobody::Nobody;
 use super::said::said;
 use super::{Ending, Session};
 use crate::NotPublished;
@@ -32,23 +31,14 @@ impl Session {
         ticket: Option<Ticket>,
         now: Now,
     ) -> Result<(), Ending> {
-        let (meant, message) = match self.understand(change, publish, now) {
+        let (to, amendment, message) = match self.understand(change, publish, now) {
             Ok(understood) => understood,
             Err(why) => return self.refuse_request(publish, topic, ticket, why),
-        };
-        let (to, id) = meant;
-        let amendment = match change {
-            Change::Recall => Amendment::Recall(id),
-            Change::Edit => Amendment::Edit(id),
         };
         self.note_request(publish, topic, ticket);
         // It is mostly about what was published just now.
         self.hand_in(now);
-        let port: Arc<dyn Port> = match ticket {
-            Some(_) => self.outbox.clone(),
-            None => Arc::new(Nobody),
-        };
-        let ticket = ticket.unwrap_or(Ticket(0));
+        let (port, ticket) = self.who_waits(ticket);
         self.shared.node.inboxes.amend(&to, amendment, message, &port, ticket);
         Ok(())
     }
@@ -59,10 +49,16 @@ impl Session {
         change: Change,
         publish: &Publish<'_>,
         now: Now,
-    ) -> Result<((inbox_types::ClientId, Box<str>), Message), NotPublished> {
-        let Meant { to, id } = match change {
-            Change::Recall => amendments::recall(publish.payload)?,
-            Change::Edit => amendments::edit(publish.properties.user)?,
+    ) -> Result<(ClientId, Amendment, Message), NotPublished> {
+        let (to, amendment) = match change {
+            Change::Recall => {
+                let Meant { to, id } = amendments::recall(publish.payload)?;
+                (to, Amendment::Recall(id))
+            }
+            Change::Edit => {
+                let Meant { to, id } = amendments::edit(publish.properties.user)?;
+                (to, Amendment::Edit(id))
+            }
         };
         let topic = format!("{}{to}", self.shared.names.prefix());
         let destination = self.shared.names.destination(&topic);
@@ -76,7 +72,7 @@ impl Session {
         match taken.map_err(NotPublished::Shut)? {
             Taken::Inbox(inbox, message) => {
                 self.shared.wrote(&self.identity, &inbox);
-                Ok(((inbox, id), amended(message)))
+                Ok((inbox, amendment, amended(message)))
             }
             Taken::Ordinary(_) => Err(NotPublished::Shut(Shut::Nowhere("this is no inbox"))),
         }

@@ -34,7 +34,6 @@ mod inbound;
 mod incoming;
 mod limits;
 mod link;
-mod nobody;
 mod not_granted;
 mod operators;
 mod order;
@@ -56,6 +55,7 @@ mod subscribe;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use access::{Action, Denied, ListKind, ListRefused, Recipients};
 use bytes::Bytes;
-use inbox_types::{ClientId, MemoryBudget, Now, Port, Properties, Qos, Refusal, Ticket};
+use inbox_types::{ClientId, MemoryBudget, Now, Properties, Qos, Refusal, Ticket};
 use intake::{Destination, Publication, Shut, Taken};
 
 use super::amending::Change;
 use super::incoming::Answer;
-use super::nobody::Nobody;
 use super::operators::{NotAsked, OPERATORS_TOPICS, OperatorsRequest, Reply, is_operators_request};
 use super::subject::Subject;
 use super::{Ending, RouterCall, Session, Shared};
@@ -168,11 +167,8 @@ impl Session {
         let inboxes = node.inboxes.clone();
         // It is mostly about what was acknowledged just now.
         self.tell_acknowledged();
-        let port: Arc<dyn Port> = match ticket {
-            Some(_) => self.outbox.clone(),
-            None => Arc::new(Nobody),
-        };
-        inboxes.mark_read(&self.id, marks, &port, ticket.unwrap_or(Ticket(0)));
+        let (port, ticket) = self.who_waits(ticket);
+        inboxes.mark_read(&self.id, marks, &port, ticket);
         Ok(())
     }
 
@@ -191,19 +187,12 @@ impl Session {
         };
         let reply = Reply::wanted(publish);
         let inboxes = self.shared.node.inboxes.clone();
-        match ticket {
-            Some(ticket) => {
-                self.replies.extend(reply.map(|reply| (ticket, reply)));
-                let port: Arc<dyn Port> = self.outbox.clone();
-                inboxes.keep_senders(&self.id, kept, &port, ticket);
-            }
-            None => {
-                let port: Arc<dyn Port> = Arc::new(Nobody);
-                inboxes.keep_senders(&self.id, kept, &port, Ticket(0));
-                if let Some(reply) = reply {
-                    self.reply(reply, now);
-                }
-            }
+        let (port, waits_for) = self.who_waits(ticket);
+        inboxes.keep_senders(&self.id, kept, &port, waits_for);
+        match (ticket, reply) {
+            (Some(ticket), Some(reply)) => self.replies.push((ticket, reply)),
+            (None, Some(reply)) => self.reply(reply, now),
+            (_, None) => {}
         }
         Ok(())
     }
@@ -257,9 +246,9 @@ impl Session {
         match self.shared.intake(now).take(&self.identity, &reply.topic, said) {
             Ok(Taken::Inbox(inbox, message)) => {
                 self.shared.wrote(&self.identity, &inbox);
-                let port: Arc<dyn Port> = Arc::new(Nobody);
+                let (port, ticket) = self.who_waits(None);
                 let inboxes = &self.shared.node.inboxes;
-                inboxes.publish(&inbox, &port, &mut vec![(message, Ticket(0))], now);
+                inboxes.publish(&inbox, &port, &mut vec![(message, ticket)], now);
             }
             Ok(Taken::Ordinary(message)) => self.calls.push_back(RouterCall::Publish(message, None)),
             Err(shut) => self.refused(&reply.topic, &shut.into()),
