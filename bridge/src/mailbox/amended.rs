@@ -32,26 +32,18 @@ impl Mailbox {
             .range(..=up_to)
             .filter(|(_, pending)| pending.done.is_none());
         let (mut ready, mut unread) = (Vec::new(), BTreeSet::new());
-        'pending: for (seq, pending) in pending {
-            let last = amending.names.before(pending.name, *seq).next_back();
-            for earlier in amending.names.before(pending.name, *seq) {
-                match self.young_at(earlier) {
-                    // It is in this batch already, since before the store was asked something: what replaces it goes with the next one.
-                    Some((_, Durability::Committing)) => {
-                        up_to = Seq(seq.0 - 1);
-                        break 'pending;
-                    }
-                    Some(_) => {}
-                    // Of most of them nothing need be known.
-                    None => {
-                        let is_edited = matches!(pending.amends, Amends::Edit(..)) && last == Some(earlier);
-                        let is_to_be_read = is_edited || amending.names.get(earlier).is_some_and(|named| named.asks);
-                        if is_to_be_read && !amending.read.contains_key(&earlier) && !self.is_with_reader(earlier) {
-                            unread.insert(earlier);
-                        }
-                    }
-                }
+        for (seq, pending) in pending {
+            let earlier = || amending.names.before(pending.name, *seq);
+            let is_committing = |seq| matches!(self.young_at(seq), Some((_, Durability::Committing)));
+            if earlier().any(is_committing) {
+                // It is in this batch already, since before the store was asked something: what replaces it goes with the next one.
+                up_to = Seq(seq.0 - 1);
+                break;
             }
+            let edited = earlier()
+                .next_back()
+                .filter(|_| matches!(pending.amends, Amends::Edit(..)));
+            unread.extend(earlier().filter(|seq| self.is_to_be_read(*seq, edited)));
             ready.push(*seq);
             if unread.len() >= READ_AT_A_TIME {
                 break;
@@ -70,6 +62,14 @@ impl Mailbox {
             amending.read = BTreeMap::new();
         }
         Wanted::UpTo(up_to)
+    }
+
+    /// Whether a message is to be read before it leaves: of most of them nothing need be known.
+    fn is_to_be_read(&self, seq: Seq, edited: Option<Seq>) -> bool {
+        let Some(amending) = &self.amending else { return false };
+        let is_of_use = edited == Some(seq) || amending.names.get(seq).is_some_and(|named| named.asks);
+        let is_known = self.young_at(seq).is_some() || amending.read.contains_key(&seq);
+        is_of_use && !is_known && !self.is_with_reader(seq)
     }
 
     /// The last message that waits and that the batch has room for.
@@ -214,12 +214,9 @@ impl Mailbox {
         let old = std::mem::replace(&mut young.message, new.clone());
         shrink(&mut self.unstored, old.size());
         grow(&mut self.unstored, new.size());
-        self.share_shrinks(seq);
+        self.forget_place(seq);
         self.share_grows(seq, &new, new.size());
-        if let Some(amending) = &mut self.amending {
-            amending.names.gone(seq);
-            amending.names.put(seq, &new);
-        }
+        self.names_grow(seq, &new);
     }
 }
 
@@ -230,27 +227,21 @@ fn in_place_of(new: &Arc<Message>, earlier: &Message) -> (Arc<Message>, bool) {
     };
     let mut message = Message::clone(new);
     let properties = message.properties.get_or_insert_default();
-    let mut carry = |name: &str| {
-        let named = said.user.iter().filter(|(theirs, _)| **theirs == *name);
-        properties.user.extend(named.cloned());
-    };
-    if new.collapse_key().is_none() {
-        carry(COLLAPSE);
-    }
     // There is one Response Topic in a message: where the new one has its own, the receipts of the earlier one end here.
-    let has_topic = new.properties.as_ref().is_some_and(|own| own.response_topic.is_some());
-    let goes_on = earlier.receipts_wanted().is_some() && !has_topic;
+    let goes_on = earlier.receipts_wanted().is_some() && properties.response_topic.is_none();
+    let mut carried = Vec::new();
+    if new.collapse_key().is_none() {
+        carried.push(COLLAPSE);
+    }
     if goes_on {
         // Without a Response Topic it meant nothing.
-        let own = properties;
-        own.user.retain(|(name, _)| **name != *ReceiptsWanted::PROPERTY);
-        let named = said.user.iter().filter(|(name, _)| **name == *ReceiptsWanted::PROPERTY);
-        own.user.extend(named.cloned());
-        own.response_topic.clone_from(&said.response_topic);
-        own.correlation_data.clone_from(&said.correlation_data);
+        properties.user.retain(|(name, _)| **name != *ReceiptsWanted::PROPERTY);
+        carried.push(ReceiptsWanted::PROPERTY);
+        properties.response_topic.clone_from(&said.response_topic);
+        properties.correlation_data.clone_from(&said.correlation_data);
     }
-    if message.properties.as_ref().is_some_and(|own| own.is_empty()) {
-        message.properties = None;
-    }
+    let is_carried = |(name, _): &&(Box<str>, Box<str>)| carried.contains(&&**name);
+    properties.user.extend(said.user.iter().filter(is_carried).cloned());
+    message.properties = message.properties.filter(|own| !own.is_empty());
     (Arc::new(message), goes_on)
 }
