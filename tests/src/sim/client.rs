@@ -70,6 +70,8 @@ pub(super) struct Client {
     pub(super) persona: Option<Persona>,
 }
 
+/// A publish that is not finished.
+#[derive(Default)]
 struct Open {
     mail: Option<usize>,
     /// It is no message, but asks for a change of the own lists.
@@ -133,6 +135,12 @@ impl Client {
     fn unsubscribed(&mut self) {
         self.unsubscribing = None;
         self.had.clear();
+    }
+
+    /// A publish goes out under this identifier.
+    fn begin(&mut self, packet_id: u16, open: Open) {
+        self.open.insert(packet_id, open);
+        self.order.push_back(packet_id);
     }
 
     /// Its session is gone, on one side or both.

@@ -161,18 +161,13 @@ impl Client {
         let mut packet = PublishPacket::new(topic, body(ledger, mail, length), qos, packet_id).props(props);
         packet.retain = random.percent(5);
         if qos > 0 {
-            self.open.insert(
-                packet_id,
-                Open {
-                    mail,
-                    request: None,
-                    amend: None,
-                    to,
-                    qos,
-                    released: false,
-                },
-            );
-            self.order.push_back(packet_id);
+            let open = Open {
+                mail,
+                to,
+                qos,
+                ..Open::default()
+            };
+            self.begin(packet_id, open);
         }
         Some((packet.encode(self.version), Said::Publish { mail, qos, packet_id }))
     }

@@ -67,12 +67,10 @@ impl Client {
         let of = ledger.get(amend.of);
         let (to, id) = (of.to, of.id.clone().unwrap_or_default());
         let open = Open {
-            mail: None,
-            request: None,
             amend: Some(amend.clone()),
             to,
             qos: 1,
-            released: false,
+            ..Open::default()
         };
         self.open.insert(packet_id, open);
         let (packet, said) = if amend.is_edit {

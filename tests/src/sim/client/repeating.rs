@@ -29,15 +29,11 @@ impl Client {
             self.last_seq / 2
         };
         let open = Open {
-            mail: None,
-            request: None,
-            amend: None,
             to: self.at,
             qos: 1,
-            released: false,
+            ..Open::default()
         };
-        self.open.insert(packet_id, open);
-        self.order.push_back(packet_id);
+        self.begin(packet_id, open);
         let request = format!("{{\"up_to\":{up_to}}}");
         let packet = PublishPacket::new("$inbox/read", request, 1, packet_id);
         vec![(packet.encode(self.version), Said::Mark { up_to, packet_id })]
@@ -74,14 +70,11 @@ impl Client {
         let packet_id = self.free_id();
         let open = Open {
             mail: Some(mail),
-            request: None,
-            amend: None,
             to: ledger.get(mail).to,
             qos: 1,
-            released: false,
+            ..Open::default()
         };
-        self.open.insert(packet_id, open);
-        self.order.push_back(packet_id);
+        self.begin(packet_id, open);
         Some(self.named_packet(mail, packet_id, false, ledger))
     }
 

@@ -82,15 +82,12 @@ impl Client {
         let packet_id = if qos > 0 { self.free_id() } else { 0 };
         if qos > 0 {
             let open = Open {
-                mail: None,
                 request: Some(request.clone()),
-                amend: None,
                 to: self.at,
                 qos,
-                released: false,
+                ..Open::default()
             };
-            self.open.insert(packet_id, open);
-            self.order.push_back(packet_id);
+            self.begin(packet_id, open);
         }
         Some(asked(self.version, request, qos, packet_id, false))
     }
