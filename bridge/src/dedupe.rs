@@ -28,7 +28,7 @@ use window::{Known, Window};
 const WINDOWS: usize = 64;
 /// All `id`s together take no more than this part of the memory budget: so they never keep anybody out, nor do those that a restart brings back.
 const BUDGET_PART: usize = 16;
-/// What one `id` takes in memory, in bytes: in its group, its window and its line, with what their containers leave free.
+/// What one `id` takes in memory, in bytes: in its window and its line, with what their containers leave free, where a sender uses few.
 const ID_BYTES: usize = 224;
 
 /// The `id`s of all inboxes.
@@ -43,14 +43,19 @@ pub(crate) struct Dedupe {
     counters: Arc<Counters>,
 }
 
-/// One use of an `id`, as numbers.
+/// The `id` of a message and its payload, as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Use {
+pub(crate) struct Named {
+    id: Id,
+    payload: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Id {
     /// Of sender, inbox and `id`.
-    key: u128,
+    key: [u64; 2],
     /// Of sender and inbox.
     line: u64,
-    seq: Seq,
 }
 
 impl Dedupe {
@@ -71,59 +76,63 @@ impl Dedupe {
         !self.time.is_zero()
     }
 
-    /// Whether this message is to be known again.
+    /// The `id` of a message to `inbox`; `None` when it is not to be known again.
     #[inline]
-    pub(crate) fn concerns(&self, message: &Message) -> bool {
-        message.id.is_some() && self.is_on()
+    pub(crate) fn name(&self, inbox: &ClientId, message: &Message) -> Option<Named> {
+        (self.is_on() && message.is_named()).then(|| Named {
+            id: self.id_of(
+                inbox.as_str(),
+                message.from.as_str(),
+                message.id.as_deref().unwrap_or_default(),
+            ),
+            payload: fingerprint(&message.payload),
+        })
     }
 
-    /// Whether a message to `inbox` repeats one.
-    pub(crate) fn look(&self, inbox: &ClientId, message: &Message, age: Age) -> Look {
-        let used = self.name(inbox, message, Seq::ZERO);
-        let known = self.window(used.line).lock().get(used.key);
+    /// Whether a message repeats one.
+    pub(crate) fn look(&self, named: &Named, age: Age) -> Look {
+        let known = self.window(named.id.line).lock().get(named.id);
         match known.filter(|known| age < known.at.after(self.time)) {
             None => Look::New,
             Some(_) if inbox_types::fault!(StoreRepeats) => Look::New,
-            Some(known) if known.payload != fingerprint(&message.payload) => Look::OtherPayload,
+            Some(known) if known.payload != named.payload => Look::OtherPayload,
             Some(known) => Look::Repeats(known.seq, known.is_delivered),
         }
     }
 
-    /// A message was accepted as `seq`.
-    pub(crate) fn remember(&self, inbox: &ClientId, message: &Message, seq: Seq) {
-        let used = self.name(inbox, message, seq);
-        self.put(used, fingerprint(&message.payload), message.expiry.accepted());
-    }
-
-    fn put(&self, used: Use, payload: u64, at: Age) {
+    /// A message was accepted as `seq`, at this age.
+    pub(crate) fn remember(&self, named: &Named, seq: Seq, at: Age) {
+        let Named { id, payload } = *named;
         let known = Known {
-            seq: used.seq,
+            key: id.key,
+            seq,
             at,
             payload,
             is_delivered: false,
         };
-        let was_one_too_many = self.window(used.line).lock().put(used, known);
+        let was_one_too_many = self.window(id.line).lock().put(id.line, known);
         self.counters.ids_forgotten.add(u64::from(was_one_too_many));
     }
 
     /// A message was refused after all.
     pub(crate) fn forget(&self, inbox: &ClientId, message: &Message, seq: Seq) {
-        let used = self.name(inbox, message, seq);
-        self.window(used.line).lock().refused(used);
+        let line = self.line(inbox.as_str(), message.from.as_str());
+        self.window(line).lock().refused(line, seq);
     }
 
     /// A message was acknowledged by its reader.
     pub(crate) fn note_delivered(&self, inbox: &ClientId, message: &Message, seq: Seq) {
-        let used = self.name(inbox, message, seq);
-        self.window(used.line).lock().note_delivered(used);
+        let line = self.line(inbox.as_str(), message.from.as_str());
+        self.window(line).lock().note_delivered(line, seq);
     }
 
     /// Adds to `batch` what makes the `id`s of its messages durable, and of those that were `read` before they were written; and removes what is
-    /// forgotten.
+    /// forgotten. Messages that are `edits` have the `id` of the message that they replace, and that is what a repetition of the `id` repeats.
     pub(crate) fn gather(
         &self,
         batch: &mut Batch,
         read: &[(ClientId, Seq, Arc<Message>)],
+        edits: &[Seq],
         age: Age,
     ) -> Option<Pending> {
         let mut groups = self.groups.lock();
@@ -133,25 +142,20 @@ impl Dedupe {
             .map(|(inbox, entry)| (inbox, entry.seq, &*entry.message));
         let read = read.iter().map(|(inbox, seq, message)| (inbox, *seq, &**message));
         let mut group = None;
-        for (inbox, seq, message) in stored.chain(read).filter(|(_, _, message)| self.concerns(message)) {
-            let used = self.name(inbox, message, seq);
-            // An edit has the `id` of the message that it replaces, and that is what a repetition of the `id` repeats.
-            let known = self.window(used.line).lock().get(used.key);
-            if known.is_some_and(|known| known.seq == seq) {
+        for (inbox, seq, message) in stored.chain(read) {
+            if self.is_on() && message.is_named() && !edits.contains(&seq) {
                 let group = group.get_or_insert_with(|| groups.begin(age));
-                group.add(used, inbox, message);
+                let line = |from: &str| self.line(inbox.as_str(), from);
+                group.add(seq, inbox, message, fingerprint(&message.payload), line);
             }
         }
-        if let Some(change) = group.as_ref().map(Pending::change) {
-            batch.tables.push(change);
-        }
+        batch.tables.extend(group.as_mut().map(Pending::change));
         // What nobody waits for is not written for its own sake, unless it has piled up.
         if !batch.is_empty() || groups.is_overdue(age, self.time) {
             let forgotten = groups.forget(age, self.time, self.ids_max, &mut batch.tables);
-            let early = forgotten.iter().filter(|(_, is_early)| *is_early).count();
-            self.counters.ids_forgotten.add(early as u64);
-            for (used, _) in forgotten {
-                self.window(used.line).lock().forgotten(used);
+            for (line, up_to, is_early) in forgotten {
+                let count = self.window(line).lock().forget(line, up_to);
+                self.counters.ids_forgotten.add(if is_early { count as u64 } else { 0 });
             }
         }
         group
@@ -171,29 +175,30 @@ impl Dedupe {
     pub(crate) fn load(&self, store: &dyn Store, age: Age) -> Result<(), StoreError> {
         let mut groups = self.groups.lock();
         groups.load(store, |kept| {
-            let used = self.key_of(kept.inbox, kept.from, kept.id, kept.seq);
+            let id = self.id_of(kept.inbox, kept.from, kept.id);
             let is_over = age >= kept.at.after(self.time) || inbox_types::fault!(ForgetIds);
             if !is_over {
-                self.put(used, kept.payload, kept.at);
+                let payload = kept.payload;
+                self.remember(&Named { id, payload }, kept.seq, kept.at);
             }
-            used
+            id.line
         })
     }
 
-    fn name(&self, inbox: &ClientId, message: &Message, seq: Seq) -> Use {
-        let id = message.id.as_deref().unwrap_or_default();
-        self.key_of(inbox.as_str(), message.from.as_str(), id, seq)
+    fn id_of(&self, inbox: &str, from: &str, id: &str) -> Id {
+        let from = if inbox_types::fault!(ShareIds) { "" } else { from };
+        let line = self.line(inbox, from);
+        // A party has several clients, and each its own ids.
+        let device = from.strip_prefix(party(from));
+        let [first, second] = &self.keys;
+        let key = [first.hash_one((line, device, id)), second.hash_one((line, device, id))];
+        Id { key, line }
     }
 
-    fn key_of(&self, inbox: &str, from: &str, id: &str, seq: Seq) -> Use {
+    fn line(&self, inbox: &str, from: &str) -> u64 {
         let from = if inbox_types::fault!(ShareIds) { "" } else { from };
-        let [first, second] = &self.keys;
-        let whole = (inbox, from, id);
-        Use {
-            key: u128::from(first.hash_one(whole)) << 64 | u128::from(second.hash_one(whole)),
-            line: first.hash_one((inbox, party(from))),
-            seq,
-        }
+        let [first, _] = &self.keys;
+        first.hash_one((inbox, party(from)))
     }
 
     fn window(&self, line: u64) -> &Mutex<Window> {

@@ -2,6 +2,7 @@
 //! `docs/storage-format.md` has it to the byte.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,13 @@ use inbox_store::{Store, StoreError, Table, TableChange, TableKey};
 use inbox_types::{Age, Charge, ClientId, MemoryBudget, Message, Seq};
 use tracing::warn;
 
-use super::{ID_BYTES, Use, fingerprint};
+use super::ID_BYTES;
 use crate::tables::{read_number, walk};
 
 /// The first byte of a value.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The same, where names were written again and again.
+const EARLIER_FORMAT: u8 = 1;
 /// What is forgotten is removed from the store together with something else, or when it is overdue by this.
 const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 /// Groups that one batch removes: each is small, and the next batch goes on.
@@ -33,13 +36,17 @@ struct Group {
     number: u64,
     /// Of its commit: none of its messages was accepted later.
     at: Age,
-    uses: Vec<Use>,
+    ids: usize,
+    /// Of each sender to an inbox: the last.
+    lines: Vec<(u64, Seq)>,
 }
 
 /// A group on its way into the store.
 pub(crate) struct Pending {
     group: Group,
     value: Vec<u8>,
+    /// The inbox and the sender of the last one.
+    last: Option<(ClientId, ClientId)>,
 }
 
 /// One use as it is kept.
@@ -54,14 +61,38 @@ pub(super) struct Kept<'v> {
 }
 
 impl Pending {
-    pub(super) fn add(&mut self, used: Use, inbox: &ClientId, message: &Message) {
-        self.group.uses.push(used);
+    /// `line` gives the number of a sender to this inbox.
+    pub(super) fn add(
+        &mut self,
+        seq: Seq,
+        inbox: &ClientId,
+        message: &Message,
+        payload: u64,
+        line: impl Fn(&str) -> u64,
+    ) {
+        self.group.ids += 1;
         let accepted = message.expiry.accepted();
-        for number in [used.seq.0, accepted.0, fingerprint(&message.payload)] {
+        for number in [seq.0, accepted.0, payload] {
             self.value.extend_from_slice(&number.to_be_bytes());
         }
-        let id = message.id.as_deref().unwrap_or_default();
-        for text in [inbox.as_str(), message.from.as_str(), id] {
+        let from = &message.from;
+        let is_as_before = self
+            .last
+            .as_ref()
+            .is_some_and(|last| (&last.0, &last.1) == (inbox, from));
+        if is_as_before {
+            self.group.goes_on(seq);
+            self.put_texts(["", ""]);
+        } else {
+            self.last = Some((inbox.clone(), from.clone()));
+            self.group.lines.push((line(from.as_str()), seq));
+            self.put_texts([inbox.as_str(), from.as_str()]);
+        }
+        self.put_texts([message.id.as_deref().unwrap_or_default()]);
+    }
+
+    fn put_texts<const N: usize>(&mut self, texts: [&str; N]) {
+        for text in texts {
             // A client ID has 1,024 bytes at most, and MQTT writes the length of a user property in two.
             let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
             self.value.extend_from_slice(&length.to_be_bytes());
@@ -71,8 +102,27 @@ impl Pending {
         }
     }
 
-    pub(super) fn change(&self) -> TableChange {
-        change(self.group.number, Some(Bytes::copy_from_slice(&self.value)))
+    /// What the batch is to have. Nothing can be added after that.
+    pub(super) fn change(&mut self) -> TableChange {
+        change(self.group.number, Some(mem::take(&mut self.value).into()))
+    }
+}
+
+impl Group {
+    fn new(number: u64, at: Age) -> Self {
+        Group {
+            number,
+            at,
+            ids: 0,
+            lines: Vec::new(),
+        }
+    }
+
+    /// One more of the last line.
+    fn goes_on(&mut self, seq: Seq) {
+        if let Some((_, last)) = self.lines.last_mut() {
+            *last = seq.max(*last);
+        }
     }
 }
 
@@ -92,9 +142,11 @@ impl Groups {
         self.next += 1;
         let mut value = vec![FORMAT];
         value.extend_from_slice(&age.0.to_be_bytes());
-        let uses = Vec::new();
-        let group = Group { number, at: age, uses };
-        Pending { group, value }
+        Pending {
+            group: Group::new(number, age),
+            value,
+            last: None,
+        }
     }
 
     pub(super) fn committed(&mut self, pending: Pending) {
@@ -102,7 +154,7 @@ impl Groups {
     }
 
     fn push(&mut self, group: Group) {
-        self.ids += group.uses.len();
+        self.ids += group.ids;
         self.all.push_back(group);
         self.charge.cover(self.ids * ID_BYTES);
     }
@@ -113,14 +165,14 @@ impl Groups {
         oldest.is_some_and(|oldest| age >= oldest.at.after(window + OVERDUE_AFTER))
     }
 
-    /// Forgets what is older than the window, and what is too much. Gives the uses, and of each whether it was before its time.
+    /// Forgets what is older than the window, and what is too much. Gives the lines, up to where they are forgotten, and whether that was before its time.
     pub(super) fn forget(
         &mut self,
         age: Age,
         window: Duration,
         ids_max: usize,
         changes: &mut Vec<TableChange>,
-    ) -> Vec<(Use, bool)> {
+    ) -> Vec<(u64, Seq, bool)> {
         let mut forgotten = Vec::new();
         for _ in 0..REMOVED_MAX {
             let is_over = |group: &Group| age >= group.at.after(window);
@@ -131,23 +183,31 @@ impl Groups {
                 break;
             }
             let Some(group) = self.all.pop_front() else { break };
-            self.ids -= group.uses.len();
-            forgotten.extend(group.uses.into_iter().map(|used| (used, is_early)));
+            self.ids -= group.ids;
+            forgotten.extend(group.lines.into_iter().map(|(line, last)| (line, last, is_early)));
             changes.push(change(group.number, None));
         }
         self.charge.cover(self.ids * ID_BYTES);
         forgotten
     }
 
-    /// Reads what the store has, in order. `take` is told of each use.
-    pub(super) fn load(&mut self, store: &dyn Store, mut take: impl FnMut(&Kept<'_>) -> Use) -> Result<(), StoreError> {
+    /// Reads what the store has, in order. `take` is told of each use, and gives its line.
+    pub(super) fn load(&mut self, store: &dyn Store, mut take: impl FnMut(&Kept<'_>) -> u64) -> Result<(), StoreError> {
         walk(store, Table::DEDUPE, b"", |key, value| {
             if let Some(number) = read_number(key.as_bytes()) {
-                let mut uses = Vec::new();
-                match read(value, |kept| uses.push(take(kept))) {
+                let mut group = Group::new(number, Age(0));
+                let read = read(value, |kept| {
+                    let line = take(kept);
+                    group.ids += 1;
+                    match group.lines.last() {
+                        Some((last, _)) if *last == line => group.goes_on(kept.seq),
+                        _ => group.lines.push((line, kept.seq)),
+                    }
+                });
+                match read {
                     Some(at) => {
                         self.next = self.next.max(number + 1);
-                        self.push(Group { number, at, uses });
+                        self.push(Group { at, ..group });
                     }
                     None => warn!(
                         "ids that senders used cannot be read: what repeats one of them may be stored again (group {number})"
@@ -172,11 +232,18 @@ fn change(number: u64, value: Option<Bytes>) -> TableChange {
 
 /// Reads a group; `None` when it is none. What was understood before is told.
 fn read(value: &[u8], mut each: impl FnMut(&Kept<'_>)) -> Option<Age> {
-    let rest = &mut value.strip_prefix(&[FORMAT])?;
+    let (&(FORMAT | EARLIER_FORMAT), mut rest) = value.split_first()? else {
+        return None;
+    };
+    let rest = &mut rest;
     let written = Age(number(rest)?);
+    let (mut inbox, mut from) = ("", "");
     while !rest.is_empty() {
         let (seq, at, payload) = (Seq(number(rest)?), Age(number(rest)?), number(rest)?);
-        let (inbox, from, id) = (text(rest)?, text(rest)?, text(rest)?);
+        let (other_inbox, other_from, id) = (text(rest)?, text(rest)?, text(rest)?);
+        if !other_inbox.is_empty() {
+            (inbox, from) = (other_inbox, other_from);
+        }
         let kept = Kept {
             seq,
             at,

@@ -39,13 +39,17 @@ fn dedupe(ids_max: usize) -> Dedupe {
     Dedupe::new(&limits(ids_max), &Budgets::new(usize::MAX), Arc::default())
 }
 
+fn named(ids: &Dedupe, inbox: &ClientId, message: &Message) -> Named {
+    ids.name(inbox, message).unwrap()
+}
+
 /// Makes what is in `young` durable.
 fn commit(dedupe: &Dedupe, store: &MemoryStore, young: &mut Vec<(ClientId, Entry)>, age: Age) {
     let mut batch = Batch {
         puts: std::mem::take(young),
         ..Batch::default()
     };
-    let group = dedupe.gather(&mut batch, &[], age);
+    let group = dedupe.gather(&mut batch, &[], &[], age);
     store.commit(&batch).unwrap();
     if let Some(group) = group {
         dedupe.committed(group);
@@ -54,8 +58,17 @@ fn commit(dedupe: &Dedupe, store: &MemoryStore, young: &mut Vec<(ClientId, Entry
 
 #[derive(Debug, Clone)]
 enum Op {
-    Publish { from: u8, to: u8, id: u8, payload: u8 },
+    Publish {
+        from: u8,
+        to: u8,
+        id: u8,
+        payload: u8,
+    },
     Refuse,
+    /// The last one is read before it is written.
+    Read,
+    /// The last one is durable, and the others wait.
+    CommitLast,
     Commit,
     Pass(u16),
     Crash,
@@ -65,6 +78,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..3u8, 0..2u8, 0..4u8, 0..2u8).prop_map(|(from, to, id, payload)| Op::Publish { from, to, id, payload }),
         1 => Just(Op::Refuse),
+        2 => Just(Op::Read),
+        2 => Just(Op::CommitLast),
         3 => Just(Op::Commit),
         2 => (0..400u16).prop_map(Op::Pass),
         1 => Just(Op::Crash),
@@ -77,7 +92,7 @@ proptest! {
     #[test]
     fn rule_08_ids_are_known_for_the_window_and_over_crashes(ops in prop::collection::vec(op(), 1..80)) {
         let (mut ids, mut store) = (dedupe(usize::MAX), MemoryStore::default());
-        let mut known = HashMap::<(u8, u8, u8), (Seq, u8, Age, bool)>::new();
+        let mut known = HashMap::<(u8, u8, u8), (Seq, u8, Age, bool, bool)>::new();
         let mut young = Vec::new();
         let (mut age, mut last) = (Age(0), 0);
         for op in ops {
@@ -85,17 +100,17 @@ proptest! {
                 Op::Publish { from, to, id, payload } => {
                     let (inbox, key) = (client(&format!("to-{to}")), (from, to, id));
                     let message = message(&format!("c{from}"), &format!("m{id}"), payload, age);
-                    let mine = known.get(&key).filter(|(_, _, at, _)| age < at.after(WINDOW));
+                    let mine = known.get(&key).filter(|(_, _, at, ..)| age < at.after(WINDOW));
                     let expected = match mine {
                         None => Look::New,
                         Some((_, earlier, ..)) if *earlier != payload => Look::OtherPayload,
-                        Some((seq, ..)) => Look::Repeats(*seq, false),
+                        Some((seq, .., is_delivered)) => Look::Repeats(*seq, *is_delivered),
                     };
-                    prop_assert_eq!(ids.look(&inbox, &message, age), expected);
+                    prop_assert_eq!(ids.look(&named(&ids, &inbox, &message), age), expected);
                     if expected == Look::New {
                         last += 1;
-                        ids.remember(&inbox, &message, Seq(last));
-                        known.insert(key, (Seq(last), payload, age, false));
+                        ids.remember(&named(&ids, &inbox, &message), Seq(last), age);
+                        known.insert(key, (Seq(last), payload, age, false, false));
                         young.push((inbox, Entry { seq: Seq(last), message }));
                     }
                 }
@@ -103,6 +118,17 @@ proptest! {
                     let Some((inbox, entry)) = young.pop() else { continue };
                     ids.forget(&inbox, &entry.message, entry.seq);
                     known.retain(|_, (seq, ..)| *seq != entry.seq);
+                }
+                Op::Read => {
+                    let Some((inbox, entry)) = young.last() else { continue };
+                    ids.note_delivered(inbox, &entry.message, entry.seq);
+                    known.values_mut().filter(|known| known.0 == entry.seq).for_each(|known| known.4 = true);
+                }
+                Op::CommitLast => {
+                    // What is read before it is written is durable before what waits and was accepted before it.
+                    let Some((inbox, entry)) = young.pop() else { continue };
+                    known.values_mut().filter(|known| known.0 == entry.seq).for_each(|known| known.3 = true);
+                    commit(&ids, &store, &mut vec![(inbox, entry)], age);
                 }
                 Op::Commit => {
                     commit(&ids, &store, &mut young, age);
@@ -114,7 +140,8 @@ proptest! {
                     store = store.crash_image();
                     ids = dedupe(usize::MAX);
                     ids.load(&store, age).unwrap();
-                    known.retain(|_, (.., is_durable)| *is_durable);
+                    known.retain(|_, (_, _, _, is_durable, _)| *is_durable);
+                    known.values_mut().for_each(|known| known.4 = false);
                 }
             }
         }
@@ -122,13 +149,14 @@ proptest! {
 }
 
 fn look(ids: &Dedupe, from: &str, id: usize) -> Look {
-    ids.look(&client("bob"), &message(from, &format!("m{id}"), 0, Age(0)), Age(0))
+    let message = message(from, &format!("m{id}"), 0, Age(0));
+    ids.look(&named(ids, &client("bob"), &message), Age(0))
 }
 
 fn publish(ids: &Dedupe, from: &str, id: usize, young: &mut Vec<(ClientId, Entry)>) {
     let message = message(from, &format!("m{id}"), 0, Age(0));
     let seq = Seq(1 + id as u64);
-    ids.remember(&client("bob"), &message, seq);
+    ids.remember(&named(ids, &client("bob"), &message), seq, Age(0));
     young.push((client("bob"), Entry { seq, message }));
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Hub;
-use crate::dedupe::Look;
+use crate::dedupe::{Look, Named};
 use crate::mailbox::{Context, Effects, Mailbox, NamedEnd, Origin};
 use inbox_types::{ClientId, Counter, Message, Now, Outcome, Refusal, Seq};
 
@@ -21,7 +21,8 @@ impl Hub {
         let mut refused = Vec::new();
         self.step(inbox, now, |mailbox, cx, fx| {
             for (message, mut origin) in messages {
-                let named = self.dedupe.concerns(&message).then(|| message.clone());
+                let named = self.dedupe.name(inbox, &message);
+                let accepted = message.expiry.accepted();
                 if let Some(named) = &named
                     && self.is_repeated(named, &mut origin, mailbox, cx)
                 {
@@ -35,7 +36,7 @@ impl Hub {
                 inbox_types::given(inbox, seq, &message);
                 let is_taken = mailbox.publish(seq, message, origin, cx, fx);
                 if let Some(named) = named.filter(|_| is_taken) {
-                    self.dedupe.remember(inbox, &named, seq);
+                    self.dedupe.remember(&named, seq, accepted);
                 }
             }
         });
@@ -43,8 +44,8 @@ impl Hub {
     }
 
     /// Whether a publish repeats an `id` (contract rule 8): then it is answered.
-    fn is_repeated(&self, named: &Message, origin: &mut Option<Origin>, mailbox: &mut Mailbox, cx: Context) -> bool {
-        match self.dedupe.look(cx.inbox, named, cx.age) {
+    fn is_repeated(&self, named: &Named, origin: &mut Option<Origin>, mailbox: &mut Mailbox, cx: Context) -> bool {
+        match self.dedupe.look(named, cx.age) {
             Look::New => return false,
             Look::Repeats(seq, is_delivered) => mailbox.repeat(seq, is_delivered, origin.take(), cx),
             Look::OtherPayload => {

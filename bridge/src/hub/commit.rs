@@ -53,6 +53,8 @@ pub(super) struct Gathering {
     no_room_at: Option<usize>,
     /// Messages that were gone before they were written, and of which something is in the batch.
     unwritten: Vec<(ClientId, Seq, Arc<Message>)>,
+    /// Those in the batch that are edits of earlier ones.
+    edits: Vec<Seq>,
     /// The `id`s in the batch.
     ids: Option<dedupe::Pending>,
     /// What senders are owed.
@@ -116,7 +118,9 @@ impl Hub {
                 gathering.next_by(now.mono);
             }
             let age = self.age.age(now);
-            gathering.ids = self.dedupe.gather(&mut gathering.batch, &gathering.unwritten, age);
+            gathering.ids = self
+                .dedupe
+                .gather(&mut gathering.batch, &gathering.unwritten, &gathering.edits, age);
             gathering.batch.reserve = self.seqs.renewal(now.wall);
             // With everything that is left, so that an orderly shutdown forgets no time.
             let marks = gathering.batch.reserve.is_some() || self.age.is_due(now) || (all && gathering.size() > 0);
@@ -214,6 +218,7 @@ impl Hub {
             bytes,
             unwritten,
             due,
+            edits,
             ..
         } = gathering;
         let (gathered, left) = self.step_locked(shard, inbox, now, |mailbox, cx, fx| {
@@ -228,6 +233,7 @@ impl Hub {
             if mailbox.has_due() {
                 due.extend(mailbox.due().into_iter().map(|due| (inbox.clone(), due)));
             }
+            edits.extend(mailbox.edits());
             mailbox.visit_at = None;
             if let Gathered::Later(deadline) = gathered {
                 fx.commit_by(deadline);

@@ -236,6 +236,15 @@ impl Mailbox {
         self.amending.as_ref().is_some_and(|amending| amending.holds_back(seq))
     }
 
+    /// Those of its messages that took the places of others, with their `id`s, and are not durable.
+    pub(crate) fn edits(&self) -> impl Iterator<Item = Seq> {
+        let pending = self.amending.iter().flat_map(|amending| &amending.pending);
+        let is_edit = |pending: &Pending| pending.done == Some(PublishState::Edited);
+        pending
+            .filter(move |(_, pending)| is_edit(pending))
+            .map(|(seq, _)| *seq)
+    }
+
     /// The batch is durable that has this message: what its publisher is told.
     #[inline]
     pub(super) fn amended(&mut self, seq: Seq) -> PublishState {

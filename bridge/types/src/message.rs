@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::age::{Age, Expiry};
-use crate::client_id::ClientId;
+use crate::client_id::{ClientId, NOTICE_FROM};
 pub use crate::clock::Micros;
 
 /// A place in the acceptance order of an inbox (contract rule 6).
@@ -127,6 +127,12 @@ impl Message {
     #[inline]
     pub fn collapse_key(&self) -> Option<&str> {
         self.properties.as_deref()?.user_property(COLLAPSE)
+    }
+
+    /// Whether its sender can repeat it, so that it is to be known again by its `id` (contract rule 8). What the broker itself says has one for its reader.
+    #[inline]
+    pub fn is_named(&self) -> bool {
+        self.id.is_some() && self.from != *NOTICE_FROM
     }
 
     /// What this message counts towards byte limits: payload and everything that the sender added to it, in bytes.
