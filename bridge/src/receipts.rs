@@ -13,8 +13,14 @@ mod keeping;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use inbox_types::{ClientId, Expiry, Left, Message, Micros, NOTICE_FROM, Properties, Qos, RECEIPTS_JOINED_MAX, Seq};
+use hashbrown::HashMap;
+use inbox_types::{
+    Age, ClientId, Expiry, Left, Message, Micros, NOTICE_FROM, Properties, Qos, RECEIPTS_JOINED_MAX, ReceiptsWanted,
+    Seq,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use books::{Books, Deed};
@@ -35,21 +41,28 @@ pub(crate) fn marked(kind: &str) -> Properties {
 }
 
 /// One thing about one message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    pub(crate) to: Address,
     /// Whose inbox the message was in.
-    pub(crate) inbox: Box<str>,
-    pub(crate) seq: u64,
-    /// As its sender called it.
-    pub(crate) id: Option<Box<str>>,
-    /// When, by the system clock, in microseconds.
-    pub(crate) at: u64,
+    pub(crate) inbox: ClientId,
+    pub(crate) seq: Seq,
+    /// When.
+    pub(crate) at: Micros,
     pub(crate) state: State,
+    pub(crate) about: Asking,
+}
+
+/// A message whose sender wants to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// The message itself, where it is in memory anyhow.
+    Whole(Arc<Message>),
+    /// What is needed of it.
+    Kept(Unread),
 }
 
 /// Where a receipt goes, and what it carries.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Address {
     /// The sender's Response Topic.
     pub(crate) topic: Box<str>,
@@ -57,8 +70,21 @@ pub(crate) struct Address {
     pub(crate) correlation: Option<Bytes>,
 }
 
+/// The same, of a message.
+type AddressOf<'m> = (&'m str, Option<&'m Bytes>);
+
+/// What one message tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Telling {
+    pub(crate) to: Address,
+    /// How many receipts.
+    pub(crate) count: u64,
+    /// JSON.
+    pub(crate) text: Bytes,
+}
+
 /// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Delivered,
     Read,
@@ -114,46 +140,71 @@ impl State {
 
 impl Address {
     /// Where `message` asks for receipts.
-    pub(crate) fn of(message: &Message) -> Option<Self> {
+    fn of(message: &Message) -> Option<AddressOf<'_>> {
         let properties = message.properties.as_deref()?;
-        Some(Address {
-            topic: properties.response_topic.clone()?,
-            correlation: properties.correlation_data.clone(),
-        })
+        Some((
+            properties.response_topic.as_deref()?,
+            properties.correlation_data.as_ref(),
+        ))
+    }
+}
+
+impl From<AddressOf<'_>> for Address {
+    fn from((topic, correlation): AddressOf<'_>) -> Self {
+        Address {
+            topic: topic.into(),
+            correlation: correlation.cloned(),
+        }
+    }
+}
+
+impl State {
+    /// Whether a sender that wants this is told.
+    pub(crate) fn is_told(self, wanted: ReceiptsWanted) -> bool {
+        match self {
+            State::Delivered => wanted.delivered,
+            State::Read => wanted.read,
+            _ => true,
+        }
+    }
+}
+
+impl Asking {
+    fn address(&self) -> Option<AddressOf<'_>> {
+        match self {
+            Asking::Whole(message) => Address::of(message),
+            Asking::Kept(Unread { to, .. }) => Some((&to.topic, to.correlation.as_ref())),
+        }
+    }
+
+    fn id(&self) -> Option<&str> {
+        match self {
+            Asking::Whole(message) => message.id.as_deref(),
+            Asking::Kept(Unread { id, .. }) => id.as_deref(),
+        }
+    }
+
+    /// What is to be kept of a message that was acknowledged, until it is read.
+    pub(crate) fn unread(&self, since: Age) -> Option<Unread> {
+        match self {
+            Asking::Whole(message) => Unread::of(message, since),
+            Asking::Kept(unread) => Some(unread.clone()),
+        }
     }
 }
 
 impl Receipt {
-    /// What became of `message`, which had this place in `inbox`; `None` if its sender did not ask for it.
-    pub(crate) fn of(message: &Message, inbox: &ClientId, seq: Seq, at: Micros, state: State) -> Option<Self> {
-        let wanted = message.receipts_wanted()?;
-        let is_wanted = match state {
-            State::Delivered => wanted.delivered,
-            State::Read => wanted.read,
-            _ => true,
-        };
-        let to = Address::of(message).filter(|_| is_wanted)?;
-        Some(Receipt {
-            to,
-            inbox: inbox.as_str().into(),
-            seq: seq.0,
-            id: message.id.clone(),
-            at: at.0,
-            state,
-        })
-    }
-
-    fn said(&self, topic_of: &dyn Fn(&str) -> String) -> Said<'_> {
+    fn said<'r>(&'r self, topic: &'r str) -> Said<'r> {
         Said {
-            at: self.at,
-            id: self.id.as_deref(),
+            at: self.at.0,
+            id: self.about.id(),
             reason: match self.state {
                 State::Refused(reason) => Some(reason),
                 _ => None,
             },
-            seq: self.seq,
+            seq: self.seq.0,
             state: self.state.name(),
-            topic: topic_of(&self.inbox),
+            topic,
             why: self.state.why(),
         }
     }
@@ -169,50 +220,81 @@ struct Said<'r> {
     reason: Option<u8>,
     seq: u64,
     state: &'static str,
-    topic: String,
+    topic: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'static str>,
 }
 
-/// What tells receipts.
+/// What tells receipts, as JSON.
 #[derive(Serialize)]
-struct Telling<'r> {
+struct Text<'r> {
     notice: &'static str,
     receipts: Vec<Said<'r>>,
 }
 
-/// Receipts that go to one place are told by one message, at most [`RECEIPTS_JOINED_MAX`] of them, in their order.
-pub(crate) fn join(receipts: Vec<Receipt>) -> Vec<Vec<Receipt>> {
-    let mut joined: Vec<Vec<Receipt>> = Vec::new();
-    let mut open = hashbrown::HashMap::<Address, usize>::new();
-    for receipt in receipts {
-        let at = open.get(&receipt.to).copied();
-        let place = at
-            .and_then(|at| joined.get_mut(at))
-            .filter(|told| told.len() < RECEIPTS_JOINED_MAX);
-        match place {
-            Some(told) => told.push(receipt),
-            None => {
-                open.insert(receipt.to.clone(), joined.len());
-                joined.push(vec![receipt]);
-            }
+/// Receipts that go to one place are told by one message, at most [`RECEIPTS_JOINED_MAX`] of them, in their order. `topic_of` gives the topic of an inbox.
+pub(crate) fn join(receipts: &[Receipt], topic_of: &dyn Fn(&str) -> String) -> Vec<Telling> {
+    let topics = topics(receipts, topic_of);
+    let mut joined: Vec<(AddressOf<'_>, Vec<Said<'_>>)> = Vec::new();
+    let mut open = HashMap::<AddressOf<'_>, usize>::new();
+    let mut last = None;
+    for (receipt, topic) in receipts.iter().zip(&topics) {
+        let Some(to) = receipt.about.address() else { continue };
+        // Those of one inbox come together, and most are for one sender.
+        let at = match last {
+            Some((last, at)) if last == to => Some(at),
+            _ => open.get(&to).copied(),
+        };
+        let has_room = |at: &usize| {
+            joined
+                .get(*at)
+                .is_some_and(|(_, told)| told.len() < RECEIPTS_JOINED_MAX)
+        };
+        let at = at.filter(has_room).unwrap_or_else(|| {
+            open.insert(to, joined.len());
+            joined.push((to, Vec::new()));
+            joined.len() - 1
+        });
+        last = Some((to, at));
+        if let Some((_, told)) = joined.get_mut(at) {
+            told.push(receipt.said(topic));
         }
     }
-    joined
+    let telling = joined.into_iter().map(|(to, receipts)| Telling {
+        to: to.into(),
+        count: receipts.len() as u64,
+        text: text(receipts),
+    });
+    telling.collect()
 }
 
-/// The message that tells receipts for one place. Its `id` follows from what it tells, so that what is told again is known.
-pub(crate) fn message(told: &[Receipt], topic_of: &dyn Fn(&str) -> String, at: Micros, expiry: Expiry) -> Message {
-    let telling = Telling {
-        notice: "receipt",
-        receipts: told.iter().map(|receipt| receipt.said(topic_of)).collect(),
-    };
-    let Ok(payload) = serde_json::to_string(&telling) else {
+/// The topic of the inbox of each.
+fn topics(receipts: &[Receipt], topic_of: &dyn Fn(&str) -> String) -> Vec<Arc<str>> {
+    let mut last: Option<(&ClientId, Arc<str>)> = None;
+    let topics = receipts.iter().map(|receipt| match &last {
+        Some((inbox, topic)) if **inbox == receipt.inbox => topic.clone(),
+        _ => {
+            let topic: Arc<str> = topic_of(receipt.inbox.as_str()).into();
+            last = Some((&receipt.inbox, topic.clone()));
+            topic
+        }
+    });
+    topics.collect()
+}
+
+fn text(receipts: Vec<Said<'_>>) -> Bytes {
+    let notice = "receipt";
+    let Ok(text) = serde_json::to_vec(&Text { notice, receipts }) else {
         unreachable!("numbers and texts under fixed names are JSON");
     };
-    let id = xxhash_rust::xxh3::xxh3_128(payload.as_bytes());
+    text.into()
+}
+
+/// The message that tells receipts. Its `id` follows from what it tells, so that what is told again is known.
+pub(crate) fn message(telling: &Telling, at: Micros, expiry: Expiry) -> Message {
+    let id = xxhash_rust::xxh3::xxh3_128(&telling.text);
     let properties = Properties {
-        correlation_data: told.first().and_then(|first| first.to.correlation.clone()),
+        correlation_data: telling.to.correlation.clone(),
         ..marked("receipt")
     };
     Message {
@@ -221,7 +303,7 @@ pub(crate) fn message(told: &[Receipt], topic_of: &dyn Fn(&str) -> String, at: M
         at,
         expiry,
         qos: Qos::AtLeastOnce,
-        payload: payload.into(),
+        payload: telling.text.clone(),
         properties: Some(Box::new(properties)),
     }
 }

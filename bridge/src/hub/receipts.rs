@@ -16,11 +16,12 @@ use inbox_types::{
     Room, Seq, Ticket, UNREAD_MAX,
 };
 use parking_lot::Mutex;
+use tracing::warn;
 
 use super::Hub;
 use super::commit::{Gathering, refusal_for};
 use crate::mailbox::{Due, Origin};
-use crate::receipts::{self, Books, Deed, Receipt, State, Unread};
+use crate::receipts::{self, Asking, Books, Deed, Receipt, State, Unread};
 use crate::tables::walk;
 
 /// Keys of what is unread that are looked at in one second, to forget what is too old.
@@ -103,13 +104,26 @@ impl Hub {
     /// Puts receipts into the batch that removes their messages. Tells whether something waits for the next one.
     pub(super) fn gather_receipts(&self, store: &dyn Store, gathering: &mut Gathering, now: Now) -> bool {
         self.note_settled();
+        let age = self.age.age(now);
         let mut receipts = Vec::new();
         for (inbox, due) in mem::take(&mut gathering.due) {
-            let Due { seq, receipt, unread } = due;
-            receipts.extend(receipt);
-            if let Some(unread) = unread {
+            let Due {
+                seq,
+                about,
+                told,
+                at,
+                is_unread,
+            } = due;
+            if let Some(unread) = is_unread.then(|| about.unread(age)).flatten() {
                 self.keep_unread(store, gathering, &inbox, seq, &unread);
             }
+            receipts.extend(told.map(|state| Receipt {
+                inbox,
+                seq,
+                at,
+                state,
+                about,
+            }));
         }
         let is_waiting = self.gather_marks(store, gathering, &mut receipts, now);
         self.counters.receipts.add(receipts.len() as u64);
@@ -124,9 +138,9 @@ impl Hub {
         }
         let forgotten = forgotten.into_iter().map(|number| receipts::deed_change(number, None));
         batch.tables.extend(forgotten);
-        for told_together in receipts::join(receipts) {
-            let deed = books.begin(told_together);
-            let change = receipts::deed_change(deed.number, Some(&deed.told));
+        for telling in receipts::join(&receipts, &|inbox| self.observer.topic_of(inbox)) {
+            let deed = books.begin(telling);
+            let change = receipts::deed_change(deed.number, Some(&deed.telling));
             batch.tables.push(change);
             told.push(deed);
         }
@@ -206,12 +220,11 @@ impl Hub {
             }
             if is_marked(marks, &unread) {
                 let receipt = Receipt {
-                    to: unread.to,
-                    inbox: owner.as_str().into(),
-                    seq: seq.0,
-                    id: unread.id,
-                    at: now.wall.0,
+                    inbox: owner.clone(),
+                    seq,
+                    at: now.wall,
                     state: State::Read,
+                    about: Asking::Kept(unread),
                 };
                 read.push((key.as_bytes().to_vec(), receipt));
             }
@@ -228,14 +241,12 @@ impl Hub {
     }
 
     fn tell_one(&self, deed: Deed) {
-        let Some(topic) = deed.told.first().map(|first| first.to.topic.clone()) else {
-            return self.receipts.books.lock().finish(&deed);
-        };
         let now = self.clock.now();
-        match self.observer.inbox_named(&topic) {
+        let topic = &*deed.telling.to.topic;
+        match self.observer.inbox_named(topic) {
             Some(inbox) => self.tell_inbox(&inbox, deed, now),
             None => {
-                self.observer.receipt(&topic, self.receipt_message(&deed, now));
+                self.observer.receipt(topic, self.receipt_message(&deed, now));
                 self.receipts.books.lock().finish(&deed);
             }
         }
@@ -267,9 +278,8 @@ impl Hub {
     }
 
     fn receipt_message(&self, deed: &Deed, now: Now) -> Message {
-        let topic_of = |inbox: &str| self.observer.topic_of(inbox);
         let expiry = Expiry::new(self.age(now), None, self.limits.time_to_live);
-        receipts::message(&deed.told, &topic_of, now.wall, expiry)
+        receipts::message(&deed.telling, now.wall, expiry)
     }
 
     fn note_settled(&self) {
@@ -297,7 +307,13 @@ impl Hub {
     pub(super) fn load_receipts(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut deeds = Vec::new();
         walk(store, Table::RECEIPTS, receipts::ALL_DEEDS, |key, value| {
-            deeds.extend(receipts::read_deed(key, value));
+            match receipts::read_deed(key, value) {
+                Some(deed) => deeds.push(deed),
+                None => {
+                    self.counters.receipts_lost.add(1);
+                    warn!("a receipt cannot be read, so its sender is not told");
+                }
+            }
             ControlFlow::Continue(())
         })?;
         walk(store, Table::RECEIPTS, receipts::ALL_UNREAD, |key, value| {

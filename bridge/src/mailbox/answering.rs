@@ -58,32 +58,19 @@ impl Mailbox {
         }
     }
 
-    /// Whether something about this message is to be durable before its publisher is told that it was accepted, although it is never written.
+    /// Whether this message is to be known again, so that its `id` is to be durable before its publisher is told that it was accepted.
     #[inline]
-    pub(super) fn owes(message: &Message, cx: Context) -> bool {
-        let is_named = message.id.is_some() && cx.keeps_ids && !inbox_types::fault!(AckIdsEarly);
-        is_named || message.receipts_wanted().is_some()
+    pub(super) fn is_known(message: &Message, cx: Context) -> bool {
+        cx.keeps_ids && message.is_named() && !inbox_types::fault!(AckIdsEarly)
     }
 
-    /// A message is gone and was not written.
-    pub(super) fn leave_unwritten(
-        &mut self,
-        seq: Seq,
-        message: Arc<Message>,
-        origin: Option<Origin>,
-        state: PublishState,
-        cx: Context,
-        fx: &mut Effects,
-    ) {
-        if !Mailbox::owes(&message, cx) {
-            return self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
+    /// A message is gone and was not written. If something about it is to be durable all the same, as when receipts are awaited, its publisher is told
+    /// after that.
+    pub(super) fn leave_unwritten(&mut self, one: Unwritten, is_awaited: bool, cx: Context, fx: &mut Effects) {
+        if !is_awaited && !Mailbox::is_known(&one.message, cx) {
+            return self.answer(one.seq, one.origin, Outcome::Accepted(Proof::that(one.seq, one.state)));
         }
-        self.unwritten.push(Unwritten {
-            seq,
-            message,
-            origin,
-            state,
-        });
+        self.unwritten.push(one);
         fx.commit_by(cx.now.mono);
     }
 

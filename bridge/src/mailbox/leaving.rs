@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::in_flight::InFlight;
-use super::{Context, Durability, Effects, Mailbox, NamedEnd, Young, shrink};
+use super::{Context, Durability, Effects, Mailbox, NamedEnd, Unwritten, Young, shrink};
 use crate::notices::Replaced;
 use inbox_types::{ClientId, Entry, Event, EventKind, Left, Message, NOTICE_FROM, Outcome, Proof, Seq, WhenFull};
 
@@ -187,8 +187,14 @@ impl Mailbox {
                         return self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
                     }
                     note_read(seq, &message, fate, cx, fx);
-                    self.owe(seq, &message, fate, cx, fx);
-                    self.leave_unwritten(seq, message, origin, state, cx, fx);
+                    let is_awaited = self.owe(seq, &message, fate, cx, fx);
+                    let unwritten = Unwritten {
+                        seq,
+                        message,
+                        origin,
+                        state,
+                    };
+                    self.leave_unwritten(unwritten, is_awaited, cx, fx);
                 }
             }
             Some((at, Durability::Committing)) => {
@@ -196,8 +202,8 @@ impl Mailbox {
                 young.durability = Durability::CommittingGone;
                 let message = young.message.clone();
                 note_read(seq, &message, fate, cx, fx);
-                self.owe(seq, &message, fate, cx, fx);
-                if !Mailbox::owes(&message, cx) {
+                let is_awaited = self.owe(seq, &message, fate, cx, fx);
+                if !is_awaited && !Mailbox::is_known(&message, cx) {
                     let origin = self.young.get_mut(at).and_then(|young| young.origin.take());
                     self.answer(seq, origin, Outcome::Accepted(Proof::that(seq, state)));
                 }
@@ -207,13 +213,13 @@ impl Mailbox {
                 let young = self.take_young(at);
                 if let Some(young) = &young {
                     note_read(seq, &young.message, fate, cx, fx);
-                    self.owe(seq, &young.message, fate, cx, fx);
+                    self.owe_stored(seq, &young.message, fate, cx, fx);
                 }
                 self.leave_store(seq, young.map(|young| young.message.size()), cx, fx);
             }
             None => {
                 if let Some(message) = message {
-                    self.owe(seq, message, fate, cx, fx);
+                    self.owe_stored(seq, message, fate, cx, fx);
                 }
                 self.leave_store(seq, size, cx, fx);
             }
@@ -255,7 +261,7 @@ impl Mailbox {
 /// A message with an `id` is with its reader: whoever repeats it is told so.
 #[inline]
 fn note_read(seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut Effects) {
-    if fate == Fate::Read && message.id.is_some() && cx.keeps_ids {
+    if fate == Fate::Read && cx.keeps_ids && message.is_named() {
         fx.named.push((seq, message.clone(), NamedEnd::Read));
     }
 }

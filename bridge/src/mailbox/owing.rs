@@ -4,30 +4,54 @@ use std::sync::Arc;
 
 use super::leaving::Fate;
 use super::{Context, Effects, Mailbox};
-use crate::receipts::{Receipt, State, Unread};
-use inbox_types::{Message, Seq};
+use crate::receipts::{Asking, State, Unread};
+use inbox_types::{Message, Micros, ReceiptsWanted, Seq};
 
 /// What is to be durable together with the removal of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) seq: Seq,
-    /// What its sender is told.
-    pub(crate) receipt: Option<Receipt>,
+    pub(crate) about: Asking,
+    /// What its sender is told, if it wants to know.
+    pub(crate) told: Option<State>,
+    /// When it left, by the system clock.
+    pub(crate) at: Micros,
     /// Its sender waits to be told that it was read.
-    pub(crate) unread: Option<Unread>,
+    pub(crate) is_unread: bool,
 }
 
 impl Mailbox {
-    /// A message leaves. Most senders do not want to know.
+    /// A message leaves that the store does not have. Tells whether its sender wants to know; most do not.
     #[inline]
-    pub(super) fn owe(&mut self, seq: Seq, message: &Message, fate: Fate, cx: Context, fx: &mut Effects) {
-        if message.receipts_wanted().is_some() {
-            self.owe_asked(seq, message, fate, cx, fx);
+    pub(super) fn owe(&mut self, seq: Seq, message: &Arc<Message>, fate: Fate, cx: Context, fx: &mut Effects) -> bool {
+        let wanted = message.receipts_wanted();
+        if let Some(wanted) = wanted {
+            // It is kept whole until the batch all the same.
+            self.owe_asked(seq, Asking::Whole(message.clone()), wanted, fate, cx, fx);
+        }
+        wanted.is_some()
+    }
+
+    /// The same of one that the store has.
+    #[inline]
+    pub(super) fn owe_stored(&mut self, seq: Seq, message: &Message, fate: Fate, cx: Context, fx: &mut Effects) {
+        if let Some(wanted) = message.receipts_wanted()
+            && let Some(asked) = Unread::of(message, cx.age)
+        {
+            self.owe_asked(seq, Asking::Kept(asked), wanted, fate, cx, fx);
         }
     }
 
     #[cold]
-    fn owe_asked(&mut self, seq: Seq, message: &Message, fate: Fate, cx: Context, fx: &mut Effects) {
+    fn owe_asked(
+        &mut self,
+        seq: Seq,
+        about: Asking,
+        wanted: ReceiptsWanted,
+        fate: Fate,
+        cx: Context,
+        fx: &mut Effects,
+    ) {
         let state = match fate {
             Fate::Read => State::Delivered,
             Fate::Rejected(_) if inbox_types::fault!(RefusedIsDelivered) => State::Delivered,
@@ -35,15 +59,20 @@ impl Mailbox {
             Fate::Unread(left) => State::of_left(left),
             Fate::Replaced => return,
         };
+        let told = Some(state).filter(|state| state.is_told(wanted));
+        let is_unread = fate == Fate::Read && wanted.read;
+        if told.is_none() && !is_unread {
+            return;
+        }
         let due = Due {
             seq,
-            receipt: Receipt::of(message, cx.inbox, seq, cx.now.wall, state),
-            unread: (fate == Fate::Read).then(|| Unread::of(message, cx.age)).flatten(),
+            about,
+            told,
+            at: cx.now.wall,
+            is_unread,
         };
-        if due.receipt.is_some() || due.unread.is_some() {
-            self.owed.insert(seq, due);
-            fx.commit_by(cx.now.mono);
-        }
+        self.owed.insert(seq, due);
+        fx.commit_by(cx.now.mono);
     }
 
     /// Whether a batch is to take the removals, because receipts go with them.
@@ -102,7 +131,7 @@ impl Mailbox {
         if let Some(fate) = self.unknown.remove(&seq)
             && let Some(message) = message
         {
-            self.owe(seq, message, fate, cx, fx);
+            self.owe_stored(seq, message, fate, cx, fx);
         }
     }
 }

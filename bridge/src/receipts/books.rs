@@ -8,13 +8,13 @@ use std::mem;
 use hashbrown::HashMap;
 use inbox_types::{ClientId, Outcome, RECEIPTS_WAITING_MAX, Refusal, Seq, Ticket};
 
-use super::Receipt;
+use super::Telling;
 
 /// Receipts that one message is to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Deed {
     pub(crate) number: u64,
-    pub(crate) told: Vec<Receipt>,
+    pub(crate) telling: Telling,
 }
 
 #[derive(Debug)]
@@ -43,10 +43,10 @@ pub(crate) struct Books {
 
 impl Books {
     /// A new deed.
-    pub(crate) fn begin(&mut self, told: Vec<Receipt>) -> Deed {
+    pub(crate) fn begin(&mut self, telling: Telling) -> Deed {
         self.last_number += 1;
         let number = self.last_number;
-        Deed { number, told }
+        Deed { number, telling }
     }
 
     /// One that an earlier run left.
@@ -113,7 +113,7 @@ impl Books {
 
     fn give_up(&mut self, deed: &Deed) -> u64 {
         self.finish(deed);
-        deed.told.len() as u64
+        deed.telling.count
     }
 
     /// Nothing more is to be done about it.

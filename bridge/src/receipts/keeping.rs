@@ -8,10 +8,12 @@ use inbox_store::{Table, TableChange, TableKey};
 use inbox_types::{Age, ClientId, Message, Seq};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Address, Deed, Receipt};
+use super::{Address, Deed, Telling};
 
-/// Before the MessagePack of a value.
-const FORMAT: u8 = 1;
+/// Before the MessagePack of what is unread.
+const UNREAD_FORMAT: u8 = 1;
+/// Before that of what a message is to tell.
+const TELLING_FORMAT: u8 = 2;
 const DEEDS: u8 = 1;
 const UNREAD: u8 = 2;
 
@@ -31,11 +33,10 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    /// What is to be kept when `message` is acknowledged; `None` if its sender does not want to know.
+    /// What is needed of `message`, which asks for receipts.
     pub(crate) fn of(message: &Message, since: Age) -> Option<Self> {
-        message.receipts_wanted().filter(|wanted| wanted.read)?;
         Some(Unread {
-            to: Address::of(message)?,
+            to: Address::of(message)?.into(),
             from: message.from.as_str().into(),
             id: message.id.clone(),
             since: since.0,
@@ -44,9 +45,9 @@ impl Unread {
 }
 
 /// Receipts are kept, or forgotten.
-pub(crate) fn deed_change(number: u64, told: Option<&Vec<Receipt>>) -> TableChange {
+pub(crate) fn deed_change(number: u64, telling: Option<&Telling>) -> TableChange {
     let key = [ALL_DEEDS, &number.to_be_bytes()].concat();
-    change(key, told.map(write))
+    change(key, telling.map(|telling| write(TELLING_FORMAT, telling)))
 }
 
 /// Reads them; `None` when it is something else.
@@ -54,7 +55,7 @@ pub(crate) fn read_deed(key: &TableKey, value: &[u8]) -> Option<Deed> {
     let number = key.as_bytes().strip_prefix(ALL_DEEDS)?.try_into().ok()?;
     Some(Deed {
         number: u64::from_be_bytes(number),
-        told: read(value)?,
+        telling: read(TELLING_FORMAT, value)?,
     })
 }
 
@@ -70,14 +71,18 @@ pub(crate) fn unread_key(inbox: &ClientId, seq: Seq) -> Vec<u8> {
 
 /// It is kept, or forgotten.
 pub(crate) fn unread_change(key: Vec<u8>, value: Option<&Unread>) -> TableChange {
-    change(key, value.map(write))
+    change(key, value.map(|unread| write(UNREAD_FORMAT, unread)))
 }
 
 /// Reads one: whose it is, its seq, and what is kept; `None` when it is none.
 pub(crate) fn read_unread(key: &TableKey, value: &[u8]) -> Option<(ClientId, Seq, Unread)> {
     let (rest, seq) = key.as_bytes().strip_prefix(ALL_UNREAD)?.split_last_chunk()?;
     let inbox = std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?;
-    Some((ClientId::new(inbox).ok()?, Seq(u64::from_be_bytes(*seq)), read(value)?))
+    Some((
+        ClientId::new(inbox).ok()?,
+        Seq(u64::from_be_bytes(*seq)),
+        read(UNREAD_FORMAT, value)?,
+    ))
 }
 
 fn change(key: Vec<u8>, value: Option<Bytes>) -> TableChange {
@@ -91,8 +96,8 @@ fn change(key: Vec<u8>, value: Option<Bytes>) -> TableChange {
     }
 }
 
-fn write<T: Serialize>(what: &T) -> Bytes {
-    let mut value = vec![FORMAT];
+fn write<T: Serialize>(format: u8, what: &T) -> Bytes {
+    let mut value = vec![format];
     let written = rmp_serde::encode::write(&mut value, what);
     assert!(
         written.is_ok(),
@@ -101,6 +106,6 @@ fn write<T: Serialize>(what: &T) -> Bytes {
     value.into()
 }
 
-fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
-    rmp_serde::from_slice(value.strip_prefix(&[FORMAT])?).ok()
+fn read<T: DeserializeOwned>(format: u8, value: &[u8]) -> Option<T> {
+    rmp_serde::from_slice(value.strip_prefix(&[format])?).ok()
 }
