@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::asking::Asking;
 use super::message::{ABSENT, INBOXES, Key, PUBLISHERS, parse, payload};
 use super::notices::{Notices, is_bounced};
 use super::repeating::Safes;
@@ -97,6 +98,7 @@ pub(super) struct Ledger {
     violations: Mutex<Vec<String>>,
     pub(super) safe: Safes,
     pub(super) notices: Notices,
+    pub(super) asking: Asking,
     pub(super) counts: Counts,
 }
 
@@ -111,16 +113,19 @@ impl Ledger {
             violations: Mutex::new(Vec::new()),
             safe: Safes::default(),
             notices: Notices::default(),
+            asking: Asking::default(),
             counts: Counts::default(),
         }
     }
 
     pub(super) fn is_clean(&self) -> bool {
-        self.violations.lock().unwrap().is_empty()
+        self.violations().is_empty()
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
-        self.violations.lock().unwrap().clone()
+        let mut all = self.violations.lock().unwrap().clone();
+        all.extend(self.asking.violations());
+        all
     }
 
     pub(super) fn violation(&self, what: String) {

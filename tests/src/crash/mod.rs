@@ -8,6 +8,7 @@
 //!
 //! The programs have threads, so a seed repeats the plan and the clients' choices, but not each interleaving.
 
+mod asking;
 mod ledger;
 mod life;
 mod message;
@@ -28,6 +29,7 @@ use inbox_bridge::Engine;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+pub use asking::{Asking, Checked, During};
 use ledger::Ledger;
 use life::Life;
 use plan::{Moment, Plan};
@@ -102,6 +104,11 @@ fn live(directory: &Path, plan: &Plan, ledger: &Arc<Ledger>, seed: u64, report: 
         return;
     };
     let life = Life::new(port, ledger.clone(), plan, seed);
+    let during = During {
+        port,
+        is_over: &|| life.is_over(),
+        counts: &|| true,
+    };
     std::thread::scope(|scope| {
         for publisher in 0..message::PUBLISHERS {
             scope.spawn({
@@ -115,6 +122,8 @@ fn live(directory: &Path, plan: &Plan, ledger: &Arc<Ledger>, seed: u64, report: 
                 move || reader::read(life, reader)
             });
         }
+        scope.spawn(|| ledger.asking.send(during, &mut life.rng(300)));
+        scope.spawn(|| ledger.asking.read(during, &mut life.rng(301)));
         std::thread::sleep(plan.run);
         if plan.second_broker {
             second_broker(directory, &process, ledger);
@@ -195,6 +204,7 @@ fn drain(directory: &Path, ledger: &Arc<Ledger>, report: &mut Report) {
                 move || reader::drain(life, inbox)
             });
         }
+        scope.spawn(|| ledger.asking.finish(port));
     });
     process.terminate();
     let end = process.wait(Duration::from_secs(60));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::asking::Checked;
 use super::ledger::Ledger;
 use super::message::PUBLISHERS;
 use super::plan::{Plan, Watermark};
@@ -47,6 +48,8 @@ pub struct Report {
     pub settled: u64,
     /// Publishes that repeated an acknowledged one with its `id`, and were answered.
     pub repeated: u64,
+    /// What was checked of receipts, and of senders that changed their minds.
+    pub asked: Checked,
     /// Acknowledged publishes that were never received.
     pub lost: u64,
     /// Messages out of order.
@@ -77,6 +80,7 @@ impl Report {
             replayed: 0,
             settled: 0,
             repeated: 0,
+            asked: Checked::default(),
             lost: 0,
             out_of_order: 0,
             violations: Vec::new(),
@@ -108,6 +112,7 @@ impl Report {
         self.replayed = count(&counts.replayed);
         self.settled = count(&counts.settled);
         self.repeated = count(&ledger.safe.repeated);
+        self.asked = ledger.asking.checked();
         self.lost = count(&counts.lost);
         self.out_of_order = count(&counts.out_of_order);
         self.violations = ledger.violations();
@@ -144,6 +149,15 @@ impl fmt::Display for Report {
             out,
             "  repetitions of acknowledged publishes answered {}",
             self.repeated
+        )?;
+        let Checked {
+            receipts,
+            in_time,
+            told,
+        } = self.asked;
+        writeln!(
+            out,
+            "  messages with receipts {receipts}, taken back, edited or replaced in time {in_time}, readers told {told}"
         )?;
         writeln!(out, "  lost {}", self.lost)?;
         writeln!(out, "  out of order {}", self.out_of_order)?;

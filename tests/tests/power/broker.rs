@@ -2,13 +2,14 @@
 //!
 //! The oracle: what was acknowledged to its publisher before the cut is delivered, per inbox and publisher in order (contract
 //! rules 3, 4 and 6), and a `seq` that was shown to a reader never names another message. What MQTT 5 publishers repeat with its `id` after a cut is
-//! answered with the seq that it had (rule 8).
+//! answered with the seq that it had (rule 8). Beside them one sender asks for receipts, and changes its mind (rules 11 and 12, [`Asking`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 use std::thread;
 
 use inbox_bridge::Engine;
+use inbox_tests::crash::{Asking, During};
 use inbox_tests::power::{Disk, Mount};
 use inbox_tests::{AckKind, Broker, BrokerOptions, Packet, Props, PublishPacket, RawClient, Version, ack, wait_until};
 use rand::rngs::StdRng;
@@ -42,6 +43,13 @@ struct Ledger {
     /// What each seq of each inbox was seen to name.
     shown: HashMap<(usize, u64), Key>,
     numbers: [u64; PUBLISHERS],
+}
+
+/// What a run is judged by.
+#[derive(Default)]
+struct Ledgers {
+    all: Mutex<Ledger>,
+    asking: Asking,
 }
 
 /// A broker whose data directory is on the disk of `mount`.
@@ -212,14 +220,22 @@ fn drain(broker: &Broker, disk: &Disk, inbox: usize, life: u64, ledger: &Mutex<L
 }
 
 /// One life: traffic until the power is cut, and then a quick end of the broker, which has no say in what the disk holds.
-fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledger: &Mutex<Ledger>) {
+fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledgers: &Ledgers) {
+    let Ledgers { all: ledger, asking } = ledgers;
     let broker = start(mount, engine, life);
     let online = RawClient::reader(&broker, Version::V5, INBOXES[ONLINE], 1);
     let publishers: Vec<RawClient> = (0..PUBLISHERS)
         .map(|n| RawClient::clean(&broker, Version::BOTH[n % 2], &format!("publisher-{n}")))
         .collect();
+    let during = During {
+        port: broker.port(),
+        is_over: &|| mount.disk().is_cut(),
+        counts: &|| !mount.disk().is_cut(),
+    };
     thread::scope(|scope| {
         let end = broker.kill_on_drop();
+        scope.spawn(move || asking.send(during, &mut StdRng::seed_from_u64(life)));
+        scope.spawn(move || asking.read(during, &mut StdRng::seed_from_u64(life)));
         scope.spawn(|| read_until_the_end(online, mount.disk(), ledger));
         for (n, client) in publishers.into_iter().enumerate() {
             scope.spawn(move || publish_until_the_end(client, n, mount.disk(), ledger));
@@ -243,7 +259,7 @@ fn what_was_acknowledged_survives_power_cuts() {
 }
 
 fn survives_power_cuts(engine: Engine) {
-    let (ledger, mut figures) = (Mutex::new(Ledger::default()), Figures::default());
+    let (ledgers, mut figures) = (Ledgers::default(), Figures::default());
     let mut disk = Disk::new();
     let seeds = crate::seeds(5, 33);
     for (n, seed) in seeds.iter().enumerate() {
@@ -252,16 +268,24 @@ fn survives_power_cuts(engine: Engine) {
         disk.cut_after(rng.random_range(1..life), *seed);
         // Should something fail here, this says in which life.
         eprintln!("power cuts, broker on {}: seed {seed}", engine.name());
-        live(&Mount::new(&disk), engine, *seed, n % ABSENCE == ABSENCE - 1, &ledger);
+        live(&Mount::new(&disk), engine, *seed, n % ABSENCE == ABSENCE - 1, &ledgers);
         figures.add("cuts", 1);
         disk = Disk::from_image(&disk.cut(*seed));
     }
     let mount = Mount::new(&disk);
     let broker = start(&mount, engine, 0);
     for inbox in 0..INBOXES.len() {
-        drain(&broker, &disk, inbox, u64::MAX, &ledger);
+        drain(&broker, &disk, inbox, u64::MAX, &ledgers.all);
     }
-    let ledger = ledger.into_inner().unwrap();
+    ledgers.asking.finish(broker.port());
+    let wrong = ledgers.asking.violations();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let asked = ledgers.asking.checked();
+    figures.add("receipts checked", asked.receipts);
+    figures.add("changed in time", asked.in_time);
+    figures.add("changes told", asked.told);
+    assert!(asked.receipts > 0, "some receipts came");
+    let ledger = ledgers.all.into_inner().unwrap();
     assert!(!ledger.accepted.is_empty(), "something was acknowledged");
     figures.add("PUBACKs checked", ledger.accepted.len() as u64);
     figures.add("repetitions answered", ledger.repeated);

@@ -28,6 +28,11 @@ fn kills_lose_nothing(engine: Engine) {
     assert!(report.is_clean(), "{report}");
     assert!(report.pubacks > 1000, "there was traffic: {report}");
     assert!(report.repeated > 20, "some of it was repeated: {report}");
+    let asked = report.asked;
+    assert!(
+        asked.receipts > 50 && asked.in_time > 5 && asked.told > 5,
+        "receipts came, and minds were changed: {report}"
+    );
     assert!(
         report.bounced > 20 && report.notices > 0,
         "refusals were told by notices: {report}"
