@@ -207,7 +207,9 @@ pub enum LostWhy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// No client can have that name.
-    #[error("there can be no inbox {to:?}; a name has 1 to 1,024 bytes without '/', '+' and '#'")]
+    #[error(
+        "there can be no inbox {to:?}; a name has 1 to 1,024 bytes without '/', '+', '#' and U+0000, and begins with no '$'"
+    )]
     Recipient {
         /// The name.
         to: String,

@@ -19,7 +19,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::backoff::Pauses;
-pub(crate) use record::{Destination, Order, Record, Stage};
+pub(crate) use record::{Destination, Order, Record, Stage, hash_of};
 
 /// What may be in the outbox.
 #[derive(Debug, Clone, Copy)]
@@ -301,12 +301,12 @@ impl Outbox {
         self.ids.get(&(to.clone(), id.to_owned())).copied()
     }
 
-    /// Whether a message is durable, and this is its payload, or it need not be kept any more.
+    /// Whether a message is durable, and this is its payload.
     pub(crate) fn is_the_same(&self, order: Order, payload: &Bytes) -> bool {
         let entry = self.entries.get(&order);
         entry.is_some_and(|entry| match entry.place {
             Place::Saving => false,
-            Place::Awaiting => true,
+            Place::Awaiting => entry.record.has_payload(payload),
             Place::Queued | Place::InFlight => entry.payload == payload,
         })
     }

@@ -31,6 +31,19 @@ impl Destination {
             other => other.clone(),
         }
     }
+
+    /// What applications are shown of it.
+    pub(crate) fn shown(&self) -> &str {
+        match self {
+            Destination::Inbox(name) => name,
+            Destination::Request(topic) | Destination::About { topic, .. } => topic,
+        }
+    }
+
+    /// Whether it is a request, and no message.
+    pub(crate) fn is_request(&self) -> bool {
+        !matches!(self, Destination::Inbox(_))
+    }
 }
 
 /// How far a message is.
@@ -64,9 +77,17 @@ pub(crate) struct Record {
     /// When it ends, by the same clock.
     pub(crate) expires_at_us: Option<u64>,
     pub(crate) stage: Stage,
+    /// XXH3 of the payload, which is kept no longer than the broker has not acknowledged it. `None` in files that are older than this field.
+    #[serde(default)]
+    pub(crate) payload_hash: Option<u64>,
 }
 
 impl Record {
+    /// Whether a message with this payload can be the same.
+    pub(crate) fn has_payload(&self, payload: &[u8]) -> bool {
+        self.payload_hash.is_none_or(|hash| hash == hash_of(payload))
+    }
+
     /// How long it has to live, in seconds rounded up; `None` means for ever, 0 that it is over.
     pub(crate) fn lives_s(&self, now_us: u64) -> Option<u32> {
         let left_us = self.expires_at_us?.saturating_sub(now_us);
@@ -80,4 +101,9 @@ impl Record {
             Stage::Stored { seq } | Stage::Delivered { seq } => seq,
         }
     }
+}
+
+/// See [`Record::payload_hash`].
+pub(crate) fn hash_of(payload: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(payload)
 }

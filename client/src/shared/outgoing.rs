@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::message::Message;
 use crate::notice::{Receipt, ReceiptState};
 use crate::options::can_have_an_inbox;
-use crate::outbox::{Destination, NoRoom, Order, Record, Stage};
+use crate::outbox::{Destination, NoRoom, Order, Record, Stage, hash_of};
 use crate::sent::{Over, Progress, Sent, Stored};
 use crate::store::Change;
 use crate::undelivered::{NotToldWhy, Refusal, Refused, Undelivered};
@@ -87,6 +87,7 @@ impl Shared {
             sent_at_us: now_us,
             expires_at_us: message.expires_after.map(end),
             stage: Stage::Waiting,
+            payload_hash: Some(hash_of(&message.payload)),
         })
     }
 
@@ -128,6 +129,12 @@ impl Shared {
         match reply.code {
             0x00 => self.accepted(order, reply),
             0x10 if is_inboxd => self.accepted(order, reply),
+            0x10 if self.is_request(order) => self.failed(
+                order,
+                Undelivered::NotTold {
+                    why: NotToldWhy::Broker,
+                },
+            ),
             0x10 => refused(Refusal::NobodyThere),
             // It passes: no room, or the broker's store is troubled. The last one cannot happen, and would pass.
             0x97 | 0x83 | 0x91 => self.hold(order, reply),
@@ -136,6 +143,11 @@ impl Shared {
             0x99 => refused(Refusal::BadRequest),
             code => refused(Refusal::Other { code }),
         }
+    }
+
+    fn is_request(&self, order: Order) -> bool {
+        let state = self.lock();
+        state.outbox.record(order).is_some_and(|record| record.to.is_request())
     }
 
     fn accepted(&self, order: Order, reply: Reply) {
@@ -150,7 +162,7 @@ impl Shared {
             return;
         };
         let awaited = record.receipts.read || record.receipts.delivered && !is_delivered;
-        let keep = is_told && awaited && matches!(record.to, Destination::Inbox(_));
+        let keep = is_told && awaited && !record.to.is_request();
         let Some((record, forgotten)) = state.outbox.accepted(order, stage, keep) else {
             return;
         };
@@ -178,7 +190,7 @@ impl Shared {
         let Some(until) = state.outbox.refused_for_now(order, now, rand::random()) else {
             return;
         };
-        let to = state.outbox.record(order).map(|record| shown(&record.to));
+        let to = state.outbox.record(order).map(|record| record.to.shown().to_owned());
         drop(state);
         self.tell(Event::Held {
             to: to.unwrap_or_default(),
@@ -374,16 +386,9 @@ pub(super) fn progress_of(record: &Record) -> Progress {
 /// A handle of a message.
 pub(super) fn sent(record: &Record, progress: &watch::Sender<Progress>) -> Sent {
     Sent {
-        to: shown(&record.to),
+        to: record.to.shown().to_owned(),
         id: record.id.clone(),
         progress: progress.subscribe(),
-    }
-}
-
-fn shown(to: &Destination) -> String {
-    match to {
-        Destination::Inbox(name) => name.clone(),
-        Destination::Request(topic) | Destination::About { topic, .. } => topic.clone(),
     }
 }
 

@@ -26,6 +26,7 @@ fn put(order: Order) -> Change {
         sent_at_us: 5,
         expires_at_us: Some(6),
         stage: Stage::Waiting,
+        payload_hash: Some(7),
     };
     let payload = Bytes::from_static(b"payload");
     let record = Arc::new(record);

@@ -10,7 +10,7 @@ use crate::people::{Person, ended};
 #[test]
 fn delivered_is_said_only_when_the_recipient_acknowledged() {
     // Goal: `--wait delivered` is "not in time" as long as bob does not read, also when he looks without acknowledging; it ends with 0 once he has
-    // acknowledged. The id is printed.
+    // acknowledged. The id is printed, and is not taken for another message meanwhile.
     let broker = Broker::start();
     let (alice, bob) = (Person::new("alice"), Person::new("bob"));
     let args = ["send", "bob", "hello", "--id", "m1", "--wait", "delivered", "--timeout"];
@@ -19,6 +19,8 @@ fn delivered_is_said_only_when_the_recipient_acknowledged() {
     assert!(stderr.contains("the broker has it on disk"), "{stderr}");
     let looked = bob.inbox(broker.port(), &["listen", "--no-ack", "--count", "1"]);
     assert_eq!(ended(&looked).1, "hello\n");
+    let (code, _, stderr) = ended(&alice.inbox(broker.port(), &["send", "bob", "another", "--id", "m1"]));
+    assert_eq!(code, Some(65), "{stderr}");
     let mut waiting = alice.start(broker.port(), &[&args[..], &["30s"]].concat());
     waiting.wait("m1", 0);
     assert_eq!(waiting.running.ended(), None);

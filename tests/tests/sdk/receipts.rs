@@ -252,6 +252,14 @@ async fn another_kind_of_broker_does_what_it_can() {
         matches!(&stored, Err(Undelivered::Refused(why)) if why.reason == Refusal::NobodyThere),
         "{stored:?}"
     );
+    // What is asked of it is for nobody, too: that says nothing of the recipient.
+    let recalling = within(alice.recall("bob", sent.id()));
+    let (recalled, ()) = tokio::join!(recalling, async {
+        let request = tokio::task::block_in_place(|| guest.publish());
+        assert_eq!(request.topic, "$inbox/recall");
+        guest.acknowledge(&request, 0x10, &Props::new());
+    });
+    assert_eq!(recalled, Err(RequestError::Refused(Undelivered::NotTold { why })));
     guest.deliver(&PublishPacket::new("alice", "hi", 1, 1).props(said("carol", "m", 3)));
     let mail = within(alice.recv()).await.unwrap();
     assert_eq!((mail.from.as_str(), mail.seq, mail.id.as_str()), ("", None, "m"));
