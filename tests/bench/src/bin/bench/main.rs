@@ -17,6 +17,7 @@ mod report;
 mod results;
 mod rounds;
 mod statistics;
+mod suites;
 mod targets;
 mod watching;
 mod ways;
@@ -37,7 +38,7 @@ use launch::{Launch, Scratch};
 use machine::Machine;
 use peers::PEERS;
 use results::{Measurement, Part, Results};
-use ways::{ASKED_FOR, Suite, WAYS_IN};
+use suites::{ASKED_FOR, ORDINARY, Suite, WAYS_IN};
 use workloads::{Size, WORKLOADS, Workload};
 
 /// Compare inboxd with other brokers on this machine, and write docs/benchmarks.md.
@@ -68,7 +69,10 @@ struct Arguments {
     /// Only what `id`s and receipts cost, and their section of docs/benchmarks.md
     #[arg(long, group = "suite", conflicts_with_all = ["growth", "only", "peers", "peer"])]
     receipts: bool,
-    /// With --ways or --receipts: only this trial; docs/benchmarks.md stays as it is
+    /// Only ordinary topics, and their section of docs/benchmarks.md
+    #[arg(long, group = "suite", conflicts_with_all = ["growth", "only", "peers", "peer"])]
+    topics: bool,
+    /// With --ways, --receipts or --topics: only this trial; docs/benchmarks.md stays as it is
     #[arg(long, value_name = "TRIAL", requires = "suite")]
     trial: Option<String>,
     /// Measure nothing: write docs/benchmarks.md again from what was measured last
@@ -82,6 +86,7 @@ impl Arguments {
         match () {
             () if self.ways => Some(&WAYS_IN),
             () if self.receipts => Some(&ASKED_FOR),
+            () if self.topics => Some(&ORDINARY),
             () => None,
         }
     }
@@ -156,9 +161,9 @@ fn run(places: &Places, arguments: &Arguments) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let mut results = Results::load(&file)?;
+    let results = Results::load(&file)?;
     if let Some(suite) = arguments.suite() {
-        return report::save_suite(suite, kept(&mut results, suite), &places.root.join("docs"));
+        return report::save_suite(suite, results.suites.get(suite.flag), &places.root.join("docs"));
     }
     if results.comparison.is_none() {
         eprintln!("\ndocs/benchmarks.md stays as it is until the comparison is measured, too: `cargo xtask bench`");
@@ -187,7 +192,7 @@ fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) 
         });
         trouble?;
         print(&report::suite_tables(suite, &part))?;
-        *kept(&mut results, suite) = Some(part);
+        results.suites.insert(suite.flag.to_owned(), part);
         results.save(file)?;
         return bench.scratch.clear();
     }
@@ -205,14 +210,6 @@ fn measure(places: &Places, arguments: &Arguments, is_whole: bool, file: &Path) 
         results.save(file)?;
     }
     bench.scratch.clear()
-}
-
-/// Where the results of a section are kept that is measured alone.
-fn kept<'r>(results: &'r mut Results, suite: &Suite) -> &'r mut Option<Part> {
-    match suite.flag == ASKED_FOR.flag {
-        true => &mut results.receipts,
-        false => &mut results.ways,
-    }
 }
 
 fn comparison(bench: &Bench, arguments: &Arguments, rounds: u32) -> Vec<Measurement> {

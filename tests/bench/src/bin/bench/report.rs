@@ -11,8 +11,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::results::{Part, Results};
+use super::suites::{SUITES, Suite};
 use super::targets;
-use super::ways::{ASKED_FOR, Suite, WAYS_IN};
 use super::workloads::WORKLOADS;
 
 /// A page and its charts.
@@ -83,8 +83,8 @@ pub(crate) fn write(results: &Results) -> anyhow::Result<Report> {
     report.add(&sections::configurations(part));
     report.add("\n");
     report.add(AGAIN);
-    for (suite, part) in [(&WAYS_IN, &results.ways), (&ASKED_FOR, &results.receipts)] {
-        if let Some(part) = part {
+    for suite in SUITES {
+        if let Some(part) = results.suites.get(suite.flag) {
             report.page = ways::put_into(&report.page, suite, &ways::section(suite, part));
         }
     }
@@ -110,8 +110,8 @@ pub(crate) fn suite_tables(suite: &Suite, part: &Part) -> String {
 }
 
 /// Writes that section into the page that is there.
-pub(crate) fn save_suite(suite: &Suite, part: &Option<Part>, docs: &Path) -> anyhow::Result<()> {
-    let part = part.as_ref().context("it was not measured")?;
+pub(crate) fn save_suite(suite: &Suite, part: Option<&Part>, docs: &Path) -> anyhow::Result<()> {
+    let part = part.context("it was not measured")?;
     let file = docs.join("benchmarks.md");
     let page = fs::read_to_string(&file)?;
     fs::write(&file, ways::put_into(&page, suite, &ways::section(suite, part)))?;

@@ -18,10 +18,9 @@ pub(crate) struct Results {
     pub(crate) comparison: Option<Part>,
     /// inboxd alone, as one quantity grows.
     pub(crate) growth: Option<Part>,
-    /// inboxd alone, in all ways that clients can come.
-    pub(crate) ways: Option<Part>,
-    /// inboxd alone, with what messages ask it for.
-    pub(crate) receipts: Option<Part>,
+    /// Sections that are measured alone, by what measures them ([`super::suites::Suite::flag`]).
+    #[serde(default)]
+    pub(crate) suites: BTreeMap<String, Part>,
 }
 
 /// One run of the benchmark. Figures are compared within a part only.

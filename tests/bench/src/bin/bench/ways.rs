@@ -1,5 +1,4 @@
-//! What it costs inboxd in which way clients come (TCP, TLS, WebSocket), that it knows who they are, and what they ask it for. inboxd alone; the
-//! ways take turns.
+//! Runs [`super::suites`]: the ways take turns.
 
 use anyhow::Context;
 use inbox_test_support::certificates::Authority;
@@ -9,234 +8,9 @@ use super::generator::Label;
 use super::launch::Launch;
 use super::process::Broker;
 use super::results::Measurement;
+use super::suites::{CERTIFICATE, PASSWORD, PREFIX, Suite, Trial, WAYS, Way};
 use super::watching::Watcher;
 
-/// One way.
-#[derive(Debug)]
-struct Way {
-    name: &'static str,
-    /// Keys of a listener, with the gaps of files; nothing for the plain one.
-    listener: &'static str,
-    /// The rest of the configuration.
-    more: &'static str,
-    /// Arguments of the load generator.
-    arguments: &'static [&'static str],
-    /// Somebody watches meanwhile.
-    is_watched: bool,
-}
-
-/// A workload, and the ways that it is measured with.
-#[derive(Debug)]
-pub(crate) struct Trial {
-    pub(crate) name: &'static str,
-    pub(crate) what: &'static str,
-    arguments: &'static [&'static str],
-    /// Names of ways; the others are compared with the first.
-    pub(crate) ways: &'static [&'static str],
-    /// Heading, figure of the generator, and factor from its unit. The first one has ratios.
-    pub(crate) columns: &'static [(&'static str, &'static str, f64)],
-}
-
-/// Trials that are one section of the page.
-#[derive(Debug)]
-pub(crate) struct Suite {
-    /// Its heading.
-    pub(crate) title: &'static str,
-    /// What measures it and writes it.
-    pub(crate) flag: &'static str,
-    pub(crate) trials: &'static [Trial],
-}
-
-/// How clients come.
-pub(crate) const WAYS_IN: Suite = Suite {
-    title: "Ways in",
-    flag: "--ways",
-    trials: TRIALS,
-};
-
-/// What messages ask for.
-pub(crate) const ASKED_FOR: Suite = Suite {
-    title: "Dedupe and receipts",
-    flag: "--receipts",
-    trials: ASKING,
-};
-
-const TCP: &str = "tcp";
-const USERS: &str = "users, rules and quotas";
-const WATCHED: &str = "watched";
-const NOTHING: &str = "nothing";
-const PASSWORD: &str = "a password of the benchmark";
-const TLS: &[&str] = &["--transport", "tls", "--ca", "{dir}/ca.pem"];
-const CERTIFICATE: &str = "certificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n";
-
-/// To measure something else of the configuration, add it here, and its name to a trial below.
-const WAYS: &[Way] = &[
-    Way {
-        name: TCP,
-        listener: "",
-        more: "",
-        arguments: &[],
-        is_watched: false,
-    },
-    Way {
-        name: "tls",
-        listener: "transport = \"tls\"\n",
-        more: "",
-        arguments: TLS,
-        is_watched: false,
-    },
-    Way {
-        name: "ws",
-        listener: "transport = \"ws\"\n",
-        more: "",
-        arguments: &["--transport", "ws"],
-        is_watched: false,
-    },
-    Way {
-        name: "wss",
-        listener: "transport = \"wss\"\n",
-        more: "",
-        arguments: &["--transport", "wss", "--ca", "{dir}/ca.pem"],
-        is_watched: false,
-    },
-    Way {
-        name: "tls with client certificates",
-        listener: "transport = \"tls\"\nclient_certificates = \"required\"\nclient_ca = \"{dir}/ca.pem\"\n",
-        more: "",
-        arguments: &[
-            "--transport",
-            "tls",
-            "--ca",
-            "{dir}/ca.pem",
-            "--cert",
-            "{dir}/client-cert.pem",
-            "--key",
-            "{dir}/client-key.pem",
-        ],
-        is_watched: false,
-    },
-    Way {
-        name: USERS,
-        listener: "",
-        more: "[auth]\npassword_file = \"{dir}/users\"\n[quota]\nconnections_per_address = 1000000\nconnects_per_second = 1000000\n\
-               connections_per_user = 10\npublishes_per_second = 1000000\npublish_bytes_per_second = \"1GiB\"\n\
-               [access]\nacl_file = \"{dir}/acl.toml\"\n",
-        arguments: &["--prefix", PREFIX, "--password", PASSWORD],
-        is_watched: false,
-    },
-    Way {
-        name: NOTHING,
-        listener: "",
-        more: "",
-        arguments: &["--asks", "nothing"],
-        is_watched: false,
-    },
-    Way {
-        name: "an id",
-        listener: "",
-        more: "",
-        arguments: &["--asks", "id"],
-        is_watched: false,
-    },
-    Way {
-        name: "an id, and delivered",
-        listener: "",
-        more: "",
-        arguments: &["--asks", "delivered"],
-        is_watched: false,
-    },
-    Way {
-        name: "an id, delivered and read",
-        listener: "",
-        more: "",
-        arguments: &["--asks", "read"],
-        is_watched: false,
-    },
-    Way {
-        name: WATCHED,
-        listener: "",
-        more: "[http]\nlisten = \"127.0.0.1:{port2}\"\n",
-        arguments: &[],
-        is_watched: true,
-    },
-];
-
-const PAIRS: &[&str] = &[
-    "p2p",
-    "--pairs",
-    "100",
-    "--window",
-    "16",
-    "--warmup",
-    "1",
-    "--seconds",
-    "4",
-];
-const PAIRS_COLUMNS: &[(&str, &str, f64)] = &[
-    ("delivered/s", "delivered_per_s", 1.0),
-    ("broker µs/message", "broker_cpu_us_per_message", 1.0),
-    ("PUBACK p50 ms", "puback_us.p50", 1e-3),
-    ("PUBACK p99 ms", "puback_us.p99", 1e-3),
-];
-
-const ASKING: &[Trial] = &[Trial {
-    name: "pairs with MQTT 5",
-    what: "100 publishers, each with 16 messages of 256 bytes in flight to a reader of its own, which is there. Every message has an `id`, and asks for receipts: its \
-           sender subscribes to its own inbox, receives them there, and acknowledges them. Where messages ask to be told that they are read, their readers say so by \
-           `$inbox/read`, of all that they have, one request at a time. A run is clean when every message was delivered, and every receipt came.",
-    arguments: PAIRS,
-    ways: &[NOTHING, "an id", "an id, and delivered", "an id, delivered and read"],
-    columns: &[
-        ("delivered/s", "delivered_per_s", 1.0),
-        ("broker µs/message", "broker_cpu_us_per_message", 1.0),
-        ("PUBACK p50 ms", "puback_us.p50", 1e-3),
-        ("receipts in one message", "receipts_per_packet", 1.0),
-    ],
-}];
-
-const TRIALS: &[Trial] = &[
-    Trial {
-        name: "pairs",
-        what: "100 publishers, each with 16 messages of 256 bytes in flight to a reader of its own, which is there.",
-        arguments: PAIRS,
-        ways: &[TCP, "tls", "ws", "wss", USERS],
-        columns: PAIRS_COLUMNS,
-    },
-    Trial {
-        name: "watched",
-        what: "The same, with a dashboard open (the board and the events of `$SYS`), and `/metrics` scraped every 5 s.",
-        arguments: PAIRS,
-        ways: &[TCP, WATCHED],
-        columns: PAIRS_COLUMNS,
-    },
-    Trial {
-        name: "idle connections",
-        what: "5,000 clients connect, with at most 64 connections being opened at a time and a whole handshake for each, and subscribe to one topic each.",
-        arguments: &["idle", "--connections", "5000"],
-        ways: &[TCP, "tls", "ws", "wss", "tls with client certificates"],
-        columns: &[
-            ("KiB/connection", "broker_rss_kib_per_connection", 1.0),
-            ("broker µs/connection", "connect_broker_cpu_us_per_connection", 1.0),
-            ("connections/s", "connections_per_s", 1.0),
-        ],
-    },
-    Trial {
-        name: "5,000 users come back",
-        what: "5,000 users with passwords connect for the first time, 16 at a time; then all leave, and come back at once. Without users: the same clients.",
-        arguments: &["reconnect", "--clients", "5000"],
-        ways: &[TCP, USERS],
-        columns: &[
-            ("s until all are back", "again_s", 1.0),
-            ("broker µs/connection", "again_broker_cpu_us_per_connection", 1.0),
-            ("connection to SUBACK p99 ms", "again_connect_to_suback_us.p99", 1e-3),
-            ("s for the first time", "first_s", 1.0),
-            ("broker µs/connection then", "first_broker_cpu_us_per_connection", 1.0),
-        ],
-    },
-];
-
-/// What client IDs, and so user names, begin with. The generator numbers readers and writers.
-const PREFIX: &str = "bench";
 const USERS_EACH: usize = 5000;
 const TIMEOUT_S: u64 = 290;
 
@@ -262,11 +36,26 @@ pub(crate) fn run(bench: &Bench, suite: &Suite, rounds: u32, only: Option<&str>)
             let turn = round as usize % trial.ways.len();
             let names = trial.ways.iter().cycle().skip(turn).take(trial.ways.len());
             for way in names.filter_map(|name| WAYS.iter().find(|way| way.name == *name)) {
-                done.push(measure(bench, base, trial, way, &files, round));
+                let peer = way.peer.map(|peer| peer_of(bench, peer));
+                match peer.unwrap_or(Some(base)) {
+                    Some(base) => done.push(measure(bench, base, trial, way, &files, round)),
+                    None => eprintln!("{} is not installed", way.name),
+                }
             }
         }
     }
     Ok(done)
+}
+
+/// Another broker, with its settings for speed.
+fn peer_of<'b>(bench: &'b Bench, name: &str) -> Option<&'b Launch> {
+    let of_peer = |launch: &&Launch| launch.variant.peer == name;
+    let fastest = bench
+        .launches
+        .iter()
+        .filter(of_peer)
+        .find(|launch| launch.variant.is_fastest);
+    fastest.or_else(|| bench.launches.iter().find(of_peer))
 }
 
 fn measure(
@@ -283,7 +72,10 @@ fn measure(
         round,
         x: None,
     };
-    let launch = launch(base, way, files);
+    let launch = match way.peer {
+        Some(_) => base.clone(),
+        None => launch(base, way, files),
+    };
     match Broker::start(&launch, &bench.scratch, None) {
         Ok(broker) => {
             let dir = bench.scratch.path().to_string_lossy().into_owned();

@@ -32,7 +32,8 @@ use clap::Parser;
 use serde::Serialize;
 use serde_json::Value;
 
-use options::{Common, Mail, Options, Pace, Workload};
+use asks::Asks;
+use options::{Common, Mail, Options, Workload};
 use publisher::Names;
 use reactor::Clock;
 use report::Report;
@@ -67,12 +68,13 @@ fn main() -> ExitCode {
 
 fn drive(common: &Common, workload: Workload) -> Result<Report, RunError> {
     system::raise_open_files(connections(&workload))?;
+    let names = Names::new(&common.prefix.clone().unwrap_or_else(fresh_prefix));
     let run = Run {
-        names: Names::new(&common.prefix.clone().unwrap_or_else(fresh_prefix)),
+        names: if common.ordinary { names.ordinary() } else { names },
         address: SocketAddr::new(common.host, common.port),
         wiring: Wiring::new(&common.way, common.host)?,
         password: common.password.clone(),
-        is_v5: pace(&workload).is_some_and(|pace| pace.asks.is_some()),
+        is_v5: asks(&workload).is_some(),
         threads: common.threads,
         gather_us: common.gather_us,
         broker: common.pid.map(Process::new).transpose()?,
@@ -153,11 +155,15 @@ fn mail_plan(name: &'static str, mail: Mail, stores: bool, drains: bool) -> mail
 }
 
 /// How online traffic is paced, if that is what the workload is.
-fn pace(workload: &Workload) -> Option<&Pace> {
+fn asks(workload: &Workload) -> Option<Asks> {
     match workload {
-        Workload::P2p(it) => Some(&it.pace),
-        Workload::Fanin(it) => Some(&it.pace),
-        _ => None,
+        Workload::P2p(it) => it.pace.asks,
+        Workload::Fanin(it) => it.pace.asks,
+        Workload::Offline(it) => it.mail.post.asks,
+        Workload::Drain(it) => it.mail.post.asks,
+        Workload::Replay(it) => it.post.asks,
+        Workload::Storm(it) => it.post.asks,
+        Workload::Idle(_) | Workload::Reconnect(_) => None,
     }
 }
 

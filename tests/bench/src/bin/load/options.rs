@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::asks::Asks;
@@ -15,7 +15,8 @@ const MEBIBYTE: usize = 1024 * 1024;
 /// Drives an MQTT broker on this machine and measures it: throughput, latency, memory, and whether every acknowledged
 /// message arrives, once and in order.
 ///
-/// MQTT 3.1.1 (or 5, see --asks), QoS 1. Every client subscribes to its own client ID and to nothing else; publishers publish to client IDs.
+/// MQTT 3.1.1 (or 5, see --asks), QoS 1. Every client subscribes to its own client ID and to nothing else; publishers publish to client IDs (but
+/// see --ordinary).
 /// Exit code 0: clean; 1: messages were lost, out of order, foreign or not delivered; 2: usage; 3: no result.
 #[derive(Debug, Parser)]
 #[command(name = "load", version, max_term_width = 110)]
@@ -52,6 +53,9 @@ pub(crate) struct Common {
     /// Beginning of every client ID, 1 to 64 letters, digits, - and _ [default: different in every run]
     #[arg(long, global = true, value_parser = prefix)]
     pub(crate) prefix: Option<String>,
+    /// Use ordinary topics in the place of inboxes: the client with the ID A subscribes to devices/A/cmd
+    #[arg(long, global = true)]
+    pub(crate) ordinary: bool,
     /// Threads of this program
     #[arg(long, global = true, default_value_t = 1, value_parser = count(1..=64))]
     pub(crate) threads: usize,
@@ -203,6 +207,11 @@ pub(crate) struct Post {
     /// First let every client connect with clean session = 0, subscribe and leave, for brokers that queue for sessions only
     #[arg(long)]
     pub(crate) presubscribe: bool,
+    /// Speak MQTT 5, and let every message ask for this: nothing, id, or delivered, whose receipts the publishers come back
+    /// for when all is read
+    #[arg(long, value_parser = asks_of_mail, conflicts_with = "presubscribe")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asks: Option<Asks>,
     /// A reader whose messages stop coming for this many seconds counts them as not delivered
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) stall: u64,
@@ -231,6 +240,14 @@ fn loopback(text: &str) -> Result<IpAddr, &'static str> {
         .is_loopback()
         .then_some(address)
         .ok_or("only loopback addresses are accepted: this program is a flood")
+}
+
+fn asks_of_mail(text: &str) -> Result<Asks, &'static str> {
+    match Asks::from_str(text, false) {
+        Ok(asks) if asks != Asks::Read => Ok(asks),
+        // Who drains reads as fast as it can, and says nothing.
+        _ => Err("give nothing, id or delivered"),
+    }
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {
@@ -285,6 +302,8 @@ mod tests {
             "load p2p --prefix a/b",
             "load p2p --threads 0",
             "load replay --bytes 2000000",
+            "load offline --asks read",
+            "load offline --asks id --presubscribe",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

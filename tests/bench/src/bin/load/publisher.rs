@@ -10,10 +10,15 @@ const DUE_BYTES: usize = 6;
 /// Digits of the number that ends every client ID.
 const NAME_DIGITS: usize = 6;
 
-/// The client IDs of a run. They all begin with its prefix, so that runs do not mix.
+/// Before and after a client ID, in the ordinary topics of this program.
+const ORDINARY: (&str, &str) = ("devices/", "/cmd");
+
+/// The client IDs of a run, and the topics of the clients. They all have its prefix, so that runs do not mix.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     prefix: String,
+    /// What a topic has before and after the client ID: nothing, if it is an inbox.
+    around: (&'static str, &'static str),
 }
 
 /// What begins every payload, little-endian: the run's tag (2 bytes), stream (4), number (4), time (6).
@@ -33,6 +38,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Publisher {
     tag: u16,
     head: Vec<u8>,
+    /// What a topic has behind its number.
+    topic_end: &'static str,
     /// Of MQTT 5.
     properties: Option<Template>,
     filler: Vec<u8>,
@@ -46,7 +53,22 @@ impl Names {
     pub(crate) fn new(prefix: &str) -> Self {
         Names {
             prefix: prefix.to_owned(),
+            around: ("", ""),
         }
+    }
+
+    /// The same clients, with ordinary topics in the place of inboxes.
+    pub(crate) fn ordinary(self) -> Self {
+        Names {
+            around: ORDINARY,
+            ..self
+        }
+    }
+
+    /// What a client subscribes to.
+    pub(crate) fn topic(&self, client_id: &str) -> String {
+        let (before, after) = self.around;
+        [before, client_id, after].concat()
     }
 
     /// The client ID, and so the inbox topic, of a reader.
@@ -109,6 +131,7 @@ impl Publisher {
         Publisher {
             tag: names.tag(),
             head: head(names, payload_bytes),
+            topic_end: names.around.1,
             properties: None,
             filler: noise
                 .map(|x| (x >> 16) as u8)
@@ -119,8 +142,9 @@ impl Publisher {
         }
     }
 
-    /// The same with MQTT 5, for the publisher of this index, whose messages ask for something.
-    pub(crate) fn asking(self, names: &Names, index: usize, asks: Asks) -> Self {
+    /// The same with MQTT 5, for the publisher of this index, if its messages ask for something.
+    pub(crate) fn asking(self, names: &Names, index: usize, asks: Option<Asks>) -> Self {
+        let Some(asks) = asks else { return self };
         let properties = Template::new(asks, &names.publisher(index));
         Publisher {
             head: head(names, properties.len() + STAMP_BYTES + self.filler.len()),
@@ -134,7 +158,7 @@ impl Publisher {
         !self.free.is_empty()
     }
 
-    /// Appends a PUBLISH to the inbox of reader `inbox`. False, and nothing done, if the window is full.
+    /// Appends a PUBLISH to the topic of reader `inbox`. False, and nothing done, if the window is full.
     pub(crate) fn publish(&mut self, out: &mut Vec<u8>, inbox: usize, stamp: Stamp) -> bool {
         let Some(packet_id) = self.free.pop() else { return false };
         if let Some(slot) = self.in_flight.get_mut(usize::from(packet_id) - 1) {
@@ -142,6 +166,7 @@ impl Publisher {
         }
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&digits(inbox));
+        out.extend_from_slice(self.topic_end.as_bytes());
         out.extend_from_slice(&packet_id.to_be_bytes());
         if let Some(properties) = &self.properties {
             properties.put(out, stamp.number);
@@ -161,7 +186,9 @@ impl Publisher {
 
 /// A PUBLISH up to the number that ends its topic.
 fn head(names: &Names, payload_bytes: usize) -> Vec<u8> {
-    packet::publish_head(&format!("{}r", names.prefix), NAME_DIGITS, payload_bytes)
+    let (before, after) = names.around;
+    let topic_head = format!("{before}{}r", names.prefix);
+    packet::publish_head(&topic_head, NAME_DIGITS + after.len(), payload_bytes)
 }
 
 /// `number` in [`NAME_DIGITS`] decimal digits.
@@ -179,6 +206,26 @@ mod tests {
     use super::*;
     use crate::packet::{Incoming, decode};
 
+    /// Goal: with ordinary topics, publishers send to what readers subscribe to.
+    #[test]
+    fn a_publish_reaches_the_ordinary_topic_of_a_reader() {
+        let names = Names::new("run").ordinary();
+        let mut publisher = Publisher::new(&names, 64, 4);
+        let stamp = Stamp {
+            stream: 0,
+            number: 0,
+            due_ns: 0,
+        };
+        let mut out = Vec::new();
+        assert!(publisher.publish(&mut out, 7, stamp));
+        let topic = names.topic(&names.reader(7));
+        assert_eq!(topic, "devices/runr000007/cmd");
+        assert_eq!(out[4..4 + topic.len()], *topic.as_bytes());
+        let (packet, used) = decode(&out).unwrap().unwrap();
+        assert!(matches!(packet, Incoming::Publish { payload, .. } if payload.len() == 64));
+        assert_eq!(used, out.len());
+    }
+
     /// Goal: what the template writes is a whole PUBLISH to the reader's client ID, with its stamp and size.
     #[test]
     fn a_publish_reaches_the_named_inbox_with_its_stamp() {
@@ -191,7 +238,7 @@ mod tests {
         };
         let mut out = Vec::new();
         assert!(publisher.publish(&mut out, 42, stamp));
-        let topic = names.reader(42);
+        let topic = names.topic(&names.reader(42));
         assert_eq!(topic, "runr000042");
         assert_eq!(out[5..5 + topic.len()], *topic.as_bytes());
         let (packet, used) = decode(&out).unwrap().unwrap();
@@ -209,7 +256,7 @@ mod tests {
     #[test]
     fn a_publish_that_asks_is_whole() {
         let names = Names::new("run");
-        let mut publisher = Publisher::new(&names, 256, 1).asking(&names, 3, Asks::Delivered);
+        let mut publisher = Publisher::new(&names, 256, 1).asking(&names, 3, Some(Asks::Delivered));
         let (mut out, stamp) = (
             Vec::new(),
             Stamp {

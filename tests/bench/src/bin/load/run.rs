@@ -168,9 +168,9 @@ impl Run {
         packet::connect(out, self.is_v5, client_id, clean_session, self.password.as_deref());
     }
 
-    /// Appends the SUBSCRIBE of a client to its own inbox.
+    /// Appends the SUBSCRIBE of a client to its own topic.
     pub(crate) fn subscribe(&self, out: &mut Vec<u8>, client_id: &str) {
-        packet::subscribe(out, self.is_v5, client_id);
+        packet::subscribe(out, self.is_v5, &self.names.topic(client_id));
     }
 
     /// Runs one worker per thread while `watch` watches; they end when it does. Gives back what `watch` found, and the

@@ -1,16 +1,16 @@
-//! The sections about inboxd alone, each of which can be measured, and written, without the rest of the page.
+//! The sections about inboxd in several ways, each of which can be measured, and written, without the rest of the page.
 
 use crate::machine::date;
 use crate::results::Part;
 use crate::statistics::{Summary, number};
-use crate::ways::Suite;
+use crate::suites::Suite;
 
 /// The section of a suite.
 pub(crate) fn section(suite: &Suite, part: &Part) -> String {
     let Suite { title, flag, trials } = suite;
     let loads = Summary::of(part.measurements.iter().map(|it| it.load_average));
     let mut text = format!(
-        "## {title}\n\ninboxd alone, with its default engine: `cargo xtask bench {flag}` measures this section and writes it. The ways take turns in {} rounds; \
+        "## {title}\n\ninboxd with its default engine: `cargo xtask bench {flag}` measures this section and writes it. The ways take turns in {} rounds; \
          figures are medians, with the least and the most. Began {}, on {} × {}, commit {}; the load average before a run was {}.\n",
         part.rounds,
         date(part.began_unix_s),
@@ -78,7 +78,7 @@ pub(crate) fn put_into(page: &str, suite: &Suite, section: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ways::WAYS_IN;
+    use crate::suites::WAYS_IN;
 
     /// Goal: the section comes before the last one at first, and is replaced afterwards; nothing else of the page changes.
     #[test]

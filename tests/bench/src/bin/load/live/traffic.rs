@@ -86,16 +86,16 @@ impl<'a> Traffic<'a> {
         index: usize,
     ) -> Self {
         let mine = |all: usize| (index..all).step_by(run.threads);
+        let pace = plan.pace;
         let senders: Vec<Sender> = mine(plan.publishers)
             .map(|index| Sender {
                 index,
                 link: None,
-                publisher: publisher(run, plan, index),
+                publisher: Publisher::new(&run.names, pace.bytes, pace.window).asking(&run.names, index, pace.asks),
                 due: 0,
                 sent: 0,
             })
             .collect();
-        let pace = plan.pace;
         let in_flight = plan.publishers * usize::from(pace.window);
         let publishers = (0..senders.len()).map(Client::Publisher);
         Traffic {
@@ -286,14 +286,6 @@ impl<'a> Traffic<'a> {
                 .names
                 .publisher(self.senders.get(at).map_or(0, |sender| sender.index)),
         }
-    }
-}
-
-fn publisher(run: &Run, plan: &Plan<'_>, index: usize) -> Publisher {
-    let publisher = Publisher::new(&run.names, plan.pace.bytes, plan.pace.window);
-    match plan.pace.asks {
-        None => publisher,
-        Some(asks) => publisher.asking(&run.names, index, asks),
     }
 }
 

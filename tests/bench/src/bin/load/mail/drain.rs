@@ -1,8 +1,9 @@
-//! Clients that come back and read what waited for them.
+//! Clients that come back and read what waited for them: their mail, or what their senders are told of it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::asks;
 use crate::ended::LinkError;
 use crate::ledger::Ledger;
 use crate::packet::{self, Incoming};
@@ -17,6 +18,15 @@ const WAIT: Duration = Duration::from_millis(5);
 /// How often stalled readers are looked for, in nanoseconds.
 const LOOK_INTERVAL_NS: u64 = 200_000_000;
 
+/// Who comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Readers, for their messages.
+    Readers,
+    /// Publishers, for the receipts of what the readers acknowledged.
+    Publishers,
+}
+
 /// One thread's readers. Each connects, subscribes, acknowledges all it gets, and leaves when everything is there.
 ///
 /// Before it leaves it asks for a PINGRESP: packets are processed in order, so the broker has then seen every PUBACK.
@@ -24,8 +34,9 @@ pub(crate) struct Drainer<'a> {
     run: &'a Run,
     plan: &'a Plan,
     shared: &'a Shared,
+    who: Who,
     counts: Counts,
-    /// Inboxes to read, last first.
+    /// Which of them are to come, last first.
     to_open: Vec<usize>,
     online_max: usize,
     /// By link id.
@@ -42,7 +53,8 @@ pub(crate) struct Drainer<'a> {
 }
 
 struct Reader {
-    inbox: usize,
+    index: usize,
+    /// Messages, or receipts.
     missing: u64,
     opened_ns: u64,
     /// When something last came.
@@ -52,14 +64,15 @@ struct Reader {
 }
 
 impl<'a> Drainer<'a> {
-    /// The readers of thread `index`.
-    pub(crate) fn new(run: &'a Run, plan: &'a Plan, shared: &'a Shared, index: usize) -> Self {
-        let mut to_open: Vec<usize> = (index..plan.clients).step_by(run.threads).collect();
+    /// Those of thread `index`.
+    pub(crate) fn new(run: &'a Run, plan: &'a Plan, shared: &'a Shared, who: Who, index: usize) -> Self {
+        let mut to_open: Vec<usize> = (index..who.all(plan)).step_by(run.threads).collect();
         to_open.reverse();
         Drainer {
             run,
             plan,
             shared,
+            who,
             counts: Counts::default(),
             to_open,
             online_max: plan.drain_clients.div_ceil(run.threads),
@@ -74,18 +87,17 @@ impl<'a> Drainer<'a> {
 
     fn open_more(&mut self, links: &mut Links, now_ns: u64) -> Result<(), RunError> {
         while self.readers.len() < self.online_max
-            && let Some(inbox) = self.to_open.pop()
+            && let Some(index) = self.to_open.pop()
         {
             let link = links.open()?;
             if let Some(out) = links.out(link) {
                 // A clean session would discard what brokers without inboxes queued for the session.
-                self.run
-                    .connect(out, &self.run.names.reader(inbox), !self.plan.post.presubscribe);
+                let name = self.who.name(self.run, index);
+                self.run.connect(out, &name, !self.plan.post.presubscribe);
             }
-            let missing = self.plan.messages_for(inbox);
             let reader = Reader {
-                inbox,
-                missing,
+                index,
+                missing: self.who.owed(self.plan, index),
                 opened_ns: now_ns,
                 heard_ns: now_ns,
                 is_subscribed: false,
@@ -101,16 +113,29 @@ impl<'a> Drainer<'a> {
             return;
         };
         reader.heard_ns = now_ns;
-        match Stamp::decode(self.run.names.tag(), payload) {
-            // A message in the wrong inbox is as foreign as one of another run.
-            Some(stamp) if self.plan.inbox(stamp.stream as usize) == reader.inbox => {
-                if self.ledger.delivered(stamp.stream, stamp.number.into()) {
-                    self.counts.delivered += 1;
-                    self.last_ns = now_ns;
-                    reader.missing = reader.missing.saturating_sub(1);
+        let payload = match self.plan.post.asks {
+            Some(_) => asks::split(payload).map(|(_, payload)| payload),
+            None => Some(payload),
+        };
+        match (self.who, payload) {
+            (Who::Readers, Some(payload)) => match Stamp::decode(self.run.names.tag(), payload) {
+                // A message in the wrong inbox is as foreign as one of another run.
+                Some(stamp) if self.plan.inbox(stamp.stream as usize) == reader.index => {
+                    if self.ledger.delivered(stamp.stream, stamp.number.into()) {
+                        self.counts.delivered += 1;
+                        self.last_ns = now_ns;
+                        reader.missing = reader.missing.saturating_sub(1);
+                    }
                 }
+                _ => self.ledger.foreign(),
+            },
+            (Who::Publishers, Some(payload)) => {
+                let receipts = asks::receipts_in(payload);
+                self.counts.receipts += receipts;
+                self.last_ns = now_ns;
+                reader.missing = reader.missing.saturating_sub(receipts);
             }
-            _ => self.ledger.foreign(),
+            (_, None) => self.ledger.foreign(),
         }
         reader.leave_if_done(links, link);
     }
@@ -143,8 +168,33 @@ impl<'a> Drainer<'a> {
     fn name(&self, link: LinkId) -> String {
         self.readers
             .get(&link.0)
-            .map(|reader| self.run.names.reader(reader.inbox))
+            .map(|reader| self.who.name(self.run, reader.index))
             .unwrap_or_default()
+    }
+}
+
+impl Who {
+    /// How many there are.
+    pub(crate) fn all(self, plan: &Plan) -> usize {
+        match self {
+            Who::Readers => plan.clients,
+            Who::Publishers => plan.post.publishers,
+        }
+    }
+
+    fn name(self, run: &Run, index: usize) -> String {
+        match self {
+            Who::Readers => run.names.reader(index),
+            Who::Publishers => run.names.publisher(index),
+        }
+    }
+
+    /// What waits for one of them.
+    fn owed(self, plan: &Plan, index: usize) -> u64 {
+        match self {
+            Who::Readers => plan.messages_for(index),
+            Who::Publishers => plan.messages_of(index) * plan.receipts(),
+        }
     }
 }
 

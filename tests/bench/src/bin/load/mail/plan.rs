@@ -1,5 +1,6 @@
 //! Who stores how many messages for whom.
 
+use crate::asks::Asks;
 use crate::options::Post;
 
 /// What to store and to read.
@@ -41,6 +42,11 @@ impl Plan {
         (self.messages + publishers - 1).saturating_sub(publisher as u64) / publishers
     }
 
+    /// How many receipts there are for a message.
+    pub(crate) fn receipts(&self) -> u64 {
+        self.post.asks.map_or(0, Asks::receipts)
+    }
+
     /// How many messages `inbox` gets.
     pub(crate) fn messages_for(&self, inbox: usize) -> u64 {
         (inbox..self.streams())
@@ -67,6 +73,7 @@ mod tests {
             window: 1,
             bytes: 16,
             presubscribe: false,
+            asks: None,
             stall: 1,
         };
         Plan {

@@ -81,11 +81,12 @@ impl<'a> Storer<'a> {
                 self.run.connect(out, &self.run.names.publisher(index), true);
             }
             // Connections of this workload never end before the run does, so link ids count up from 0.
-            let publisher = Publisher::new(&self.run.names, self.plan.post.bytes, self.plan.post.window);
+            let post = &self.plan.post;
+            let publisher = Publisher::new(&self.run.names, post.bytes, post.window);
             self.senders.push(Sender {
                 index,
                 link,
-                publisher,
+                publisher: publisher.asking(&self.run.names, index, post.asks),
                 sent: 0,
             });
         }
