@@ -20,13 +20,10 @@
 //! when the router has proved that it has nothing more to say about it (see `engine`). The router carries tokens, not
 //! messages, so it never holds a payload, and an empty payload or a RETAIN flag means nothing to it.
 
-mod adapter;
-mod audience;
-mod engine;
+mod embedded;
 mod numbers;
 mod orphans;
 mod retained;
-mod subscriptions;
 mod topic;
 
 #[cfg(test)]
@@ -40,9 +37,9 @@ use bytes::Bytes;
 use inbox_types::{Age, ClientId, Expiry, Properties, Qos};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use adapter::Adapter;
-pub use audience::Reach;
-use audience::{Audience, Coming};
+use embedded::adapter::Adapter;
+pub use embedded::audience::Reach;
+use embedded::audience::{Audience, Coming};
 pub use orphans::Orphan;
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.

@@ -2,10 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::super::engine::{Engine, Routed};
-use super::super::subscriptions::{FilterIndex, Subscriptions};
-use super::super::topic::{matches, router_name};
 use super::*;
+use crate::embedded::engine::{Engine, Routed};
+use crate::embedded::subscriptions::{FilterIndex, Subscriptions};
+use crate::topic::{matches, router_name};
 
 /// Goal: 100 sessions get every message of several publishers, each publisher's in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

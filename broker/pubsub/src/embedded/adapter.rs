@@ -12,9 +12,9 @@ use tracing::{debug, error, warn};
 
 use super::audience::Audience;
 use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Routed, batch_cost};
-use super::retained::Retained;
 use super::subscriptions::Subscriptions;
-use super::{AgeSource, Command, Counters, OrdinaryMessage, RouterOptions, Subscribe};
+use crate::retained::Retained;
+use crate::{AgeSource, Command, Counters, OrdinaryMessage, PublishError, RouterOptions, Subscribe};
 
 /// How often a router that does not start is tried again, before ordinary topics stop.
 const START_ATTEMPTS_MAX: u32 = 5;
@@ -26,7 +26,7 @@ const DEAD_FILTERS_MAX: usize = 1_000;
 const UNUSED_MATCHES_MAX: u64 = 50_000;
 
 /// Owns everything about ordinary topics; runs on its own thread because rumqttd's calls block.
-pub(super) struct Adapter {
+pub(crate) struct Adapter {
     commands: mpsc::Receiver<Command>,
     options: RouterOptions,
     now: AgeSource,
@@ -43,7 +43,7 @@ pub(super) struct Adapter {
 struct GaveUp;
 
 impl Adapter {
-    pub(super) fn new(
+    pub(crate) fn new(
         commands: mpsc::Receiver<Command>,
         options: RouterOptions,
         now: AgeSource,
@@ -63,13 +63,13 @@ impl Adapter {
     }
 
     /// What publishers may ask.
-    pub(super) fn audience(&self) -> Arc<Audience> {
+    pub(crate) fn audience(&self) -> Arc<Audience> {
         Arc::clone(self.subscriptions.audience())
     }
 
     /// Runs until shutdown, until every handle is gone, or until no router can be started. Then the queue closes, and
     /// whoever waits learns that ordinary topics have stopped.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let Ok(mut engine) = self.start_engine() else { return };
         while let Some(command) = self.commands.blocking_recv() {
             match self.serve(&mut engine, command) {
@@ -121,7 +121,7 @@ impl Adapter {
         engine: &mut Engine,
         message: Arc<OrdinaryMessage>,
         room: OwnedSemaphorePermit,
-        reply: Option<oneshot::Sender<Result<(), super::PublishError>>>,
+        reply: Option<oneshot::Sender<Result<(), PublishError>>>,
     ) -> Result<(), GaveUp> {
         if let Some(reply) = reply {
             let outcome = self.retained.put(&message, (self.now)());
