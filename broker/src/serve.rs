@@ -28,7 +28,7 @@ use crate::access_rules;
 use crate::addresses;
 use crate::audit::{self, Auditor};
 use crate::authentication;
-use crate::config::Config;
+use crate::config::{Config, RouterConfig};
 use crate::descriptors;
 use crate::http_ports::{self, Http};
 use crate::listening::{self, Certificates, Listening};
@@ -310,8 +310,15 @@ fn say_ready(addresses: &str) -> io::Result<()> {
 }
 
 fn router_options(config: &Config) -> RouterOptions {
+    let RouterConfig {
+        engine, filters_max, ..
+    } = config.router;
     RouterOptions {
-        filters_max: config.router.filters_max,
+        engine,
+        filters_max: match filters_max {
+            0 => engine.filters_max(),
+            filters_max => filters_max,
+        },
         retained_messages_max: config.router.retained_messages_max,
         retained_bytes_max: config.router.retained_bytes_max,
         ..RouterOptions::default()

@@ -338,6 +338,10 @@ fn without_configuration(mut command: Command) -> Command {
     for name in names.filter(|name| name == "RUST_LOG" || name.to_string_lossy().starts_with("INBOXD_")) {
         command.env_remove(name);
     }
+    // For the engine of ordinary topics that is not the default.
+    if let Some(engine) = std::env::var_os("INBOX_TEST_ROUTER") {
+        command.env("INBOXD_ROUTER__ENGINE", engine);
+    }
     command
 }
 

@@ -13,6 +13,9 @@ use crate::programs::{self, BENCH, cargo};
 use crate::steps::{self, Steps};
 use crate::tools;
 
+/// The black-box tests of ordinary topics: they are run with both engines of these.
+const ORDINARY: &str = "binary(it) & test(/^(mqtt::(ordinary|retained|shared|subscriptions|wills)|conformance::(delivering|retaining|subscribing))::/)";
+
 /// Runs every check; the first that fails ends it.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let mut steps = Steps::new();
@@ -45,6 +48,16 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
                 .env("INBOX_TEST_PYTHON", workspace.python())
                 .env("INBOX_TEST_MQTTJS", workspace.mqttjs().join("node_modules"))
                 .env("INBOX_TEST_DASHBOARD", workspace.root.join("dashboard")),
+        )
+    })?;
+    steps.run("ordinary topics by rumqttd", || {
+        steps::run(
+            cargo(workspace)
+                // Of the workspace, as the tests before: of one package all would be built anew.
+                .args(["nextest", "run", "--locked", "--workspace", "--filterset", ORDINARY])
+                .env("INBOX_TEST_BROKER", &inboxd)
+                .env("INBOX_TEST_PYTHON", workspace.python())
+                .env("INBOX_TEST_ROUTER", "rumqttd"),
         )
     })?;
     steps.run("clients", || clients::test(workspace, &inboxd))?;

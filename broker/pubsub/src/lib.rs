@@ -1,26 +1,21 @@
 //! Ordinary publish/subscribe: topics with a slash, wildcards, shared subscriptions, retained messages.
 //!
-//! This crate is the only one that names rumqttd. Its router does what it does well: it says which filters a topic
-//! matches, and fans out. Everything in which it is inexact stays on our side of the door:
+//! One door, [`Router`], and two engines behind it:
 //!
-//! ```text
-//! sessions ──Command──▶ queue ──▶ adapter thread ──topic + token───▶ rumqttd's router (one link, its own thread)
-//!                                   │    ▲                               │
-//!                                   │    └──── filter + token ───────────┘
-//!                                   └──OrdinaryDelivery──▶ Sink of each subscribed session
-//! ```
+//! | | matches | is for |
+//! |---|---|---|
+//! | `native` | on the thread of the publisher, in tables that are read without locks | everything |
+//! | `rumqttd` | on one thread, by rumqttd's router | comparing with it: it was the only one once |
 //!
-//! **Promise.** Commands take effect in the order in which the calls returned. Every message that [`Router::publish`]
-//! accepted is handed exactly once to the sink of every subscription that matches it, in the order of publishing across
-//! all subscriptions of a session, even when rumqttd's router panics in between: the adapter then starts another one,
-//! puts the filters back and routes the unfinished messages again. What a slow session does with its deliveries is the
-//! business of its [`Sink`]. Nothing here is durable: retained messages live as long as the process.
+//! **Promise.** Every message that [`Router::publish`] took is handed exactly once to the sink of every subscription that
+//! matches it and was made before: the messages of one publisher in the order of its calls, across all subscriptions of a
+//! session. What a slow session does with its deliveries is the business of its [`Sink`]. Nothing here is durable:
+//! retained messages live as long as the process.
 //!
-//! How it keeps it: messages go to the router in *bursts*, small enough for its logs and its queue, and a burst ends
-//! when the router has proved that it has nothing more to say about it (see `engine`). The router carries tokens, not
-//! messages, so it never holds a payload, and an empty payload or a RETAIN flag means nothing to it.
+//! This crate is the only one that names rumqttd.
 
 mod embedded;
+mod native;
 mod numbers;
 mod orphans;
 mod retained;
@@ -35,11 +30,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use inbox_types::{Age, ClientId, Expiry, Properties, Qos};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use embedded::adapter::Adapter;
-pub use embedded::audience::Reach;
-use embedded::audience::{Audience, Coming};
+use embedded::Embedded;
+use native::Native;
 pub use orphans::Orphan;
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
@@ -92,7 +85,7 @@ pub struct OrdinaryDelivery {
     pub retained: bool,
 }
 
-/// Where the deliveries of a session go. It is called on the adapter's thread, so it must return at once: it must not
+/// Where the deliveries of a session go. It is called on the thread of a publisher, or of an engine, so it must return at once: it must not
 /// block or panic, and must not wait for anything that waits for the router.
 pub trait Sink: Send + Sync {
     /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped. A batch with retained messages
@@ -110,28 +103,53 @@ pub trait Sink: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub u64);
 
+/// What finds the subscriptions of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// Tables of this crate.
+    #[default]
+    Native,
+    /// rumqttd's router.
+    Rumqttd,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Engine; 2] = [Engine::Native, Engine::Rumqttd];
+
+    /// Distinct filters that it can well have. Each costs rumqttd's router some 7 KB, and the first publish to each topic looks at all of them.
+    pub const fn filters_max(self) -> usize {
+        match self {
+            Engine::Native => 10_000_000,
+            Engine::Rumqttd => 10_000,
+        }
+    }
+}
+
 /// The limits of ordinary publish/subscribe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterOptions {
-    /// Distinct filters subscribed to at the same time. Each costs the router some 7 KB, and the first publish to each
-    /// topic looks at all of them.
+    /// What finds the subscriptions of a topic.
+    pub engine: Engine,
+    /// Distinct filters subscribed to at the same time.
     pub filters_max: usize,
     /// Retained messages.
     pub retained_messages_max: usize,
     /// The sum of [`OrdinaryMessage::size`] of the retained messages, in bytes.
     pub retained_bytes_max: usize,
-    /// Calls that wait for the adapter, before [`Router::publish`] and its siblings wait.
+    /// Embedded: calls that wait for the router, before [`Router::publish`] and its siblings wait.
     pub queue_commands_max: usize,
-    /// Bytes of accepted messages that are not yet with the sinks, before [`Router::publish`] waits.
+    /// Embedded: bytes of accepted messages that are not yet with the sinks, before [`Router::publish`] waits.
     pub queue_bytes_max: usize,
-    /// Distinct topics that the router remembers before it is replaced by a fresh one (nobody notices).
+    /// Embedded: distinct topics that the router remembers before it is replaced by a fresh one (nobody notices).
     pub topics_max: usize,
 }
 
 impl Default for RouterOptions {
     fn default() -> Self {
         RouterOptions {
-            filters_max: 10_000,
+            engine: Engine::default(),
+            filters_max: Engine::default().filters_max(),
             retained_messages_max: 10_000,
             retained_bytes_max: 64 * 1024 * 1024,
             queue_commands_max: 1_024,
@@ -161,20 +179,34 @@ pub enum SubscribeError {
     /// MQTT 5 reason code 0x97.
     #[error("the broker holds as many different topic filters as it may ({0}); raise router.filters_max")]
     FiltersFull(usize),
+    /// Each level of a filter with wildcards costs memory, and time of every publisher. MQTT 5 reason code 0x97.
+    #[error("a topic filter with wildcards has at most {0} levels here; take one with fewer")]
+    TooManyLevels(usize),
     /// The router was shut down, or no router could be started.
     #[error("publish/subscribe on ordinary topics has stopped; restart the broker")]
     Stopped,
 }
 
+/// Who a message can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// No subscription matches its topic.
+    Nobody,
+    /// Some may.
+    Somebody,
+}
+
 /// A handle to the ordinary topics; clones share one router. When the last handle goes, the router ends.
 #[derive(Clone)]
 pub struct Router {
-    commands: mpsc::Sender<Command>,
-    /// Free room in the queue, in KiB: its permits travel with the messages.
-    room: Arc<Semaphore>,
-    room_kib: u32,
+    engine: Behind,
     counters: Arc<Counters>,
-    audience: Arc<Audience>,
+}
+
+#[derive(Clone)]
+enum Behind {
+    Native(Arc<Native>),
+    Rumqttd(Embedded),
 }
 
 /// What happened since the start.
@@ -190,100 +222,40 @@ struct Counters {
     retained: AtomicU64,
 }
 
-/// What sessions ask of the adapter.
-enum Command {
-    Publish {
-        message: Arc<OrdinaryMessage>,
-        room: OwnedSemaphorePermit,
-        /// Only messages to retain can be refused, so only they wait for an answer.
-        reply: Option<oneshot::Sender<Result<(), PublishError>>>,
-    },
-    Subscribe(Box<Subscribe>),
-    Unsubscribe {
-        session: SessionKey,
-        subscription: u32,
-    },
-    Close {
-        session: SessionKey,
-        done: Option<oneshot::Sender<()>>,
-    },
-    HandOver {
-        orphans: Vec<Orphan>,
-        /// Takes how many nobody else could have.
-        lost: oneshot::Sender<u64>,
-    },
-    Shutdown {
-        done: oneshot::Sender<()>,
-    },
-    #[cfg(test)]
-    Crash,
-}
-
-struct Subscribe {
+/// A subscription that a session asks for.
+struct Wanted {
     session: SessionKey,
     sink: Arc<dyn Sink>,
     subscription: u32,
     filter: Arc<str>,
     share: Option<Box<str>>,
     send_retained: bool,
-    /// Until the adapter is done with it, nobody is told that a message reaches nobody.
-    coming: Coming,
-    reply: oneshot::Sender<Result<(), SubscribeError>>,
 }
 
 impl Router {
-    /// Starts the adapter's thread and rumqttd's. `now` is the age by which retained messages expire.
+    /// Starts the engine that `options` name. `now` is the age by which retained messages expire.
     ///
     /// # Errors
     /// The operating system gave no thread.
     pub fn start(options: RouterOptions, now: AgeSource) -> std::io::Result<Router> {
-        let (commands, queue) = mpsc::channel(options.queue_commands_max.max(1));
-        let room_kib = u32::try_from(options.queue_bytes_max / 1024)
-            .unwrap_or(u32::MAX)
-            .clamp(1, 1 << 24);
         let counters = Arc::new(Counters::default());
-        let adapter = Adapter::new(queue, options, now, Arc::clone(&counters));
-        let audience = adapter.audience();
-        std::thread::Builder::new()
-            .name("ordinary-topics".into())
-            .spawn(move || adapter.run())?;
-        Ok(Router {
-            commands,
-            room: Arc::new(Semaphore::new(room_kib as usize)),
-            room_kib,
-            counters,
-            audience,
-        })
+        let engine = match options.engine {
+            Engine::Native => Behind::Native(Arc::new(Native::new(&options, now, Arc::clone(&counters)))),
+            Engine::Rumqttd => Behind::Rumqttd(Embedded::start(&options, now, Arc::clone(&counters))?),
+        };
+        Ok(Router { engine, counters })
     }
 
-    /// Publishes `message` to whoever is subscribed to its topic. Waits while the queue is full. Afterwards the message
-    /// is on its way: every subscription made before gets it. With the RETAIN flag it also replaces the retained
-    /// message of its topic, or clears it when the payload is empty (MQTT-3.3.1-5, MQTT-3.3.1-6).
+    /// Publishes `message` to whoever is subscribed to its topic: every subscription made before gets it. With the RETAIN flag it also replaces the
+    /// retained message of its topic, or clears it when the payload is empty (MQTT-3.3.1-5, MQTT-3.3.1-6). Tells who it can reach (MQTT 5, section
+    /// 3.4.2.1); of a message with QoS 0 that may be unknown.
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn publish(&self, message: OrdinaryMessage) -> Result<(), PublishError> {
-        let kib = u32::try_from(message.size() / 1024 + 1)
-            .unwrap_or(u32::MAX)
-            .min(self.room_kib);
-        let room = Arc::clone(&self.room)
-            .acquire_many_owned(kib)
-            .await
-            .map_err(|_| PublishError::Stopped)?;
-        let (reply, answer) = if message.retain {
-            Some(oneshot::channel()).unzip()
-        } else {
-            (None, None)
-        };
-        let command = Command::Publish {
-            message: Arc::new(message),
-            room,
-            reply,
-        };
-        self.commands.send(command).await.map_err(|_| PublishError::Stopped)?;
-        match answer {
-            Some(answer) => answer.await.unwrap_or(Err(PublishError::Stopped)),
-            None => Ok(()),
+    pub async fn publish(&self, message: OrdinaryMessage) -> Result<Reach, PublishError> {
+        match &self.engine {
+            Behind::Native(engine) => engine.publish(message).await,
+            Behind::Rumqttd(engine) => engine.publish(message).await,
         }
     }
 
@@ -305,52 +277,50 @@ impl Router {
         share: Option<&str>,
         send_retained: bool,
     ) -> Result<(), SubscribeError> {
-        let (reply, answer) = oneshot::channel();
-        let share = share.map(Box::from);
-        let filter = Arc::from(filter);
-        let subscribe = Subscribe {
+        let wanted = Wanted {
             session,
             sink,
             subscription,
-            filter,
-            share,
-            send_retained,
-            coming: self.audience.coming(),
-            reply,
+            filter: filter.into(),
+            share: share.map(Box::from),
+            send_retained: send_retained && share.is_none(),
         };
-        self.commands
-            .send(Command::Subscribe(Box::new(subscribe)))
-            .await
-            .map_err(|_| SubscribeError::Stopped)?;
-        answer.await.unwrap_or(Err(SubscribeError::Stopped))
+        match &self.engine {
+            Behind::Native(engine) => engine.subscribe(wanted).await,
+            Behind::Rumqttd(engine) => engine.subscribe(wanted).await,
+        }
     }
 
     /// Who a message on `topic` that [`Router::publish`] took before can reach (MQTT 5, section 3.4.2.1).
     pub fn reach(&self, topic: &str) -> Reach {
-        self.audience.reach(topic)
+        match &self.engine {
+            Behind::Native(engine) => engine.reach(topic),
+            Behind::Rumqttd(engine) => engine.reach(topic),
+        }
     }
 
     /// Ends a subscription: what is published after this returned is not delivered. Unknown ones are ignored.
     pub async fn unsubscribe(&self, session: SessionKey, subscription: u32) {
-        self.tell(Command::Unsubscribe { session, subscription }).await;
+        match &self.engine {
+            Behind::Native(engine) => engine.unsubscribe(session, subscription),
+            Behind::Rumqttd(engine) => engine.unsubscribe(session, subscription).await,
+        }
     }
 
     /// Ends all subscriptions of `session` and lets go of its sink. Unknown sessions are ignored.
     pub async fn close(&self, session: SessionKey) {
-        self.tell(Command::Close { session, done: None }).await;
+        match &self.engine {
+            Behind::Native(engine) => engine.close(session),
+            Behind::Rumqttd(engine) => engine.close(session).await,
+        }
     }
 
-    /// Delivers what was published before, ends both threads, and makes every later call fail.
+    /// Delivers what was published before, and makes every later call fail.
     pub async fn shutdown(&self) {
-        let (done, ended) = oneshot::channel();
-        self.tell(Command::Shutdown { done }).await;
-        // An error means that it had ended before.
-        let _ = ended.await;
-    }
-
-    async fn tell(&self, command: Command) {
-        // When the adapter has ended there is nothing left to unsubscribe, close or shut down.
-        let _ = self.commands.send(command).await;
+        match &self.engine {
+            Behind::Native(engine) => engine.shutdown().await,
+            Behind::Rumqttd(engine) => engine.shutdown().await,
+        }
     }
 }
 

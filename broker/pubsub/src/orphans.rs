@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::oneshot;
-
-use super::{Command, OrdinaryMessage, Router, SessionKey};
+use super::{Behind, OrdinaryMessage, Router, SessionKey};
 
 /// A message that a shared subscription had chosen a member for, whose session has ended before it had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +17,12 @@ pub struct Orphan {
 }
 
 impl Router {
-    /// Like [`Router::close`], and waits until the sink will get nothing more.
+    /// Like [`Router::close`], and waits until the sink will get nothing more of shared subscriptions.
     pub async fn close_and_wait(&self, session: SessionKey) {
-        let (done, closed) = oneshot::channel();
-        let done = Some(done);
-        self.tell(Command::Close { session, done }).await;
-        // An error means that the adapter has ended, and delivers nothing more.
-        let _ = closed.await;
+        match &self.engine {
+            Behind::Native(engine) => engine.close(session),
+            Behind::Rumqttd(engine) => engine.close_and_wait(session).await,
+        }
     }
 
     /// Gives messages of shared subscriptions whose member's session has ended to another member each (MQTT 5, section 4.8.2). Gives the
@@ -34,10 +31,10 @@ impl Router {
         if orphans.is_empty() {
             return 0;
         }
-        let all = orphans.len() as u64;
-        let (lost, answer) = oneshot::channel();
-        self.tell(Command::HandOver { orphans, lost }).await;
-        let lost = answer.await.unwrap_or(all);
+        let lost = match &self.engine {
+            Behind::Native(engine) => engine.hand_over(&orphans),
+            Behind::Rumqttd(engine) => engine.hand_over(orphans).await,
+        };
         self.lose_orphans(lost);
         lost
     }

@@ -18,7 +18,7 @@ use super::kind::{
 use super::listeners::Listeners;
 use super::quotas::{self, OrNone, RoleQuotas};
 use super::text::{OptionalText, Text};
-use super::{AuthConfig, Config, ConfigError, Engine, LogFormat};
+use super::{AuthConfig, Config, ConfigError, Engine, LogFormat, RouterEngine};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -50,6 +50,9 @@ pub(super) const LOG_FORMATS: &[(&str, LogFormat)] = &[("pretty", LogFormat::Pre
 
 /// The names of [`Engine`]; [`Engine::name`] gives the same.
 const ENGINES: &[(&str, Engine)] = &[("sled", Engine::Sled), ("fjall", Engine::Fjall)];
+
+/// Engines of ordinary topics by their names.
+const ROUTER_ENGINES: &[(&str, RouterEngine)] = &[("native", RouterEngine::Native), ("rumqttd", RouterEngine::Rumqttd)];
 
 /// Something that looks at every key in turn.
 pub(super) trait Visitor {
@@ -135,7 +138,8 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.store.disk_free_bytes_min,
         Size(0..=1024 * TIB),
     )?;
-    v.key("router.filters_max", &mut c.router.filters_max, Count(1..=10_000_000))?;
+    v.key("router.engine", &mut c.router.engine, Choice(ROUTER_ENGINES))?;
+    v.key("router.filters_max", &mut c.router.filters_max, Count(0..=10_000_000))?;
     v.key(
         "router.retained_messages_max",
         &mut c.router.retained_messages_max,

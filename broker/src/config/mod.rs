@@ -42,6 +42,7 @@ pub use listener::{NamedListener, Transport};
 pub use load::Overrides;
 pub(crate) use machine::{meminfo, memory_bytes};
 pub use mqtt_session::MqttLimits;
+pub use pubsub::Engine as RouterEngine;
 pub use service_variables::ignored_variables;
 pub use wrong_value::{ListenersError, PrefixError, RoleQuotasError, WrongValue};
 
@@ -147,7 +148,9 @@ pub struct StoreConfig {
 /// Section `[router]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterConfig {
-    /// Distinct topic filters subscribed to at a time, over all sessions.
+    /// What finds the subscriptions of a topic.
+    pub engine: RouterEngine,
+    /// Distinct topic filters subscribed to at a time, over all sessions; 0 means what is good for the engine.
     pub filters_max: usize,
     /// Retained messages, over all topics.
     pub retained_messages_max: usize,
@@ -266,7 +269,8 @@ impl Default for Config {
                 disk_free_bytes_min: limits.disk_free_bytes_min,
             },
             router: RouterConfig {
-                filters_max: 10_000,
+                engine: RouterEngine::Native,
+                filters_max: 0,
                 retained_messages_max: 10_000,
                 retained_bytes_max: 64 * 1024 * 1024,
             },

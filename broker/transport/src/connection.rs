@@ -206,15 +206,11 @@ impl<T: Io> Connection<T> {
         let router = &self.broker.router;
         match call {
             RouterCall::Publish(message, ticket) => {
-                let topic = message.topic.clone();
                 let routed = router.publish(message).await;
                 match (ticket, routed) {
-                    (Some(ticket), routed) => {
-                        let reached = routed.map(|()| router.reach(&topic));
-                        self.conversation.routed(ticket, reached, self.now());
-                    }
+                    (Some(ticket), routed) => self.conversation.routed(ticket, routed, self.now()),
                     (None, Err(error)) => self.conversation.dropped(error),
-                    (None, Ok(())) => {}
+                    (None, Ok(_)) => {}
                 }
             }
             RouterCall::Subscribe(mut call) => {

@@ -13,8 +13,8 @@ use tracing::{debug, error, warn};
 use super::audience::Audience;
 use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Routed, batch_cost};
 use super::subscriptions::Subscriptions;
+use super::{AgeSource, Command, Counters, OrdinaryMessage, PublishError, RouterOptions, Subscribe, Wanted};
 use crate::retained::Retained;
-use crate::{AgeSource, Command, Counters, OrdinaryMessage, PublishError, RouterOptions, Subscribe};
 
 /// How often a router that does not start is tried again, before ordinary topics stop.
 const START_ATTEMPTS_MAX: u32 = 5;
@@ -26,7 +26,7 @@ const DEAD_FILTERS_MAX: usize = 1_000;
 const UNUSED_MATCHES_MAX: u64 = 50_000;
 
 /// Owns everything about ordinary topics; runs on its own thread because rumqttd's calls block.
-pub(crate) struct Adapter {
+pub(super) struct Adapter {
     commands: mpsc::Receiver<Command>,
     options: RouterOptions,
     now: AgeSource,
@@ -43,7 +43,7 @@ pub(crate) struct Adapter {
 struct GaveUp;
 
 impl Adapter {
-    pub(crate) fn new(
+    pub(super) fn new(
         commands: mpsc::Receiver<Command>,
         options: RouterOptions,
         now: AgeSource,
@@ -63,13 +63,13 @@ impl Adapter {
     }
 
     /// What publishers may ask.
-    pub(crate) fn audience(&self) -> Arc<Audience> {
+    pub(super) fn audience(&self) -> Arc<Audience> {
         Arc::clone(self.subscriptions.audience())
     }
 
     /// Runs until shutdown, until every handle is gone, or until no router can be started. Then the queue closes, and
     /// whoever waits learns that ordinary topics have stopped.
-    pub(crate) fn run(mut self) {
+    pub(super) fn run(mut self) {
         let Ok(mut engine) = self.start_engine() else { return };
         while let Some(command) = self.commands.blocking_recv() {
             match self.serve(&mut engine, command) {
@@ -169,16 +169,15 @@ impl Adapter {
     }
 
     fn subscribe(&mut self, engine: &mut Engine, subscribe: Subscribe) -> Result<(), GaveUp> {
-        let Subscribe {
+        let Subscribe { wanted, coming, reply } = subscribe;
+        let Wanted {
             session,
             sink,
             subscription,
             filter,
             share,
             send_retained,
-            coming,
-            reply,
-        } = subscribe;
+        } = wanted;
         let added = self
             .subscriptions
             .add(session, sink, subscription, &filter, share.as_deref());
@@ -187,7 +186,7 @@ impl Adapter {
         {
             self.restart(engine, &why)?;
         }
-        if added.is_ok() && send_retained && share.is_none() {
+        if added.is_ok() && send_retained {
             let messages = self.retained.matching(&filter, (self.now)());
             self.subscriptions.deliver_retained(session, subscription, messages);
         }

@@ -9,23 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashSet;
 use parking_lot::RwLock;
 
+use super::Reach;
 use crate::topic::{has_wildcard, matches, router_name};
 
 /// With more filters than this that hold wildcards, a publisher is not made to go through all of them.
 const WILDCARDS_ASKED_MAX: usize = 32;
 
-/// Who a message can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// No subscription matches its topic.
-    Nobody,
-    /// Some may.
-    Somebody,
-}
-
 /// The filters in use. The adapter writes; the lock is held for one look-up or change.
 #[derive(Debug, Default)]
-pub(crate) struct Audience {
+pub(super) struct Audience {
     filters: RwLock<Filters>,
     /// Subscriptions that wait for the adapter.
     coming: AtomicUsize,
@@ -40,11 +32,11 @@ struct Filters {
 
 /// A subscription on its way to the adapter; it has arrived when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Coming(Arc<Audience>);
+pub(super) struct Coming(Arc<Audience>);
 
 impl Audience {
     /// Who a message on `topic` that was handed to the adapter before can reach.
-    pub(crate) fn reach(&self, topic: &str) -> Reach {
+    pub(super) fn reach(&self, topic: &str) -> Reach {
         // Before the filters: a subscription that is missing there and here was sent to the adapter after the message.
         if self.coming.load(Ordering::SeqCst) > 0 {
             return Reach::Somebody;
@@ -62,13 +54,13 @@ impl Audience {
     }
 
     /// A subscription is about to be sent to the adapter.
-    pub(crate) fn coming(self: &Arc<Self>) -> Coming {
+    pub(super) fn coming(self: &Arc<Self>) -> Coming {
         self.coming.fetch_add(1, Ordering::SeqCst);
         Coming(Arc::clone(self))
     }
 
     /// Somebody is subscribed to `filter`.
-    pub(crate) fn begins(&self, filter: &Arc<str>) {
+    pub(super) fn begins(&self, filter: &Arc<str>) {
         let mut filters = self.filters.write();
         if has_wildcard(filter) {
             filters.wildcards.insert(router_name(filter).into());
@@ -78,7 +70,7 @@ impl Audience {
     }
 
     /// Nobody is subscribed to `filter` any more.
-    pub(crate) fn ends(&self, filter: &str) {
+    pub(super) fn ends(&self, filter: &str) {
         let mut filters = self.filters.write();
         if has_wildcard(filter) {
             filters.wildcards.remove(&*router_name(filter));

@@ -37,9 +37,9 @@ use super::subscriptions::FilterIndex;
 use crate::topic::router_name;
 
 /// Most messages in a batch.
-pub(crate) const BATCH_MESSAGES_MAX: usize = 512;
+pub(super) const BATCH_MESSAGES_MAX: usize = 512;
 /// Most bytes in a batch, as [`batch_cost`] counts them; a batch of one message may exceed it.
-pub(crate) const BATCH_COST_MAX: usize = SEGMENT_BYTES;
+pub(super) const BATCH_COST_MAX: usize = SEGMENT_BYTES;
 
 /// Bytes in a segment of a filter's log, as the router counts them.
 const SEGMENT_BYTES: usize = 16 * 1024;
@@ -68,7 +68,7 @@ const _: () = assert!(NEW_FILTERS_MAX < SERVED_REQUESTS);
 
 /// The router is of no use any more.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum EngineError {
+pub(super) enum EngineError {
     /// Its thread ended, or it closed the link.
     #[error("rumqttd's router ended")]
     Ended,
@@ -79,22 +79,22 @@ pub(crate) enum EngineError {
 
 /// The message at place `message` of the batch matches `filter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Match {
-    pub(crate) message: u32,
-    pub(crate) filter: FilterIndex,
+pub(super) struct Match {
+    pub(super) message: u32,
+    pub(super) filter: FilterIndex,
 }
 
 /// What routing a batch found.
 #[derive(Debug, Default)]
-pub(crate) struct Routed {
+pub(super) struct Routed {
     /// In no particular order.
-    pub(crate) matches: Vec<Match>,
+    pub(super) matches: Vec<Match>,
     /// Messages that a filter's log dropped before they were read.
-    pub(crate) lost: Vec<(FilterIndex, u64)>,
+    pub(super) lost: Vec<(FilterIndex, u64)>,
 }
 
 /// A running router and our link to it.
-pub(crate) struct Engine {
+pub(super) struct Engine {
     id: usize,
     tx: LinkTx,
     rx: LinkRx,
@@ -120,19 +120,19 @@ struct FilterLog {
 }
 
 /// What a topic counts towards [`BATCH_COST_MAX`], in bytes.
-pub(crate) fn batch_cost(topic: &str) -> usize {
+pub(super) fn batch_cost(topic: &str) -> usize {
     // Its prefix may be a byte longer than what it replaces; see `router_name`.
     MESSAGE_OVERHEAD_BYTES + TOKEN_BYTES + 2 + topic.len()
 }
 
 impl Engine {
     /// Starts a router that knows `filters`, by their place in the list.
-    pub(crate) fn start<'a>(filters: impl Iterator<Item = &'a str>, topics_max: usize) -> Result<Engine, EngineError> {
+    pub(super) fn start<'a>(filters: impl Iterator<Item = &'a str>, topics_max: usize) -> Result<Engine, EngineError> {
         Self::start_sized(filters, topics_max, SEGMENT_BYTES)
     }
 
     /// [`Engine::start`], with segments so small that a test can overrun them.
-    pub(crate) fn start_sized<'a>(
+    pub(super) fn start_sized<'a>(
         filters: impl Iterator<Item = &'a str>,
         topics_max: usize,
         segment_bytes: usize,
@@ -176,7 +176,7 @@ impl Engine {
     }
 
     /// Tells the router a filter, whose index is the next one. It must be told only once.
-    pub(crate) fn subscribe(&mut self, filter: &str) -> Result<(), EngineError> {
+    pub(super) fn subscribe(&mut self, filter: &str) -> Result<(), EngineError> {
         self.filters.push(FilterLog::default());
         let filter = Filter {
             path: router_name(filter),
@@ -207,7 +207,7 @@ impl Engine {
     }
 
     /// Adds to `found` what `topics` match: at most [`BATCH_MESSAGES_MAX`] topics, of at most [`BATCH_COST_MAX`].
-    pub(crate) fn route<'a>(
+    pub(super) fn route<'a>(
         &mut self,
         topics: impl ExactSizeIterator<Item = &'a Arc<str>>,
         found: &mut Routed,
@@ -227,14 +227,14 @@ impl Engine {
     }
 
     /// Whether the router remembers so much that it is time for another one.
-    pub(crate) fn is_worn(&self) -> bool {
+    pub(super) fn is_worn(&self) -> bool {
         self.topics.len() >= self.topics_max
             || self.topic_bytes >= TOPIC_BYTES_MAX
             || self.logged >= LOGGED_MESSAGES_MAX
     }
 
     /// Ends the router's thread, which frees its memory.
-    pub(crate) fn retire(mut self) {
+    pub(super) fn retire(mut self) {
         retired().lock().insert(self.id);
         if self.crash().is_err() {
             // It had ended already.
@@ -243,7 +243,7 @@ impl Engine {
     }
 
     /// Makes the router panic: a link that is gone says that it is ready.
-    pub(crate) fn crash(&mut self) -> Result<(), EngineError> {
+    pub(super) fn crash(&mut self) -> Result<(), EngineError> {
         let reason_code = DisconnectReasonCode::NormalDisconnection;
         self.send(Packet::Disconnect(Disconnect { reason_code }, None))?;
         self.rx.ready().map_err(|_| EngineError::Ended)

@@ -1,6 +1,189 @@
-//! What embeds rumqttd's router: see the crate's documentation.
+//! The engine that embeds rumqttd's router. It does what it does well: it says which filters a topic matches. Everything in which it is inexact
+//! stays on our side:
+//!
+//! ```text
+//! sessions ──Command──▶ queue ──▶ adapter thread ──topic + token───▶ rumqttd's router (one link, its own thread)
+//!                                   │    ▲                               │
+//!                                   │    └──── filter + token ───────────┘
+//!                                   └──OrdinaryDelivery──▶ Sink of each subscribed session
+//! ```
+//!
+//! Commands take effect in the order in which the calls returned. Every message that was taken is delivered, even when rumqttd's router panics in
+//! between: the adapter then starts another one, puts the filters back and routes the unfinished messages again.
+//!
+//! How it keeps that: messages go to the router in *bursts*, small enough for its logs and its queue, and a burst ends
+//! when the router has proved that it has nothing more to say about it (see `engine`). The router carries tokens, not
+//! messages, so it never holds a payload, and an empty payload or a RETAIN flag means nothing to it.
 
-pub(super) mod adapter;
-pub(super) mod audience;
-pub(super) mod engine;
-pub(super) mod subscriptions;
+mod adapter;
+mod audience;
+mod engine;
+mod subscriptions;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use inbox_types::Qos;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{
+    AgeSource, Counters, OrdinaryMessage, Orphan, PublishError, Reach, RouterOptions, SessionKey, SubscribeError,
+    Wanted,
+};
+use adapter::Adapter;
+use audience::{Audience, Coming};
+
+/// A handle to the adapter; clones share one. When the last handle goes, its threads end.
+#[derive(Clone)]
+pub(super) struct Embedded {
+    commands: mpsc::Sender<Command>,
+    /// Free room in the queue, in KiB: its permits travel with the messages.
+    room: Arc<Semaphore>,
+    room_kib: u32,
+    audience: Arc<Audience>,
+}
+
+/// What sessions ask of the adapter.
+enum Command {
+    Publish {
+        message: Arc<OrdinaryMessage>,
+        room: OwnedSemaphorePermit,
+        /// Only messages to retain can be refused, so only they wait for an answer.
+        reply: Option<oneshot::Sender<Result<(), PublishError>>>,
+    },
+    Subscribe(Box<Subscribe>),
+    Unsubscribe {
+        session: SessionKey,
+        subscription: u32,
+    },
+    Close {
+        session: SessionKey,
+        done: Option<oneshot::Sender<()>>,
+    },
+    HandOver {
+        orphans: Vec<Orphan>,
+        /// Takes how many nobody else could have.
+        lost: oneshot::Sender<u64>,
+    },
+    Shutdown {
+        done: oneshot::Sender<()>,
+    },
+    #[cfg(test)]
+    Crash,
+}
+
+struct Subscribe {
+    wanted: Wanted,
+    /// Until the adapter is done with it, nobody is told that a message reaches nobody.
+    coming: Coming,
+    reply: oneshot::Sender<Result<(), SubscribeError>>,
+}
+
+impl Embedded {
+    /// Starts the adapter's thread and rumqttd's.
+    pub(super) fn start(options: &RouterOptions, now: AgeSource, counters: Arc<Counters>) -> std::io::Result<Self> {
+        let (commands, queue) = mpsc::channel(options.queue_commands_max.max(1));
+        let room_kib = u32::try_from(options.queue_bytes_max / 1024)
+            .unwrap_or(u32::MAX)
+            .clamp(1, 1 << 24);
+        let adapter = Adapter::new(queue, options.clone(), now, counters);
+        let audience = adapter.audience();
+        std::thread::Builder::new()
+            .name("ordinary-topics".into())
+            .spawn(move || adapter.run())?;
+        Ok(Embedded {
+            commands,
+            room: Arc::new(Semaphore::new(room_kib as usize)),
+            room_kib,
+            audience,
+        })
+    }
+
+    pub(super) async fn publish(&self, message: OrdinaryMessage) -> Result<Reach, PublishError> {
+        let kib = u32::try_from(message.size() / 1024 + 1)
+            .unwrap_or(u32::MAX)
+            .min(self.room_kib);
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(kib)
+            .await
+            .map_err(|_| PublishError::Stopped)?;
+        let (reply, answer) = if message.retain {
+            Some(oneshot::channel()).unzip()
+        } else {
+            (None, None)
+        };
+        // Who publishes with QoS 0 is not told.
+        let asks = (message.qos != Qos::AtMostOnce).then(|| Arc::clone(&message.topic));
+        let command = Command::Publish {
+            message: Arc::new(message),
+            room,
+            reply,
+        };
+        self.commands.send(command).await.map_err(|_| PublishError::Stopped)?;
+        if let Some(answer) = answer {
+            answer.await.unwrap_or(Err(PublishError::Stopped))?;
+        }
+        Ok(asks.map_or(Reach::Somebody, |topic| self.reach(&topic)))
+    }
+
+    pub(super) fn reach(&self, topic: &str) -> Reach {
+        self.audience.reach(topic)
+    }
+
+    pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<(), SubscribeError> {
+        let (reply, answer) = oneshot::channel();
+        let subscribe = Subscribe {
+            wanted,
+            coming: self.audience.coming(),
+            reply,
+        };
+        self.commands
+            .send(Command::Subscribe(Box::new(subscribe)))
+            .await
+            .map_err(|_| SubscribeError::Stopped)?;
+        answer.await.unwrap_or(Err(SubscribeError::Stopped))
+    }
+
+    pub(super) async fn unsubscribe(&self, session: SessionKey, subscription: u32) {
+        self.tell(Command::Unsubscribe { session, subscription }).await;
+    }
+
+    pub(super) async fn close(&self, session: SessionKey) {
+        self.tell(Command::Close { session, done: None }).await;
+    }
+
+    pub(super) async fn close_and_wait(&self, session: SessionKey) {
+        let (done, closed) = oneshot::channel();
+        let done = Some(done);
+        self.tell(Command::Close { session, done }).await;
+        // An error means that the adapter has ended, and delivers nothing more.
+        let _ = closed.await;
+    }
+
+    /// Gives the number of those that nobody else could have.
+    pub(super) async fn hand_over(&self, orphans: Vec<Orphan>) -> u64 {
+        let all = orphans.len() as u64;
+        let (lost, answer) = oneshot::channel();
+        self.tell(Command::HandOver { orphans, lost }).await;
+        answer.await.unwrap_or(all)
+    }
+
+    pub(super) async fn shutdown(&self) {
+        let (done, ended) = oneshot::channel();
+        self.tell(Command::Shutdown { done }).await;
+        // An error means that it had ended before.
+        let _ = ended.await;
+    }
+
+    #[cfg(test)]
+    pub(super) async fn crash(&self) {
+        self.tell(Command::Crash).await;
+    }
+
+    async fn tell(&self, command: Command) {
+        // When the adapter has ended there is nothing left to unsubscribe, close or shut down.
+        let _ = self.commands.send(command).await;
+    }
+}

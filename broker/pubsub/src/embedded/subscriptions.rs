@@ -25,10 +25,10 @@ const SPARE_CAPACITY_MAX: usize = 1024;
 
 /// A place in the list of filters: the n-th filter that the router was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FilterIndex(pub(crate) u32);
+pub(super) struct FilterIndex(pub(super) u32);
 
 /// All subscriptions of all sessions.
-pub(crate) struct Subscriptions {
+pub(super) struct Subscriptions {
     filters: Vec<Filter>,
     by_name: HashMap<Arc<str>, FilterIndex>,
     /// Filters that somebody uses.
@@ -70,7 +70,7 @@ struct Member {
 }
 
 impl Subscriptions {
-    pub(crate) fn new(live_max: usize) -> Self {
+    pub(super) fn new(live_max: usize) -> Self {
         Subscriptions {
             filters: Vec::new(),
             by_name: HashMap::new(),
@@ -88,33 +88,33 @@ impl Subscriptions {
     }
 
     /// Every filter, used or not, in the order of their indexes.
-    pub(crate) fn filters(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
         self.filters.iter().map(|filter| &*filter.name)
     }
 
     /// Filters that nobody uses.
-    pub(crate) fn dead(&self) -> usize {
+    pub(super) fn dead(&self) -> usize {
         self.filters.len() - self.live
     }
 
     /// Filters that somebody uses.
-    pub(crate) fn live(&self) -> usize {
+    pub(super) fn live(&self) -> usize {
         self.live
     }
 
     /// The filters that somebody uses, for publishers.
-    pub(crate) fn audience(&self) -> &Arc<Audience> {
+    pub(super) fn audience(&self) -> &Arc<Audience> {
         &self.audience
     }
 
     /// Matches of filters that nobody uses, since the last [`Subscriptions::compact`].
-    pub(crate) fn unused_matches(&self) -> u64 {
+    pub(super) fn unused_matches(&self) -> u64 {
         self.unused_matches
     }
 
     /// Adds a subscription, or replaces what `session` has under this filter and share, or under this number. True when
     /// the filter is new: the router must be told, and its index is the next one.
-    pub(crate) fn add(
+    pub(super) fn add(
         &mut self,
         session: SessionKey,
         sink: Arc<dyn Sink>,
@@ -159,7 +159,7 @@ impl Subscriptions {
     }
 
     /// Ends one subscription; the session goes with its last one.
-    pub(crate) fn remove(&mut self, session: SessionKey, subscription: u32) {
+    pub(super) fn remove(&mut self, session: SessionKey, subscription: u32) {
         let Some(&slot) = self.by_key.get(&session) else { return };
         let Some(entry) = self.session_mut(slot) else { return };
         let place = entry.subscriptions.remove(&subscription);
@@ -173,7 +173,7 @@ impl Subscriptions {
     }
 
     /// Ends all subscriptions of a session.
-    pub(crate) fn close(&mut self, session: SessionKey) {
+    pub(super) fn close(&mut self, session: SessionKey) {
         let Some(slot) = self.by_key.remove(&session) else {
             return;
         };
@@ -187,7 +187,7 @@ impl Subscriptions {
     }
 
     /// Hands `messages` to one subscription only: the retained messages on subscribing.
-    pub(crate) fn deliver_retained(&self, session: SessionKey, subscription: u32, messages: Vec<Arc<OrdinaryMessage>>) {
+    pub(super) fn deliver_retained(&self, session: SessionKey, subscription: u32, messages: Vec<Arc<OrdinaryMessage>>) {
         let slot = self.by_key.get(&session);
         let Some(entry) = slot
             .and_then(|slot| self.sessions.get(slot.0 as usize))
@@ -207,7 +207,7 @@ impl Subscriptions {
     }
 
     /// Gathers the deliveries of one message that matched `filter`; [`Subscriptions::flush`] hands them over.
-    pub(crate) fn gather(&mut self, filter: FilterIndex, message: &Arc<OrdinaryMessage>) {
+    pub(super) fn gather(&mut self, filter: FilterIndex, message: &Arc<OrdinaryMessage>) {
         let Some(entry) = self.filters.get_mut(filter.0 as usize) else {
             return;
         };
@@ -232,7 +232,7 @@ impl Subscriptions {
     }
 
     /// Gathers the delivery of a message that lost its reader, for another member of its shared subscription. Tells whether there is one.
-    pub(crate) fn hand_over(&mut self, orphan: &Orphan) -> bool {
+    pub(super) fn hand_over(&mut self, orphan: &Orphan) -> bool {
         let Some(entry) = self
             .by_name
             .get(&*orphan.filter)
@@ -252,7 +252,7 @@ impl Subscriptions {
     }
 
     /// Hands what was gathered to the sinks: one call each.
-    pub(crate) fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.gathered = 0;
         for slot in self.touched.drain(..) {
             let Some(Some(session)) = self.sessions.get_mut(slot.0 as usize) else {
@@ -268,7 +268,7 @@ impl Subscriptions {
     }
 
     /// Tells everyone who might have got them that the router lost `messages` of `filter`.
-    pub(crate) fn lost(&self, filter: FilterIndex, messages: u64) {
+    pub(super) fn lost(&self, filter: FilterIndex, messages: u64) {
         let Some(entry) = self.filter(filter) else { return };
         let shared = entry.groups.iter().flat_map(|group| &group.members);
         for member in entry.members.iter().chain(shared) {
@@ -279,7 +279,7 @@ impl Subscriptions {
     }
 
     /// Forgets unused filters, so indexes change: a new router must be told all [`Subscriptions::filters`].
-    pub(crate) fn compact(&mut self) {
+    pub(super) fn compact(&mut self) {
         self.filters.retain(Filter::is_live);
         self.by_name.clear();
         for (index, filter) in (0..).zip(&self.filters) {

@@ -57,7 +57,7 @@ impl NotGranted {
             NotGranted::SubscriptionLimit(_) => Cause::SubscriptionLimit,
             NotGranted::FilterBytes(_) => Cause::FilterBytes,
             NotGranted::Denied(_) => Cause::NotAuthorized,
-            NotGranted::Router(SubscribeError::FiltersFull(_)) => Cause::FilterLimit,
+            NotGranted::Router(SubscribeError::FiltersFull(_) | SubscribeError::TooManyLevels(_)) => Cause::FilterLimit,
             NotGranted::Router(SubscribeError::Stopped) => Cause::SubscribeStopped,
         }
     }
@@ -71,7 +71,9 @@ impl NotGranted {
             NotGranted::Invalid(_) | NotGranted::Reserved => reason::TOPIC_FILTER_INVALID,
             NotGranted::SubscriptionLimit(_)
             | NotGranted::FilterBytes(_)
-            | NotGranted::Router(SubscribeError::FiltersFull(_)) => reason::QUOTA_EXCEEDED,
+            | NotGranted::Router(SubscribeError::FiltersFull(_) | SubscribeError::TooManyLevels(_)) => {
+                reason::QUOTA_EXCEEDED
+            }
             NotGranted::Router(SubscribeError::Stopped) => reason::IMPLEMENTATION_SPECIFIC_ERROR,
         }
     }

@@ -92,6 +92,7 @@ ack_flush_interval = "1s"
 uncommitted_bytes_max = "1MiB"
 disk_free_bytes_min = 0
 [router]
+engine = "rumqttd"
 filters_max = 11
 retained_messages_max = 0
 retained_bytes_max = "1KiB"
@@ -240,7 +241,7 @@ fn the_example_states_the_ranges_that_hold() {
             &["63KiB", "2TiB"],
         ),
         ("INBOXD_STORE__DISK_FREE_BYTES_MIN", &["0B", "1024TiB"], &["1025TiB"]),
-        ("INBOXD_ROUTER__FILTERS_MAX", &["1", "10000000"], &["0"]),
+        ("INBOXD_ROUTER__FILTERS_MAX", &["0", "10000000"], &["10000001"]),
         (
             "INBOXD_ROUTER__RETAINED_MESSAGES_MAX",
             &["0", "10000000"],
@@ -388,6 +389,7 @@ fn every_key_reaches_its_place() {
         (config.router.filters_max, config.router.retained_messages_max),
         (11, 0)
     );
+    assert_eq!(config.router.engine, RouterEngine::Rumqttd);
     assert_eq!(config.router.retained_bytes_max, 1024);
     assert_eq!(
         (config.log.level.as_str(), config.log.format),

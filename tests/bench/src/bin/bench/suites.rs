@@ -258,7 +258,6 @@ const FLEET_COLUMNS: &[(&str, &str, f64)] = &[
     ("broker µs/message", "broker_cpu_us_per_message", 1.0),
     ("PUBACK p50 ms", "puback_us.p50", 1e-3),
     ("PUBACK p99 ms", "puback_us.p99", 1e-3),
-    ("delivery p50 ms", "delivery_us.p50", 1e-3),
     ("delivery p99 ms", "delivery_us.p99", 1e-3),
 ];
 const TOPICS_WAYS: &[&str] = &[NATIVE, RUMQTTD, "FlashMQ", "Mosquitto"];

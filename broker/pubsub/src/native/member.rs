@@ -1,0 +1,50 @@
+//! A session with subscriptions, and one of these.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::{OrdinaryDelivery, SessionKey, Sink};
+
+/// A session with subscriptions.
+pub(super) struct Subscriber {
+    pub(super) key: SessionKey,
+    /// `None` when it has ended. Locked while it is delivered to, so that who ended it knows that nothing comes after; and the sink is let go of then,
+    /// whenever the maps free what they had.
+    sink: RwLock<Option<Arc<dyn Sink>>>,
+}
+
+/// A subscription of a session.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) subscriber: Arc<Subscriber>,
+    pub(super) subscription: u32,
+}
+
+impl Subscriber {
+    pub(super) fn new(key: SessionKey, sink: Arc<dyn Sink>) -> Self {
+        Subscriber {
+            key,
+            sink: RwLock::new(Some(sink)),
+        }
+    }
+
+    /// Hands over what is in `batch`. False, and nothing done, if the session has ended.
+    pub(super) fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) -> bool {
+        let sink = self.sink.read();
+        sink.as_ref().is_some_and(|sink| {
+            sink.deliver(batch);
+            true
+        })
+    }
+
+    /// Whether its client is connected.
+    pub(super) fn is_online(&self) -> bool {
+        self.sink.read().as_ref().is_some_and(|sink| sink.online())
+    }
+
+    /// Nothing is delivered after this.
+    pub(super) fn end(&self) {
+        *self.sink.write() = None;
+    }
+}

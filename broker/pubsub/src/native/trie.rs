@@ -1,0 +1,265 @@
+//! Filters with wildcards, level by level.
+//!
+//! A node has where `+` leads, and the audiences of the filters that end at it, with `#` and without. Where names lead is in one map for all nodes, so that one with
+//! a million names costs no more to change than one with two. Readers need no lock.
+//!
+//! Writers add from the root to the leaf, and take away from the leaf to the root, one at a time.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+use papaya::{Equivalent, Guard};
+
+use super::Hasher;
+use super::audience::{Audience, Joined};
+use super::member::Member;
+use crate::SessionKey;
+
+/// Levels of a filter. Each has a node, and topics of as many levels have been used to exhaust brokers. Readers go down by recursion.
+pub(super) const LEVELS_MAX: usize = 128;
+
+const ANY: &str = "+";
+const REST: &str = "#";
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(super) struct Trie {
+    root: Arc<Node>,
+    names: papaya::HashMap<Edge, Arc<Node>, Hasher>,
+    /// The number of the latest node.
+    latest: AtomicU64,
+}
+
+/// There are more than [`LEVELS_MAX`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooManyLevels;
+
+#[derive(Default)]
+struct Node {
+    /// 0 is the root. No number is used twice.
+    number: u64,
+    /// Names that lead on.
+    names: AtomicUsize,
+    /// Where `+` leads.
+    any: ArcSwapOption<Node>,
+    /// Of the filter that ends with `#` below this node.
+    rest: ArcSwapOption<Audience>,
+    /// Of the filter that ends here.
+    here: ArcSwapOption<Audience>,
+}
+
+/// From a node, by a name.
+#[derive(PartialEq, Eq)]
+struct Edge {
+    from: u64,
+    name: Box<str>,
+}
+
+/// An [`Edge`] to look for.
+#[derive(Clone, Copy)]
+struct EdgeRef<'a> {
+    from: u64,
+    name: &'a str,
+}
+
+impl Trie {
+    /// Shows the audience of every filter that matches `topic` (MQTT 5, section 4.7).
+    pub(super) fn each_match(&self, topic: &str, visit: &mut impl FnMut(&Audience)) {
+        if self.root.is_empty() {
+            return;
+        }
+        let guard = self.names.guard();
+        if !topic.starts_with('$') {
+            return self.walk(&self.root, Some(topic), visit, &guard);
+        }
+        // Wildcards at the first level do not match names that begin with $ (MQTT-4.7.2-1).
+        let (name, left) = first_level(topic);
+        if let Some(node) = self.named(&self.root, name, &guard) {
+            self.walk(node, left, visit, &guard);
+        }
+    }
+
+    /// From a node, with what is left of the topic behind it.
+    fn walk(&self, node: &Node, left: Option<&str>, visit: &mut impl FnMut(&Audience), guard: &impl Guard) {
+        // "a/#" matches "a", too.
+        if let Some(rest) = &*node.rest.load() {
+            visit(rest);
+        }
+        let Some(left) = left else {
+            if let Some(here) = &*node.here.load() {
+                visit(here);
+            }
+            return;
+        };
+        let (name, left) = first_level(left);
+        if let Some(any) = &*node.any.load() {
+            self.walk(any, left, visit, guard);
+        }
+        if node.names.load(Ordering::Acquire) > 0
+            && let Some(named) = self.named(node, name, guard)
+        {
+            self.walk(named, left, visit, guard);
+        }
+    }
+
+    /// The audience of this very filter.
+    pub(super) fn get(&self, filter: &str) -> Option<Arc<Audience>> {
+        let (levels, ending) = levels(filter);
+        let mut at = Arc::clone(&self.root);
+        for level in levels {
+            at = self.next(&at, level)?;
+        }
+        at.slot(ending).load_full()
+    }
+
+    /// Adds a member to the audience of `filter`.
+    pub(super) fn join(&self, filter: &str, member: Member, share: Option<&str>) -> Result<Joined, TooManyLevels> {
+        if filter.split('/').count() > LEVELS_MAX {
+            return Err(TooManyLevels);
+        }
+        let (levels, ending) = levels(filter);
+        let mut at = Arc::clone(&self.root);
+        for level in levels {
+            at = self.next(&at, level).unwrap_or_else(|| self.grow(&at, level));
+        }
+        let slot = at.slot(ending);
+        let (audience, joined) = Audience::join(slot.load().as_deref(), member, share);
+        if let Some(audience) = audience {
+            slot.store(Some(Arc::new(audience)));
+        }
+        Ok(joined)
+    }
+
+    /// Takes the subscription of `session` out. True if nobody has this filter any more.
+    pub(super) fn part(&self, filter: &str, session: SessionKey, share: Option<&str>) -> bool {
+        let (levels, ending) = levels(filter);
+        let mut path = Vec::new();
+        let mut at = Arc::clone(&self.root);
+        for level in levels {
+            let Some(next) = self.next(&at, level) else {
+                return false;
+            };
+            path.push((std::mem::replace(&mut at, next), level));
+        }
+        let slot = at.slot(ending);
+        if !slot.load().as_ref().is_some_and(|there| there.part(session, share)) {
+            return false;
+        }
+        slot.store(None);
+        while at.is_empty()
+            && let Some((parent, level)) = path.pop()
+        {
+            self.wither(&parent, level);
+            at = parent;
+        }
+        true
+    }
+
+    /// Whether it has no node but the root.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.root.is_empty() && self.names.is_empty()
+    }
+
+    fn named<'g>(&self, from: &Node, name: &str, guard: &'g impl Guard) -> Option<&'g Arc<Node>> {
+        let from = from.number;
+        self.names.get(&EdgeRef { from, name }, guard)
+    }
+
+    fn next(&self, from: &Node, level: &str) -> Option<Arc<Node>> {
+        match level {
+            ANY => from.any.load_full(),
+            name => self.named(from, name, &self.names.guard()).cloned(),
+        }
+    }
+
+    fn grow(&self, parent: &Node, level: &str) -> Arc<Node> {
+        let node = Arc::new(Node {
+            number: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
+            ..Node::default()
+        });
+        if level == ANY {
+            parent.any.store(Some(Arc::clone(&node)));
+            return node;
+        }
+        let edge = Edge {
+            from: parent.number,
+            name: level.into(),
+        };
+        self.names.pin().insert(edge, Arc::clone(&node));
+        parent.names.fetch_add(1, Ordering::Release);
+        node
+    }
+
+    fn wither(&self, parent: &Node, level: &str) {
+        if level == ANY {
+            return parent.any.store(None);
+        }
+        parent.names.fetch_sub(1, Ordering::Release);
+        let from = parent.number;
+        self.names.pin().remove(&EdgeRef { from, name: level });
+    }
+}
+
+impl Node {
+    /// Whether nothing ends here, and nothing leads on.
+    fn is_empty(&self) -> bool {
+        let ends = [&self.here, &self.rest].iter().any(|slot| slot.load().is_some());
+        !ends && self.names.load(Ordering::Acquire) == 0 && self.any.load().is_none()
+    }
+
+    fn slot(&self, ending: Ending) -> &ArcSwapOption<Audience> {
+        match ending {
+            Ending::Here => &self.here,
+            Ending::Rest => &self.rest,
+        }
+    }
+}
+
+/// How a filter ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Here,
+    /// With `#`.
+    Rest,
+}
+
+/// The levels of a filter, but for a `#` at its end.
+fn levels(filter: &str) -> (impl Iterator<Item = &str>, Ending) {
+    let (filter, ending) = match filter.strip_suffix(REST) {
+        // "a/#", or "#" itself, which has no levels but that.
+        Some(before) => (before.strip_suffix('/'), Ending::Rest),
+        None => (Some(filter), Ending::Here),
+    };
+    (filter.into_iter().flat_map(|filter| filter.split('/')), ending)
+}
+
+/// The first level of a topic, and the others.
+fn first_level(topic: &str) -> (&str, Option<&str>) {
+    match topic.split_once('/') {
+        Some((level, left)) => (level, Some(left)),
+        None => (topic, None),
+    }
+}
+
+impl Hash for Edge {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let Edge { from, name } = self;
+        EdgeRef { from: *from, name }.hash(state);
+    }
+}
+
+impl Hash for EdgeRef<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.from.hash(state);
+        self.name.hash(state);
+    }
+}
+
+impl Equivalent<Edge> for EdgeRef<'_> {
+    fn equivalent(&self, edge: &Edge) -> bool {
+        self.from == edge.from && self.name == &*edge.name
+    }
+}
