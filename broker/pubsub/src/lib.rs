@@ -20,6 +20,7 @@ mod numbers;
 mod orphans;
 mod retained;
 mod topic;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -93,9 +94,9 @@ pub trait Sink: Send + Sync {
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>);
     /// The router lost this many messages for this session: an overflow that happened before the sink's own queue.
     fn lost(&self, messages: u64);
-    /// Whether the client is connected: shared subscriptions prefer such members.
-    fn online(&self) -> bool {
-        true
+    /// How many messages wait for the client, or nothing if it is not connected: by this, shared subscriptions choose a member.
+    fn waiting(&self) -> Option<usize> {
+        Some(0)
     }
 }
 

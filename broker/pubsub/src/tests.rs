@@ -5,8 +5,7 @@
 
 mod robustness;
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -61,6 +60,7 @@ pub(super) struct Recorder {
     deliveries: Mutex<Vec<OrdinaryDelivery>>,
     lost: AtomicU64,
     offline: AtomicBool,
+    waiting: AtomicUsize,
 }
 
 impl Sink for Recorder {
@@ -72,8 +72,9 @@ impl Sink for Recorder {
         self.lost.fetch_add(messages, Ordering::Relaxed);
     }
 
-    fn online(&self) -> bool {
-        !self.offline.load(Ordering::Relaxed)
+    fn waiting(&self) -> Option<usize> {
+        let is_online = !self.offline.load(Ordering::Relaxed);
+        is_online.then(|| self.waiting.load(Ordering::Relaxed))
     }
 }
 
@@ -374,6 +375,27 @@ async fn mqtt_4_8_2_members_that_are_away_are_passed_over(engine: Engine) {
     assert_eq!(sinks[0].taken(), ["1 s/x 5"]);
 }
 
+/// Goal: members for whom messages wait are passed over while others have fewer.
+async fn mqtt_4_8_2_slow_members_are_passed_over(engine: Engine) {
+    let setup = Setup::new(engine);
+    let sinks = [recorder(), recorder(), recorder()];
+    for (session, sink) in (0..).zip(&sinks) {
+        setup.share(session, sink, 1, "s/+", Some("g")).await;
+    }
+    sinks[0].waiting.store(10, Ordering::Relaxed);
+    sinks[2].waiting.store(1, Ordering::Relaxed);
+    for n in 0..3 {
+        setup.publish("s/x", &n.to_string()).await;
+        setup.settle().await;
+    }
+    assert_eq!(sinks[1].taken(), ["1 s/x 0", "1 s/x 1", "1 s/x 2"]);
+    sinks[1].offline.store(true, Ordering::Relaxed);
+    setup.publish("s/x", "3").await;
+    setup.settle().await;
+    assert_eq!(sinks[2].taken(), ["1 s/x 3"]);
+    assert!(sinks[0].taken().is_empty());
+}
+
 /// Goal: what is published after `subscribe` returned is delivered, and nothing after `unsubscribe` returned, also when
 /// the same filter comes back (MQTT 5, sections 3.8.4 and 3.10.4).
 async fn mqtt_3_8_4_and_3_10_4_subscriptions_take_effect_when_the_call_returns(engine: Engine) {
@@ -481,6 +503,7 @@ of_every_engine! {
     a_retained_message_beyond_the_limit_is_refused
     mqtt_4_8_2_a_shared_subscription_delivers_to_one_member
     mqtt_4_8_2_members_that_are_away_are_passed_over
+    mqtt_4_8_2_slow_members_are_passed_over
     mqtt_3_8_4_and_3_10_4_subscriptions_take_effect_when_the_call_returns
     mqtt_3_8_4_3_subscribing_again_replaces
     mqtt_3_4_2_1_a_publisher_is_told_that_nobody_is_there

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::member::Member;
 use super::{FanOut, Hasher};
+use crate::turns::choose;
 use crate::{OrdinaryDelivery, OrdinaryMessage, Reach, SessionKey};
 
 /// By the name of the share.
@@ -88,13 +89,15 @@ impl Group {
         self.next.load(Ordering::Relaxed) % self.members.len().max(1)
     }
 
-    /// Delivers to the next member whose client is connected, else to the next one. False if all have ended meanwhile.
+    /// Delivers to one member. False if all have ended meanwhile.
     fn give(&self, message: &Arc<OrdinaryMessage>) -> bool {
         let (count, next) = (self.members.len(), self.turn());
-        let turns = (0..count).map(|turn| (next + turn) % count);
-        let turns = turns.filter_map(|at| self.members.get(at).map(|member| (at, member)));
-        let online = turns.clone().filter(|(_, member)| member.subscriber.is_online());
-        let Some((at, _)) = online.chain(turns).find(|(_, member)| member.take(message)) else {
+        let waiting = |at: usize| self.members.get(at)?.subscriber.waiting();
+        let chosen = choose(count, next, waiting);
+        // Who was chosen may have ended.
+        let others = (0..count).map(|turn| (next + turn) % count);
+        let takes = |at: &usize| self.members.get(*at).is_some_and(|member| member.take(message));
+        let Some(at) = chosen.into_iter().chain(others).find(takes) else {
             return false;
         };
         self.next.store((at + 1) % count, Ordering::Relaxed);

@@ -38,9 +38,9 @@ impl Subscriber {
         })
     }
 
-    /// Whether its client is connected.
-    pub(super) fn is_online(&self) -> bool {
-        self.sink.read().as_ref().is_some_and(|sink| sink.online())
+    /// As its sink says.
+    pub(super) fn waiting(&self) -> Option<usize> {
+        self.sink.read().as_ref()?.waiting()
     }
 
     /// Nothing is delivered after this.

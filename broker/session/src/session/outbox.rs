@@ -5,9 +5,11 @@
 //! the attachment and by [`inbox_types::UNTAKEN_BYTES_MAX`], outcomes by the publishes that the client may have open, ordinary messages, and mail with QoS 0 (which has no
 //! window), by `queue_messages_max` and `queue_bytes_max`, retained messages by [`RETAINED_BEFORE_MAX`] and one batch.
 
+mod ordinary;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
@@ -15,7 +17,6 @@ use parking_lot::Mutex;
 
 use super::MqttLimits;
 use super::order::Order;
-use pubsub::Sink;
 
 /// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
 /// overlapping filters get theirs whole, and there to stop a client that subscribes again and again without reading.
@@ -28,6 +29,8 @@ pub struct Outbox {
     online: AtomicBool,
     /// The inbox was told that there is no room, and has not been told otherwise. Changes under the lock of `state`.
     is_full: AtomicBool,
+    /// Ordinary messages that wait here, for who must not lock it to know.
+    ordinary_waiting: AtomicUsize,
     queue_messages_max: usize,
     queue_bytes_max: usize,
     untaken_bytes_max: usize,
@@ -82,6 +85,7 @@ impl Outbox {
             state: Mutex::new(Waiting::new(budget)),
             online: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
+            ordinary_waiting: AtomicUsize::new(0),
             queue_messages_max: limits.queue_messages_max,
             queue_bytes_max: limits.queue_bytes_max,
             untaken_bytes_max: limits.untaken_bytes_max,
@@ -231,55 +235,6 @@ impl Outbox {
         });
     }
 
-    /// The next ordinary messages, likewise, and how many had to be dropped since the last call.
-    pub fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<pubsub::OrdinaryDelivery>) -> u64 {
-        let mut state = self.state.lock();
-        take(
-            &mut state.ordinary,
-            most,
-            bytes,
-            |delivery| delivery.message.size(),
-            into,
-        );
-        for delivery in into.iter() {
-            match delivery.retained {
-                true => state.retained -= 1,
-                false => state.ordinary_bytes -= delivery.message.size(),
-            }
-        }
-        std::mem::take(&mut state.overflowed)
-    }
-
-    /// The ordinary messages that wait for one subscription, which has ended.
-    pub(crate) fn take_ordinary_of(&self, subscription: u32) -> Vec<pubsub::OrdinaryDelivery> {
-        let mut state = self.state.lock();
-        let (theirs, others): (Vec<_>, VecDeque<_>) = std::mem::take(&mut state.ordinary).into_iter().fold(
-            (Vec::new(), VecDeque::new()),
-            |(mut theirs, mut others), delivery| {
-                match delivery.subscription == subscription {
-                    true => theirs.push(delivery),
-                    false => others.push_back(delivery),
-                }
-                (theirs, others)
-            },
-        );
-        for delivery in &theirs {
-            match delivery.retained {
-                true => state.retained -= 1,
-                false => state.ordinary_bytes -= delivery.message.size(),
-            }
-        }
-        state.ordinary = others;
-        theirs
-    }
-
-    /// All ordinary messages, of a session that has ended.
-    pub(crate) fn take_all_ordinary(&self) -> VecDeque<pubsub::OrdinaryDelivery> {
-        let mut state = self.state.lock();
-        state.retained = 0;
-        std::mem::take(&mut state.ordinary)
-    }
-
     /// Gives back memory that an idle connection does not need.
     pub fn shrink(&self) {
         let mut state = self.state.lock();
@@ -294,6 +249,11 @@ impl Outbox {
     pub fn mail_waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.mail.len(), state.mail_bytes)
+    }
+
+    /// Whether a connection serves this session.
+    pub(crate) fn online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
     }
 
     fn wake<R>(&self, change: impl FnOnce(&mut Waiting) -> R) -> R {
@@ -331,46 +291,6 @@ impl Port for Outbox {
 
     fn settle(&self, ticket: Ticket, outcome: Outcome) {
         self.wake(|state| state.outcomes.push((ticket, outcome)));
-    }
-}
-
-impl Sink for Outbox {
-    fn deliver(&self, batch: &mut Vec<pubsub::OrdinaryDelivery>) {
-        let online = self.online();
-        self.wake(|state| {
-            // A subscription gets its retained messages whole: their number is limited where they are kept.
-            let takes_retained = state.retained < RETAINED_BEFORE_MAX;
-            for delivery in batch.drain(..) {
-                if !online && !super::subscriptions::outlives_connection(&delivery) {
-                    continue;
-                }
-                let live = state.ordinary.len() - state.retained;
-                let size = delivery.message.size();
-                let has_room = if delivery.retained {
-                    takes_retained
-                } else {
-                    // One message is always taken, whatever its size.
-                    live < self.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= self.queue_bytes_max)
-                };
-                if has_room {
-                    match delivery.retained {
-                        true => state.retained += 1,
-                        false => state.ordinary_bytes += size,
-                    }
-                    state.ordinary.push_back(delivery);
-                } else {
-                    state.overflowed += 1;
-                }
-            }
-        });
-    }
-
-    fn lost(&self, messages: u64) {
-        self.wake(|state| state.overflowed += messages);
-    }
-
-    fn online(&self) -> bool {
-        self.online.load(Ordering::Acquire)
     }
 }
 

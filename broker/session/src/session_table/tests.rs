@@ -9,7 +9,6 @@ use crate::session::{Link, MqttLimits};
 use access::{Access, Anonymous, Identity};
 use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
-use pubsub::Sink;
 
 const SECOND: Duration = Duration::from_secs(1);
 

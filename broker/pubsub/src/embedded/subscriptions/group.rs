@@ -1,6 +1,7 @@
 //! Whose turn it is in a shared subscription.
 
 use super::{Member, Slot, Subscriber};
+use crate::turns::choose;
 
 /// A shared subscription: each message goes to one member (MQTT 5, section 4.8.2).
 pub(super) struct Group {
@@ -11,21 +12,16 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The next member whose client is connected, else the next one.
+    /// Whose turn it is.
     pub(super) fn choose(&mut self, sessions: &[Option<Subscriber>]) -> Option<Member> {
-        let count = self.members.len();
-        let is_online = |member: &Member| {
-            sessions
-                .get(member.slot.0 as usize)
-                .and_then(Option::as_ref)
-                .is_some_and(|session| session.sink.online())
+        let waiting = |at: usize| {
+            let member = self.members.get(at)?;
+            let session = sessions.get(member.slot.0 as usize)?.as_ref()?;
+            session.sink.waiting()
         };
-        let turns = (0..count).map(|turn| (self.next + turn) % count);
-        let mut turns = turns.filter_map(|at| self.members.get(at).map(|member| (at, *member)));
-        let first = turns.clone().next()?;
-        let (at, member) = turns.find(|(_, member)| is_online(member)).unwrap_or(first);
-        self.next = (at + 1) % count;
-        Some(member)
+        let at = choose(self.members.len(), self.next, waiting)?;
+        self.next = (at + 1) % self.members.len();
+        self.members.get(at).copied()
     }
 
     pub(super) fn part(&mut self, slot: Slot) {
