@@ -2,23 +2,30 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
 use super::groups::Groups;
 use super::member::Member;
-use super::{AT_ONCE_MAX, FanOut, Hasher};
-use crate::SessionKey;
+use super::{AT_ONCE_MAX, FanOut};
+use crate::{OrdinaryMessage, SessionKey};
 
-/// Never empty while a table has it. Readers need no lock; of writers there is one at a time.
+/// Never empty while a table has it. Of writers there is one at a time.
 #[derive(Clone)]
 pub(super) enum Audience {
     One(Member),
     Many(Arc<Crowd>),
 }
 
-/// Several sessions, or shared subscriptions.
+/// Several sessions, or shared subscriptions. It has a lock, which publishers share: a concurrent map for each would take more memory than
+/// thousands of members.
 #[derive(Default)]
-pub(super) struct Crowd {
-    members: papaya::HashMap<SessionKey, Member, Hasher>,
-    pub(super) groups: Groups,
+pub(super) struct Crowd(RwLock<Everyone>);
+
+#[derive(Default)]
+struct Everyone {
+    members: HashMap<SessionKey, Member>,
+    groups: Groups,
 }
 
 /// What a new member changed.
@@ -57,8 +64,9 @@ impl Audience {
         match self {
             Audience::One(one) => one.subscriber.key == session && share.is_none(),
             Audience::Many(crowd) => {
-                crowd.part(session, share);
-                crowd.members.is_empty() && crowd.groups.is_empty()
+                let mut everyone = crowd.0.write();
+                everyone.part(session, share);
+                everyone.members.is_empty() && everyone.groups.is_empty()
             }
         }
     }
@@ -74,30 +82,36 @@ impl Audience {
 
 impl Crowd {
     fn join(&self, member: Member, share: Option<&str>) -> Option<u32> {
+        let everyone = &mut *self.0.write();
         match share {
-            Some(share) => self.groups.join(member, share),
+            Some(share) => everyone.groups.join(member, share),
             None => {
-                let members = self.members.pin();
-                members
-                    .insert(member.subscriber.key, member)
-                    .map(|before| before.subscription)
+                let before = everyone.members.insert(member.subscriber.key, member);
+                before.map(|before| before.subscription)
             }
         }
     }
 
-    fn part(&self, session: SessionKey, share: Option<&str>) {
-        match share {
-            Some(share) => self.groups.part(session, share),
-            None => drop(self.members.pin().remove(&session)),
+    fn give(&self, fan_out: &mut FanOut<'_>) {
+        let everyone = self.0.read();
+        match everyone.members.len() {
+            0..=AT_ONCE_MAX => everyone.members.values().for_each(|member| fan_out.give(member)),
+            _ => fan_out.later.extend(everyone.members.values().cloned()),
         }
+        everyone.groups.give(fan_out);
     }
 
-    fn give(&self, fan_out: &mut FanOut<'_>) {
-        let members = self.members.pin();
-        match members.len() {
-            0..=AT_ONCE_MAX => members.values().for_each(|member| fan_out.give(member)),
-            _ => fan_out.later.extend(members.values().cloned()),
+    /// Delivers to one member of this shared subscription. False if there is nobody.
+    pub(super) fn give_to(&self, share: &str, message: &Arc<OrdinaryMessage>) -> bool {
+        self.0.read().groups.give_to(share, message)
+    }
+}
+
+impl Everyone {
+    fn part(&mut self, session: SessionKey, share: Option<&str>) {
+        match share {
+            Some(share) => self.groups.part(session, share),
+            None => drop(self.members.remove(&session)),
         }
-        self.groups.give(fan_out);
     }
 }

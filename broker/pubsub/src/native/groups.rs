@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::FanOut;
 use super::member::Member;
-use super::{FanOut, Hasher};
 use crate::turns::choose;
 use crate::{OrdinaryDelivery, OrdinaryMessage, Reach, SessionKey};
 
-/// By the name of the share.
+/// There are few, and nearly always one.
 #[derive(Default)]
-pub(super) struct Groups(papaya::HashMap<Box<str>, Arc<Group>, Hasher>);
+pub(super) struct Groups(Vec<Group>);
 
-/// One shared subscription. Another one takes its place when its members change.
+/// One shared subscription.
 struct Group {
+    share: Box<str>,
     /// Never empty.
     members: Vec<Member>,
     /// Whose turn it is. Two publishers may take the same turn.
@@ -26,45 +27,42 @@ impl Groups {
     }
 
     /// Adds `member`, or changes the number of its session's subscription, which is told.
-    pub(super) fn join(&self, member: Member, share: &str) -> Option<u32> {
-        let groups = self.0.pin();
-        let (mut members, next) = match groups.get(share) {
-            Some(group) => (group.members.clone(), group.turn()),
-            None => (Vec::new(), 0),
+    pub(super) fn join(&mut self, member: Member, share: &str) -> Option<u32> {
+        let Some(group) = self.0.iter_mut().find(|group| &*group.share == share) else {
+            self.0.push(Group {
+                share: share.into(),
+                members: vec![member],
+                next: AtomicUsize::new(0),
+            });
+            return None;
         };
-        let known = members.iter_mut().find(|it| it.subscriber.key == member.subscriber.key);
-        let replaced = match known {
+        match group
+            .place(member.subscriber.key)
+            .and_then(|at| group.members.get_mut(at))
+        {
             Some(known) => Some(std::mem::replace(known, member).subscription),
             None => {
-                members.push(member);
+                group.members.push(member);
                 None
             }
-        };
-        groups.insert(share.into(), Group::new(members, next));
-        replaced
+        }
     }
 
-    pub(super) fn part(&self, session: SessionKey, share: &str) {
-        let groups = self.0.pin();
-        let Some(group) = groups.get(share) else { return };
-        let Some(at) = group.members.iter().position(|it| it.subscriber.key == session) else {
+    pub(super) fn part(&mut self, session: SessionKey, share: &str) {
+        let Some(group) = self.0.iter_mut().find(|group| &*group.share == share) else {
             return;
         };
-        let mut members = group.members.clone();
-        members.remove(at);
-        if members.is_empty() {
-            groups.remove(share);
-            return;
-        }
+        let Some(at) = group.place(session) else { return };
+        let turn = group.turn();
+        group.members.remove(at);
         // The turn stays with the same member.
-        let next = group.turn();
-        let next = (next - usize::from(at < next)) % members.len();
-        groups.insert(share.into(), Group::new(members, next));
+        *group.next.get_mut() = turn - usize::from(at < turn);
+        self.0.retain(|group| !group.members.is_empty());
     }
 
     /// Delivers to one of each.
     pub(super) fn give(&self, fan_out: &mut FanOut<'_>) {
-        for group in self.0.pin().values() {
+        for group in &self.0 {
             if group.give(fan_out.message) {
                 fan_out.reached = Reach::Somebody;
             }
@@ -73,16 +71,14 @@ impl Groups {
 
     /// Delivers to one of this share. False if there is nobody.
     pub(super) fn give_to(&self, share: &str, message: &Arc<OrdinaryMessage>) -> bool {
-        self.0.pin().get(share).is_some_and(|group| group.give(message))
+        let group = self.0.iter().find(|group| &*group.share == share);
+        group.is_some_and(|group| group.give(message))
     }
 }
 
 impl Group {
-    fn new(members: Vec<Member>, next: usize) -> Arc<Self> {
-        Arc::new(Group {
-            members,
-            next: AtomicUsize::new(next),
-        })
+    fn place(&self, session: SessionKey) -> Option<usize> {
+        self.members.iter().position(|member| member.subscriber.key == session)
     }
 
     fn turn(&self) -> usize {

@@ -6,7 +6,8 @@
 //! sessions ──Sessions────┘ one writer at a time
 //! ```
 //!
-//! Publishers read the table without locks: its maps are concurrent, and what a publisher meets there is whole. A change is made by one writer
+//! Publishers read the table without locks: its maps are concurrent, and what a publisher meets there is whole. (Crowds and sessions have locks of their own, which
+//! publishers share or hold for the moment of a delivery.) A change is made by one writer
 //! at a time, from the root of the trie to the leaf, so that a subscription is there for all when the call returns. One that is being ended
 //! may still be given what is being published meanwhile.
 //!

@@ -24,8 +24,13 @@ struct Arguments {
     topics: u64,
 }
 
-/// Kinds of filters, with N for their number. Of the topics that are asked about each is matched by one of them.
-const KINDS: [&str; 3] = ["devices/N/cmd", "devices/N/+", "+/N/cmd/#"];
+/// Kinds of filters, with N for their number, and how many sessions have each. Of the topics that are asked about each is matched by one of them.
+const KINDS: [(&str, u64); 4] = [
+    ("devices/N/cmd", 1),
+    ("devices/N/cmd", 2),
+    ("devices/N/+", 1),
+    ("+/N/cmd/#", 1),
+];
 /// Filters of one session.
 const EACH: u64 = 1_000;
 
@@ -46,12 +51,12 @@ async fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "| filters | of them | ns to subscribe | bytes of memory each | ns to match | ns to publish |\n|---|---|---|---|---|---|"
+        "| filters | of them | sessions with each | ns to subscribe | bytes of memory each | ns to match | ns to publish |\n|---|---|---|---|---|---|---|"
     )?;
-    for kind in KINDS {
+    for (kind, sessions) in KINDS {
         let mut filters = 1_000;
         while filters <= arguments.filters {
-            let row = measure(kind, filters, arguments.topics).await?;
+            let row = measure(kind, sessions, filters, arguments.topics).await?;
             writeln!(out, "{row}")?;
             filters *= 10;
         }
@@ -60,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// One row of the table.
-async fn measure(kind: &str, filters: u64, topics: u64) -> anyhow::Result<String> {
+async fn measure(kind: &str, sessions: u64, filters: u64, topics: u64) -> anyhow::Result<String> {
     let options = RouterOptions {
         engine: Engine::Native,
         filters_max: usize::MAX,
@@ -70,11 +75,13 @@ async fn measure(kind: &str, filters: u64, topics: u64) -> anyhow::Result<String
     let names: Vec<String> = (0..filters).map(|n| kind.replace('N', &n.to_string())).collect();
     let sink: Arc<dyn Sink> = Arc::new(Nowhere);
     let (memory, began) = (memory_bytes()?, Instant::now());
-    for (n, name) in (0..).zip(&names) {
-        let number = u32::try_from(n % EACH)?;
-        router
-            .subscribe(SessionKey(n / EACH), Arc::clone(&sink), number, name, None, false)
-            .await?;
+    for which in 0..sessions {
+        for (n, name) in (0..).zip(&names) {
+            let session = SessionKey(n / EACH * sessions + which);
+            let number = u32::try_from(n % EACH)?;
+            let subscribed = router.subscribe(session, Arc::clone(&sink), number, name, None, false);
+            subscribed.await?;
+        }
     }
     let (subscribing, memory) = (began.elapsed(), memory_bytes()?.saturating_sub(memory));
     drop(names);
@@ -108,8 +115,8 @@ async fn measure(kind: &str, filters: u64, topics: u64) -> anyhow::Result<String
     }
     let publishing = began.elapsed();
     Ok(format!(
-        "| {filters} | {kind} | {} | {} | {} | {} |",
-        subscribing.as_nanos() / u128::from(filters),
+        "| {filters} | {kind} | {sessions} | {} | {} | {} | {} |",
+        subscribing.as_nanos() / u128::from(filters * sessions),
         memory / filters,
         matching.as_nanos() / u128::from(topics),
         publishing.as_nanos() / u128::from(topics),
