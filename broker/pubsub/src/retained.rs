@@ -16,6 +16,9 @@ use super::{OrdinaryMessage, PublishError};
 pub(super) struct Retained {
     /// By [`router_name`], which is what filters are matched with.
     messages: BTreeMap<Box<str>, Arc<OrdinaryMessage>>,
+    /// Those of clients, to which the limits apply.
+    counted: usize,
+    /// The sum of their sizes.
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
@@ -25,6 +28,7 @@ impl Retained {
     pub(super) fn new(messages_max: usize, bytes_max: usize) -> Self {
         Retained {
             messages: BTreeMap::new(),
+            counted: 0,
             bytes: 0,
             messages_max,
             bytes_max,
@@ -42,20 +46,23 @@ impl Retained {
             self.remove(&name);
             return Ok(());
         }
-        if !self.has_room(&name, message.size()) {
+        if !self.has_room(&name, message) {
             self.remove_expired(now);
-            if !self.has_room(&name, message.size()) {
+            if !self.has_room(&name, message) {
                 return Err(PublishError::RetainedFull);
             }
         }
         self.remove(&name);
-        self.bytes += message.size();
+        let (messages, bytes) = counts(message);
+        self.counted += messages;
+        self.bytes += bytes;
         self.messages.insert(name.into(), Arc::clone(message));
         Ok(())
     }
 
+    /// How many there are, of clients.
     pub(super) fn len(&self) -> usize {
-        self.messages.len()
+        self.counted
     }
 
     /// The retained messages that `filter` matches and that have not expired at `now`, in the order of their topics.
@@ -77,20 +84,33 @@ impl Retained {
             .collect()
     }
 
-    fn has_room(&self, name: &str, size: usize) -> bool {
-        let (messages, bytes) = self.messages.get(name).map_or((0, 0), |old| (1, old.size()));
-        self.messages.len() - messages < self.messages_max && self.bytes - bytes + size <= self.bytes_max
+    fn has_room(&self, name: &str, message: &OrdinaryMessage) -> bool {
+        let (old_messages, old_bytes) = self.messages.get(name).map_or((0, 0), |old| counts(old));
+        let (messages, bytes) = counts(message);
+        messages == 0
+            || (self.counted - old_messages < self.messages_max && self.bytes - old_bytes + bytes <= self.bytes_max)
     }
 
     fn remove(&mut self, name: &str) {
         if let Some(old) = self.messages.remove(name) {
-            self.bytes -= old.size();
+            let (messages, bytes) = counts(&old);
+            self.counted -= messages;
+            self.bytes -= bytes;
         }
     }
 
     fn remove_expired(&mut self, now: Age) {
         self.messages.retain(|_, message| !message.is_expired(now));
-        self.bytes = self.messages.values().map(|message| message.size()).sum();
+        let counted = self.messages.values().map(|message| counts(message));
+        (self.counted, self.bytes) = counted.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    }
+}
+
+/// What a message counts for, in messages and in bytes. Only the broker publishes to topics with a $, and takes nobody's room with it.
+fn counts(message: &OrdinaryMessage) -> (usize, usize) {
+    match message.topic.starts_with('$') {
+        true => (0, 0),
+        false => (1, message.size()),
     }
 }
 
@@ -144,6 +164,27 @@ mod tests {
         assert!(topics(&table, "a/b", 100).is_empty());
         table.put(&retained("a/b", "late", Some(100)), Age(100)).unwrap();
         assert_eq!((table.messages.len(), table.bytes), (0, 0));
+    }
+
+    /// Goal: what the broker itself retains takes no room of clients, and always has some.
+    #[test]
+    fn topics_of_the_broker_do_not_count() {
+        let mut table = Retained::new(1, 20);
+        table.put(&retained("a/1", "x", None), Age(0)).unwrap();
+        for topic in ["$SYS/1", "$SYS/2", "$SYS/1"] {
+            table
+                .put(&retained(topic, "a value of the broker", None), Age(0))
+                .unwrap();
+        }
+        assert_eq!((table.len(), table.bytes), (1, 4));
+        assert_eq!(topics(&table, "$SYS/+", 0), ["$SYS/1", "$SYS/2"]);
+        assert_eq!(
+            table.put(&retained("a/2", "x", None), Age(0)),
+            Err(PublishError::RetainedFull)
+        );
+        table.put(&retained("$SYS/1", "", None), Age(0)).unwrap();
+        table.put(&retained("a/1", "", None), Age(0)).unwrap();
+        assert_eq!((table.len(), table.bytes, table.messages.len()), (0, 0, 1));
     }
 
     /// Goal: both limits refuse, a refusal changes nothing, and replacing, clearing and expiry make room.
