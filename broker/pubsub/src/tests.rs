@@ -1,9 +1,11 @@
 //! The contract of ordinary topics, of each engine.
 //!
-//! What the router does for its users is here; `robustness` has what it withstands. Nothing waits by time: a
+//! What the router does for its users is here, in `retaining` and in `shared`; `robustness` has what it withstands. Nothing waits by time: a
 //! subscription is made only after everything published before it was delivered, so [`Setup::settle`] is a barrier.
 
+mod retaining;
 mod robustness;
+mod shared;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -255,147 +257,6 @@ async fn mqtt_4_6_0_6_the_order_of_publishing_is_kept_across_bursts_and_filters(
     assert_eq!((setup.router.lost(), setup.router.restarts()), (0, 0));
 }
 
-/// Goal: an empty payload clears a retained message only with RETAIN, and is still forwarded to those who are
-/// subscribed (MQTT-3.3.1-6, MQTT-3.3.1-7).
-async fn mqtt_3_3_1_6_only_an_empty_retained_message_clears(engine: Engine) {
-    let (setup, live) = (Setup::new(engine), recorder());
-    setup.subscribe(1, &live, 1, "a/b").await;
-    setup.router.publish(retained("a/b", "kept")).await.unwrap();
-    setup.publish("a/b", "").await;
-    let late = recorder();
-    setup.subscribe(2, &late, 7, "a/+").await;
-    assert_eq!(late.taken(), ["7 a/b kept R"]);
-    setup.router.publish(retained("a/b", "")).await.unwrap();
-    let later = recorder();
-    setup.subscribe(3, &later, 8, "a/+").await;
-    assert!(later.taken().is_empty());
-    let flags: Vec<_> = live
-        .take()
-        .iter()
-        .map(|d| (d.message.payload.len(), d.message.retain, d.retained))
-        .collect();
-    assert_eq!(flags, [(4, true, false), (0, false, false), (0, true, false)]);
-    assert_eq!(late.taken(), ["7 a/b "]);
-}
-
-/// Goal: retained messages come at every subscription that asks, all of them, and never to a shared one or an expired
-/// one (MQTT 5, sections 3.8.3.1, 3.8.4 and 4.8.2; MQTT-3.3.2-5).
-async fn mqtt_3_8_4_retained_messages_are_sent_again_on_subscribing_again(engine: Engine) {
-    let (setup, sink) = (Setup::new(engine), recorder());
-    for n in 0..1_500 {
-        setup.router.publish(retained(&format!("r/{n:04}"), "x")).await.unwrap();
-    }
-    setup
-        .router
-        .publish(OrdinaryMessage {
-            expiry: expiry(Age(0), Some(0)),
-            ..retained("r/expired", "x")
-        })
-        .await
-        .unwrap();
-    let expected: Vec<_> = (0..1_500).map(|n| format!("1 r/{n:04} x R")).collect();
-    setup.subscribe(1, &sink, 1, "r/#").await;
-    assert_eq!(sink.taken(), expected);
-    setup.subscribe(1, &sink, 1, "r/#").await;
-    assert_eq!(sink.taken(), expected);
-    setup.share(1, &sink, 2, "r/#", Some("group")).await;
-    let quiet = Arc::clone(&sink) as Arc<dyn Sink>;
-    setup
-        .router
-        .subscribe(SessionKey(1), quiet, 1, "r/#", None, false)
-        .await
-        .unwrap();
-    assert!(sink.taken().is_empty());
-}
-
-/// Goal: a retained message beyond the limit is refused and reaches nobody; others go on.
-async fn a_retained_message_beyond_the_limit_is_refused(engine: Engine) {
-    let setup = Setup::with(RouterOptions {
-        retained_messages_max: 1,
-        ..options(engine)
-    });
-    let sink = recorder();
-    setup.subscribe(1, &sink, 1, "#").await;
-    setup.router.publish(retained("a/1", "x")).await.unwrap();
-    assert_eq!(
-        setup.router.publish(retained("a/2", "x")).await,
-        Err(PublishError::RetainedFull)
-    );
-    setup.publish("a/2", "y").await;
-    setup.settle().await;
-    assert_eq!(sink.taken(), ["1 a/1 x", "1 a/2 y"]);
-}
-
-/// Goal: each message goes to one member of each (share, filter), in turn; equal share names with other filters are
-/// other subscriptions, and plain subscriptions are not concerned (MQTT 5, section 4.8.2).
-async fn mqtt_4_8_2_a_shared_subscription_delivers_to_one_member(engine: Engine) {
-    let setup = Setup::new(engine);
-    let sinks = [recorder(), recorder(), recorder()];
-    setup.share(0, &sinks[0], 1, "s/+", Some("g")).await;
-    setup.share(1, &sinks[1], 1, "s/+", Some("g")).await;
-    setup.share(1, &sinks[1], 2, "s/#", Some("g")).await;
-    setup.share(2, &sinks[2], 3, "s/+", Some("other")).await;
-    setup.subscribe(2, &sinks[2], 4, "s/+").await;
-    for n in 0..4 {
-        setup.publish("s/x", &n.to_string()).await;
-    }
-    setup.settle().await;
-    assert_eq!(sinks[0].taken(), ["1 s/x 0", "1 s/x 2"]);
-    assert_eq!(
-        sinks[1].taken(),
-        ["2 s/x 0", "1 s/x 1", "2 s/x 1", "2 s/x 2", "1 s/x 3", "2 s/x 3"]
-    );
-    let all: Vec<_> = (0..4)
-        .flat_map(|n| [format!("3 s/x {n}"), format!("4 s/x {n}")])
-        .collect();
-    assert_eq!(sinks[2].taken(), all);
-}
-
-/// Goal: members that are offline are passed over while another is online, and members that left are never chosen
-/// (MQTT 5, section 4.8.2).
-async fn mqtt_4_8_2_members_that_are_away_are_passed_over(engine: Engine) {
-    let setup = Setup::new(engine);
-    let sinks = [recorder(), recorder(), recorder()];
-    for (session, sink) in (0..).zip(&sinks) {
-        setup.share(session, sink, 1, "s/+", Some("g")).await;
-    }
-    sinks[0].offline.store(true, Ordering::Relaxed);
-    for n in 0..4 {
-        setup.publish("s/x", &n.to_string()).await;
-    }
-    setup.router.unsubscribe(SessionKey(1), 1).await;
-    setup.publish("s/x", "4").await;
-    setup.router.close(SessionKey(2)).await;
-    setup.publish("s/x", "5").await;
-    setup.router.close(SessionKey(0)).await;
-    setup.publish("s/x", "6").await;
-    setup.settle().await;
-    assert_eq!(sinks[1].taken(), ["1 s/x 0", "1 s/x 2"]);
-    assert_eq!(sinks[2].taken(), ["1 s/x 1", "1 s/x 3", "1 s/x 4"]);
-    assert_eq!(sinks[0].taken(), ["1 s/x 5"]);
-}
-
-/// Goal: members for whom messages wait are passed over while others have fewer.
-async fn mqtt_4_8_2_slow_members_are_passed_over(engine: Engine) {
-    let setup = Setup::new(engine);
-    let sinks = [recorder(), recorder(), recorder()];
-    for (session, sink) in (0..).zip(&sinks) {
-        setup.share(session, sink, 1, "s/+", Some("g")).await;
-    }
-    sinks[0].waiting.store(10, Ordering::Relaxed);
-    sinks[2].waiting.store(1, Ordering::Relaxed);
-    for n in 0..3 {
-        setup.publish("s/x", &n.to_string()).await;
-        setup.settle().await;
-    }
-    assert_eq!(sinks[1].taken(), ["1 s/x 0", "1 s/x 1", "1 s/x 2"]);
-    sinks[1].offline.store(true, Ordering::Relaxed);
-    setup.publish("s/x", "3").await;
-    setup.settle().await;
-    assert_eq!(sinks[2].taken(), ["1 s/x 3"]);
-    assert!(sinks[0].taken().is_empty());
-}
-
 /// Goal: what is published after `subscribe` returned is delivered, and nothing after `unsubscribe` returned, also when
 /// the same filter comes back (MQTT 5, sections 3.8.4 and 3.10.4).
 async fn mqtt_3_8_4_and_3_10_4_subscriptions_take_effect_when_the_call_returns(engine: Engine) {
@@ -453,59 +314,11 @@ async fn mqtt_3_4_2_1_a_publisher_is_told_that_nobody_is_there(engine: Engine) {
     assert_eq!((reach("a/b").await, reach("c/d").await), (Reach::Nobody, Reach::Nobody));
 }
 
-/// Goal: messages of a member that has left go to another one, in order; without another one they are counted as lost (MQTT 5, section 4.8.2).
-async fn mqtt_4_8_2_what_a_member_leaves_goes_to_another(engine: Engine) {
-    let (setup, sinks) = (Setup::new(engine), [recorder(), recorder()]);
-    for (session, sink) in (0..).zip(&sinks) {
-        setup.share(session, sink, 1, "s/+", Some("g")).await;
-    }
-    for n in 0..4 {
-        setup.publish("s/x", &n.to_string()).await;
-    }
-    setup.router.close_and_wait(SessionKey(0)).await;
-    let orphans = |sink: &Recorder| {
-        let of = |delivery: OrdinaryDelivery| Orphan {
-            filter: "s/+".into(),
-            share: "g".into(),
-            message: delivery.message,
-        };
-        sink.take().into_iter().map(of).collect::<Vec<_>>()
-    };
-    let left = orphans(&sinks[0]);
-    assert_eq!((left.len(), setup.router.hand_over(left).await), (2, 0));
-    let of_another_share = Orphan {
-        filter: "s/+".into(),
-        share: "h".into(),
-        message: Arc::new(message("s/x", "4")),
-    };
-    assert_eq!(setup.router.hand_over(vec![of_another_share]).await, 1);
-    let taken: Vec<_> = sinks[1].take();
-    let texts = taken
-        .iter()
-        .map(|d| String::from_utf8_lossy(&d.message.payload).into_owned());
-    assert_eq!(texts.collect::<Vec<_>>(), ["1", "3", "0", "2"]);
-    setup.router.close_and_wait(SessionKey(1)).await;
-    let nobody_is_left = vec![Orphan {
-        filter: "s/+".into(),
-        share: "g".into(),
-        message: Arc::new(message("s/x", "5")),
-    }];
-    assert_eq!(setup.router.hand_over(nobody_is_left).await, 1);
-    assert_eq!(setup.router.orphans_lost(), 2);
-}
-
 of_every_engine! {
     mqtt_4_7_wildcards_reach_the_subscriptions_that_match
     mqtt_3_3_a_message_arrives_as_it_was_published
     mqtt_4_6_0_6_the_order_of_publishing_is_kept_across_bursts_and_filters
-    mqtt_3_3_1_6_only_an_empty_retained_message_clears
-    mqtt_3_8_4_retained_messages_are_sent_again_on_subscribing_again
-    a_retained_message_beyond_the_limit_is_refused
-    mqtt_4_8_2_a_shared_subscription_delivers_to_one_member
-    mqtt_4_8_2_members_that_are_away_are_passed_over
-    mqtt_4_8_2_slow_members_are_passed_over
     mqtt_3_8_4_and_3_10_4_subscriptions_take_effect_when_the_call_returns
     mqtt_3_8_4_3_subscribing_again_replaces
     mqtt_3_4_2_1_a_publisher_is_told_that_nobody_is_there
-    mqtt_4_8_2_what_a_member_leaves_goes_to_another
 }
