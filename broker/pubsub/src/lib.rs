@@ -233,6 +233,13 @@ struct Wanted {
     send_retained: bool,
 }
 
+/// Where a subscription is listed: by names, which stay what they are when tables change.
+#[derive(Clone, PartialEq, Eq)]
+struct Place {
+    filter: Arc<str>,
+    share: Option<Box<str>>,
+}
+
 impl Router {
     /// Starts the engine that `options` name. `now` is the age by which retained messages expire.
     ///

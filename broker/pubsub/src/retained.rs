@@ -9,7 +9,7 @@ use std::sync::Arc;
 use inbox_types::Age;
 
 use super::topic::{has_wildcard, matches, router_name};
-use super::{OrdinaryMessage, PublishError};
+use super::{OrdinaryDelivery, OrdinaryMessage, PublishError};
 
 /// At most one message per topic. Ordered by topic, so that a subscriber gets them in an order that means something.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Retained {
     }
 
     /// The retained messages that `filter` matches and that have not expired at `now`, in the order of their topics.
-    pub(super) fn matching(&self, filter: &str, now: Age) -> Vec<Arc<OrdinaryMessage>> {
+    fn matching(&self, filter: &str, now: Age) -> Vec<Arc<OrdinaryMessage>> {
         let wanted = router_name(filter);
         if !has_wildcard(filter) {
             return self
@@ -82,6 +82,16 @@ impl Retained {
             .filter(|(name, message)| matches(name, &wanted) && !message.is_expired(now))
             .map(|(_, message)| Arc::clone(message))
             .collect()
+    }
+
+    /// What a new subscription is owed of them.
+    pub(super) fn owed(&self, subscription: u32, filter: &str, now: Age) -> Vec<OrdinaryDelivery> {
+        let owed = |message| OrdinaryDelivery {
+            subscription,
+            message,
+            retained: true,
+        };
+        self.matching(filter, now).into_iter().map(owed).collect()
     }
 
     fn has_room(&self, name: &str, message: &OrdinaryMessage) -> bool {

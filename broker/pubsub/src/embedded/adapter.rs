@@ -187,8 +187,8 @@ impl Adapter {
             self.restart(engine, &why)?;
         }
         if added.is_ok() && send_retained {
-            let messages = self.retained.matching(&filter, (self.now)());
-            self.subscriptions.deliver_retained(session, subscription, messages);
+            let owed = self.retained.owed(subscription, &filter, (self.now)());
+            self.subscriptions.deliver_retained(session, owed);
         }
         // Before the answer: what is published after it must find the subscription.
         drop(coming);

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::audience::Audience;
 use filter::Filter;
 
-use crate::{OrdinaryDelivery, OrdinaryMessage, Orphan, SessionKey, Sink, SubscribeError};
+use crate::{OrdinaryDelivery, OrdinaryMessage, Orphan, Place, SessionKey, Sink, SubscribeError};
 
 /// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a burst meets very many
 /// subscribers.
@@ -54,13 +54,6 @@ struct Subscriber {
     sink: Arc<dyn Sink>,
     subscriptions: HashMap<u32, Place>,
     gathered: Vec<OrdinaryDelivery>,
-}
-
-/// Where a subscription is listed. Names, because indexes change when the table is compacted.
-#[derive(Clone, PartialEq, Eq)]
-struct Place {
-    filter: Arc<str>,
-    share: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,8 +179,8 @@ impl Subscriptions {
         self.free.push(slot);
     }
 
-    /// Hands `messages` to one subscription only: the retained messages on subscribing.
-    pub(super) fn deliver_retained(&self, session: SessionKey, subscription: u32, messages: Vec<Arc<OrdinaryMessage>>) {
+    /// Hands the retained messages to the session that has just subscribed.
+    pub(super) fn deliver_retained(&self, session: SessionKey, mut batch: Vec<OrdinaryDelivery>) {
         let slot = self.by_key.get(&session);
         let Some(entry) = slot
             .and_then(|slot| self.sessions.get(slot.0 as usize))
@@ -195,12 +188,6 @@ impl Subscriptions {
         else {
             return;
         };
-        let retained = |message| OrdinaryDelivery {
-            subscription,
-            message,
-            retained: true,
-        };
-        let mut batch: Vec<_> = messages.into_iter().map(retained).collect();
         if !batch.is_empty() {
             entry.sink.deliver(&mut batch);
         }

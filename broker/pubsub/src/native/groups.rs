@@ -63,7 +63,7 @@ impl Groups {
     /// Delivers to one of each.
     pub(super) fn give(&self, fan_out: &mut FanOut<'_>) {
         for group in &self.0 {
-            if group.give(fan_out.message) {
+            if group.give(fan_out.message, &mut fan_out.batch) {
                 fan_out.reached = Reach::Somebody;
             }
         }
@@ -72,7 +72,7 @@ impl Groups {
     /// Delivers to one of this share. False if there is nobody.
     pub(super) fn give_to(&self, share: &str, message: &Arc<OrdinaryMessage>) -> bool {
         let group = self.0.iter().find(|group| &*group.share == share);
-        group.is_some_and(|group| group.give(message))
+        group.is_some_and(|group| group.give(message, &mut Vec::new()))
     }
 }
 
@@ -86,28 +86,17 @@ impl Group {
     }
 
     /// Delivers to one member. False if all have ended meanwhile.
-    fn give(&self, message: &Arc<OrdinaryMessage>) -> bool {
+    fn give(&self, message: &Arc<OrdinaryMessage>, batch: &mut Vec<OrdinaryDelivery>) -> bool {
         let (count, next) = (self.members.len(), self.turn());
         let waiting = |at: usize| self.members.get(at)?.subscriber.waiting();
         let chosen = choose(count, next, waiting);
         // Who was chosen may have ended.
         let others = (0..count).map(|turn| (next + turn) % count);
-        let takes = |at: &usize| self.members.get(*at).is_some_and(|member| member.take(message));
+        let takes = |at: &usize| self.members.get(*at).is_some_and(|member| member.take(message, batch));
         let Some(at) = chosen.into_iter().chain(others).find(takes) else {
             return false;
         };
         self.next.store((at + 1) % count, Ordering::Relaxed);
         true
-    }
-}
-
-impl Member {
-    /// Delivers a message of a shared subscription, unless the session has ended.
-    fn take(&self, message: &Arc<OrdinaryMessage>) -> bool {
-        self.subscriber.deliver(&mut vec![OrdinaryDelivery {
-            subscription: self.subscription,
-            message: Arc::clone(message),
-            retained: false,
-        }])
     }
 }

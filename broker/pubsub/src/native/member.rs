@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use crate::{OrdinaryDelivery, SessionKey, Sink};
+use crate::{OrdinaryDelivery, OrdinaryMessage, SessionKey, Sink};
 
 /// A session with subscriptions.
 pub(super) struct Subscriber {
@@ -30,7 +30,7 @@ impl Subscriber {
     }
 
     /// Hands over what is in `batch`. False, and nothing done, if the session has ended.
-    pub(super) fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) -> bool {
+    fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) -> bool {
         let sink = self.sink.read();
         sink.as_ref().is_some_and(|sink| {
             sink.deliver(batch);
@@ -46,5 +46,19 @@ impl Subscriber {
     /// Nothing is delivered after this.
     pub(super) fn end(&self) {
         *self.sink.write() = None;
+    }
+}
+
+impl Member {
+    /// Delivers `message`, unless the session has ended. `batch` is empty before and after: it is lent, so that there is one allocation for a message.
+    pub(super) fn take(&self, message: &Arc<OrdinaryMessage>, batch: &mut Vec<OrdinaryDelivery>) -> bool {
+        batch.push(OrdinaryDelivery {
+            subscription: self.subscription,
+            message: Arc::clone(message),
+            retained: false,
+        });
+        let is_taken = self.subscriber.deliver(batch);
+        batch.clear();
+        is_taken
     }
 }

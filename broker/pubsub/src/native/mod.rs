@@ -119,13 +119,7 @@ impl Native {
         self.change(|sessions| sessions.add(&self.table, wanted))?;
         if send_retained {
             let retained = self.retained.lock().await;
-            let messages = retained.matching(&filter, (self.now)());
-            let told = |message| OrdinaryDelivery {
-                subscription,
-                message,
-                retained: true,
-            };
-            let mut batch: Vec<_> = messages.into_iter().map(told).collect();
+            let mut batch = retained.owed(subscription, &filter, (self.now)());
             if !batch.is_empty() {
                 sink.deliver(&mut batch);
             }
@@ -182,14 +176,8 @@ impl<'a> FanOut<'a> {
 
     /// Delivers to one member.
     fn give(&mut self, member: &Member) {
-        self.batch.push(OrdinaryDelivery {
-            subscription: member.subscription,
-            message: Arc::clone(self.message),
-            retained: false,
-        });
-        if member.subscriber.deliver(&mut self.batch) {
+        if member.take(self.message, &mut self.batch) {
             self.reached = Reach::Somebody;
         }
-        self.batch.clear();
     }
 }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::member::{Member, Subscriber};
 use super::table::Table;
 use super::trie::{LEVELS_MAX, TooManyLevels};
-use crate::{SessionKey, Sink, SubscribeError, Wanted};
+use crate::{Place, SessionKey, Sink, SubscribeError, Wanted};
 
 /// Every session that has subscriptions.
 pub(super) struct Sessions {
@@ -21,13 +21,6 @@ struct Entry {
     subscriber: Arc<Subscriber>,
     /// In the order of their numbers.
     subscriptions: Vec<(u32, Place)>,
-}
-
-/// Where a subscription is.
-#[derive(Clone, PartialEq, Eq)]
-struct Place {
-    filter: Arc<str>,
-    share: Option<Box<str>>,
 }
 
 impl Sessions {

@@ -67,9 +67,6 @@ struct EdgeRef<'a> {
 impl Trie {
     /// Shows the audience of every filter that matches `topic` (MQTT 5, section 4.7).
     pub(super) fn each_match(&self, topic: &str, visit: &mut impl FnMut(&Audience)) {
-        if self.root.is_empty() {
-            return;
-        }
         let guard = self.names.guard();
         if !topic.starts_with('$') {
             return self.walk(&self.root, Some(topic), visit, &guard);
@@ -219,7 +216,7 @@ impl Node {
 }
 
 /// How a filter ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Ending {
     Here,
     /// With `#`.
