@@ -19,13 +19,7 @@ impl Outbox {
             |delivery| delivery.message.size(),
             into,
         );
-        for delivery in into.iter() {
-            match delivery.retained {
-                true => state.retained -= 1,
-                false => state.ordinary_bytes -= delivery.message.size(),
-            }
-        }
-        self.ordinary_waits(&state);
+        self.left(&mut state, into);
         std::mem::take(&mut state.overflowed)
     }
 
@@ -42,14 +36,8 @@ impl Outbox {
                 (theirs, others)
             },
         );
-        for delivery in &theirs {
-            match delivery.retained {
-                true => state.retained -= 1,
-                false => state.ordinary_bytes -= delivery.message.size(),
-            }
-        }
         state.ordinary = others;
-        self.ordinary_waits(&state);
+        self.left(&mut state, &theirs);
         theirs
     }
 
@@ -60,6 +48,17 @@ impl Outbox {
         let all = std::mem::take(&mut state.ordinary);
         self.ordinary_waits(&state);
         all
+    }
+
+    /// These were taken out.
+    fn left(&self, state: &mut Waiting, taken: &[OrdinaryDelivery]) {
+        for delivery in taken {
+            match delivery.retained {
+                true => state.retained -= 1,
+                false => state.ordinary_bytes -= delivery.message.size(),
+            }
+        }
+        self.ordinary_waits(state);
     }
 
     fn ordinary_waits(&self, state: &Waiting) {
