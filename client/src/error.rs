@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::options::NAMES;
+
 /// Who can do something about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MustAct {
@@ -24,7 +26,7 @@ pub enum ConnectError {
     #[error("the broker's URL cannot be used: {0}")]
     Url(#[from] UrlError),
     /// No inbox can have that name.
-    #[error("the client ID {id:?} cannot have an inbox; take one of 1 to 1,024 bytes without '/', '+' and '#'")]
+    #[error("the client ID {id:?} cannot have an inbox; take one of {}", NAMES)]
     ClientId {
         /// The client ID.
         id: String,
@@ -207,9 +209,7 @@ pub enum LostWhy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// No client can have that name.
-    #[error(
-        "there can be no inbox {to:?}; a name has 1 to 1,024 bytes without '/', '+', '#' and U+0000, and begins with no '$'"
-    )]
+    #[error("there can be no inbox {to:?}; a name has {}", NAMES)]
     Recipient {
         /// The name.
         to: String,

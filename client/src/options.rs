@@ -157,6 +157,9 @@ impl InboxOptions {
     }
 }
 
+/// What [`can_have_an_inbox`] asks of a name, in words.
+pub(crate) const NAMES: &str = "1 to 1,024 bytes without '/', '+', '#' and U+0000, and no '$' at its beginning";
+
 /// Whether a client of that name can have an inbox (contract rule 1).
 pub(crate) fn can_have_an_inbox(name: &str, prefix: &str) -> bool {
     let is_long_enough = (1..=NAME_BYTES_MAX).contains(&name.len());
