@@ -32,7 +32,10 @@ const PLAIN: Way = Way {
 pub(crate) struct Trial {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    pub(crate) arguments: &'static [&'static str],
+    /// Of the generator, in one line.
+    pub(crate) arguments: &'static str,
+    /// It takes minutes, so that it has one round.
+    pub(crate) is_once: bool,
     /// Names of ways; the others are compared with the first.
     pub(crate) ways: &'static [&'static str],
     /// Heading, figure of the generator, and factor from its unit. The first one has ratios.
@@ -73,58 +76,44 @@ pub(crate) const ORDINARY: Suite = Suite {
 /// Suites that the page has a section of.
 pub(crate) const SUITES: [&Suite; 3] = [&WAYS_IN, &ASKED_FOR, &ORDINARY];
 
-const NATIVE: &str = "native";
-const RUMQTTD: &str = "rumqttd's router";
 /// What client IDs, and so user names, begin with. The generator numbers readers and writers.
 pub(crate) const PREFIX: &str = "bench";
 
 const TCP: &str = "tcp";
 const USERS: &str = "users, rules and quotas";
+const NATIVE: &str = "native";
+const RUMQTTD: &str = "rumqttd's router";
 const WATCHED: &str = "watched";
 const NOTHING: &str = "nothing";
 pub(crate) const PASSWORD: &str = "a password of the benchmark";
+const ORDINARY_TOPICS: &[&str] = &["--ordinary"];
 const TLS: &[&str] = &["--transport", "tls", "--ca", "{dir}/ca.pem"];
 pub(crate) const CERTIFICATE: &str = "certificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n";
 
 /// To measure something else of the configuration, add it here, and its name to a trial below.
 pub(crate) const WAYS: &[Way] = &[
+    Way { name: TCP, ..PLAIN },
     Way {
-        peer: None,
-        name: TCP,
-        listener: "",
-        more: "",
-        arguments: &[],
-        is_watched: false,
-    },
-    Way {
-        peer: None,
         name: "tls",
         listener: "transport = \"tls\"\n",
-        more: "",
         arguments: TLS,
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: "ws",
         listener: "transport = \"ws\"\n",
-        more: "",
         arguments: &["--transport", "ws"],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: "wss",
         listener: "transport = \"wss\"\n",
-        more: "",
         arguments: &["--transport", "wss", "--ca", "{dir}/ca.pem"],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: "tls with client certificates",
         listener: "transport = \"tls\"\nclient_certificates = \"required\"\nclient_ca = \"{dir}/ca.pem\"\n",
-        more: "",
         arguments: &[
             "--transport",
             "tls",
@@ -135,87 +124,68 @@ pub(crate) const WAYS: &[Way] = &[
             "--key",
             "{dir}/client-key.pem",
         ],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: USERS,
-        listener: "",
         more: "[auth]\npassword_file = \"{dir}/users\"\n[quota]\nconnections_per_address = 1000000\nconnects_per_second = 1000000\n\
                connections_per_user = 10\npublishes_per_second = 1000000\npublish_bytes_per_second = \"1GiB\"\n\
                [access]\nacl_file = \"{dir}/acl.toml\"\n",
         arguments: &["--prefix", PREFIX, "--password", PASSWORD],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: NOTHING,
-        listener: "",
-        more: "",
         arguments: &["--asks", "nothing"],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: "an id",
-        listener: "",
-        more: "",
         arguments: &["--asks", "id"],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: "an id, and delivered",
-        listener: "",
-        more: "",
         arguments: &["--asks", "delivered"],
-        is_watched: false,
+        ..PLAIN
     },
     Way {
-        peer: None,
         name: "an id, delivered and read",
-        listener: "",
-        more: "",
         arguments: &["--asks", "read"],
-        is_watched: false,
+        ..PLAIN
     },
-    Way { name: NATIVE, ..PLAIN },
+    Way {
+        name: NATIVE,
+        arguments: ORDINARY_TOPICS,
+        ..PLAIN
+    },
     Way {
         name: RUMQTTD,
         more: "[router]\nengine = \"rumqttd\"\n",
+        arguments: ORDINARY_TOPICS,
         ..PLAIN
     },
     Way {
         name: "FlashMQ",
         peer: Some("flashmq"),
+        arguments: ORDINARY_TOPICS,
         ..PLAIN
     },
     Way {
         name: "Mosquitto",
         peer: Some("mosquitto"),
+        arguments: ORDINARY_TOPICS,
         ..PLAIN
     },
     Way {
-        peer: None,
         name: WATCHED,
-        listener: "",
         more: "[http]\nlisten = \"127.0.0.1:{port2}\"\n",
-        arguments: &[],
         is_watched: true,
+        ..PLAIN
     },
 ];
 
-const PAIRS: &[&str] = &[
-    "p2p",
-    "--pairs",
-    "100",
-    "--window",
-    "16",
-    "--warmup",
-    "1",
-    "--seconds",
-    "4",
-];
+const PAIRS: &str = "p2p --pairs 100 --window 16 --warmup 1 --seconds 4";
 const PAIRS_COLUMNS: &[(&str, &str, f64)] = &[
     ("delivered/s", "delivered_per_s", 1.0),
     ("broker µs/message", "broker_cpu_us_per_message", 1.0),
@@ -230,6 +200,7 @@ const ASKING: &[Trial] = &[
            sender subscribes to its own inbox, receives them there, and acknowledges them. Where messages ask to be told that they are read, their readers say so by \
            `$inbox/read`, of all that they have, one request at a time. A run is clean when every message was delivered, and every receipt came.",
         arguments: PAIRS,
+        is_once: false,
         ways: &[NOTHING, "an id", "an id, and delivered", "an id, delivered and read"],
         columns: &[
             ("delivered/s", "delivered_per_s", 1.0),
@@ -243,7 +214,8 @@ const ASKING: &[Trial] = &[
         what: "16 publishers, each with 64 messages of 256 bytes in flight, store 200,000 messages for 1,000 clients that are away. Then the clients come, 100 at a \
                time, and acknowledge all; then, where messages ask for receipts, their senders come for these, and acknowledge them. Messages/s: of all that \
                together. A run is clean when every message was delivered, and every receipt came.",
-        arguments: &["offline"],
+        arguments: "offline",
+        is_once: false,
         ways: &[NOTHING, "an id", "an id, and delivered"],
         columns: &[
             ("messages/s", "through_per_s", 1.0),
@@ -267,54 +239,24 @@ const TOPICS: &[Trial] = &[
         name: "pairs with ordinary topics",
         what: "100 publishers, each with 16 messages of 256 bytes in flight to `devices/ID/cmd`, with a subscriber of its own, which is there. Other brokers have the settings of their best speed. A run is \
                clean when every message was delivered.",
-        arguments: &[
-            "p2p",
-            "--ordinary",
-            "--pairs",
-            "100",
-            "--window",
-            "16",
-            "--warmup",
-            "1",
-            "--seconds",
-            "4",
-        ],
+        arguments: PAIRS,
+        is_once: false,
         ways: TOPICS_WAYS,
         columns: PAIRS_COLUMNS,
     },
     Trial {
         name: "2,000 pairs with ordinary topics",
         what: "The same with 2,000 pairs.",
-        arguments: &[
-            "p2p",
-            "--ordinary",
-            "--pairs",
-            "2000",
-            "--window",
-            "16",
-            "--warmup",
-            "1",
-            "--seconds",
-            "4",
-        ],
+        arguments: "p2p --pairs 2000 --window 16 --warmup 1 --seconds 4",
+        is_once: false,
         ways: TOPICS_WAYS,
         columns: PAIRS_COLUMNS,
     },
     Trial {
         name: "a fleet",
         what: "4,000 devices, each subscribed to `devices/ID/cmd`, and as many publishers, who send 2,000 messages of 256 bytes a second in all.",
-        arguments: &[
-            "p2p",
-            "--ordinary",
-            "--pairs",
-            "4000",
-            "--rate",
-            "2000",
-            "--warmup",
-            "1",
-            "--seconds",
-            "5",
-        ],
+        arguments: "p2p --pairs 4000 --rate 2000 --warmup 1 --seconds 5",
+        is_once: false,
         ways: TOPICS_WAYS,
         columns: FLEET_COLUMNS,
     },
@@ -325,6 +267,7 @@ const TRIALS: &[Trial] = &[
         name: "pairs",
         what: "100 publishers, each with 16 messages of 256 bytes in flight to a reader of its own, which is there.",
         arguments: PAIRS,
+        is_once: false,
         ways: &[TCP, "tls", "ws", "wss", USERS],
         columns: PAIRS_COLUMNS,
     },
@@ -332,13 +275,15 @@ const TRIALS: &[Trial] = &[
         name: "watched",
         what: "The same, with a dashboard open (the board and the events of `$SYS`), and `/metrics` scraped every 5 s.",
         arguments: PAIRS,
+        is_once: false,
         ways: &[TCP, WATCHED],
         columns: PAIRS_COLUMNS,
     },
     Trial {
         name: "idle connections",
         what: "5,000 clients connect, with at most 64 connections being opened at a time and a whole handshake for each, and subscribe to one topic each.",
-        arguments: &["idle", "--connections", "5000"],
+        arguments: "idle --connections 5000",
+        is_once: false,
         ways: &[TCP, "tls", "ws", "wss", "tls with client certificates"],
         columns: &[
             ("KiB/connection", "broker_rss_kib_per_connection", 1.0),
@@ -349,7 +294,8 @@ const TRIALS: &[Trial] = &[
     Trial {
         name: "5,000 users come back",
         what: "5,000 users with passwords connect for the first time, 16 at a time; then all leave, and come back at once. Without users: the same clients.",
-        arguments: &["reconnect", "--clients", "5000"],
+        arguments: "reconnect --clients 5000",
+        is_once: true,
         ways: &[TCP, USERS],
         columns: &[
             ("s until all are back", "again_s", 1.0),

@@ -14,7 +14,7 @@ use super::watching::Watcher;
 const USERS_EACH: usize = 5000;
 const TIMEOUT_S: u64 = 290;
 
-/// Every trial of a suite with each of its ways, in so many rounds. Verifying 5,000 passwords takes minutes, so that trial has one round.
+/// Every trial of a suite with each of its ways, in so many rounds.
 pub(crate) fn run(bench: &Bench, suite: &Suite, rounds: u32, only: Option<&str>) -> anyhow::Result<Vec<Measurement>> {
     let trials = suite.trials;
     let is_wanted = |trial: &&Trial| only.is_none_or(|only| only == trial.name);
@@ -27,11 +27,7 @@ pub(crate) fn run(bench: &Bench, suite: &Suite, rounds: u32, only: Option<&str>)
     let files = files(&base.program)?;
     let mut done = Vec::new();
     for round in 1..=rounds {
-        for trial in trials
-            .iter()
-            .filter(is_wanted)
-            .filter(|it| round == 1 || it.columns.len() < 5)
-        {
+        for trial in trials.iter().filter(is_wanted).filter(|it| round == 1 || !it.is_once) {
             eprintln!("\n==> round {round} of {rounds}: {}", trial.name);
             let turn = round as usize % trial.ways.len();
             let names = trial.ways.iter().cycle().skip(turn).take(trial.ways.len());
@@ -79,7 +75,7 @@ fn measure(
     match Broker::start(&launch, &bench.scratch, None) {
         Ok(broker) => {
             let dir = bench.scratch.path().to_string_lossy().into_owned();
-            let words = trial.arguments.iter().chain(way.arguments);
+            let words = trial.arguments.split(' ').chain(way.arguments.iter().copied());
             let arguments: Vec<String> = words.map(|word| word.replace("{dir}", &dir)).collect();
             let watcher = way.is_watched.then(|| Watcher::start(broker.port, broker.second_port));
             let measured = bench.generator.measure(&label, &broker, &arguments, TIMEOUT_S, None);

@@ -132,11 +132,7 @@ fn tell(run: &Run, plan: &Plan, report: &mut Report) -> Result<u64, RunError> {
     let receipts = shared.receipts.load(Relaxed);
     report.rate("told_per_s", receipts, 0, came.spent_ns);
     report.usage("tell_", "message", receipts, &came.from, &came.to);
-    report.count("receipts", receipts);
-    report.count(
-        "receipts_missing",
-        (plan.receipts() * plan.messages).saturating_sub(receipts),
-    );
+    report.receipts(receipts, plan.receipts() * plan.messages);
     came.stalled(report, "stalled_publishers");
     Ok(came.spent_ns)
 }

@@ -163,6 +163,16 @@ impl Report {
         }
     }
 
+    /// How many receipts came, of those that were owed. Missing ones fail the run.
+    pub(crate) fn receipts(&mut self, came: u64, owed: u64) {
+        let missing = owed.saturating_sub(came);
+        self.count("receipts", came);
+        self.count("receipts_missing", missing);
+        if missing > 0 {
+            self.fail();
+        }
+    }
+
     /// The broker did not do what it must.
     pub(crate) fn fail(&mut self) {
         self.is_clean = false;
