@@ -32,6 +32,7 @@ fn a_refused_subscription_is_told_and_counted_by_cause() {
     refused("laptop", "$share/g/laptop");
     refused("crooked", "a/#/b");
     refused("curious", "$secret/x");
+    refused("deep", &format!("{}x", "+/".repeat(128)));
     let mut hub = RawClient::clean(&broker, Version::V311, "hub");
     for filter in ["z/1", "z/2"] {
         assert_eq!(hub.subscribe(filter, 1).codes, [1]);
@@ -59,6 +60,10 @@ fn a_refused_subscription_is_told_and_counted_by_cause() {
             ["client=hub", "z/3", "mqtt.subscriptions_per_session_max"],
         ),
         ("subscribe_filter_limit", ["client=second", "y/2", "router.filters_max"]),
+        (
+            "subscribe_filter_levels",
+            ["client=deep", "at most 128 levels", "router.engine"],
+        ),
     ];
     for (cause, words) in told {
         broker.wait_for_log(&format!("cause={cause}"));

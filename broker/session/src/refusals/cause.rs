@@ -131,6 +131,9 @@ causes! {
     /// The broker has as many filters as it may.
     FilterLimit = "subscribe_filter_limit", SUBSCRIPTION,
         "or have clients subscribe with wildcards instead of topic by topic";
+    /// The filter has more levels than the engine of ordinary topics takes.
+    FilterLevels = "subscribe_filter_levels", SUBSCRIPTION,
+        "or set router.engine to \"rumqttd\", which has no such limit";
     /// Ordinary publish/subscribe has stopped.
     SubscribeStopped = "subscribe_stopped", SUBSCRIPTION, "start the broker again";
     /// The access rules changed, and say no to a subscription that the client has.

@@ -57,7 +57,8 @@ impl NotGranted {
             NotGranted::SubscriptionLimit(_) => Cause::SubscriptionLimit,
             NotGranted::FilterBytes(_) => Cause::FilterBytes,
             NotGranted::Denied(_) => Cause::NotAuthorized,
-            NotGranted::Router(SubscribeError::FiltersFull(_) | SubscribeError::TooManyLevels(_)) => Cause::FilterLimit,
+            NotGranted::Router(SubscribeError::FiltersFull(_)) => Cause::FilterLimit,
+            NotGranted::Router(SubscribeError::TooManyLevels(_)) => Cause::FilterLevels,
             NotGranted::Router(SubscribeError::Stopped) => Cause::SubscribeStopped,
         }
     }
