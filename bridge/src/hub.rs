@@ -85,7 +85,7 @@ pub struct Hub {
     dedupe: Dedupe,
     receipts: receipts::Receipts,
     /// Taken for a moment, and with no inbox locked.
-    kept: Mutex<keeping::Kept>,
+    kept: Mutex<keeping::Waiting>,
     came: absence::Came,
     poison: Poison,
     /// Whether the store counts messages that left unread, or is about to: else no inbox need ask it.

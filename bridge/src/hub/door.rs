@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use inbox_types::{
-    Age, Amendment, AttachmentId, ClientId, Inboxes, Message, Node, Now, Port, ReadMarks, Refusal, RefusedPublishes,
-    Seq, Ticket, WantedRoom,
+    Age, Amendment, AttachmentId, ClientId, Inboxes, Kept, Message, Node, Now, Port, ReadMarks, Refusal,
+    RefusedPublishes, Seq, Ticket, WantedRoom,
 };
 
 use super::Hub;
@@ -91,6 +91,10 @@ impl Inboxes for Hub {
 
     fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>) {
         Hub::keep_acquaintances(self, changes);
+    }
+
+    fn keep(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>) {
+        self.keep_ordinary(kept, key, value, waits);
     }
 
     fn age(&self, now: Now) -> Age {

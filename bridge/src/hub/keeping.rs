@@ -1,4 +1,4 @@
-//! What the store keeps beside messages: whom clients take messages from, and who wrote to whom.
+//! What the store keeps beside messages: whom clients take messages from, who wrote to whom, and what ordinary topics need.
 //!
 //! **Promise:** whoever is told yes finds it again after any crash. It goes with the next batch, in the order in which it came.
 
@@ -7,22 +7,24 @@
     reason = "what a batch made durable is proven here, as a message is in its mailbox (contract rule 3)"
 )]
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use inbox_store::{Batch, Store, StoreError, Table, TableChange, TableKey};
-use inbox_types::{ClientId, Outcome, Port, Proof, Refusal, Seq, Ticket};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Kept, Outcome, Port, Proof, Refusal, Seq, Ticket};
 
 use super::Hub;
 use crate::mailbox::Origin;
 use crate::tables::walk;
 
-/// Changes that one batch takes: each is small, and the next one follows at once.
-const BATCH_CHANGES_MAX: usize = 256;
+/// Changes that one batch takes, unless they come to [`BATCH_BYTES_MAX`] before: the next one follows at once.
+const BATCH_CHANGES_MAX: usize = 4_096;
 
 /// What waits for the next batch, in order.
-pub(super) type Kept = Vec<(TableChange, Option<Origin>)>;
+pub(super) type Waiting = VecDeque<(TableChange, Option<Origin>)>;
 
 impl Hub {
     /// Keeps what the client of `owner` says of who may write to it. `port` is told under `ticket` when that is durable.
@@ -47,6 +49,19 @@ impl Hub {
         }
     }
 
+    /// Keeps something for ordinary topics. Its bytes count as accepted and not yet durable.
+    pub fn keep_ordinary(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>) {
+        let table = match kept {
+            Kept::Retained => Table::RETAINED,
+            Kept::Session => Table::SESSIONS,
+        };
+        let Ok(key) = TableKey::new(key) else {
+            unreachable!("whoever keeps something makes keys of a client ID or less, and of what tells records apart")
+        };
+        let origin = waits.map(|(port, ticket)| Origin { port, ticket });
+        self.keep(table, key, value, origin);
+    }
+
     /// Has the age of the store saved, if that is due.
     pub fn keep_age(&self) {
         let now = self.clock.now();
@@ -62,7 +77,9 @@ impl Hub {
             drop(kept);
             return self.refuse_all(origin);
         }
-        kept.push((TableChange { table, key, value }, origin));
+        let change = TableChange { table, key, value };
+        self.uncommitted_bytes.fetch_add(size(&change), Relaxed);
+        kept.push_back((change, origin));
         drop(kept);
         self.alarm.want(self.clock.now().mono);
     }
@@ -70,12 +87,19 @@ impl Hub {
     /// Puts what waits into a batch. Gives who is to be told when that is durable, and whether more waits.
     pub(super) fn gather_kept(&self, batch: &mut Batch) -> (Vec<Origin>, bool) {
         let mut kept = self.kept.lock();
-        let now = kept.len().min(BATCH_CHANGES_MAX);
-        let origins = kept.drain(..now).filter_map(|(change, origin)| {
+        let (mut origins, mut bytes) = (Vec::new(), 0);
+        for _ in 0..BATCH_CHANGES_MAX {
+            let Some((change, origin)) = kept.pop_front() else {
+                break;
+            };
+            bytes += size(&change);
             batch.tables.push(change);
-            origin
-        });
-        let origins = origins.collect();
+            origins.extend(origin);
+            if bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+        }
+        self.uncommitted_bytes.fetch_sub(bytes, Relaxed);
         (origins, !kept.is_empty())
     }
 
@@ -89,6 +113,8 @@ impl Hub {
     /// Nothing will be durable any more.
     pub(super) fn refuse_kept(&self, origins: Vec<Origin>) {
         let waiting = std::mem::take(&mut *self.kept.lock());
+        let bytes = waiting.iter().map(|(change, _)| size(change)).sum();
+        self.uncommitted_bytes.fetch_sub(bytes, Relaxed);
         self.refuse_all(origins);
         self.refuse_all(waiting.into_iter().filter_map(|(_, origin)| origin));
     }
@@ -97,6 +123,11 @@ impl Hub {
         let origins = origins.into_iter().map(Some);
         self.refuse(origins, &self.counters.refused_store_failed, Refusal::StoreFailed);
     }
+}
+
+/// What a change takes of memory, and of a batch, in bytes.
+fn size(change: &TableChange) -> usize {
+    change.key.as_bytes().len() + change.value.as_ref().map_or(0, Bytes::len)
 }
 
 /// Everything that is kept in a table: keys and values.

@@ -69,12 +69,25 @@ pub trait Inboxes: Send + Sync {
     /// published after this is not durable much before it.
     fn keep_acquaintances(&self, changes: Vec<(Bytes, Option<Bytes>)>);
 
+    /// Keeps `value` under `key` among what is `kept` for ordinary topics, until another one takes its place; `None`: nothing any more. Values of one
+    /// key become durable in the order of the calls. Who `waits`, a port and its ticket, is told when this one is.
+    fn keep(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>);
+
     /// How old their store is at `now`: the measure of how long messages wait (contract rule 5).
     fn age(&self, now: Now) -> Age;
     /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.
     fn is_congested(&self) -> bool;
     /// Whether new messages are refused because the store lacks something for now. It ends by itself.
     fn is_troubled(&self) -> bool;
+}
+
+/// What their store keeps for ordinary topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kept {
+    /// Retained messages.
+    Retained,
+    /// Sessions that outlive their connections.
+    Session,
 }
 
 /// Publishes that were refused for one reason, to be told to their sender.

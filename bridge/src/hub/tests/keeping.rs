@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::kit::{TestClock, TestObserver, TestPort, id};
 use crate::hub::{Hub, kept};
 use inbox_store::{Failure, MemoryStore, StoreError, Table};
-use inbox_types::{Limits, Outcome, Port, Refusal, Ticket};
+use inbox_types::{BATCH_BYTES_MAX, Kept, Limits, Outcome, Port, Refusal, Ticket};
 
 fn open(store: &MemoryStore) -> (Arc<Hub>, Arc<TestPort>) {
     let observer = Arc::new(TestObserver::default());
@@ -32,12 +32,12 @@ fn rule_02_whoever_is_told_yes_finds_its_lists_after_any_crash() {
     let written = inbox_store::Store::commit(&store, pending.batch());
     hub.finish_commit(pending, written).unwrap();
     assert_eq!(settled.take_settled().len(), 1);
-    for ticket in 0..1000 {
+    for ticket in 0..5000 {
         keep(&format!("c{}", ticket % 300), &ticket.to_string(), ticket);
     }
-    keep("c7", "", 1000);
+    keep("c7", "", 5000);
     let mut told = Vec::new();
-    while told.len() < 1001 {
+    while told.len() < 5001 {
         assert!(hub.commit_round(&store, false).unwrap().wrote);
         told.extend(settled.take_settled());
     }
@@ -46,14 +46,14 @@ fn rule_02_whoever_is_told_yes_finds_its_lists_after_any_crash() {
         .enumerate()
         .all(|(at, (ticket, outcome))| ticket.0 == at as u64 && matches!(outcome, Outcome::Accepted(_)));
     assert!(in_order);
-    keep("bob", "", 1001);
+    keep("bob", "", 5001);
     assert!(hub.commit_round(&store, false).unwrap().wrote);
     let kept = kept(&store, Table::SENDERS).unwrap();
     assert_eq!(kept.len(), 299);
     for (owner, said) in kept {
         let owner = str::from_utf8(owner.as_bytes()).unwrap();
         let number: u64 = owner[1..].parse().unwrap();
-        let last = if number < 100 { 900 + number } else { 600 + number };
+        let last = if number < 200 { 4800 + number } else { 4500 + number };
         assert_eq!(said, last.to_string(), "{owner}");
     }
 }
@@ -75,6 +75,30 @@ fn who_wrote_to_whom_is_in_the_next_batch() {
     let kept = kept(&store, Table::ACQUAINTANCES).unwrap();
     let kept: Vec<_> = kept.iter().map(|(key, value)| (key.as_bytes(), &value[..])).collect();
     assert_eq!(kept, [(&b"a"[..], &b"2"[..])]);
+}
+
+#[test]
+fn what_ordinary_topics_keep_is_counted_until_it_is_written() {
+    // Goal: large values come in several batches, in order, each told when it is durable; meanwhile they count, so that publishers slow down.
+    let store = MemoryStore::new();
+    let (hub, settled) = open(&store);
+    let port: Arc<dyn Port> = settled.clone();
+    let value = Bytes::from(vec![7; BATCH_BYTES_MAX / 2]);
+    for ticket in 0..5_u64 {
+        let key = Bytes::copy_from_slice(&ticket.to_be_bytes());
+        let waits = Some((port.clone(), Ticket(ticket)));
+        hub.keep_ordinary(Kept::Retained, key, Some(value.clone()), waits);
+    }
+    assert_eq!(hub.uncommitted_bytes(), 5 * (value.len() + 8));
+    for told in [2, 2, 1] {
+        assert!(hub.commit_round(&store, false).unwrap().wrote);
+        assert_eq!(settled.take_settled().len(), told);
+    }
+    assert_eq!(hub.uncommitted_bytes(), 0);
+    assert_eq!(kept(&store, Table::RETAINED).unwrap().len(), 5);
+    hub.keep_ordinary(Kept::Session, Bytes::from_static(b"bob"), None, None);
+    assert!(hub.commit_round(&store, false).unwrap().wrote);
+    assert!(kept(&store, Table::SESSIONS).unwrap().is_empty());
 }
 
 #[test]
