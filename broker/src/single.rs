@@ -22,7 +22,7 @@ use intake::InboxNames;
 use mqtt_session::{
     Conversation, Ending, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
 };
-use pubsub::Reach;
+use pubsub::{Published, Reach};
 
 #[cfg(feature = "testing")]
 mod chores;
@@ -393,7 +393,7 @@ impl Single {
 /// A router that says yes to everything, and delivers nothing.
 fn route(conversation: &mut Conversation, call: RouterCall, now: Now) {
     match call {
-        RouterCall::Publish(_, Some(ticket)) => conversation.routed(ticket, Ok(Reach::Somebody), now),
+        RouterCall::Publish(_, Some(ticket)) => conversation.routed(ticket, Ok(Published::Now(Reach::Somebody)), now),
         RouterCall::Subscribe(call) => conversation.subscribed(*call),
         RouterCall::Publish(_, None) | RouterCall::Unsubscribe(..) => {}
     }

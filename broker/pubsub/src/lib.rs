@@ -18,6 +18,7 @@ mod embedded;
 mod native;
 mod numbers;
 mod orphans;
+mod publisher;
 mod retained;
 mod topic;
 mod turns;
@@ -35,6 +36,7 @@ use inbox_types::{Age, ClientId, Expiry, Properties, Qos};
 use embedded::Embedded;
 use native::Native;
 pub use orphans::Orphan;
+pub use publisher::{Published, Publisher};
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
 pub fn matches(name: &str, filter: &str) -> bool {
@@ -92,6 +94,14 @@ pub trait Sink: Send + Sync {
     /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped. A batch with retained messages
     /// may be as long as [`RouterOptions::retained_messages_max`].
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>);
+    /// Whether it keeps what is published with QoS 1 and 2: then that comes through [`Sink::keep`]. It never stops.
+    fn keeps(&self) -> bool {
+        false
+    }
+    /// Takes a delivery, and has it kept. Who published it, if somebody waits, is held on to until it is.
+    fn keep(&self, delivery: OrdinaryDelivery, _publisher: Option<Arc<Publisher>>) {
+        self.deliver(&mut vec![delivery]);
+    }
     /// The router lost this many messages for this session: an overflow that happened before the sink's own queue.
     fn lost(&self, messages: u64);
     /// How many messages wait for the client, or nothing if it is not connected: by this, shared subscriptions choose a member.
@@ -262,9 +272,10 @@ impl Router {
     /// See [`PublishError`].
     pub async fn publish(&self, message: OrdinaryMessage) -> Result<Reach, PublishError> {
         match &self.engine {
-            Behind::Native(engine) => engine.publish(message).await,
-            Behind::Rumqttd(engine) => engine.publish(message).await,
+            Behind::Native(engine) => engine.publish_for(message, None).await,
+            Behind::Rumqttd(engine) => engine.publish_for(message, None).await,
         }
+        .map(Published::reach)
     }
 
     /// Subscribes `session` to `filter` (valid; without `$share/…/`), in the shared subscription `share` if there is

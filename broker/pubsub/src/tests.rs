@@ -1,8 +1,9 @@
 //! The contract of ordinary topics, of each engine.
 //!
-//! What the router does for its users is here, in `retaining` and in `shared`; `robustness` has what it withstands. Nothing waits by time: a
+//! What the router does for its users is here, in `keeping`, in `retaining` and in `shared`; `robustness` has what it withstands. Nothing waits by time: a
 //! subscription is made only after everything published before it was delivered, so [`Setup::settle`] is a barrier.
 
+mod keeping;
 mod retaining;
 mod robustness;
 mod shared;

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use access::Denied;
-use inbox_types::Now;
+use inbox_types::{Now, Port};
 use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step, Wanted};
 use pubsub::Router;
 use tokio::io::ReadBuf;
@@ -205,12 +205,15 @@ impl<T: Io> Connection<T> {
     async fn route(&mut self, call: RouterCall) {
         let router = &self.broker.router;
         match call {
-            RouterCall::Publish(message, ticket) => {
-                let routed = router.publish(message).await;
-                match (ticket, routed) {
-                    (Some(ticket), routed) => self.conversation.routed(ticket, routed, self.now()),
-                    (None, Err(error)) => self.conversation.dropped(error),
-                    (None, Ok(_)) => {}
+            RouterCall::Publish(message, Some(ticket)) => {
+                let Some(place) = &self.place else { return };
+                let port: Arc<dyn Port> = place.outbox().clone();
+                let routed = router.publish_for(message, &port, ticket).await;
+                self.conversation.routed(ticket, routed, self.now());
+            }
+            RouterCall::Publish(message, None) => {
+                if let Err(error) = router.publish(message).await {
+                    self.conversation.dropped(error);
                 }
             }
             RouterCall::Subscribe(mut call) => {

@@ -13,7 +13,7 @@ use tracing::{debug, error, warn};
 use super::audience::Audience;
 use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Routed, batch_cost};
 use super::subscriptions::Subscriptions;
-use super::{AgeSource, Command, Counters, OrdinaryMessage, PublishError, RouterOptions, Subscribe, Wanted};
+use super::{AgeSource, Command, Counters, OrdinaryMessage, PublishError, Publisher, RouterOptions, Subscribe, Wanted};
 use crate::retained::Retained;
 
 /// How often a router that does not start is tried again, before ordinary topics stop.
@@ -34,9 +34,17 @@ pub(super) struct Adapter {
     subscriptions: Subscriptions,
     retained: Retained,
     /// What the next batch will be, and what it costs.
-    burst: Vec<(Arc<OrdinaryMessage>, OwnedSemaphorePermit)>,
+    burst: Vec<Admitted>,
     burst_cost: usize,
     found: Routed,
+}
+
+/// A message in a burst.
+struct Admitted {
+    message: Arc<OrdinaryMessage>,
+    /// Who is told when it is safe.
+    publisher: Option<Arc<Publisher>>,
+    _room: OwnedSemaphorePermit,
 }
 
 /// No router can be started.
@@ -92,8 +100,19 @@ impl Adapter {
     fn serve(&mut self, engine: &mut Engine, first: Command) -> Result<ControlFlow<oneshot::Sender<()>>, GaveUp> {
         let mut next = Some(first);
         while let Some(command) = next {
-            if let Command::Publish { message, room, reply } = command {
-                self.admit(engine, message, room, reply)?;
+            if let Command::Publish {
+                message,
+                room,
+                publisher,
+                reply,
+            } = command
+            {
+                let admitted = Admitted {
+                    message,
+                    publisher,
+                    _room: room,
+                };
+                self.admit(engine, admitted, reply)?;
             } else {
                 self.route_burst(engine)?;
                 if let Command::Shutdown { done } = command {
@@ -119,24 +138,23 @@ impl Adapter {
     fn admit(
         &mut self,
         engine: &mut Engine,
-        message: Arc<OrdinaryMessage>,
-        room: OwnedSemaphorePermit,
+        admitted: Admitted,
         reply: Option<oneshot::Sender<Result<(), PublishError>>>,
     ) -> Result<(), GaveUp> {
         if let Some(reply) = reply {
-            let outcome = self.retained.put(&message, (self.now)());
+            let outcome = self.retained.put(&admitted.message, (self.now)());
             // A publisher that does not wait any more has published nevertheless.
             let _ = reply.send(outcome);
             if outcome.is_err() {
                 return Ok(());
             }
         }
-        let cost = batch_cost(&message.topic);
+        let cost = batch_cost(&admitted.message.topic);
         if self.burst_cost + cost > BATCH_COST_MAX {
             self.route_burst(engine)?;
         }
         self.burst_cost += cost;
-        self.burst.push((message, room));
+        self.burst.push(admitted);
         Ok(())
     }
 
@@ -204,7 +222,7 @@ impl Adapter {
         }
         let burst = std::mem::take(&mut self.burst);
         self.burst_cost = 0;
-        let messages: Vec<_> = burst.iter().map(|(message, _)| message).collect();
+        let messages: Vec<_> = burst.iter().collect();
         for _ in 0..2 {
             match self.route(engine, &messages) {
                 Ok(()) => {
@@ -219,7 +237,7 @@ impl Adapter {
             match self.route(engine, &[message]) {
                 Ok(()) => self.deliver(&[message]),
                 Err(why) => {
-                    error!(topic = %message.topic, "a message that makes the router fail is dropped");
+                    error!(topic = %message.message.topic, "a message that makes the router fail is dropped");
                     self.counters.lost.fetch_add(1, Ordering::Relaxed);
                     self.restart(engine, &why)?;
                 }
@@ -228,18 +246,19 @@ impl Adapter {
         Ok(())
     }
 
-    fn route(&mut self, engine: &mut Engine, messages: &[&Arc<OrdinaryMessage>]) -> Result<(), EngineError> {
+    fn route(&mut self, engine: &mut Engine, messages: &[&Admitted]) -> Result<(), EngineError> {
         self.found.matches.clear();
         self.found.lost.clear();
-        engine.route(messages.iter().map(|message| &message.topic), &mut self.found)
+        engine.route(messages.iter().map(|admitted| &admitted.message.topic), &mut self.found)
     }
 
     /// Hands what was found to the sinks, in the order of publishing.
-    fn deliver(&mut self, messages: &[&Arc<OrdinaryMessage>]) {
+    fn deliver(&mut self, messages: &[&Admitted]) {
         self.found.matches.sort_unstable();
         for found in &self.found.matches {
             if let Some(message) = messages.get(found.message as usize) {
-                self.subscriptions.gather(found.filter, message);
+                self.subscriptions
+                    .gather(found.filter, &message.message, message.publisher.as_ref());
             }
         }
         self.subscriptions.flush();

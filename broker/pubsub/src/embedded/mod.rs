@@ -24,13 +24,14 @@ mod subscriptions;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use inbox_types::Qos;
+use inbox_types::{Port, Qos, Ticket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
-    AgeSource, Counters, OrdinaryMessage, Orphan, PublishError, Reach, RouterOptions, SessionKey, SubscribeError,
-    Wanted,
+    AgeSource, Counters, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions, SessionKey,
+    SubscribeError, Wanted,
 };
 use adapter::Adapter;
 use audience::{Audience, Coming};
@@ -43,6 +44,8 @@ pub(super) struct Embedded {
     room: Arc<Semaphore>,
     room_kib: u32,
     audience: Arc<Audience>,
+    /// There was a session that keeps what it is given.
+    keeps: Arc<AtomicBool>,
 }
 
 /// What sessions ask of the adapter.
@@ -50,6 +53,8 @@ enum Command {
     Publish {
         message: Arc<OrdinaryMessage>,
         room: OwnedSemaphorePermit,
+        /// Who is told when it is safe, if somebody may have to keep it.
+        publisher: Option<Arc<Publisher>>,
         /// Only messages to retain can be refused, so only they wait for an answer.
         reply: Option<oneshot::Sender<Result<(), PublishError>>>,
     },
@@ -98,10 +103,15 @@ impl Embedded {
             room: Arc::new(Semaphore::new(room_kib as usize)),
             room_kib,
             audience,
+            keeps: Arc::default(),
         })
     }
 
-    pub(super) async fn publish(&self, message: OrdinaryMessage) -> Result<Reach, PublishError> {
+    pub(super) async fn publish_for(
+        &self,
+        message: OrdinaryMessage,
+        waits: Option<(&Arc<dyn Port>, Ticket)>,
+    ) -> Result<Published, PublishError> {
         let kib = u32::try_from(message.size() / 1024 + 1)
             .unwrap_or(u32::MAX)
             .min(self.room_kib);
@@ -116,16 +126,27 @@ impl Embedded {
         };
         // Who publishes with QoS 0 is not told.
         let asks = (message.qos != Qos::AtMostOnce).then(|| Arc::clone(&message.topic));
+        let waits = waits.filter(|_| self.keeps.load(Ordering::Relaxed));
+        let publisher = waits.map(|(port, ticket)| Publisher::new(port, ticket));
         let command = Command::Publish {
             message: Arc::new(message),
             room,
+            publisher: publisher.clone(),
             reply,
         };
-        self.commands.send(command).await.map_err(|_| PublishError::Stopped)?;
-        if let Some(answer) = answer {
-            answer.await.unwrap_or(Err(PublishError::Stopped))?;
+        let mut taken = self.commands.send(command).await.map_err(|_| PublishError::Stopped);
+        if let (Ok(()), Some(answer)) = (&taken, answer) {
+            taken = answer.await.unwrap_or(Err(PublishError::Stopped));
         }
-        Ok(asks.map_or(Reach::Somebody, |topic| self.reach(&topic)))
+        if let Err(why) = taken {
+            publisher.inspect(|publisher| publisher.is_answered());
+            return Err(why);
+        }
+        let reach = asks.map_or(Reach::Somebody, |topic| self.reach(&topic));
+        Ok(match publisher {
+            Some(_) => Published::Later(reach),
+            None => Published::Now(reach),
+        })
     }
 
     pub(super) fn reach(&self, topic: &str) -> Reach {
@@ -133,6 +154,9 @@ impl Embedded {
     }
 
     pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<(), SubscribeError> {
+        if wanted.sink.keeps() {
+            self.keeps.store(true, Ordering::Relaxed);
+        }
         let (reply, answer) = oneshot::channel();
         let subscribe = Subscribe {
             wanted,

@@ -9,11 +9,12 @@ mod group;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use inbox_types::Qos;
 
 use super::audience::Audience;
 use filter::Filter;
 
-use crate::{OrdinaryDelivery, OrdinaryMessage, Orphan, Place, SessionKey, Sink, SubscribeError};
+use crate::{OrdinaryDelivery, OrdinaryMessage, Orphan, Place, Publisher, SessionKey, Sink, SubscribeError};
 
 /// Deliveries that one fan-out gathers before it hands them to the sinks: bounds memory when a burst meets very many
 /// subscribers.
@@ -194,7 +195,13 @@ impl Subscriptions {
     }
 
     /// Gathers the deliveries of one message that matched `filter`; [`Subscriptions::flush`] hands them over.
-    pub(super) fn gather(&mut self, filter: FilterIndex, message: &Arc<OrdinaryMessage>) {
+    /// What a session keeps it is given at once, with who is told when it has it.
+    pub(super) fn gather(
+        &mut self,
+        filter: FilterIndex,
+        message: &Arc<OrdinaryMessage>,
+        publisher: Option<&Arc<Publisher>>,
+    ) {
         let Some(entry) = self.filters.get_mut(filter.0 as usize) else {
             return;
         };
@@ -209,6 +216,10 @@ impl Subscriptions {
             .collect();
         for &member in entry.members.iter().chain(&chosen) {
             if let Some(Some(session)) = self.sessions.get_mut(member.slot.0 as usize) {
+                if message.qos != Qos::AtMostOnce && session.sink.keeps() {
+                    session.sink.keep(member.delivery(message), publisher.cloned());
+                    continue;
+                }
                 session.gather(member, message, &mut self.touched, &mut self.spare);
                 self.gathered += 1;
             }
@@ -232,6 +243,10 @@ impl Subscriptions {
             return false;
         };
         if let Some(Some(session)) = self.sessions.get_mut(member.slot.0 as usize) {
+            if session.sink.keeps() {
+                session.sink.keep(member.delivery(&orphan.message), None);
+                return true;
+            }
             session.gather(member, &orphan.message, &mut self.touched, &mut self.spare);
             self.gathered += 1;
         }
@@ -351,10 +366,16 @@ impl Subscriber {
             touched.push(member.slot);
             self.gathered = spare.pop().unwrap_or_default();
         }
-        self.gathered.push(OrdinaryDelivery {
-            subscription: member.subscription,
+        self.gathered.push(member.delivery(message));
+    }
+}
+
+impl Member {
+    fn delivery(self, message: &Arc<OrdinaryMessage>) -> OrdinaryDelivery {
+        OrdinaryDelivery {
+            subscription: self.subscription,
             message: Arc::clone(message),
             retained: false,
-        });
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::FanOut;
 use super::member::Member;
 use crate::turns::choose;
-use crate::{OrdinaryDelivery, OrdinaryMessage, Reach, SessionKey};
+use crate::{OrdinaryMessage, Reach, SessionKey};
 
 /// There are few, and nearly always one.
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Groups {
     /// Delivers to one of each.
     pub(super) fn give(&self, fan_out: &mut FanOut<'_>) {
         for group in &self.0 {
-            if group.give(fan_out.message, &mut fan_out.batch) {
+            if group.give(fan_out) {
                 fan_out.reached = Reach::Somebody;
             }
         }
@@ -72,7 +72,7 @@ impl Groups {
     /// Delivers to one of this share. False if there is nobody.
     pub(super) fn give_to(&self, share: &str, message: &Arc<OrdinaryMessage>) -> bool {
         let group = self.0.iter().find(|group| &*group.share == share);
-        group.is_some_and(|group| group.give(message, &mut Vec::new()))
+        group.is_some_and(|group| group.give(&mut FanOut::new(message, None)))
     }
 }
 
@@ -86,14 +86,14 @@ impl Group {
     }
 
     /// Delivers to one member. False if all have ended meanwhile.
-    fn give(&self, message: &Arc<OrdinaryMessage>, batch: &mut Vec<OrdinaryDelivery>) -> bool {
+    fn give(&self, fan_out: &mut FanOut<'_>) -> bool {
         let (count, next) = (self.members.len(), self.turn());
         let waiting = |at: usize| self.members.get(at)?.subscriber.waiting();
         let chosen = choose(count, next, waiting);
         // Who was chosen may have ended.
         let others = (0..count).map(|turn| (next + turn) % count);
-        let takes = |at: &usize| self.members.get(*at).is_some_and(|member| member.take(message, batch));
-        let Some(at) = chosen.into_iter().chain(others).find(takes) else {
+        let mut takes = |at: &usize| self.members.get(*at).is_some_and(|member| member.take(fan_out));
+        let Some(at) = chosen.into_iter().chain(others).find(&mut takes) else {
             return false;
         };
         self.next.store((at + 1) % count, Ordering::Relaxed);

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use inbox_types::Qos;
 use parking_lot::RwLock;
 
-use crate::{OrdinaryDelivery, OrdinaryMessage, SessionKey, Sink};
+use super::FanOut;
+use crate::{OrdinaryDelivery, SessionKey, Sink};
 
 /// A session with subscriptions.
 pub(super) struct Subscriber {
@@ -29,15 +31,6 @@ impl Subscriber {
         }
     }
 
-    /// Hands over what is in `batch`. False, and nothing done, if the session has ended.
-    fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) -> bool {
-        let sink = self.sink.read();
-        sink.as_ref().is_some_and(|sink| {
-            sink.deliver(batch);
-            true
-        })
-    }
-
     /// As its sink says.
     pub(super) fn waiting(&self) -> Option<usize> {
         self.sink.read().as_ref()?.waiting()
@@ -50,15 +43,22 @@ impl Subscriber {
 }
 
 impl Member {
-    /// Delivers `message`, unless the session has ended. `batch` is empty before and after: it is lent, so that there is one allocation for a message.
-    pub(super) fn take(&self, message: &Arc<OrdinaryMessage>, batch: &mut Vec<OrdinaryDelivery>) -> bool {
-        batch.push(OrdinaryDelivery {
+    /// Delivers the message of `fan_out`. False, and nothing done, if the session has ended.
+    pub(super) fn take(&self, fan_out: &mut FanOut<'_>) -> bool {
+        let sink = self.subscriber.sink.read();
+        let Some(sink) = sink.as_ref() else { return false };
+        let delivery = OrdinaryDelivery {
             subscription: self.subscription,
-            message: Arc::clone(message),
+            message: Arc::clone(fan_out.message),
             retained: false,
-        });
-        let is_taken = self.subscriber.deliver(batch);
-        batch.clear();
-        is_taken
+        };
+        if fan_out.message.qos != Qos::AtMostOnce && sink.keeps() {
+            sink.keep(delivery, fan_out.publisher());
+            return true;
+        }
+        fan_out.batch.push(delivery);
+        sink.deliver(&mut fan_out.batch);
+        fan_out.batch.clear();
+        true
     }
 }

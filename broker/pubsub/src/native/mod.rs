@@ -27,13 +27,14 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use inbox_types::{Port, Ticket};
 use parking_lot::Mutex;
 use tokio::task::yield_now;
 
 use super::retained::Retained;
 use super::{
-    AgeSource, Counters, OrdinaryDelivery, OrdinaryMessage, Orphan, PublishError, Reach, RouterOptions, SessionKey,
-    SubscribeError, Wanted,
+    AgeSource, Counters, OrdinaryDelivery, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach,
+    RouterOptions, SessionKey, SubscribeError, Wanted,
 };
 use member::Member;
 use sessions::Sessions;
@@ -59,6 +60,10 @@ pub(super) struct Native {
 /// A message on its way to everyone who is subscribed.
 pub(super) struct FanOut<'a> {
     message: &'a Arc<OrdinaryMessage>,
+    /// Who is told when it is safe.
+    waits: Option<(&'a Arc<dyn Port>, Ticket)>,
+    /// The same, from the first on who has to keep it.
+    publisher: Option<Arc<Publisher>>,
     /// Kept, so that there is one allocation for a message.
     batch: Vec<OrdinaryDelivery>,
     reached: Reach,
@@ -78,18 +83,22 @@ impl Native {
         }
     }
 
-    pub(super) async fn publish(&self, message: OrdinaryMessage) -> Result<Reach, PublishError> {
+    pub(super) async fn publish_for(
+        &self,
+        message: OrdinaryMessage,
+        waits: Option<(&Arc<dyn Port>, Ticket)>,
+    ) -> Result<Published, PublishError> {
         if self.is_over() {
             return Err(PublishError::Stopped);
         }
         let message = Arc::new(message);
         if !message.retain {
-            return Ok(self.deliver(&message).await);
+            return Ok(self.deliver(&message, waits).await);
         }
         let mut retained = self.retained.lock().await;
         retained.put(&message, (self.now)())?;
         self.counters.retained.store(retained.len() as u64, Ordering::Relaxed);
-        Ok(self.deliver(&message).await)
+        Ok(self.deliver(&message, waits).await)
     }
 
     pub(super) fn reach(&self, topic: &str) -> Reach {
@@ -98,8 +107,8 @@ impl Native {
         reach
     }
 
-    async fn deliver(&self, message: &Arc<OrdinaryMessage>) -> Reach {
-        let mut fan_out = FanOut::new(message);
+    async fn deliver(&self, message: &Arc<OrdinaryMessage>, waits: Option<(&Arc<dyn Port>, Ticket)>) -> Published {
+        let mut fan_out = FanOut::new(message, waits);
         self.table
             .each_match(&message.topic, |audience| audience.give(&mut fan_out));
         let later = std::mem::take(&mut fan_out.later);
@@ -107,7 +116,10 @@ impl Native {
             members.iter().for_each(|member| fan_out.give(member));
             yield_now().await;
         }
-        fan_out.reached
+        match fan_out.publisher {
+            Some(_) => Published::Later(fan_out.reached),
+            None => Published::Now(fan_out.reached),
+        }
     }
 
     pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<(), SubscribeError> {
@@ -165,9 +177,11 @@ impl Native {
 }
 
 impl<'a> FanOut<'a> {
-    pub(super) fn new(message: &'a Arc<OrdinaryMessage>) -> Self {
+    pub(super) fn new(message: &'a Arc<OrdinaryMessage>, waits: Option<(&'a Arc<dyn Port>, Ticket)>) -> Self {
         FanOut {
             message,
+            waits,
+            publisher: None,
             batch: Vec::new(),
             reached: Reach::Nobody,
             later: Vec::new(),
@@ -176,8 +190,16 @@ impl<'a> FanOut<'a> {
 
     /// Delivers to one member.
     fn give(&mut self, member: &Member) {
-        if member.take(self.message, &mut self.batch) {
+        if member.take(self) {
             self.reached = Reach::Somebody;
         }
+    }
+
+    /// Whom somebody who has to keep the message tells.
+    fn publisher(&mut self) -> Option<Arc<Publisher>> {
+        if self.publisher.is_none() {
+            self.publisher = self.waits.map(|(port, ticket)| Publisher::new(port, ticket));
+        }
+        self.publisher.clone()
     }
 }

@@ -18,7 +18,7 @@ use super::*;
 use crate::session::Order;
 use crate::session_table::tests::shared;
 use crate::session_table::{Parted, Sessions};
-use pubsub::Reach;
+use pubsub::{Published, Reach};
 
 const CONNECT: &[u8] = b"\x10\x15\0\x04MQTT\x05\0\0\x0a\x05\x11\0\0\0\x3c\0\x03bob";
 const CONNECT_311: &[u8] = b"\x10\x0f\0\x04MQTT\x04\x02\0\x05\0\x03bob";
@@ -94,7 +94,8 @@ impl Talk {
                     self.conversation.opened(session, present, self.now);
                 }
                 Step::Route(RouterCall::Publish(_, Some(ticket))) => {
-                    self.conversation.routed(ticket, Ok(Reach::Somebody), self.now);
+                    self.conversation
+                        .routed(ticket, Ok(Published::Now(Reach::Somebody)), self.now);
                 }
                 Step::Route(RouterCall::Subscribe(call)) => self.conversation.subscribed(*call),
                 Step::Route(RouterCall::Publish(_, None) | RouterCall::Unsubscribe(..)) => {}

@@ -9,18 +9,25 @@ use crate::closed::Closed;
 use crate::not_published::NotPublished;
 use crate::refusals::Cause;
 use mqtt_codec::{Ack, AckKind, PacketId, Version, encode, reason};
-use pubsub::{PublishError, Reach};
+use pubsub::{PublishError, Published, Reach};
 
 /// The result of a publish to an ordinary topic.
-pub type RouteResult = Result<Reach, PublishError>;
+pub type RouteResult = Result<Published, PublishError>;
 
 impl Session {
     /// The router took an ordinary message, or did not.
     pub fn routed(&mut self, ticket: Ticket, result: RouteResult) -> Result<(), Ending> {
         let answer = match result {
-            Ok(Reach::Somebody) => Answer::Success,
+            Ok(Published::Now(Reach::Somebody)) => Answer::Success,
             // It is accepted nevertheless (MQTT 5, section 3.4.2.1).
-            Ok(Reach::Nobody) => Answer::Unheard,
+            Ok(Published::Now(Reach::Nobody)) => Answer::Unheard,
+            // Its outcome comes as that of mail does.
+            Ok(Published::Later(reach)) => {
+                if reach == Reach::Nobody {
+                    self.incoming.reaches_nobody(ticket);
+                }
+                return Ok(());
+            }
             Err(error) => Answer::Refused(self.not_routed(error)),
         };
         self.answer(ticket, &answer);

@@ -28,6 +28,8 @@ struct Pending {
     packet_id: PacketId,
     kind: AckKind,
     answer: Option<Answer>,
+    /// It is an ordinary message that nobody is subscribed to.
+    is_unheard: bool,
     /// What a refusal would be told about, where it is told by a notice.
     subject: Option<Subject>,
 }
@@ -129,6 +131,7 @@ impl Incoming {
             packet_id,
             kind,
             answer: None,
+            is_unheard: false,
             subject: None,
         });
         ticket
@@ -152,6 +155,13 @@ impl Incoming {
             self.exactly_once.insert(packet_id, known);
         }
         ticket
+    }
+
+    /// Nobody is subscribed to the topic of this publish, whose outcome is to come.
+    pub(super) fn reaches_nobody(&mut self, ticket: Ticket) {
+        if let Some(pending) = self.get_mut(ticket) {
+            pending.is_unheard = true;
+        }
     }
 
     /// Notes what a refusal would be told about.
@@ -266,7 +276,11 @@ impl Incoming {
         if let Answer::Kept { state, .. } = answer {
             let is_plain = matches!(state, PublishState::Stored | PublishState::Delivered);
             if is_plain && !first.subject.as_ref().is_some_and(Subject::wants_place) {
-                answer = Answer::Success;
+                answer = if first.is_unheard {
+                    Answer::Unheard
+                } else {
+                    Answer::Success
+                };
             }
         }
         let (packet_id, kind) = (first.packet_id, first.kind);

@@ -26,7 +26,7 @@ use crate::session::MqttLimits;
 use access::{Access, Anonymous};
 use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
-use pubsub::{OrdinaryMessage, Orphan, PublishError, Reach, SessionKey, Sink};
+use pubsub::{OrdinaryMessage, Orphan, PublishError, Published, Reach, SessionKey, Sink};
 use said::{Said, said};
 
 const V311: Version = Version::V311;
@@ -145,7 +145,7 @@ impl World {
             routed: Vec::new(),
             subscriptions: Vec::new(),
             orphans: Vec::new(),
-            router_says: Ok(Reach::Somebody),
+            router_says: Ok(Published::Now(Reach::Somebody)),
         };
         client.connected(connect, false);
         client
@@ -163,7 +163,7 @@ struct Client<'w> {
     subscriptions: Vec<(u32, String, bool)>,
     /// What it was given for other members of shared subscriptions.
     orphans: Vec<Orphan>,
-    router_says: Result<Reach, PublishError>,
+    router_says: Result<Published, PublishError>,
 }
 
 impl Client<'_> {

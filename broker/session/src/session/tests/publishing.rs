@@ -4,7 +4,7 @@ use inbox_types::Limits;
 
 use super::*;
 
-const RETAINED_FULL: Result<Reach, PublishError> = Err(PublishError::RetainedFull);
+const RETAINED_FULL: Result<Published, PublishError> = Err(PublishError::RetainedFull);
 
 #[test]
 fn rule_03_puback_comes_after_the_commit() {
@@ -401,7 +401,7 @@ fn a_publish_that_reaches_nobody_is_accepted() {
     let world = World::with(Limits::default(), |mqtt| mqtt.unacknowledged_publishes_max = 1);
     for version in BOTH {
         let mut alice = world.client(version, "alice");
-        alice.router_says = Ok(Reach::Nobody);
+        alice.router_says = Ok(Published::Now(Reach::Nobody));
         alice.send(publish(version, 1, 1, "a/b", "x"));
         let told = |first, id| Said::Ack {
             first,

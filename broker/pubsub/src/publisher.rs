@@ -1,0 +1,100 @@
+//! Who publishes a message, and is told when it is safe.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use inbox_types::{AttachmentId, Delivery, Outcome, Port, Proof, Refusal, Room, Seq, Ticket};
+use parking_lot::Mutex;
+
+use crate::{Behind, OrdinaryMessage, PublishError, Reach, Router};
+
+/// The publisher of one message. Everyone who has to keep that message holds it until that is done; who lets go of it last tells the publisher.
+pub struct Publisher {
+    port: Arc<dyn Port>,
+    ticket: Ticket,
+    refused: Mutex<Option<Refusal>>,
+    is_answered: AtomicBool,
+}
+
+/// When a publisher has its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// Now: nobody has to keep the message, or everyone does already.
+    Now(Reach),
+    /// Its port is told, perhaps before this is known: somebody keeps the message.
+    Later(Reach),
+}
+
+impl Router {
+    /// Like [`Router::publish`], for a publisher who waits until the message is safe: until every [`Sink`](crate::Sink) that keeps what it is given has it
+    /// durably. If that takes its time, `port` is told under `ticket`: a refusal, if one of them could not.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish_for(
+        &self,
+        message: OrdinaryMessage,
+        port: &Arc<dyn Port>,
+        ticket: Ticket,
+    ) -> Result<Published, PublishError> {
+        match &self.engine {
+            Behind::Native(engine) => engine.publish_for(message, Some((port, ticket))).await,
+            Behind::Rumqttd(engine) => engine.publish_for(message, Some((port, ticket))).await,
+        }
+    }
+}
+
+impl Publisher {
+    pub(crate) fn new(port: &Arc<dyn Port>, ticket: Ticket) -> Arc<Self> {
+        Arc::new(Publisher {
+            port: Arc::clone(port),
+            ticket,
+            refused: Mutex::new(None),
+            is_answered: AtomicBool::new(false),
+        })
+    }
+
+    /// It has its answer in another way, and is told nothing.
+    pub(crate) fn is_answered(&self) {
+        self.is_answered.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whoever keeps the message says so here.
+impl Port for Publisher {
+    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
+        Room::Left
+    }
+
+    fn settle(&self, _: Ticket, outcome: Outcome) {
+        if let Outcome::Refused(why) = outcome {
+            *self.refused.lock() = Some(why);
+        }
+    }
+}
+
+impl Drop for Publisher {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an ordinary message has no place in an inbox: everyone who keeps it has settled"
+    )]
+    fn drop(&mut self) {
+        if *self.is_answered.get_mut() {
+            return;
+        }
+        let outcome = match self.refused.get_mut().take() {
+            Some(why) => Outcome::Refused(why),
+            None => Outcome::Accepted(Proof::of(Seq::ZERO)),
+        };
+        self.port.settle(self.ticket, outcome);
+    }
+}
+
+impl Published {
+    /// Who the message can reach.
+    pub fn reach(self) -> Reach {
+        match self {
+            Published::Now(reach) | Published::Later(reach) => reach,
+        }
+    }
+}
