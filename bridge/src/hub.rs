@@ -86,6 +86,8 @@ pub struct Hub {
     receipts: receipts::Receipts,
     /// Taken for a moment, and with no inbox locked.
     kept: Mutex<keeping::Waiting>,
+    /// Taken for a moment, and with anything else locked.
+    keeping: Mutex<keeping::Sources>,
     came: absence::Came,
     poison: Poison,
     /// Whether the store counts messages that left unread, or is about to: else no inbox need ask it.
@@ -138,6 +140,7 @@ impl Hub {
             dedupe,
             receipts: receipts::Receipts::default(),
             kept: Mutex::default(),
+            keeping: Mutex::default(),
             came: absence::Came::default(),
             poison: Poison::default(),
             counts_unread: AtomicBool::new(unread::counts_unread(store)?),

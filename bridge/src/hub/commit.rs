@@ -111,8 +111,11 @@ impl Hub {
             if let Some(at) = gathering.no_room_at {
                 self.gather_from.store(at, Relaxed);
             }
-            let (kept, is_more) = self.gather_kept(&mut gathering.batch);
+            let (kept, is_more) = self.gather_kept(store, &mut gathering.batch);
             gathering.kept = kept;
+            if let Some(next) = self.gather_sources(now.mono, all, &mut gathering) {
+                gathering.next_by(next);
+            }
             let is_waiting = self.gather_receipts(store, &mut gathering, now);
             if is_more || is_waiting {
                 gathering.next_by(now.mono);

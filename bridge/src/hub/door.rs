@@ -1,11 +1,12 @@
 //! The hub as sessions know it: an object that may some day be on another node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use inbox_types::{
-    Age, Amendment, AttachmentId, ClientId, Inboxes, Kept, Message, Node, Now, Port, ReadMarks, Refusal,
-    RefusedPublishes, Seq, Ticket, WantedRoom,
+    Age, Amendment, AttachmentId, ClientId, Holds, Inboxes, Keeping, Kept, Message, Node, Now, Port, ReadMarks,
+    Refusal, RefusedPublishes, Seq, Ticket, WantedRoom,
 };
 
 use super::Hub;
@@ -21,6 +22,10 @@ impl Hub {
             events: self.events.clone(),
             timings: self.timings.clone(),
             time_to_live: self.limits.time_to_live,
+            holds: Holds {
+                message: self.limits.commit_hold,
+                removal: self.limits.ack_flush_interval,
+            },
             epoch: self.epoch,
         }
     }
@@ -95,6 +100,14 @@ impl Inboxes for Hub {
 
     fn keep(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>) {
         self.keep_ordinary(kept, key, value, waits);
+    }
+
+    fn keep_from(&self, source: Arc<dyn Keeping>, by: Duration) {
+        Hub::keep_from(self, source, by);
+    }
+
+    fn forget(&self, kept: Kept, prefix: Bytes) {
+        Hub::forget(self, kept, prefix);
     }
 
     fn age(&self, now: Now) -> Age {

@@ -11,12 +11,14 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_store::{Batch, Store, StoreError, Table, TableChange, TableKey};
-use inbox_types::{BATCH_BYTES_MAX, ClientId, Kept, Outcome, Port, Proof, Refusal, Seq, Ticket};
+use inbox_store::{Batch, PageLimit, Store, StoreError, Table, TableChange, TableKey};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Keeping, Kept, KeptChange, Outcome, Port, Proof, Refusal, Seq, Ticket};
 
 use super::Hub;
+use super::commit::Gathering;
 use crate::mailbox::Origin;
 use crate::tables::walk;
 
@@ -24,7 +26,17 @@ use crate::tables::walk;
 const BATCH_CHANGES_MAX: usize = 4_096;
 
 /// What waits for the next batch, in order.
-pub(super) type Waiting = VecDeque<(TableChange, Option<Origin>)>;
+pub(super) type Waiting = VecDeque<Wanted>;
+
+/// Who is to be asked for what it has to keep, and by when.
+pub(super) type Sources = Vec<(Duration, Arc<dyn Keeping>)>;
+
+/// What somebody wants of a table.
+pub(super) enum Wanted {
+    Change(TableChange, Option<Origin>),
+    /// The keys that begin so are to go.
+    Forget(Table, Bytes),
+}
 
 impl Hub {
     /// Keeps what the client of `owner` says of who may write to it. `port` is told under `ticket` when that is durable.
@@ -51,15 +63,49 @@ impl Hub {
 
     /// Keeps something for ordinary topics. Its bytes count as accepted and not yet durable.
     pub fn keep_ordinary(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>) {
-        let table = match kept {
-            Kept::Retained => Table::RETAINED,
-            Kept::Session => Table::SESSIONS,
-        };
-        let Ok(key) = TableKey::new(key) else {
-            unreachable!("whoever keeps something makes keys of a client ID or less, and of what tells records apart")
-        };
-        let origin = waits.map(|(port, ticket)| Origin { port, ticket });
-        self.keep(table, key, value, origin);
+        let (change, origin) = change_of(KeptChange {
+            kept,
+            key,
+            value,
+            waits,
+        });
+        self.keep(change.table, change.key, change.value, origin);
+    }
+
+    /// Has `source` asked by then. It may be asked earlier, and more than once.
+    pub fn keep_from(&self, source: Arc<dyn Keeping>, by: Duration) {
+        self.keeping.lock().push((by, source));
+        self.alarm.want(by);
+    }
+
+    /// Has everything removed whose key begins with `prefix`.
+    pub fn forget(&self, kept: Kept, prefix: Bytes) {
+        self.kept.lock().push_back(Wanted::Forget(table_of(kept), prefix));
+        self.alarm.want(self.clock.now().mono);
+    }
+
+    /// Asks those who have something to keep that is due. Tells when there is more.
+    pub(super) fn gather_sources(&self, now: Duration, all: bool, gathering: &mut Gathering) -> Option<Duration> {
+        let sources = std::mem::take(&mut *self.keeping.lock());
+        let (mut changes, mut later, mut next) = (Vec::new(), Vec::new(), None);
+        for (by, source) in sources {
+            let has_room = gathering.batch.tables.len() < BATCH_CHANGES_MAX;
+            let more = match has_room && (all || by <= now) {
+                true => source.gather(now, all, &mut changes),
+                false => Some(by),
+            };
+            if let Some(by) = more {
+                next = Some(next.map_or(by, |next: Duration| next.min(by)));
+                later.push((by, source));
+            }
+            for change in changes.drain(..) {
+                let (change, origin) = change_of(change);
+                gathering.batch.tables.push(change);
+                gathering.kept.extend(origin);
+            }
+        }
+        self.keeping.lock().append(&mut later);
+        next
     }
 
     /// Has the age of the store saved, if that is due.
@@ -79,28 +125,38 @@ impl Hub {
         }
         let change = TableChange { table, key, value };
         self.uncommitted_bytes.fetch_add(size(&change), Relaxed);
-        kept.push_back((change, origin));
+        kept.push_back(Wanted::Change(change, origin));
         drop(kept);
         self.alarm.want(self.clock.now().mono);
     }
 
     /// Puts what waits into a batch. Gives who is to be told when that is durable, and whether more waits.
-    pub(super) fn gather_kept(&self, batch: &mut Batch) -> (Vec<Origin>, bool) {
-        let mut kept = self.kept.lock();
+    pub(super) fn gather_kept(&self, store: &dyn Store, batch: &mut Batch) -> (Vec<Origin>, bool) {
         let (mut origins, mut bytes) = (Vec::new(), 0);
-        for _ in 0..BATCH_CHANGES_MAX {
-            let Some((change, origin)) = kept.pop_front() else {
-                break;
-            };
-            bytes += size(&change);
-            batch.tables.push(change);
-            origins.extend(origin);
-            if bytes >= BATCH_BYTES_MAX {
-                break;
+        for at in 0..BATCH_CHANGES_MAX {
+            let next = self.kept.lock().pop_front();
+            match next {
+                None => break,
+                Some(Wanted::Change(change, origin)) => {
+                    bytes += size(&change);
+                    batch.tables.push(change);
+                    origins.extend(origin);
+                    if bytes >= BATCH_BYTES_MAX {
+                        break;
+                    }
+                }
+                // It looks at what the store has, where nothing of this batch is yet.
+                Some(Wanted::Forget(table, prefix)) => {
+                    let is_over = at == 0 && forget(store, table, &prefix, batch);
+                    if !is_over {
+                        self.kept.lock().push_front(Wanted::Forget(table, prefix));
+                    }
+                    break;
+                }
             }
         }
         self.uncommitted_bytes.fetch_sub(bytes, Relaxed);
-        (origins, !kept.is_empty())
+        (origins, !self.kept.lock().is_empty())
     }
 
     /// The batch is durable.
@@ -113,16 +169,60 @@ impl Hub {
     /// Nothing will be durable any more.
     pub(super) fn refuse_kept(&self, origins: Vec<Origin>) {
         let waiting = std::mem::take(&mut *self.kept.lock());
-        let bytes = waiting.iter().map(|(change, _)| size(change)).sum();
-        self.uncommitted_bytes.fetch_sub(bytes, Relaxed);
+        let changes = waiting.into_iter().filter_map(|wanted| match wanted {
+            Wanted::Change(change, origin) => Some((size(&change), origin)),
+            Wanted::Forget(..) => None,
+        });
+        let (bytes, waiting): (Vec<_>, Vec<_>) = changes.unzip();
+        self.uncommitted_bytes.fetch_sub(bytes.iter().sum(), Relaxed);
         self.refuse_all(origins);
-        self.refuse_all(waiting.into_iter().filter_map(|(_, origin)| origin));
+        self.refuse_all(waiting.into_iter().flatten());
+        let (mut changes, sources) = (Vec::new(), std::mem::take(&mut *self.keeping.lock()));
+        for (_, source) in sources {
+            source.gather(Duration::MAX, true, &mut changes);
+        }
+        self.refuse_all(changes.into_iter().filter_map(|change| change_of(change).1));
     }
 
     fn refuse_all(&self, origins: impl IntoIterator<Item = Origin>) {
         let origins = origins.into_iter().map(Some);
         self.refuse(origins, &self.counters.refused_store_failed, Refusal::StoreFailed);
     }
+}
+
+fn table_of(kept: Kept) -> Table {
+    match kept {
+        Kept::Retained => Table::RETAINED,
+        Kept::Session => Table::SESSIONS,
+    }
+}
+
+fn change_of(change: KeptChange) -> (TableChange, Option<Origin>) {
+    let Ok(key) = TableKey::new(change.key) else {
+        unreachable!("whoever keeps something makes keys of a client ID or less, and of what tells records apart")
+    };
+    let (table, value) = (table_of(change.kept), change.value);
+    let origin = change.waits.map(|(port, ticket)| Origin { port, ticket });
+    (TableChange { table, key, value }, origin)
+}
+
+/// Removes the first of the keys that begin with `prefix`. Tells whether these were all. What cannot be read stays, and is looked at when the store
+/// is opened.
+fn forget(store: &dyn Store, table: Table, prefix: &[u8], batch: &mut Batch) -> bool {
+    let at_a_time = PageLimit {
+        messages: BATCH_CHANGES_MAX,
+        bytes: BATCH_BYTES_MAX,
+    };
+    let Ok(page) = store.scan(table, prefix, None, at_a_time) else {
+        return true;
+    };
+    let removals = page.entries.into_iter().map(|(key, _)| TableChange {
+        table,
+        key,
+        value: None,
+    });
+    batch.tables.extend(removals);
+    !page.more
 }
 
 /// What a change takes of memory, and of a batch, in bytes.

@@ -72,6 +72,10 @@ pub trait Inboxes: Send + Sync {
     /// Keeps `value` under `key` among what is `kept` for ordinary topics, until another one takes its place; `None`: nothing any more. Values of one
     /// key become durable in the order of the calls. Who `waits`, a port and its ticket, is told when this one is.
     fn keep(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>);
+    /// Has `source` asked, `by` that time on the monotonic clock, for what it has to keep: see [`Keeping::gather`].
+    fn keep_from(&self, source: Arc<dyn Keeping>, by: Duration);
+    /// What is `kept` under keys that begin with `prefix` is kept no longer, in the order of the keys. Nothing may be kept under them after this.
+    fn forget(&self, kept: Kept, prefix: Bytes);
 
     /// How old their store is at `now`: the measure of how long messages wait (contract rule 5).
     fn age(&self, now: Now) -> Age;
@@ -88,6 +92,33 @@ pub enum Kept {
     Retained,
     /// Sessions that outlive their connections.
     Session,
+}
+
+/// How long changes are held back, because they may become void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    /// A message that its reader may acknowledge first.
+    pub message: Duration,
+    /// A removal.
+    pub removal: Duration,
+}
+
+/// A change of what is kept.
+pub struct KeptChange {
+    /// Where.
+    pub kept: Kept,
+    /// Under which key.
+    pub key: Bytes,
+    /// What, from now on; `None`: nothing.
+    pub value: Option<Bytes>,
+    /// Who is told when that is durable.
+    pub waits: Option<(Arc<dyn Port>, Ticket)>,
+}
+
+/// Somebody who has changes of what is kept, and gives them when a batch is made: what is void by then costs nothing.
+pub trait Keeping: Send + Sync {
+    /// Gives what is due at `now`, in order, or everything; it is in the next batch. Tells when there is more.
+    fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration>;
 }
 
 /// Publishes that were refused for one reason, to be told to their sender.
@@ -151,6 +182,8 @@ pub struct Node {
     pub timings: Arc<Timings>,
     /// How long mail is kept that asks for no expiry of its own.
     pub time_to_live: Duration,
+    /// How long what is to be kept may wait for the commit.
+    pub holds: Holds,
     /// Which life of the store this is, where it has a name.
     pub epoch: Option<Epoch>,
 }

@@ -32,7 +32,9 @@ pub use fault::CAN_MAKE_MISTAKES;
 pub use fault::{Fault, Given, given, given_back, set_fault, take_given, take_given_back};
 pub use hexadecimal::hexadecimal;
 pub use inbox_sizes::InboxSizes;
-pub use inboxes::{Amendment, Inboxes, Kept, Node, ReadMarks, RefusedPublishes, WantedRoom};
+pub use inboxes::{
+    Amendment, Holds, Inboxes, Keeping, Kept, KeptChange, Node, ReadMarks, RefusedPublishes, WantedRoom,
+};
 pub use limits::*;
 pub use message::{COLLAPSE, Entry, Message, Micros, PayloadFormat, Properties, Qos, Seq, message_id};
 pub use port::{AttachmentId, Delivery, Left, Outcome, Port, Proof, PublishState, Refusal, Room, Ticket};

@@ -1,13 +1,15 @@
 //! What clients have the store keep beside messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::kit::{TestClock, TestObserver, TestPort, id};
 use crate::hub::{Hub, kept};
 use inbox_store::{Failure, MemoryStore, StoreError, Table};
-use inbox_types::{BATCH_BYTES_MAX, Kept, Limits, Outcome, Port, Refusal, Ticket};
+use inbox_types::{BATCH_BYTES_MAX, Keeping, Kept, KeptChange, Limits, Outcome, Port, Refusal, Ticket};
 
 fn open(store: &MemoryStore) -> (Arc<Hub>, Arc<TestPort>) {
     let observer = Arc::new(TestObserver::default());
@@ -99,6 +101,78 @@ fn what_ordinary_topics_keep_is_counted_until_it_is_written() {
     hub.keep_ordinary(Kept::Session, Bytes::from_static(b"bob"), None, None);
     assert!(hub.commit_round(&store, false).unwrap().wrote);
     assert!(kept(&store, Table::SESSIONS).unwrap().is_empty());
+}
+
+/// Gives what it has when that is due, once.
+struct Source(Mutex<Option<(Duration, KeptChange)>>);
+
+impl Keeping for Source {
+    fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration> {
+        let mut state = self.0.lock();
+        if let Some((_, change)) = state.take_if(|(due, _)| all || *due <= now) {
+            into.push(change);
+        }
+        state.as_ref().map(|(due, _)| *due)
+    }
+}
+
+fn session(key: &'static str, value: Option<&'static str>, waits: Option<(Arc<dyn Port>, Ticket)>) -> KeptChange {
+    KeptChange {
+        kept: Kept::Session,
+        key: Bytes::from_static(key.as_bytes()),
+        value: value.map(|value| Bytes::from_static(value.as_bytes())),
+        waits,
+    }
+}
+
+#[test]
+fn a_source_is_asked_when_it_wants_to_be() {
+    // Goal: not before its time, unless everything is due; who waits is told when the batch is durable, and is refused when the store fails.
+    let store = MemoryStore::new();
+    let (hub, settled) = open(&store);
+    let port: Arc<dyn Port> = settled.clone();
+    let now = hub.now().mono;
+    let later = now + Duration::from_millis(10);
+    let source = |ticket| {
+        let change = session("a", Some("1"), Some((port.clone(), Ticket(ticket))));
+        Arc::new(Source(Mutex::new(Some((later, change)))))
+    };
+    hub.keep_from(source(1), later);
+    let round = hub.commit_round(&store, false).unwrap();
+    assert_eq!((round.wrote, round.next), (false, Some(later)));
+    assert!(hub.commit_round(&store, true).unwrap().wrote);
+    assert_eq!(settled.take_settled().len(), 1);
+    assert_eq!(kept(&store, Table::SESSIONS).unwrap().len(), 1);
+    hub.keep_from(source(2), later);
+    hub.keep_ordinary(Kept::Session, Bytes::from_static(b"b"), None, None);
+    let pending = hub.begin_commit(&store, false);
+    let failed = StoreError::from(Failure::InboxesPanicked);
+    assert!(hub.finish_commit(pending, Err(failed)).is_err());
+    let refused = Outcome::Refused(Refusal::StoreFailed);
+    assert_eq!(settled.take_settled(), [(Ticket(2), refused)]);
+}
+
+#[test]
+fn what_is_forgotten_goes_whole_and_takes_nothing_else_with_it() {
+    // Goal: everything under the prefix, however much, also what waited before it in the queue; what is kept under another prefix stays, and who waits behind
+    // it is told when all of it is gone.
+    let store = MemoryStore::new();
+    let (hub, settled) = open(&store);
+    let port: Arc<dyn Port> = settled.clone();
+    let keep = |key: String| hub.keep_ordinary(Kept::Session, key.into(), Some(Bytes::from_static(b"x")), None);
+    for n in 0..10_000 {
+        keep(format!("a{n}"));
+    }
+    keep("b".into());
+    hub.forget(Kept::Session, Bytes::from_static(b"a"));
+    let waits = Some((port, Ticket(1)));
+    hub.keep_ordinary(Kept::Session, Bytes::from_static(b"c"), Some(Bytes::new()), waits);
+    while settled.take_settled().is_empty() {
+        assert!(hub.commit_round(&store, false).unwrap().wrote);
+    }
+    let left = kept(&store, Table::SESSIONS).unwrap();
+    let left: Vec<_> = left.iter().map(|(key, _)| key.as_bytes()).collect();
+    assert_eq!(left, [b"b", b"c"]);
 }
 
 #[test]
