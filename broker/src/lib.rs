@@ -33,6 +33,7 @@ pub mod remote;
 mod said;
 pub mod serve;
 mod service_manager;
+mod sessions;
 pub mod signals;
 pub mod single;
 pub mod store_command;

@@ -38,6 +38,7 @@ use crate::otel::Otel;
 use crate::receipts::{OrdinaryReceipts, Receipts};
 use crate::reload::Reloading;
 use crate::service_manager;
+use crate::sessions;
 use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Operators, Order, SessionTable, Shared};
@@ -199,6 +200,9 @@ async fn run(
     access_rules::restore(&shared, bridge.store()).map_err(StartError::Store)?;
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
+    sessions::restore(&table, bridge.store())
+        .await
+        .map_err(StartError::Store)?;
     access_rules::reload_with(&mut reloading, config, bridge.hub(), &shared, &table);
     let broker = Arc::new(Broker {
         shared: shared.clone(),

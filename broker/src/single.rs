@@ -17,7 +17,7 @@ use inbox_bridge::{
 };
 use tokio::sync::oneshot;
 
-use crate::access_rules;
+use crate::{access_rules, sessions};
 use intake::InboxNames;
 use mqtt_session::{
     Conversation, Ending, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
@@ -110,8 +110,8 @@ impl Single {
             #[cfg(feature = "testing")]
             absences: Absences::default(),
             hub,
+            sessions: sessions::restore_alone(store, &shared)?,
             shared,
-            sessions: Sessions::default(),
             reads,
             connections: BTreeMap::new(),
             last_conn: 0,
@@ -383,10 +383,10 @@ impl Single {
         self.bury(remains);
     }
 
-    fn bury(&self, remains: Remains) {
-        if let Some((who, will)) = remains.will {
-            let _ordinary = mqtt_session::deliver(&self.shared, &who, *will);
-        }
+    fn bury(&self, mut remains: Remains) {
+        let will = remains.will.take();
+        let _ordinary = will.and_then(|(who, will)| mqtt_session::deliver(&self.shared, &who, *will));
+        remains.forget();
     }
 }
 

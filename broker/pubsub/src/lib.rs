@@ -26,6 +26,7 @@ mod turns;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -86,6 +87,8 @@ pub struct OrdinaryDelivery {
     pub message: Arc<OrdinaryMessage>,
     /// It comes from the retained messages, because of a subscription, and is not a live one.
     pub retained: bool,
+    /// Where a sink that keeps it has it. Engines know of no such place.
+    pub kept: Option<NonZeroU64>,
 }
 
 /// Where the deliveries of a session go. It is called on the thread of a publisher, or of an engine, so it must return at once: it must not

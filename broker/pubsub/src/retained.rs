@@ -90,6 +90,7 @@ impl Retained {
             subscription,
             message,
             retained: true,
+            kept: None,
         };
         self.matching(filter, now).into_iter().map(owed).collect()
     }

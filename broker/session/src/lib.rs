@@ -6,6 +6,7 @@ mod amendments;
 mod closed;
 mod conversation;
 mod declined;
+mod keeping;
 mod marks;
 mod metrics;
 mod not_published;
@@ -19,14 +20,15 @@ pub use amendments::AmendmentRefused;
 pub use closed::Closed;
 pub use conversation::{Conversation, Step};
 pub use declined::Declined;
+pub use keeping::{Found, Restored, Restoring};
 pub use marks::MarksRefused;
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
 pub use presences::{Presence, PresenceCounts, Presences};
 pub use refusals::{Caller, Cause, Limiter, Rate, Refusals};
 pub use session::{
-    Ending, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, RouteResult, RouterCall, Session,
-    Shared, SubscribeCall, V311Refusals, Wanted, Will, is_operators_request, is_request,
+    Ending, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, Resumed, RouteResult, RouterCall,
+    Session, Shared, SubscribeCall, V311Refusals, Wanted, Will, is_operators_request, is_request,
 };
-pub use session_table::{Parted, Place, Remains, SessionTable, Sessions, StillThere};
+pub use session_table::{Parted, Place, Remains, Resumption, SessionTable, Sessions, StillThere};
 pub use will::deliver;

@@ -6,6 +6,7 @@
 mod operating;
 mod parted;
 mod remains;
+mod restoring;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -23,6 +24,7 @@ pub use operating::StillThere;
 pub use parted::Parted;
 use remains::Ended;
 pub use remains::Remains;
+pub use restoring::Resumption;
 
 use crate::session::{Ending, Order, Outbox, Session, Shared, Will};
 use pubsub::{Router, SessionKey};
@@ -118,7 +120,7 @@ impl SessionTable {
                         abandoned: None,
                         is_closed: false,
                     };
-                    self.bury(remains).await;
+                    self.bury_for_good(remains).await;
                     return (place, session, present);
                 }
                 Err(gone) => {
@@ -212,6 +214,7 @@ impl Drop for Place {
                 key: self.key,
                 uses_router: true,
                 shares: self.abandoned.take(),
+                journal: self.outbox.journal().cloned(),
             }),
             will: self.will.take().map(|will| (self.identity.clone(), will)),
         };
@@ -239,13 +242,14 @@ impl Sessions {
             return Err(gone);
         }
         let (session, present, remains) = match self.take_kept(id) {
-            Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
+            Some(mut kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
+                let is_present = !kept.session.take_doubt();
                 // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
                 let will = kept
                     .will
                     .filter(|(_, due)| *due <= now)
                     .map(|(will, _)| (kept.session.identity().clone(), will));
-                (kept.session, true, Remains::of_will(will))
+                (kept.session, is_present, Remains::of_will(will))
             }
             old => {
                 self.last_key += 1;
@@ -309,12 +313,16 @@ impl Sessions {
 
     /// Keeps a session for `expiry` seconds.
     fn keep(&mut self, id: ClientId, session: Box<Session>, expiry: u32, will: Option<Box<Will>>, now: Duration) {
+        session.is_left();
         let will = will.map(|will| {
             let due = now + Duration::from_secs(u64::from(will.delay.min(expiry)));
             (will, due)
         });
         let expires = (expiry != u32::MAX).then(|| now + Duration::from_secs(u64::from(expiry)));
-        let kept = Kept { session, expires, will };
+        self.put(id, Kept { session, expires, will });
+    }
+
+    fn put(&mut self, id: ClientId, kept: Kept) {
         if let Some(due) = kept.due() {
             self.due.insert((due, id.clone()));
         }

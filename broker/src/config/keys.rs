@@ -186,6 +186,7 @@ fn visit_mqtt(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigError> {
         Seconds(seconds(0)..=SESSION_EXPIRY_MAX),
     )?;
     v.key("mqtt.sessions_max", &mut mqtt.sessions_max, Count(0..=10_000_000))?;
+    v.key("mqtt.durable_sessions", &mut mqtt.durable_sessions, Truth)?;
     v.key(
         "mqtt.keep_alive_max",
         &mut mqtt.keep_alive_max,

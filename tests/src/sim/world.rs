@@ -139,6 +139,8 @@ impl World {
             ..Limits::default()
         };
         let mut mqtt = MqttLimits {
+            // Its oracle knows sessions as long as the broker lives.
+            durable_sessions: false,
             // The network may hold a CONNECT up for longer than the default.
             connect_timeout: Duration::from_secs(24 * 3600),
             in_flight_max: random.pick(&[1, 3, 100]) as u16,

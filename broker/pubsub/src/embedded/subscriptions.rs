@@ -376,6 +376,7 @@ impl Member {
             subscription: self.subscription,
             message: Arc::clone(message),
             retained: false,
+            kept: None,
         }
     }
 }

@@ -51,6 +51,7 @@ impl Member {
             subscription: self.subscription,
             message: Arc::clone(fan_out.message),
             retained: false,
+            kept: None,
         };
         if fan_out.message.qos != Qos::AtMostOnce && sink.keeps() {
             sink.keep(delivery, fan_out.publisher());

@@ -33,13 +33,14 @@ impl Session {
             }
             Some(sent) => {
                 sent.awaits = AckKind::PubComp;
-                // Released it is not sent again, so an ordinary message's bytes are not needed any more.
-                let released = matches!(sent.what, What::Ordinary(_)).then_some(What::Released);
                 if let (true, What::Mail(seq)) = (inbox_types::fault!(RemoveOnPubRec), &sent.what) {
                     self.acknowledged.push(*seq);
                 }
-                if let Some(released) = released {
-                    self.outgoing.replace(ack.packet_id, released);
+                // Released it is not sent again, so an ordinary message's bytes are not needed any more.
+                if let What::Ordinary(ordinary) = &sent.what {
+                    let kept = ordinary.kept;
+                    self.outgoing.replace(ack.packet_id, What::Released);
+                    self.kept_no_more(kept);
                 }
                 reason::SUCCESS
             }
@@ -72,14 +73,18 @@ impl Session {
     /// The client is done with a message. It had it, and with a reason code of 0x80 or above does not want it.
     fn finish(&mut self, packet_id: PacketId, reason: u8) {
         self.note_landed(packet_id);
-        if let Some(Sent {
-            what: What::Mail(seq), ..
-        }) = self.outgoing.remove(packet_id)
-        {
-            match reason >= reason::UNSPECIFIED_ERROR {
-                true => self.rejected.push((seq, reason)),
-                false => self.acknowledged.push(seq),
-            }
+        match self.outgoing.remove(packet_id).map(|sent: Sent| sent.what) {
+            Some(What::Mail(seq)) if reason >= reason::UNSPECIFIED_ERROR => self.rejected.push((seq, reason)),
+            Some(What::Mail(seq)) => self.acknowledged.push(seq),
+            Some(What::Ordinary(ordinary)) => self.kept_no_more(ordinary.kept),
+            Some(What::Released) | None => {}
+        }
+    }
+
+    /// The client has the ordinary message at this place of the journal, or is not to have it.
+    pub(super) fn kept_no_more(&self, kept: Option<std::num::NonZeroU64>) {
+        if let (Some(place), Some(journal)) = (kept, self.outbox.journal()) {
+            journal.done(place);
         }
     }
 

@@ -92,7 +92,7 @@ impl Session {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         self.outbox.take_outcomes(&mut outcomes);
         for (ticket, outcome) in &outcomes {
-            if !self.settle_notice(*ticket, outcome) {
+            if !self.settle_kept(*ticket, outcome)? && !self.settle_notice(*ticket, outcome) {
                 let answer = Answer::from(outcome);
                 self.answer(*ticket, &answer);
                 self.reply_to(*ticket, &answer);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use inbox_types::{AttachmentId, Delivery, Qos, Seq};
@@ -56,6 +57,8 @@ pub(super) struct Ordinary {
     pub(super) qos: Qos,
     pub(super) retain: bool,
     pub(super) subscription_id: Option<u32>,
+    /// Where the session's journal has it.
+    pub(super) kept: Option<NonZeroU64>,
 }
 
 impl What {

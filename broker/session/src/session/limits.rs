@@ -31,6 +31,8 @@ pub struct MqttLimits {
     pub session_expiry_max: Duration,
     /// Sessions kept for clients that are offline.
     pub sessions_max: usize,
+    /// Whether sessions that outlive their connections outlive the broker, too.
+    pub durable_sessions: bool,
     /// Longest keep alive that a client is granted, in whole seconds up to 65,535 (MQTT 5, 3.2.2.3.14); `None` is no limit.
     pub keep_alive_max: Option<Duration>,
     /// Messages of ordinary topics that wait for one session.
@@ -69,6 +71,7 @@ impl Default for MqttLimits {
             topic_alias_max: 32,
             session_expiry_max: Duration::from_secs(7 * 24 * 3600),
             sessions_max: 100_000,
+            durable_sessions: true,
             keep_alive_max: None,
             queue_messages_max: 1000,
             queue_bytes_max: 16 * 1024 * 1024,

@@ -32,6 +32,7 @@ mod held;
 mod in_flight;
 mod inbound;
 mod incoming;
+mod kept;
 mod limits;
 mod link;
 mod not_granted;
@@ -65,6 +66,7 @@ use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
 pub use answers::RouteResult;
 pub use ending::Ending;
+pub use kept::Resumed;
 pub use limits::{MqttLimits, V311Refusals};
 pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
@@ -79,6 +81,7 @@ use bounce::Bounces;
 use held::Held;
 use in_flight::Outgoing;
 use incoming::Incoming;
+use kept::Keeping;
 use mqtt_codec::encode;
 use oversized::Oversized;
 use proof::Proof;
@@ -126,6 +129,7 @@ pub struct Session {
     publishes: bool,
     /// A SUBSCRIBE is among `calls`. What the client sent after it waits: it may be about the same filters.
     is_subscribing: bool,
+    keeping: Keeping,
     /// Mail that is written when `bytes_written` gets there, and begins to settle then: it was sent with QoS 0 (contract rule 5).
     settle_when_written: VecDeque<(u64, Seq)>,
     /// What the socket took, over all connections.
@@ -173,6 +177,7 @@ impl Session {
             pace: None,
             publishes: false,
             is_subscribing: false,
+            keeping: Keeping::default(),
             settle_when_written: VecDeque::new(),
             bytes_written: 0,
             acknowledged: Vec::new(),
@@ -244,6 +249,7 @@ impl Session {
             assigned_id.then_some(self.id.as_str()),
             &self.shared,
         );
+        self.keep_from_now();
         self.outgoing.resume(self.inbox.is_some());
         self.holds_nothing();
         self.is_paced_from_now();
@@ -260,6 +266,7 @@ impl Session {
         self.incoming.disconnected();
         self.stopwatch.disconnected();
         self.replies = Vec::new();
+        self.drop_kept_answer();
         self.oversized = None;
         self.out = Vec::new();
         self.settle_when_written = VecDeque::new();
@@ -279,7 +286,10 @@ impl Session {
     pub fn drain(&mut self, now: Now) -> Result<(), Ending> {
         self.check_proof(now)?;
         self.settle_outcomes()?;
-        self.send_waiting(now);
+        // SUBACK comes first.
+        if !self.keeping.waits() {
+            self.send_waiting(now);
+        }
         self.stopwatch.tell_sent(&self.shared.metrics);
         self.ask_for_more();
         Ok(())

@@ -47,6 +47,7 @@ impl Session {
             return Vec::new();
         }
         let waiting = self.outbox.take_ordinary_of(ended.number);
+        waiting.iter().for_each(|delivery| self.kept_no_more(delivery.kept));
         let waiting = waiting
             .iter()
             .filter(|delivery| !delivery.retained && outlives_connection(delivery));

@@ -149,7 +149,7 @@ impl Session {
             What::Ordinary(ordinary) => {
                 if !self.write_ordinary(&ordinary, Some(packet_id), true, age) {
                     self.outgoing.remove(packet_id);
-                    return;
+                    return self.kept_no_more(ordinary.kept);
                 }
             }
             What::Mail(_) | What::Released => {}
@@ -254,23 +254,26 @@ impl Session {
     }
 
     fn send_ordinary(&mut self, delivery: &pubsub::OrdinaryDelivery, age: Age) {
-        let Some(subscription) = self.subscriptions.get(delivery.subscription) else {
-            return;
-        };
         let message = &delivery.message;
-        if message.is_expired(age) || (subscription.options.no_local && message.from == self.id) {
-            return;
-        }
+        let is_void = |subscription: &Subscription| {
+            message.is_expired(age) || (subscription.options.no_local && message.from == self.id)
+        };
+        let subscription = self.subscriptions.get(delivery.subscription);
+        let Some(subscription) = subscription.filter(|subscription| !is_void(subscription)) else {
+            return self.kept_no_more(delivery.kept);
+        };
         let ordinary = as_subscribed(subscription, delivery);
         if ordinary.qos == Qos::AtMostOnce {
             self.write_ordinary(&ordinary, None, false, age);
-            return;
+            return self.kept_no_more(delivery.kept);
         }
         let packet_id = self.outgoing.free_id();
         if self.write_ordinary(&ordinary, Some(packet_id), false, age) {
             let qos = ordinary.qos;
             self.note_encoded(packet_id);
             self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
+        } else {
+            self.kept_no_more(delivery.kept);
         }
     }
 
@@ -307,5 +310,6 @@ fn as_subscribed(subscription: &Subscription, delivery: &pubsub::OrdinaryDeliver
         // MQTT-3.3.1-8, -9, -12, -13.
         retain: delivery.retained || (message.retain && subscription.options.retain_as_published),
         subscription_id: subscription.subscription_id,
+        kept: delivery.kept,
     }
 }

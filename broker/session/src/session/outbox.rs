@@ -8,8 +8,8 @@
 mod ordinary;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use super::MqttLimits;
 use super::order::Order;
+use crate::keeping::Journal;
 
 /// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
 /// overlapping filters get theirs whole, and there to stop a client that subscribes again and again without reading.
@@ -31,6 +32,8 @@ pub struct Outbox {
     is_full: AtomicBool,
     /// Ordinary messages that wait here, for who must not lock it to know.
     ordinary_waiting: AtomicUsize,
+    /// Where its session is kept, from when it is on.
+    journal: OnceLock<Arc<Journal>>,
     queue_messages_max: usize,
     queue_bytes_max: usize,
     untaken_bytes_max: usize,
@@ -86,6 +89,7 @@ impl Outbox {
             online: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             ordinary_waiting: AtomicUsize::new(0),
+            journal: OnceLock::new(),
             queue_messages_max: limits.queue_messages_max,
             queue_bytes_max: limits.queue_bytes_max,
             untaken_bytes_max: limits.untaken_bytes_max,
@@ -96,6 +100,9 @@ impl Outbox {
     pub fn set_online(&self, online: bool) {
         self.online.store(online, Ordering::Release);
         if !online {
+            if let Some(journal) = self.journal.get() {
+                journal.hold_no_more();
+            }
             let mut state = self.state.lock();
             state.mail = VecDeque::new();
             state.mail_bytes = 0;
@@ -104,6 +111,17 @@ impl Outbox {
             state.waker = None;
             state.ordinary.shrink_to_fit();
         }
+    }
+
+    /// Where its session is kept, if it is.
+    pub(crate) fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.get()
+    }
+
+    /// Its session is kept from now on, there.
+    pub(crate) fn keep_in(&self, journal: Arc<Journal>) {
+        // It does not move.
+        let _already = self.journal.set(journal);
     }
 
     /// A new connection serves this session: what was ordered of the one before it is not for it. To be called under the lock under

@@ -2,6 +2,7 @@
 
 use access::Action;
 
+use super::subscriptions::counted;
 use super::{Ending, RouterCall, Session};
 use crate::closed::Closed;
 use crate::refusals::Cause;
@@ -34,6 +35,9 @@ impl Session {
         for (filter, denied) in denied {
             if let Some(subscription) = self.subscriptions.remove(&filter) {
                 let orphans = self.take_orphans_of(&subscription);
+                if let Some(journal) = self.outbox.journal() {
+                    journal.keep_subscription(counted(subscription.number), None, None);
+                }
                 self.calls
                     .push_back(RouterCall::Unsubscribe(subscription.number, orphans));
             }

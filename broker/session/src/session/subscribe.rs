@@ -8,6 +8,7 @@ use super::not_granted::{NotGranted, quoted};
 use super::subscriptions::Subscription;
 use super::{Ending, Session};
 use crate::closed::Closed;
+use crate::keeping::OWN_INBOX;
 use mqtt_codec::TopicFilter;
 use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
 use pubsub::{OrdinaryMessage, Orphan, SubscribeError};
@@ -45,6 +46,8 @@ pub struct SubscribeCall {
     numbers: HashMap<Box<str>, u32>,
     /// The filters of the requests that are new, together.
     new_bytes: usize,
+    /// The own inbox is among the filters.
+    own_inbox: bool,
     attach: bool,
 }
 
@@ -106,6 +109,7 @@ impl Session {
             requests: Vec::new(),
             numbers: HashMap::new(),
             new_bytes: 0,
+            own_inbox: false,
             attach: false,
         };
         let subscription_id = subscribe.subscription_id.map(std::num::NonZeroU32::get);
@@ -115,6 +119,7 @@ impl Session {
                 Err(denied) => Some(self.denied(denied, filter)),
                 Ok(()) => match target {
                     Target::Inbox(_) | Target::SharedInbox(_) => {
+                        call.own_inbox = true;
                         call.attach |= self.subscribe_inbox(options, subscription_id);
                         None
                     }
@@ -123,6 +128,9 @@ impl Session {
                         .err(),
                 },
             };
+            if denied.is_none() && options.qos == Qos::ExactlyOnce {
+                self.has_exactly_once();
+            }
             let code = denied.as_ref().map_or(options.qos as u8, NotGranted::code);
             call.denied.extend(denied.map(|denied| (filter.into(), denied)));
             call.codes.push(code);
@@ -139,6 +147,7 @@ impl Session {
     /// A SUBSCRIBE is done: SUBACK, then the mail (contract rule 4).
     pub fn subscribed(&mut self, call: SubscribeCall) {
         self.is_subscribing = false;
+        let mut granted = Vec::new();
         for request in call.requests {
             let refused = call
                 .codes
@@ -147,6 +156,7 @@ impl Session {
             if refused {
                 continue;
             }
+            granted.push(request.subscription.number);
             let filter: Box<str> = request.subscription.filter.as_str().into();
             if let Some(number) = self.subscriptions.insert(request.subscription) {
                 let most = self.shared.mqtt.subscriptions_per_session_max;
@@ -171,20 +181,24 @@ impl Session {
         let why = why
             .as_deref()
             .and_then(|why| self.link.reason_string(why, call.codes.len()));
-        encode::suback(&mut self.out, self.link.version, call.packet_id, &call.codes, why);
-        if call.attach {
-            self.attach();
-        }
+        let mut suback = Vec::new();
+        encode::suback(&mut suback, self.link.version, call.packet_id, &call.codes, why);
+        self.answer_when_kept(&granted, call.own_inbox, suback, call.attach);
     }
 
     pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) -> Result<(), Ending> {
         self.link.check_codes(unsubscribe.filters.iter().count())?;
-        let mut codes = Vec::new();
+        let (mut codes, mut ended) = (Vec::new(), Vec::new());
         for filter in unsubscribe.filters.iter() {
             let existed = match self.shared.names.named_by(filter) {
-                Target::Inbox(owner) if owner == self.id.as_str() => self.unsubscribe_inbox(),
+                Target::Inbox(owner) if owner == self.id.as_str() => {
+                    let existed = self.unsubscribe_inbox();
+                    ended.extend(existed.then_some(OWN_INBOX));
+                    existed
+                }
                 _ => match self.subscriptions.remove(filter) {
                     Some(subscription) => {
+                        ended.push(subscription.number);
                         let orphans = self.take_orphans_of(&subscription);
                         self.calls
                             .push_back(RouterCall::Unsubscribe(subscription.number, orphans));
@@ -200,7 +214,9 @@ impl Session {
                 false => reason::NO_SUBSCRIPTION_EXISTED,
             });
         }
-        encode::unsuback(&mut self.out, self.link.version, unsubscribe.packet_id, &codes);
+        let mut unsuback = Vec::new();
+        encode::unsuback(&mut unsuback, self.link.version, unsubscribe.packet_id, &codes);
+        self.answer_when_forgotten(ended, unsuback);
         Ok(())
     }
 

@@ -4,6 +4,8 @@ use hashbrown::HashMap;
 use inbox_types::{Charge, Qos};
 use mqtt_codec::{SubscriptionOptions, TopicFilter};
 
+use crate::keeping::KeptSubscription;
+
 /// The low bits of a subscription's number are its QoS.
 const QOS_BITS: u32 = 2;
 /// Up to so many subscriptions are searched one by one: most sessions have a few, and an index costs memory.
@@ -59,6 +61,11 @@ impl Subscriptions {
     /// The filters together, in bytes.
     pub(super) fn filter_bytes(&self) -> usize {
         self.filter_bytes
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> &[Subscription] {
+        &self.all
     }
 
     /// The filters, in no order.
@@ -142,6 +149,17 @@ impl Subscriptions {
         self.charge.cover(if bytes < UNCOUNTED_BYTES { 0 } else { bytes });
     }
 
+    /// Adds a subscription of a session that goes on: by its number without QoS. Later ones have higher numbers.
+    pub(super) fn restore(&mut self, counted: u32, filter: TopicFilter, kept: &KeptSubscription) {
+        self.next = self.next.max(counted);
+        self.insert(Subscription {
+            number: counted << QOS_BITS | kept.options.qos as u32,
+            filter,
+            options: kept.options,
+            subscription_id: kept.subscription_id,
+        });
+    }
+
     /// A number for a subscription with `qos`, which it tells: see [`outlives_connection`]. One that takes the place of `earlier`
     /// is the same but for the QoS, so that deliveries under way find it.
     pub(super) fn number(&mut self, earlier: Option<u32>, qos: Qos) -> u32 {
@@ -158,6 +176,11 @@ impl Subscriptions {
     fn place(&self, counted: u32) -> Result<usize, usize> {
         self.all.binary_search_by_key(&counted, |one| one.number >> QOS_BITS)
     }
+}
+
+/// A subscription's number without the QoS that it tells.
+pub(super) fn counted(number: u32) -> u32 {
+    number >> QOS_BITS
 }
 
 /// Whether a message waits for a client that is away: those with QoS 0 do not, on either side (MQTT 5, section 4.1).

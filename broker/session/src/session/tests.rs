@@ -3,6 +3,7 @@
 
 mod bouncing;
 mod flow;
+mod kept;
 mod ordinary;
 mod proving;
 mod publishing;
@@ -64,10 +65,18 @@ impl World {
     }
 
     fn with(limits: Limits, set: impl FnOnce(&mut MqttLimits)) -> Self {
-        let (store, clock) = (MemoryStore::new(), Arc::new(Hands::default()));
+        World::over(MemoryStore::new(), Arc::default(), limits, set)
+    }
+
+    /// What `store` has, by this clock.
+    fn over(store: MemoryStore, clock: Arc<Hands>, limits: Limits, set: impl FnOnce(&mut MqttLimits)) -> Self {
         let (hub, reads) = Hub::open(&store, limits, clock.clone(), Arc::new(Unobserved)).unwrap();
         let hub = Arc::new(hub);
-        let mut mqtt = MqttLimits::default();
+        // What is durable has to be committed; `kept` has the tests of that.
+        let mut mqtt = MqttLimits {
+            durable_sessions: false,
+            ..MqttLimits::default()
+        };
         set(&mut mqtt);
         let shared = Shared {
             node: hub.node(),
@@ -260,6 +269,7 @@ impl Client<'_> {
             subscription,
             message: Arc::new(message),
             retained,
+            kept: None,
         }];
         Sink::deliver(&**self.session.outbox(), &mut batch);
     }

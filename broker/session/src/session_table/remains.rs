@@ -1,10 +1,15 @@
 //! What a session leaves when it ends.
 
+use std::sync::Arc;
+
 use access::Identity;
-use inbox_types::ClientId;
+use inbox_types::{AttachmentId, ClientId, Delivery, Outcome, Port, Room, Ticket};
+use parking_lot::Mutex;
 use pubsub::SessionKey;
+use tokio::sync::oneshot;
 
 use super::{Kept, SessionTable};
+use crate::keeping::Journal;
 use crate::refusals::Cause;
 use crate::session::{Session, Will};
 use crate::will;
@@ -23,6 +28,8 @@ pub(super) struct Ended {
     pub(super) uses_router: bool,
     /// With shared subscriptions: its messages go to others.
     pub(super) shares: Option<Box<Session>>,
+    /// Where it was kept.
+    pub(super) journal: Option<Arc<Journal>>,
 }
 
 impl Remains {
@@ -40,9 +47,41 @@ impl Remains {
     }
 }
 
+impl Remains {
+    /// What the store has of the session goes. It is the last thing to do.
+    pub fn forget(&self) {
+        if let Some(journal) = self.journal() {
+            journal.end(None);
+        }
+    }
+
+    fn journal(&self) -> Option<&Arc<Journal>> {
+        self.session.as_ref()?.journal.as_ref()
+    }
+}
+
 impl SessionTable {
     /// Does what is left to do.
     pub(super) async fn bury(&self, remains: Remains) {
+        let journal = self.bury_but_for_journal(remains).await;
+        if let Some(journal) = journal {
+            journal.end(None);
+        }
+    }
+
+    /// The same, and waits until nothing can bring the session back.
+    pub(super) async fn bury_for_good(&self, remains: Remains) {
+        let journal = self.bury_but_for_journal(remains).await;
+        if let Some(journal) = journal {
+            let (port, told) = Told::channel();
+            journal.end(Some((port, Ticket(0))));
+            // An error means that nothing is durable any more, and the broker ends.
+            let _ = told.await;
+        }
+    }
+
+    async fn bury_but_for_journal(&self, remains: Remains) -> Option<Arc<Journal>> {
+        let journal = remains.journal().cloned();
         if let Some((who, will)) = remains.will {
             will::publish(&self.shared, &self.router, &who, *will).await;
         }
@@ -66,6 +105,7 @@ impl SessionTable {
             Some(ended) if ended.uses_router => self.router.close(ended.key).await,
             _ => {}
         }
+        journal
     }
 
     /// Messages of shared subscriptions were lost with the session of `id`.
@@ -79,11 +119,35 @@ impl SessionTable {
     }
 }
 
+/// Tells whoever awaits it that something is durable.
+struct Told(Mutex<Option<oneshot::Sender<()>>>);
+
+impl Told {
+    fn channel() -> (Arc<dyn Port>, oneshot::Receiver<()>) {
+        let (tell, told) = oneshot::channel();
+        (Arc::new(Told(Mutex::new(Some(tell)))), told)
+    }
+}
+
+impl Port for Told {
+    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
+        Room::Left
+    }
+
+    fn settle(&self, _: Ticket, _: Outcome) {
+        if let Some(tell) = self.0.lock().take() {
+            // Who awaited it may have gone.
+            let _ = tell.send(());
+        }
+    }
+}
+
 impl Ended {
     pub(super) fn of(session: Box<Session>) -> Self {
         Ended {
             key: session.key(),
             uses_router: session.uses_router(),
+            journal: session.outbox().journal().cloned(),
             shares: session.has_shares().then_some(session),
         }
     }

@@ -19,7 +19,10 @@ pub(crate) fn shared() -> Arc<Shared> {
         Arc::new(SystemClock::default()),
         Arc::new(Unobserved),
     );
-    let mqtt = MqttLimits::default();
+    let mqtt = MqttLimits {
+        durable_sessions: false,
+        ..MqttLimits::default()
+    };
     Arc::new(Shared {
         node: Arc::new(opened.unwrap().0).node(),
         names: InboxNames::new(""),

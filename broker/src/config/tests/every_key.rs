@@ -28,6 +28,7 @@ unacknowledged_publishes_max = 2
 topic_alias_max = 0
 session_expiry_max = "0s"
 sessions_max = 0
+durable_sessions = false
 keep_alive_max = "90s"
 queue_messages_max = 5
 queue_bytes_max = "4KiB"
@@ -317,6 +318,7 @@ fn every_key_reaches_its_place() {
         (1, 2, 0)
     );
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
+    assert!(!mqtt.durable_sessions);
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!(
         (mqtt.ack_timeout, mqtt.delivery_rate),

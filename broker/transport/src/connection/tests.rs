@@ -28,7 +28,11 @@ fn broker_that_asks(
     let hub = Hub::open(&store, Limits::default(), clock, Arc::new(Unobserved))
         .unwrap()
         .0;
-    let mut mqtt = MqttLimits::default();
+    // Nobody commits here.
+    let mut mqtt = MqttLimits {
+        durable_sessions: false,
+        ..MqttLimits::default()
+    };
     set(&mut mqtt);
     let node = Arc::new(hub).node();
     let shared = Arc::new(Shared {

@@ -1,9 +1,10 @@
 //! What waits of ordinary topics.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pubsub::{OrdinaryDelivery, Sink};
+use pubsub::{OrdinaryDelivery, Publisher, Sink};
 
 use super::{Outbox, RETAINED_BEFORE_MAX, Waiting, take};
 use crate::session::subscriptions::outlives_connection;
@@ -64,6 +65,31 @@ impl Outbox {
     fn ordinary_waits(&self, state: &Waiting) {
         self.ordinary_waiting.store(state.ordinary.len(), Ordering::Relaxed);
     }
+
+    /// What the store has for this session, which begins with it. It was in here before, so there is room for it.
+    pub(crate) fn restore(&self, queued: Vec<OrdinaryDelivery>) {
+        let mut state = self.state.lock();
+        for delivery in queued {
+            state.push(delivery);
+        }
+        self.ordinary_waits(&state);
+    }
+
+    /// Whether there is room for a live message of this size. One is always taken, whatever its size.
+    fn has_room(&self, state: &Waiting, size: usize) -> bool {
+        let live = state.ordinary.len() - state.retained;
+        live < self.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= self.queue_bytes_max)
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, delivery: OrdinaryDelivery) {
+        match delivery.retained {
+            true => self.retained += 1,
+            false => self.ordinary_bytes += delivery.message.size(),
+        }
+        self.ordinary.push_back(delivery);
+    }
 }
 
 impl Sink for Outbox {
@@ -76,26 +102,40 @@ impl Sink for Outbox {
                 if !online && !outlives_connection(&delivery) {
                     continue;
                 }
-                let live = state.ordinary.len() - state.retained;
-                let size = delivery.message.size();
-                let has_room = if delivery.retained {
-                    takes_retained
-                } else {
-                    // One message is always taken, whatever its size.
-                    live < self.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= self.queue_bytes_max)
+                let has_room = match delivery.retained {
+                    true => takes_retained,
+                    false => self.has_room(state, delivery.message.size()),
                 };
-                if has_room {
-                    match delivery.retained {
-                        true => state.retained += 1,
-                        false => state.ordinary_bytes += size,
-                    }
-                    state.ordinary.push_back(delivery);
-                } else {
-                    state.overflowed += 1;
+                match has_room {
+                    true => state.push(delivery),
+                    false => state.overflowed += 1,
                 }
             }
             self.ordinary_waits(state);
         });
+    }
+
+    fn keeps(&self) -> bool {
+        self.journal().is_some()
+    }
+
+    fn keep(&self, mut delivery: OrdinaryDelivery, publisher: Option<Arc<Publisher>>) {
+        let Some(journal) = self.journal().filter(|_| outlives_connection(&delivery)) else {
+            return self.deliver(&mut vec![delivery]);
+        };
+        let online = self.online();
+        self.wake(|state| {
+            if !self.has_room(state, delivery.message.size()) {
+                state.overflowed += 1;
+                return;
+            }
+            // Under the lock, so that places are in the order in which messages wait.
+            delivery.kept = journal.hold(&delivery, publisher.clone(), online);
+            state.push(delivery);
+            self.ordinary_waits(state);
+        });
+        // Without the lock: who is let go of last may be told here, and it may be this session's own client.
+        drop(publisher);
     }
 
     fn lost(&self, messages: u64) {

@@ -75,7 +75,8 @@ fn a_subscription_gets_its_retained_messages_whole() {
             pubsub::OrdinaryDelivery {
                 subscription,
                 message: message.clone(),
-                retained: true
+                retained: true,
+                kept: None,
             };
             n
         ]

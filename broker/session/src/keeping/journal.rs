@@ -1,0 +1,212 @@
+//! What waits for one kept session, as the store is to have it.
+//!
+//! A message that comes for the session is *held*: for a client that is there it is written only after `store.commit_hold`, so that what it acknowledges before
+//! costs no write; for one that is away, at once. Its publisher is let go of when it is durable, or acknowledged. The messages themselves are in the
+//! session's outbox; here are those that the store does not have yet, and the places of those that it has and should not.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use inbox_types::{ClientId, Keeping, Kept, KeptChange, Node, Port, Ticket};
+use parking_lot::Mutex;
+use pubsub::{OrdinaryDelivery, OrdinaryMessage, Publisher};
+
+use super::Life;
+use super::records::{self, Head, KeptSubscription};
+
+/// Changes that one session has in one batch.
+const GATHERED_MAX: usize = 1_024;
+
+/// See the module's documentation.
+pub(crate) struct Journal {
+    life: Life,
+    node: Node,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last_place: u64,
+    /// Not in the store, in the order of their places.
+    held: VecDeque<Held>,
+    /// In the store, and to leave it.
+    gone: Vec<u64>,
+    gone_since: Duration,
+    /// When the committer will ask, as far as it is known here.
+    asked_by: Option<Duration>,
+    is_over: bool,
+}
+
+struct Held {
+    place: NonZeroU64,
+    subscription: u32,
+    message: Arc<OrdinaryMessage>,
+    publisher: Option<Arc<Publisher>>,
+    due: Duration,
+}
+
+impl Journal {
+    /// Of a session of `id` that begins.
+    pub(crate) fn new(id: &ClientId, node: Node) -> Arc<Self> {
+        let life = Life::new(id, node.now().wall);
+        Journal::resumed(life, node, 0)
+    }
+
+    /// Of a session that the store has, which has given places up to this one.
+    pub(crate) fn resumed(life: Life, node: Node, last_place: u64) -> Arc<Self> {
+        let state = State {
+            last_place,
+            ..State::default()
+        };
+        Arc::new(Journal {
+            life,
+            node,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Keeps what the session is.
+    pub(crate) fn keep_head(&self, head: &Head) {
+        self.keep(self.life.head(), Some(records::write_head(head)), None);
+    }
+
+    /// Keeps the subscription that has this number without its QoS; `None`: no longer. Who waits is told when that is durable, with everything before it.
+    pub(crate) fn keep_subscription(
+        &self,
+        number: u32,
+        kept: Option<&KeptSubscription>,
+        waits: Option<(Arc<dyn Port>, Ticket)>,
+    ) {
+        let value = kept.map(records::write_subscription);
+        self.keep(self.life.subscription(number), value, waits);
+    }
+
+    fn keep(&self, key: bytes::Bytes, value: Option<bytes::Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>) {
+        self.node.inboxes.keep(Kept::Session, key, value, waits);
+    }
+
+    /// Takes a message that was put into the outbox of its session, whose client `is_online`. Gives its place. The publisher is let go of
+    /// when it is safe.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        delivery: &OrdinaryDelivery,
+        publisher: Option<Arc<Publisher>>,
+        is_online: bool,
+    ) -> Option<NonZeroU64> {
+        let now = self.node.now().mono;
+        let due = if is_online { now + self.node.holds.message } else { now };
+        let mut state = self.state.lock();
+        if state.is_over {
+            return None;
+        }
+        state.last_place += 1;
+        let place = NonZeroU64::new(state.last_place)?;
+        state.held.push_back(Held {
+            place,
+            subscription: delivery.subscription,
+            message: delivery.message.clone(),
+            publisher,
+            due,
+        });
+        self.ask_by(state, due);
+        Some(place)
+    }
+
+    /// The client has the message at this place, or it is not to have it any more.
+    pub(crate) fn done(self: &Arc<Self>, place: NonZeroU64) {
+        let now = self.node.now().mono;
+        let mut state = self.state.lock();
+        if state.is_over {
+            return;
+        }
+        let found = state.held.binary_search_by_key(&place, |held| held.place);
+        // Let go of without the lock: it tells the publisher.
+        let _early = match found {
+            Ok(at) => state.held.remove(at),
+            Err(_) => {
+                if state.gone.is_empty() {
+                    state.gone_since = now;
+                }
+                state.gone.push(place.get());
+                let by = state.gone_since + self.node.holds.removal;
+                self.ask_by(state, by);
+                return;
+            }
+        };
+        drop(state);
+    }
+
+    /// The client is away: nobody will acknowledge soon what is held.
+    pub(crate) fn hold_no_more(self: &Arc<Self>) {
+        let now = self.node.now().mono;
+        let mut state = self.state.lock();
+        for held in &mut state.held {
+            held.due = held.due.min(now);
+        }
+        if !state.held.is_empty() {
+            self.ask_by(state, now);
+        }
+    }
+
+    /// The session has ended: nothing of it is kept any more, and nobody waits for it. Who `waits` is told when that is durable.
+    pub(crate) fn end(&self, waits: Option<(Arc<dyn Port>, Ticket)>) {
+        let mut state = self.state.lock();
+        state.is_over = true;
+        let _let_go_without_the_lock = (std::mem::take(&mut state.held), std::mem::take(&mut state.gone));
+        drop(state);
+        self.node.inboxes.forget(Kept::Session, self.life.0.clone());
+        if waits.is_some() {
+            // It is gone with the others, and this comes after them.
+            self.keep(self.life.head(), None, waits);
+        }
+    }
+
+    /// Has the committer ask by then, unless it will.
+    fn ask_by(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, by: Duration) {
+        if state.asked_by.is_some_and(|asked| asked <= by) {
+            return;
+        }
+        state.asked_by = Some(by);
+        drop(state);
+        self.node.inboxes.keep_from(self.clone(), by);
+    }
+}
+
+impl Keeping for Journal {
+    fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration> {
+        let mut state = self.state.lock();
+        let is_due = |due: Duration| all || due <= now;
+        let most = into.len() + GATHERED_MAX;
+        let change = |key, value, waits| KeptChange {
+            kept: Kept::Session,
+            key,
+            value,
+            waits,
+        };
+        while into.len() < most
+            && state.held.front().is_some_and(|held| is_due(held.due))
+            && let Some(held) = state.held.pop_front()
+        {
+            let waits = held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0)));
+            let record = records::write_queued(held.subscription, &held.message);
+            into.push(change(self.life.queued(held.place.get()), Some(record), waits));
+        }
+        if !state.gone.is_empty() && is_due(state.gone_since + self.node.holds.removal) {
+            let room = most.saturating_sub(into.len()).min(state.gone.len());
+            let gone = state.gone.drain(..room);
+            into.extend(gone.map(|place| change(self.life.queued(place), None, None)));
+        }
+        let held = state.held.front().map(|held| held.due);
+        let gone = (!state.gone.is_empty()).then(|| state.gone_since + self.node.holds.removal);
+        state.asked_by = held.into_iter().chain(gone).min();
+        state.asked_by
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Journal").field(&self.life).finish()
+    }
+}

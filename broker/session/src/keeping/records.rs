@@ -1,0 +1,227 @@
+//! What is kept of a session, as bytes: a version byte and a MessagePack array. `docs/storage-format.md` has them to the byte. Reading is strict: what was
+//! not written here is an error, never a guess.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use inbox_types::{Age, ClientId, Expiry, PayloadFormat, Properties, Qos};
+use mqtt_codec::{RetainHandling, SubscriptionOptions};
+use pubsub::OrdinaryMessage;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Of every record here.
+const VERSION: u8 = 1;
+
+/// Why bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordError {
+    /// Another build wrote it.
+    #[error("its version is {0:?}, and this build reads {VERSION}; a newer build may read it")]
+    Version(Option<u8>),
+    /// It is cut off, or holds something else.
+    #[error("its MessagePack is not what its key says ({0})")]
+    Encoding(#[from] rmp_serde::decode::Error),
+    /// It means something, and is not how that is written.
+    #[error("its bytes are not those that are written for what they say; it was overwritten or put together wrongly")]
+    Form,
+    /// A value that there is not.
+    #[error("it has a value that no record has: {0}")]
+    Value(&'static str),
+}
+
+/// What a session is, beside what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// For how long it is kept without a connection, in seconds; `u32::MAX` is for ever.
+    pub(crate) expiry: u32,
+    /// The age of the store when its last connection ended, in microseconds; `None` while it has one.
+    pub(crate) left: Option<u64>,
+    /// Its client has exchanged messages with QoS 2, or may: the state of those exchanges is in memory alone.
+    pub(crate) exactly_once: bool,
+}
+
+/// A subscription; its number is in its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptSubscription {
+    /// As the client wrote it.
+    pub(crate) filter: Box<str>,
+    /// With the QoS that was granted.
+    pub(crate) options: SubscriptionOptions,
+    /// MQTT 5 property 0x0B.
+    pub(crate) subscription_id: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SubscriptionWire<'a> {
+    filter: &'a str,
+    /// As MQTT 5 writes them (section 3.8.3.1).
+    options: u8,
+    subscription_id: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct QueuedWire<'a> {
+    subscription: u32,
+    topic: &'a str,
+    from: &'a str,
+    retain: bool,
+    qos: u8,
+    /// Age of the store when it was accepted, how long it lives in microseconds, and what its publisher asked for in seconds.
+    expiry: Option<(u64, u64, Option<u32>)>,
+    #[serde(borrow)]
+    properties: Option<PropertiesWire<'a>>,
+    #[serde(borrow)]
+    payload: Bin<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PropertiesWire<'a> {
+    payload_format: Option<u8>,
+    content_type: Option<&'a str>,
+    response_topic: Option<&'a str>,
+    #[serde(borrow)]
+    correlation_data: Option<Bin<'a>>,
+    #[serde(borrow)]
+    user: Vec<(&'a str, &'a str)>,
+}
+
+pub(super) fn write_head(head: &Head) -> Bytes {
+    write(head)
+}
+
+pub(super) fn read_head(bytes: &[u8]) -> Result<Head, RecordError> {
+    read(bytes)
+}
+
+pub(super) fn write_subscription(kept: &KeptSubscription) -> Bytes {
+    let options = kept.options;
+    write(&SubscriptionWire {
+        filter: &kept.filter,
+        options: options.qos as u8
+            | u8::from(options.no_local) << 2
+            | u8::from(options.retain_as_published) << 3
+            | (options.retain_handling as u8) << 4,
+        subscription_id: kept.subscription_id,
+    })
+}
+
+pub(super) fn read_subscription(bytes: &[u8]) -> Result<KeptSubscription, RecordError> {
+    let wire: SubscriptionWire<'_> = read(bytes)?;
+    let retain_handling = match wire.options >> 4 {
+        0 => RetainHandling::Send,
+        1 => RetainHandling::SendIfNew,
+        2 => RetainHandling::DoNotSend,
+        _ => return Err(RecordError::Value("subscription options")),
+    };
+    Ok(KeptSubscription {
+        filter: wire.filter.into(),
+        options: SubscriptionOptions {
+            qos: Qos::from_u8(wire.options & 3).ok_or(RecordError::Value("a QoS"))?,
+            no_local: wire.options & 4 != 0,
+            retain_as_published: wire.options & 8 != 0,
+            retain_handling,
+        },
+        subscription_id: wire.subscription_id,
+    })
+}
+
+pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Bytes {
+    let properties = message.properties.as_deref().map(|properties| PropertiesWire {
+        payload_format: properties.payload_format.map(|format| format as u8),
+        content_type: properties.content_type.as_deref(),
+        response_topic: properties.response_topic.as_deref(),
+        correlation_data: properties.correlation_data.as_deref().map(Bin),
+        user: properties
+            .user
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect(),
+    });
+    let expiry = message
+        .expiry
+        .map(|expiry| (expiry.accepted().0, expiry.lives(), expiry.interval()));
+    write(&QueuedWire {
+        subscription,
+        topic: &message.topic,
+        from: message.from.as_str(),
+        retain: message.retain,
+        qos: message.qos as u8,
+        expiry,
+        properties,
+        payload: Bin(&message.payload),
+    })
+}
+
+/// The number of the subscription, and the message.
+pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, Arc<OrdinaryMessage>), RecordError> {
+    let wire: QueuedWire<'_> = read(bytes)?;
+    let properties = wire.properties.map(|wire| {
+        let payload_format = wire.payload_format.map(PayloadFormat::from_u8);
+        Ok::<_, RecordError>(Box::new(Properties {
+            payload_format: match payload_format {
+                Some(None) => return Err(RecordError::Value("a payload format indicator")),
+                known => known.flatten(),
+            },
+            content_type: wire.content_type.map(Into::into),
+            response_topic: wire.response_topic.map(Into::into),
+            correlation_data: wire.correlation_data.map(|Bin(data)| Bytes::copy_from_slice(data)),
+            user: wire
+                .user
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        }))
+    });
+    let message = OrdinaryMessage {
+        topic: wire.topic.into(),
+        retain: wire.retain,
+        qos: Qos::from_u8(wire.qos).ok_or(RecordError::Value("a QoS"))?,
+        from: ClientId::new(wire.from).map_err(|_| RecordError::Value("a client ID"))?,
+        expiry: wire
+            .expiry
+            .map(|(accepted, lives, interval)| Expiry::of(Age(accepted), lives, interval)),
+        payload: Bytes::copy_from_slice(wire.payload.0),
+        properties: properties.transpose()?,
+    };
+    Ok((wire.subscription, Arc::new(message)))
+}
+
+fn write(record: &impl Serialize) -> Bytes {
+    let mut out = vec![VERSION];
+    let written = rmp_serde::encode::write(&mut out, record);
+    assert!(
+        written.is_ok(),
+        "a record is made of types that MessagePack has, and a Vec takes every write"
+    );
+    out.into()
+}
+
+fn read<'a, R: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<R, RecordError> {
+    let Some((&VERSION, body)) = bytes.split_first() else {
+        return Err(RecordError::Version(bytes.first().copied()));
+    };
+    let record: R = rmp_serde::from_slice(body)?;
+    // Bytes may follow it, for example.
+    match write(&record) == bytes {
+        true => Ok(record),
+        false => Err(RecordError::Form),
+    }
+}
+
+/// Bytes, as MessagePack has them.
+struct Bin<'a>(&'a [u8]);
+
+impl Serialize for Bin<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bin<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Bin)
+    }
+}
+
+#[cfg(test)]
+mod tests;

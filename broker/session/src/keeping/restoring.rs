@@ -1,0 +1,207 @@
+//! From what the store has to sessions: entries in the order of their keys, which has those of one session side by side.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use inbox_types::{Age, ClientId};
+use pubsub::OrdinaryMessage;
+
+use super::records::{Head, KeptSubscription, RecordError, read_head, read_queued, read_subscription};
+use super::{Key, Life, parse_key};
+
+/// What the store has of one life of a session.
+#[derive(Debug)]
+pub struct Restored {
+    pub(crate) id: ClientId,
+    pub(crate) life: Life,
+    pub(crate) head: Head,
+    /// By their numbers without QoS.
+    pub(crate) subscriptions: Vec<(u32, KeptSubscription)>,
+    /// In the order of their places.
+    pub(crate) queued: Vec<Queued>,
+}
+
+impl Restored {
+    /// The age of the store when its last connection ended; `None` if it had one when the broker ended.
+    pub(crate) fn left(&self) -> Option<Age> {
+        self.head.left.map(Age)
+    }
+}
+
+/// A message that waits for a session.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) place: NonZeroU64,
+    pub(crate) subscription: u32,
+    pub(crate) message: Arc<OrdinaryMessage>,
+}
+
+/// What can be made of the entries of one life.
+#[derive(Debug)]
+pub enum Found {
+    /// A session.
+    Session(Box<Restored>),
+    /// Nothing: what is left of a session that has ended, or one that is damaged. Its keys begin so, and are to go.
+    Remains(bytes::Bytes),
+}
+
+/// Reads entries.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    life: Option<Reading>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    id: Result<ClientId, &'static str>,
+    life: Life,
+    head: Option<Head>,
+    subscriptions: Vec<(u32, KeptSubscription)>,
+    queued: Vec<Queued>,
+    damage: Damage,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Damage {
+    None,
+    /// Another build may read it.
+    Unknown,
+    ForGood,
+}
+
+impl Restoring {
+    /// Takes the next entry. Gives what comes of those before it, if it is the first of another life.
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Option<Found> {
+        let Some((id, life, about)) = parse_key(key) else {
+            tracing::error!(
+                ?key,
+                "a record of a session has a key that says nothing to this build; it is left as it is"
+            );
+            return None;
+        };
+        let before = match &self.life {
+            Some(reading) if reading.life == life => None,
+            _ => self.life.replace(Reading::new(id, life)),
+        };
+        if let Some(reading) = &mut self.life
+            && let Err(why) = reading.take(about, value)
+        {
+            tracing::error!(
+                client = id, %why,
+                "a record of a kept session cannot be read: the session is lost, with what waited for it on ordinary topics; its inbox is not touched"
+            );
+            let damage = match why {
+                RecordError::Version(_) => Damage::Unknown,
+                _ => Damage::ForGood,
+            };
+            reading.damage = Damage::max(std::mem::replace(&mut reading.damage, Damage::None), damage);
+        }
+        before.and_then(Reading::end)
+    }
+
+    /// There are no more. Gives what comes of the last ones.
+    pub fn end(self) -> Option<Found> {
+        self.life.and_then(Reading::end)
+    }
+}
+
+impl Reading {
+    fn new(id: &str, life: Life) -> Self {
+        Reading {
+            id: ClientId::new(id).map_err(|_| "a client ID"),
+            life,
+            head: None,
+            subscriptions: Vec::new(),
+            queued: Vec::new(),
+            damage: Damage::None,
+        }
+    }
+
+    fn take(&mut self, about: Key, value: &[u8]) -> Result<(), RecordError> {
+        self.id.as_ref().map_err(|what| RecordError::Value(what))?;
+        match about {
+            Key::Head => self.head = Some(read_head(value)?),
+            Key::Subscription(number) => self.subscriptions.push((number, read_subscription(value)?)),
+            Key::Queued(place) => {
+                let place = NonZeroU64::new(place).ok_or(RecordError::Value("a place"))?;
+                let (subscription, message) = read_queued(value)?;
+                self.queued.push(Queued {
+                    place,
+                    subscription,
+                    message,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Option<Found> {
+        Some(match (self.id, self.head, self.damage) {
+            (_, _, Damage::Unknown) => return None,
+            (Ok(id), Some(head), Damage::None) => Found::Session(Box::new(Restored {
+                id,
+                life: self.life,
+                head,
+                subscriptions: self.subscriptions,
+                queued: self.queued,
+            })),
+            // Without a head it had begun to be forgotten.
+            _ => Found::Remains(self.life.0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inbox_types::{Micros, Qos};
+    use mqtt_codec::SubscriptionOptions;
+
+    use super::super::records::{write_head, write_subscription};
+    use super::*;
+
+    fn subscription(filter: &str) -> KeptSubscription {
+        KeptSubscription {
+            filter: filter.into(),
+            options: SubscriptionOptions {
+                qos: Qos::AtLeastOnce,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: mqtt_codec::RetainHandling::Send,
+            },
+            subscription_id: None,
+        }
+    }
+
+    #[test]
+    fn each_life_is_read_by_itself() {
+        // Goal: two lives of one client are two; one without a head, and one with a damaged record, are remains, and harm nobody else.
+        let lives = [("ann", 1), ("ann", 2), ("bob", 1), ("cat", 1)];
+        let head = write_head(&Head {
+            expiry: 9,
+            left: None,
+            exactly_once: false,
+        });
+        let mut restoring = Restoring::default();
+        let mut found = Vec::new();
+        for (id, begins) in lives {
+            let id = ClientId::new(id).unwrap();
+            let life = Life::new(&id, Micros(begins));
+            if (id.as_str(), begins) != ("ann", 1) {
+                found.extend(restoring.take(&life.head(), &head));
+            }
+            let written = write_subscription(&subscription("a/b"));
+            let damaged = written.len() - usize::from(id.as_str() == "bob");
+            found.extend(restoring.take(&life.subscription(4), &written[..damaged]));
+            assert!(restoring.take(b"nothing known", b"").is_none());
+        }
+        found.extend(restoring.end());
+        let told: Vec<_> = found
+            .iter()
+            .map(|found| match found {
+                Found::Session(session) => format!("{} {}", session.id, session.subscriptions.len()),
+                Found::Remains(prefix) => format!("remains of {}", String::from_utf8_lossy(&prefix[..3])),
+            })
+            .collect();
+        assert_eq!(told, ["remains of ann", "ann 1", "remains of bob", "cat 1"]);
+    }
+}

@@ -1,0 +1,242 @@
+//! A session that outlives its connections, and is kept in the store: what it says to its journal, and how it goes on after a restart.
+
+use std::sync::Arc;
+
+use inbox_types::{Outcome, Port, Ticket};
+use mqtt_codec::{RetainHandling, SubscriptionOptions, TopicFilter};
+use pubsub::{OrdinaryDelivery, SessionKey};
+
+use super::subscribe::InboxSubscription;
+use super::subscriptions::{Subscription, counted};
+use super::{Ending, Session, Shared};
+use crate::closed::Closed;
+use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, Restored};
+
+/// Tickets of what is kept have these bits, those of publishes do not: these count up from zero.
+const KEPT: u64 = 3 << 62;
+
+/// What a session knows of how it is kept.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    /// The answer to the last SUBSCRIBE or UNSUBSCRIBE, until what it tells is durable.
+    answer: Option<Box<KeptAnswer>>,
+    /// How many there were.
+    answers: u64,
+    /// Its client exchanges messages with QoS 2.
+    exactly_once: bool,
+    /// The broker ended in the midst of such exchanges, perhaps.
+    is_doubtful: bool,
+}
+
+impl Keeping {
+    /// Whether an answer is to be given before anything else is sent.
+    pub(super) fn waits(&self) -> bool {
+        self.answer.is_some()
+    }
+}
+
+/// An answer that waits.
+#[derive(Debug)]
+struct KeptAnswer {
+    ticket: Ticket,
+    bytes: Vec<u8>,
+    /// The inbox is to be read then.
+    attach: bool,
+}
+
+/// What the router is to be told of a subscription that goes on.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// Its number.
+    pub number: u32,
+    /// The filter, without `$share/NAME/`.
+    pub filter: Box<str>,
+    /// The name of a shared subscription.
+    pub share: Option<Box<str>>,
+}
+
+impl Session {
+    /// A connection begins: a session that will outlive it is kept from now on. It stays so until it ends.
+    pub(super) fn keep_from_now(&mut self) {
+        let is_kept = self.link.session_expiry > 0 && self.shared.mqtt.durable_sessions;
+        if is_kept && self.outbox.journal().is_none() {
+            self.outbox.keep_in(Journal::new(&self.id, self.shared.node.clone()));
+        }
+        self.keep_head(None);
+    }
+
+    /// The connection has ended.
+    pub(crate) fn is_left(&self) {
+        let node = &self.shared.node;
+        let age = node.inboxes.age(node.now());
+        self.keep_head(Some(age.0));
+    }
+
+    fn keep_head(&self, left: Option<u64>) {
+        if let Some(journal) = self.outbox.journal() {
+            journal.keep_head(&Head {
+                expiry: self.link.session_expiry,
+                left,
+                exactly_once: self.keeping.exactly_once,
+            });
+        }
+    }
+
+    /// A message is to go with QoS 2, one way or the other. That is noted before anything of it is acknowledged.
+    pub(super) fn has_exactly_once(&mut self) {
+        if !std::mem::replace(&mut self.keeping.exactly_once, true) {
+            self.keep_head(None);
+        }
+    }
+
+    /// Whether its client may be told that its session is present. If packet identifiers of QoS 2 could be in use that the broker has forgotten, it may
+    /// not: it forgets them then, too, and subscribes again. What it is subscribed to goes on all the same, and nothing that waits is lost.
+    pub(crate) fn take_doubt(&mut self) -> bool {
+        let is_doubtful = std::mem::replace(&mut self.keeping.is_doubtful, false);
+        if is_doubtful && self.inbox.take().is_some() {
+            // Mail comes when it subscribes (contract rule 4).
+            if let Some(journal) = self.outbox.journal() {
+                journal.keep_subscription(OWN_INBOX, None, None);
+            }
+        }
+        is_doubtful
+    }
+
+    /// Has these subscriptions kept, and that to the own inbox, if it is one of those that were asked for. `bytes` are the answer, which is given when
+    /// that is done; it is given at once where nothing is kept.
+    pub(super) fn answer_when_kept(&mut self, granted: &[u32], own_inbox: bool, bytes: Vec<u8>, attach: bool) {
+        let journal = self.outbox.journal().filter(|_| own_inbox || !granted.is_empty());
+        let Some(journal) = journal.cloned() else {
+            return self.give(&bytes, attach);
+        };
+        let granted = granted.iter().filter_map(|number| self.subscriptions.get(*number));
+        let mut changes: Vec<_> = granted.map(|one| (counted(one.number), Some(kept(one)))).collect();
+        changes.extend(own_inbox.then(|| (OWN_INBOX, self.inbox.as_ref().map(|inbox| self.kept_inbox(inbox)))));
+        self.keep_and_answer(&journal, changes, bytes, attach);
+    }
+
+    /// The same for an UNSUBSCRIBE, which ended these.
+    pub(super) fn answer_when_forgotten(&mut self, ended: Vec<u32>, bytes: Vec<u8>) {
+        let journal = self.outbox.journal().filter(|_| !ended.is_empty());
+        let Some(journal) = journal.cloned() else {
+            return self.give(&bytes, false);
+        };
+        let changes = ended.into_iter().map(|number| (counted(number), None)).collect();
+        self.keep_and_answer(&journal, changes, bytes, false);
+    }
+
+    fn keep_and_answer(
+        &mut self,
+        journal: &Arc<Journal>,
+        mut changes: Vec<(u32, Option<KeptSubscription>)>,
+        bytes: Vec<u8>,
+        attach: bool,
+    ) {
+        let Some((last_number, last)) = changes.pop() else {
+            return self.give(&bytes, attach);
+        };
+        for (number, change) in &changes {
+            journal.keep_subscription(*number, change.as_ref(), None);
+        }
+        self.keeping.answers += 1;
+        let ticket = Ticket(KEPT | self.keeping.answers);
+        let port: Arc<dyn Port> = self.outbox.clone();
+        // What the client sends next may be about the same filters.
+        self.is_subscribing = true;
+        self.keeping.answer = Some(Box::new(KeptAnswer { ticket, bytes, attach }));
+        journal.keep_subscription(last_number, last.as_ref(), Some((port, ticket)));
+    }
+
+    /// Takes the outcome of what was to be kept, if it is one.
+    pub(super) fn settle_kept(&mut self, ticket: Ticket, outcome: &Outcome) -> Result<bool, Ending> {
+        let Some(waiting) = self.keeping.answer.take_if(|waiting| waiting.ticket == ticket) else {
+            // Of an earlier connection, or of a publish.
+            return Ok(ticket.0 & KEPT == KEPT);
+        };
+        self.is_subscribing = false;
+        if let Outcome::Refused(_) = outcome {
+            return Err(Closed::ShuttingDown.into());
+        }
+        self.give(&waiting.bytes, waiting.attach);
+        Ok(true)
+    }
+
+    fn give(&mut self, bytes: &[u8], attach: bool) {
+        self.out.extend_from_slice(bytes);
+        if attach {
+            self.attach();
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn drop_kept_answer(&mut self) {
+        if self.keeping.answer.take().is_some() {
+            self.is_subscribing = false;
+        }
+    }
+
+    fn kept_inbox(&self, inbox: &InboxSubscription) -> KeptSubscription {
+        KeptSubscription {
+            filter: self.inbox_topic.clone().unwrap_or_default(),
+            options: SubscriptionOptions {
+                qos: inbox.qos,
+                no_local: inbox.no_local,
+                retain_as_published: false,
+                retain_handling: RetainHandling::Send,
+            },
+            subscription_id: inbox.subscription_id,
+        }
+    }
+
+    /// A session that the store has, without a connection; and what the router is to be told.
+    pub fn restored(restored: Restored, key: SessionKey, shared: Arc<Shared>) -> (Box<Self>, Vec<Resumed>) {
+        let Restored {
+            id,
+            life,
+            head,
+            subscriptions,
+            queued,
+        } = restored;
+        let mut session = Box::new(Session::new(id, key, shared));
+        session.link.session_expiry = head.expiry;
+        (session.keeping.exactly_once, session.keeping.is_doubtful) = (head.exactly_once, head.exactly_once);
+        for (number, kept) in subscriptions {
+            if number == OWN_INBOX {
+                session.inbox = Some(InboxSubscription {
+                    qos: kept.options.qos,
+                    no_local: kept.options.no_local,
+                    subscription_id: kept.subscription_id,
+                    attachment: None,
+                    prev: None,
+                });
+            } else if let Ok(filter) = TopicFilter::parse(&kept.filter) {
+                session.subscriptions.restore(number, filter, &kept);
+            }
+        }
+        let last_place = queued.last().map_or(0, |last| last.place.get());
+        let node = session.shared.node.clone();
+        session.outbox.keep_in(Journal::resumed(life, node, last_place));
+        let waits = queued.into_iter().map(|queued| OrdinaryDelivery {
+            subscription: queued.subscription,
+            message: queued.message,
+            retained: false,
+            kept: Some(queued.place),
+        });
+        session.outbox.restore(waits.collect());
+        let resumed = session.subscriptions.all().iter().map(|one| Resumed {
+            number: one.number,
+            filter: one.filter.filter().into(),
+            share: one.filter.share_group().map(Box::from),
+        });
+        let resumed = resumed.collect();
+        (session, resumed)
+    }
+}
+
+fn kept(subscription: &Subscription) -> KeptSubscription {
+    KeptSubscription {
+        filter: subscription.filter.as_str().into(),
+        options: subscription.options,
+        subscription_id: subscription.subscription_id,
+    }
+}

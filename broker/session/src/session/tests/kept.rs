@@ -1,0 +1,455 @@
+//! Sessions that outlive the broker: what was acknowledged is there after any crash, against a model.
+
+use std::collections::BTreeSet;
+
+use inbox_bridge::Table;
+use inbox_types::{AttachmentId, Delivery, Outcome, Port, Room, Ticket};
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use pubsub::{Router, RouterOptions};
+
+use super::said::{messages, texts};
+use super::*;
+use crate::keeping::{Found, Restoring};
+use crate::session_table::{Parted, Sessions};
+
+/// A publisher's port: the tickets whose messages are safe.
+#[derive(Default)]
+struct Told(Mutex<BTreeSet<u64>>);
+
+impl Port for Told {
+    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
+        Room::Left
+    }
+
+    fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        assert!(matches!(outcome, Outcome::Accepted(_)));
+        assert!(self.0.lock().insert(ticket.0), "told twice");
+    }
+}
+
+/// A broker with one client, bob, whose session is kept; and a publisher.
+struct Keeping {
+    world: World,
+    sessions: Sessions,
+    router: Router,
+    /// While he is connected.
+    bob: Option<Box<Session>>,
+    told: Arc<Told>,
+    published: u64,
+    /// What bob has and has not acknowledged over this connection: packet identifiers and texts.
+    unanswered: Vec<(u16, u64)>,
+    /// What he has acknowledged.
+    acknowledged: BTreeSet<u64>,
+}
+
+fn bob() -> ClientId {
+    ClientId::new("bob").unwrap()
+}
+
+fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut cx) {
+        std::task::Poll::Ready(done) => done,
+        std::task::Poll::Pending => panic!("the native engine waits for nobody here"),
+    }
+}
+
+impl Keeping {
+    fn over(store: MemoryStore, clock: Arc<Hands>) -> Self {
+        let world = World::over(store, clock, Limits::default(), |mqtt| {
+            mqtt.durable_sessions = true;
+            mqtt.queue_messages_max = 20;
+        });
+        let hub = world.hub.clone();
+        let router = Router::start(RouterOptions::default(), Arc::new(move || hub.age(hub.now()))).unwrap();
+        let mut keeping = Keeping {
+            world,
+            sessions: Sessions::default(),
+            router,
+            bob: None,
+            told: Arc::default(),
+            published: 0,
+            unanswered: Vec::new(),
+            acknowledged: BTreeSet::new(),
+        };
+        keeping.restore();
+        keeping
+    }
+
+    fn restore(&mut self) {
+        let mut restoring = Restoring::default();
+        let entries = inbox_bridge::kept(&self.world.store, Table::SESSIONS).unwrap();
+        let mut found: Vec<_> = entries
+            .iter()
+            .filter_map(|(key, value)| restoring.take(key.as_bytes(), value))
+            .collect();
+        found.extend(restoring.end());
+        for found in found {
+            let Found::Session(restored) = found else {
+                panic!("nothing of a session is left behind here: {found:?}");
+            };
+            let resumption = self.sessions.restore(*restored, &self.world.shared);
+            for one in resumption.subscriptions {
+                let sink = resumption.outbox.clone();
+                let share = one.share.as_deref();
+                let subscribed = self
+                    .router
+                    .subscribe(resumption.key, sink, one.number, &one.filter, share, false);
+                now_or_never(subscribed).unwrap();
+            }
+        }
+    }
+
+    /// The broker is gone at once, and another one has what the disk has.
+    fn crash(&mut self) {
+        let after = Keeping::over(self.world.store.crash_image(), self.world.clock.clone());
+        let before = std::mem::replace(self, after);
+        self.told = Arc::new(Told(Mutex::new(before.told.0.lock().clone())));
+        self.published = before.published;
+        self.acknowledged = before.acknowledged;
+    }
+
+    fn commit(&self, all: bool) {
+        self.world.hub.commit_round(&self.world.store, all).unwrap();
+    }
+
+    /// Everything, in as many batches as it takes.
+    fn commit_everything(&self) {
+        while self.world.hub.commit_round(&self.world.store, true).unwrap().wrote {}
+    }
+
+    /// Bob connects. Tells whether he had a session.
+    fn connect(&mut self, clean_start: bool, expiry: u32) -> bool {
+        let now = self.world.clock.now().mono;
+        let opened = self.sessions.open(&bob(), clean_start, &self.world.shared, now);
+        let Ok((mut session, present, remains)) = opened else {
+            panic!("he was away")
+        };
+        let key = session.key();
+        remains.forget();
+        let properties = ConnectProperties {
+            session_expiry: Some(expiry),
+            ..ConnectProperties::default()
+        };
+        let connect = Connect {
+            properties,
+            ..connect("bob")
+        };
+        session.connected(Link::new(&connect, &self.world.shared.mqtt), present, false);
+        assert_eq!(session.key(), key);
+        self.bob = Some(session);
+        self.hear();
+        present
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(session) = self.bob.take() {
+            self.unanswered.clear();
+            let (parted, _will) = Parted::new(session, None, &Ending::Lost);
+            self.sessions.close(parted, self.world.clock.now().mono).forget();
+        }
+    }
+
+    /// Bob sends this, and what he wants of the router is done.
+    fn send(&mut self, bytes: &[u8]) {
+        let session = self.bob.as_mut().unwrap();
+        let used = session.receive(bytes, self.world.clock.now()).unwrap();
+        assert_eq!(used, bytes.len());
+        while let Some(call) = session.next_call() {
+            match call {
+                RouterCall::Subscribe(call) => {
+                    for wanted in call.requests() {
+                        let sink = session.outbox().clone();
+                        let subscribed = self.router.subscribe(
+                            session.key(),
+                            sink,
+                            wanted.number,
+                            wanted.filter,
+                            wanted.share,
+                            wanted.send_retained,
+                        );
+                        now_or_never(subscribed).unwrap();
+                    }
+                    session.subscribed(*call);
+                }
+                RouterCall::Unsubscribe(number, _) => now_or_never(self.router.unsubscribe(session.key(), number)),
+                RouterCall::Publish(..) => panic!("he publishes nothing"),
+            }
+        }
+    }
+
+    /// What bob hears now.
+    fn hear(&mut self) -> Vec<Said> {
+        let Some(session) = &mut self.bob else {
+            return Vec::new();
+        };
+        session.drain(self.world.clock.now()).unwrap();
+        let heard = said(V5, session.out());
+        session.written(session.out().len());
+        let new = messages(&heard);
+        self.unanswered
+            .extend(new.iter().map(|message| (message.id, message.text.parse().unwrap())));
+        heard
+    }
+
+    fn acknowledge(&mut self, at: usize) {
+        if at < self.unanswered.len() {
+            let (packet_id, number) = self.unanswered.remove(at);
+            self.acknowledged.insert(number);
+            self.send(&ack(0x40, packet_id));
+        }
+    }
+
+    fn publish(&mut self) -> u64 {
+        self.published += 1;
+        let port: Arc<dyn Port> = self.told.clone();
+        let number = self.published;
+        let message = ordinary("t/x", 1, &number.to_string());
+        let published = self.router.publish_for(message, &port, Ticket(number));
+        if let Published::Now(_) = now_or_never(published).unwrap() {
+            self.told.0.lock().insert(number);
+        }
+        number
+    }
+
+    fn subscribe(&mut self) -> Vec<Said> {
+        self.send(&subscribe(V5, 1, "t/#", 1));
+        let before = self.hear();
+        assert!(before.is_empty(), "SUBACK came before it was durable: {before:?}");
+        self.commit(false);
+        self.hear()
+    }
+
+    fn records(&self) -> usize {
+        inbox_bridge::kept(&self.world.store, Table::SESSIONS).unwrap().len()
+    }
+}
+
+fn begin() -> Keeping {
+    let mut keeping = Keeping::over(MemoryStore::new(), Arc::default());
+    assert!(!keeping.connect(false, 1000));
+    assert_eq!(keeping.subscribe().len(), 1);
+    keeping
+}
+
+#[test]
+fn what_an_online_reader_acknowledges_at_once_is_never_written() {
+    // Goal: early cancellation: the publisher is told by the acknowledgement, and no commit has the message.
+    let mut keeping = begin();
+    let before = keeping.records();
+    let number = keeping.publish();
+    assert_eq!(texts(&keeping.hear()), ["1"]);
+    keeping.commit(false);
+    assert!(keeping.told.0.lock().is_empty(), "it is held back, and told by nobody");
+    keeping.acknowledge(0);
+    assert_eq!(*keeping.told.0.lock(), BTreeSet::from([number]));
+    keeping.commit(true);
+    assert_eq!(keeping.records(), before);
+}
+
+#[test]
+fn what_comes_for_an_absent_session_is_told_when_it_is_durable() {
+    // Goal: PUBACK means the disk; after a crash the session is present, its subscription goes on, and everything comes in order.
+    let mut keeping = begin();
+    keeping.disconnect();
+    let numbers = [keeping.publish(), keeping.publish()];
+    assert!(keeping.told.0.lock().is_empty());
+    keeping.commit(false);
+    assert_eq!(*keeping.told.0.lock(), BTreeSet::from(numbers));
+    keeping.crash();
+    keeping.publish();
+    assert!(keeping.connect(false, 1000));
+    let unanswered: Vec<_> = keeping.unanswered.iter().map(|(_, number)| *number).collect();
+    assert_eq!(unanswered, [1, 2, 3]);
+    for _ in 0..3 {
+        keeping.acknowledge(0);
+    }
+    keeping.world.pass(Duration::from_secs(1));
+    keeping.commit(false);
+    keeping.crash();
+    assert!(keeping.connect(false, 1000));
+    assert!(
+        keeping.unanswered.is_empty(),
+        "what was acknowledged does not come again"
+    );
+}
+
+#[test]
+fn what_was_sent_and_not_acknowledged_is_durable_when_the_client_is_lost() {
+    // Goal: a held message is not held any longer when nobody will acknowledge it.
+    let mut keeping = begin();
+    keeping.publish();
+    keeping.hear();
+    keeping.commit(false);
+    keeping.disconnect();
+    keeping.commit(false);
+    assert_eq!(keeping.told.0.lock().len(), 1);
+    keeping.crash();
+    keeping.connect(false, 1000);
+    assert_eq!(keeping.unanswered.len(), 1);
+}
+
+#[test]
+fn a_session_that_ends_takes_its_records_with_it() {
+    // Goal: by a clean start, by an unsubscribe, by its expiry: the store has nothing of it, and no publisher waits for it.
+    let mut keeping = begin();
+    keeping.publish();
+    keeping.disconnect();
+    let number = keeping.publish();
+    assert!(!keeping.connect(true, 0));
+    assert_eq!(*keeping.told.0.lock(), BTreeSet::from([1, number]));
+    keeping.commit_everything();
+    assert_eq!(keeping.records(), 0);
+    keeping.disconnect();
+    keeping.connect(false, 10);
+    keeping.subscribe();
+    keeping.send(&unsubscribe(V5, 2, "t/#"));
+    assert!(keeping.hear().is_empty());
+    keeping.commit(false);
+    assert_eq!(keeping.hear().len(), 1);
+    assert_eq!(keeping.records(), 1);
+    keeping.disconnect();
+    keeping.commit_everything();
+    keeping.world.pass(Duration::from_secs(11));
+    keeping.crash();
+    let now = keeping.world.clock.now().mono;
+    while let Some(remains) = keeping.sessions.reap_one(now) {
+        remains.forget();
+    }
+    keeping.commit_everything();
+    assert_eq!(keeping.records(), 0);
+    assert!(!keeping.connect(false, 10));
+}
+
+#[test]
+fn a_session_goes_on_to_expire_while_the_broker_is_down() {
+    // Goal: the time from its last connection counts, over restarts too; a connection begins it anew.
+    let mut keeping = begin();
+    keeping.disconnect();
+    keeping.commit(true);
+    for _ in 0..3 {
+        keeping.world.pass(Duration::from_secs(300));
+        keeping.crash();
+        keeping.commit(true);
+    }
+    assert!(keeping.connect(false, 1000), "after 900 s");
+    keeping.disconnect();
+    keeping.commit(true);
+    for _ in 0..4 {
+        keeping.world.pass(Duration::from_secs(300));
+        keeping.crash();
+        keeping.commit(true);
+    }
+    assert!(!keeping.connect(false, 1000), "after 1,200 s");
+}
+
+#[test]
+fn an_overflow_is_let_go_of_at_once() {
+    // Goal: what does not fit is dropped and counted, and its publisher does not wait for it.
+    let mut keeping = begin();
+    keeping.disconnect();
+    for _ in 0..25 {
+        keeping.publish();
+    }
+    assert_eq!(keeping.told.0.lock().len(), 5, "those that were dropped");
+    keeping.commit(false);
+    assert_eq!(keeping.told.0.lock().len(), 25);
+    keeping.crash();
+    keeping.connect(false, 1000);
+    assert_eq!(keeping.unanswered.len(), 20);
+}
+
+#[test]
+fn a_client_with_qos_2_forgets_its_exchanges_after_a_crash_and_loses_nothing() {
+    // Goal: where packet identifiers of QoS 2 may be in use that the broker has forgotten, CONNACK does not say that the session is present; what waits
+    // comes all the same, the inbox when it is subscribed to. After that it is an ordinary session again.
+    let mut keeping = begin();
+    keeping.send(&subscribe(V5, 2, "bob", 2));
+    keeping.commit(false);
+    assert_eq!(keeping.hear().len(), 1);
+    keeping.disconnect();
+    keeping.publish();
+    keeping.commit(true);
+    keeping.crash();
+    assert!(!keeping.connect(false, 1000));
+    assert_eq!(keeping.unanswered.len(), 1);
+    keeping.disconnect();
+    assert!(keeping.connect(false, 1000), "the broker did not end");
+    let first = {
+        let mut keeping = begin();
+        keeping.send(&publish(V5, 2, 9, "bob", "exactly once"));
+        keeping.commit_everything();
+        keeping.disconnect();
+        keeping.crash();
+        keeping.connect(false, 1000)
+    };
+    assert!(!first, "a publish with QoS 2 is such an exchange");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Publish,
+    Connect,
+    Disconnect,
+    Acknowledge(usize),
+    Commit,
+    CommitAll,
+    Pass(u64),
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Publish),
+        2 => Just(Step::Connect),
+        1 => Just(Step::Disconnect),
+        5 => (0..3_usize).prop_map(Step::Acknowledge),
+        3 => Just(Step::Commit),
+        1 => Just(Step::CommitAll),
+        3 => (0..300_u64).prop_map(Step::Pass),
+        1 => Just(Step::Crash),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn nothing_that_was_acknowledged_is_lost(steps in prop::collection::vec(step(), 1..60)) {
+        // Goal: whatever happens in which order: a message whose publisher was told is acknowledged, or comes in its order, once per connection; and the
+        // session is always present.
+        let mut keeping = begin();
+        for step in steps {
+            match step {
+                Step::Publish if keeping.published - (keeping.acknowledged.len() as u64) < 20 => { keeping.publish(); }
+                Step::Publish => {}
+                Step::Connect if keeping.bob.is_none() => {
+                    prop_assert!(keeping.connect(false, 1000));
+                    let heard: Vec<_> = keeping.unanswered.iter().map(|(_, number)| *number).collect();
+                    prop_assert!(heard.is_sorted_by(|a, b| a < b), "{heard:?}");
+                    for number in &*keeping.told.0.lock() {
+                        prop_assert!(keeping.acknowledged.contains(number) || heard.contains(number), "{number} is lost: {heard:?}");
+                    }
+                }
+                Step::Connect => {}
+                Step::Disconnect => keeping.disconnect(),
+                Step::Acknowledge(at) if keeping.bob.is_some() => {
+                    keeping.hear();
+                    keeping.acknowledge(at);
+                }
+                Step::Acknowledge(_) => {}
+                Step::Commit => keeping.commit(false),
+                Step::CommitAll => keeping.commit(true),
+                Step::Pass(millis) => keeping.world.pass(Duration::from_millis(millis)),
+                Step::Crash => keeping.crash(),
+            }
+        }
+        keeping.crash();
+        prop_assert!(keeping.connect(false, 1000));
+        let heard: BTreeSet<_> = keeping.unanswered.iter().map(|(_, number)| *number).collect();
+        for number in &*keeping.told.0.lock() {
+            prop_assert!(keeping.acknowledged.contains(number) || heard.contains(number), "{number} is lost");
+        }
+    }
+}
