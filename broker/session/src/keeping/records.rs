@@ -1,8 +1,6 @@
 //! What is kept of a session, as bytes: a version byte and a MessagePack array. `docs/storage-format.md` has them to the byte. Reading is strict: what was
 //! not written here is an error, never a guess.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use inbox_types::{Age, ClientId, Expiry, PayloadFormat, Properties, Qos};
 use mqtt_codec::{RetainHandling, SubscriptionOptions};
@@ -153,7 +151,7 @@ pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Byte
 }
 
 /// The number of the subscription, and the message.
-pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, Arc<OrdinaryMessage>), RecordError> {
+pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, OrdinaryMessage), RecordError> {
     let wire: QueuedWire<'_> = read(bytes)?;
     let properties = wire.properties.map(|wire| {
         let payload_format = wire.payload_format.map(PayloadFormat::from_u8);
@@ -183,7 +181,7 @@ pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, Arc<OrdinaryMessage>), R
         payload: Bytes::copy_from_slice(wire.payload.0),
         properties: properties.transpose()?,
     };
-    Ok((wire.subscription, Arc::new(message)))
+    Ok((wire.subscription, message))
 }
 
 fn write(record: &impl Serialize) -> Bytes {

@@ -1,7 +1,6 @@
 //! From what the store has to sessions: entries in the order of their keys, which has those of one session side by side.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use inbox_types::{Age, ClientId};
 use pubsub::OrdinaryMessage;
@@ -33,7 +32,7 @@ impl Restored {
 pub(crate) struct Queued {
     pub(crate) place: NonZeroU64,
     pub(crate) subscription: u32,
-    pub(crate) message: Arc<OrdinaryMessage>,
+    pub(crate) message: OrdinaryMessage,
 }
 
 /// What can be made of the entries of one life.

@@ -39,8 +39,7 @@ impl Session {
                 // Released it is not sent again, so an ordinary message's bytes are not needed any more.
                 if let What::Ordinary(ordinary) = &sent.what {
                     let kept = ordinary.kept;
-                    self.outgoing.replace(ack.packet_id, What::Released);
-                    self.kept_no_more(kept);
+                    self.outgoing.replace(ack.packet_id, What::Released(kept));
                 }
                 reason::SUCCESS
             }
@@ -77,7 +76,8 @@ impl Session {
             Some(What::Mail(seq)) if reason >= reason::UNSPECIFIED_ERROR => self.rejected.push((seq, reason)),
             Some(What::Mail(seq)) => self.acknowledged.push(seq),
             Some(What::Ordinary(ordinary)) => self.kept_no_more(ordinary.kept),
-            Some(What::Released) | None => {}
+            Some(What::Released(kept)) => self.kept_no_more(kept),
+            None => {}
         }
     }
 

@@ -44,8 +44,9 @@ pub(super) struct Sent {
 pub(super) enum What {
     Mail(Seq),
     Ordinary(Box<Ordinary>),
-    /// An ordinary message that the client has, and is to release.
-    Released,
+    /// An ordinary message that the client has, and is to release; and where the session's journal has it: until then the client may forget it when
+    /// the broker ends.
+    Released(Option<NonZeroU64>),
 }
 
 /// An ordinary message as it is sent to this client.
@@ -66,7 +67,7 @@ impl What {
     fn bytes(&self) -> usize {
         match self {
             What::Ordinary(ordinary) => ordinary.message.size(),
-            What::Mail(_) | What::Released => 0,
+            What::Mail(_) | What::Released(_) => 0,
         }
     }
 }
@@ -258,7 +259,7 @@ mod tests {
             for at in 0..400_usize {
                 let id = outgoing.free_id();
                 if stay.contains(&at) {
-                    outgoing.push(id, What::Released, Qos::AtLeastOnce);
+                    outgoing.push(id, What::Released(None), Qos::AtLeastOnce);
                 }
             }
             for (times, gone) in steps {
@@ -267,7 +268,7 @@ mod tests {
                     prop_assert!(outgoing.in_flight.iter().all(|sent| sent.packet_id != id));
                 }
                 let id = outgoing.free_id();
-                outgoing.push(id, What::Released, Qos::AtLeastOnce);
+                outgoing.push(id, What::Released(None), Qos::AtLeastOnce);
                 let late = outgoing.in_flight.get(gone.index(outgoing.in_flight.len())).map(|sent| sent.packet_id);
                 outgoing.remove(late.unwrap());
             }

@@ -152,7 +152,7 @@ impl Session {
                     return self.kept_no_more(ordinary.kept);
                 }
             }
-            What::Mail(_) | What::Released => {}
+            What::Mail(_) | What::Released(_) => {}
         }
         self.note_encoded(packet_id);
     }

@@ -66,7 +66,7 @@ proptest! {
         prop_assert_eq!(read_subscription(&write_subscription(&kept)).unwrap(), kept);
         let (subscription, read) = read_queued(&write_queued(number, &message)).unwrap();
         prop_assert_eq!(subscription, number);
-        prop_assert_eq!(&*read, &message);
+        prop_assert_eq!(read, message);
     }
 
     #[test]
