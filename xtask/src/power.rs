@@ -16,6 +16,9 @@ pub(crate) struct Arguments {
     /// Where the seeds begin.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What of ordinary topics is checked beside the inboxes: retained, sessions, or both with a comma between.
+    #[arg(long)]
+    ordinary: Option<String>,
 }
 
 /// Builds the broker and runs the tests one after the other; each prints its figures at its end.
@@ -23,6 +26,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Resul
     steps::run(
         programs::release_test(workspace, "power", 1)?
             .envs(arguments.engine.iter().map(|engine| ("INBOX_POWER_ENGINE", engine)))
+            .envs(arguments.ordinary.iter().map(|parts| ("INBOX_POWER_ORDINARY", parts)))
             .env("INBOX_POWER_CUTS", arguments.cuts.to_string())
             .env("INBOX_POWER_SEED", arguments.seed.to_string()),
     )

@@ -87,6 +87,8 @@ pub struct During<'a> {
     pub is_over: &'a (dyn Fn() -> bool + Sync),
     /// Whether what it just said counts: after a power cut nothing does.
     pub counts: &'a (dyn Fn() -> bool + Sync),
+    /// Whether the disk is nearly full: then it may refuse.
+    pub may_refuse: bool,
 }
 
 impl Asking {
@@ -172,6 +174,7 @@ impl Asking {
             port,
             is_over: &|| false,
             counts: &|| true,
+            may_refuse: false,
         };
         let Some(mut sender) = connect(port, SENDER) else {
             return self.violation("the last life is not served".into());

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::asking::Asking;
 use super::message::{ABSENT, INBOXES, Key, PUBLISHERS, parse, payload};
 use super::notices::{Notices, is_bounced};
+use super::ordinary::{Ordinary, Parts};
 use super::repeating::Safes;
 use crate::{Publish, Version};
 
@@ -99,11 +100,12 @@ pub(super) struct Ledger {
     pub(super) safe: Safes,
     pub(super) notices: Notices,
     pub(super) asking: Asking,
+    pub(super) ordinary: Ordinary,
     pub(super) counts: Counts,
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ordinary: Parts) -> Self {
         Ledger {
             inboxes: Default::default(),
             numbers: Default::default(),
@@ -114,6 +116,7 @@ impl Ledger {
             safe: Safes::default(),
             notices: Notices::default(),
             asking: Asking::default(),
+            ordinary: Ordinary::new(ordinary),
             counts: Counts::default(),
         }
     }
@@ -125,6 +128,7 @@ impl Ledger {
     pub(super) fn violations(&self) -> Vec<String> {
         let mut all = self.violations.lock().unwrap().clone();
         all.extend(self.asking.violations());
+        all.extend(self.ordinary.violations());
         all
     }
 

@@ -13,6 +13,7 @@ mod ledger;
 mod life;
 mod message;
 mod notices;
+mod ordinary;
 mod plan;
 mod process;
 mod publisher;
@@ -32,6 +33,8 @@ use rand::rngs::StdRng;
 pub use asking::{Asking, Checked, During};
 use ledger::Ledger;
 use life::Life;
+pub use ordinary::{Ordinary, Parts, RetainedChecked, SessionsChecked};
+pub use plan::Router;
 use plan::{Moment, Plan};
 use process::{End, Process};
 pub use report::Report;
@@ -41,6 +44,10 @@ pub use report::Report;
 pub struct Options {
     /// What the broker keeps its inboxes in.
     pub engine: Engine,
+    /// What it drives ordinary topics with.
+    pub router: Router,
+    /// What of ordinary topics is checked beside the inboxes.
+    pub ordinary: Parts,
     /// How often the broker is killed.
     pub kills: u32,
     /// Where all random choices come from.
@@ -63,24 +70,26 @@ disk_free_bytes_min = \"0B\"
 pub fn run(directory: &Path, options: &Options) -> Report {
     let started = Instant::now();
     let config = format!(
-        "{CONFIG}engine = \"{}\"\n\n[mqtt]\nmessage_bytes_max = \"{}B\"\n",
+        "{CONFIG}engine = \"{}\"\n\n[mqtt]\nmessage_bytes_max = \"{}B\"\n{}",
         options.engine.name(),
-        notices::PAYLOAD_BYTES_MAX
+        notices::PAYLOAD_BYTES_MAX,
+        options.ordinary.mqtt_keys()
     );
     std::fs::write(directory.join("inboxd.toml"), config).expect("the directory can be written");
-    let ledger = Arc::new(Ledger::new());
+    let ledger = Arc::new(Ledger::new(options.ordinary));
     let mut rng = StdRng::seed_from_u64(options.seed);
     let mut report = Report::new(options.seed);
     while report.kills < u64::from(options.kills) && ledger.is_clean() {
-        let plan = Plan::random(&mut rng);
+        let mut plan = Plan::random(&mut rng);
         let number = ledger.begin_life();
+        plan.router = options.router.of_life(number, options.seed);
         if options.verbose {
             eprintln!("life {number}: {plan:?}");
         }
         live(directory, &plan, &ledger, options.seed, &mut report);
     }
     if ledger.is_clean() {
-        drain(directory, &ledger, &mut report);
+        drain(directory, options, &ledger, &mut report);
     }
     report.finish(&ledger, started.elapsed());
     report
@@ -108,6 +117,7 @@ fn live(directory: &Path, plan: &Plan, ledger: &Arc<Ledger>, seed: u64, report: 
         port,
         is_over: &|| life.is_over(),
         counts: &|| true,
+        may_refuse: life.may_refuse,
     };
     std::thread::scope(|scope| {
         for publisher in 0..message::PUBLISHERS {
@@ -124,6 +134,7 @@ fn live(directory: &Path, plan: &Plan, ledger: &Arc<Ledger>, seed: u64, report: 
         }
         scope.spawn(|| ledger.asking.send(during, &mut life.rng(300)));
         scope.spawn(|| ledger.asking.read(during, &mut life.rng(301)));
+        scope.spawn(|| ledger.ordinary.live(during, &mut life.rng(400)));
         std::thread::sleep(plan.run);
         if plan.second_broker {
             second_broker(directory, &process, ledger);
@@ -179,9 +190,10 @@ fn second_broker(directory: &Path, first: &Process, ledger: &Ledger) {
 }
 
 /// The last life: every inbox is read to its end, and then nothing may be left in the store.
-fn drain(directory: &Path, ledger: &Arc<Ledger>, report: &mut Report) {
-    ledger.begin_life();
-    let plan = Plan::calm();
+fn drain(directory: &Path, options: &Options, ledger: &Arc<Ledger>, report: &mut Report) {
+    let number = ledger.begin_life();
+    let mut plan = Plan::calm();
+    plan.router = options.router.of_life(number, options.seed);
     let mut process = Process::start(directory, &plan, ledger);
     let Some(port) = process.wait_until_ready() else {
         ledger.violation(format!(
@@ -205,6 +217,7 @@ fn drain(directory: &Path, ledger: &Arc<Ledger>, report: &mut Report) {
             });
         }
         scope.spawn(|| ledger.asking.finish(port));
+        scope.spawn(|| ledger.ordinary.finish(port));
     });
     process.terminate();
     let end = process.wait(Duration::from_secs(60));

@@ -1,9 +1,10 @@
 //! What happens in one life of the broker.
 
+use std::fmt;
 use std::time::Duration;
 
-use rand::Rng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 /// When the broker is killed.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,53 @@ pub(super) enum Watermark {
     Near(i64),
 }
 
+/// What drives ordinary topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Router {
+    /// What the configuration says, or its default.
+    AsConfigured,
+    /// The engine of this name in each life.
+    Named(&'static str),
+    /// One or the other in each life, on the same directory.
+    Either,
+}
+
+impl Router {
+    /// What is meant by a name on the command line.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "either" => Some(Router::Either),
+            name => ENGINES.into_iter().find(|engine| *engine == name).map(Router::Named),
+        }
+    }
+
+    /// `router.engine` of a life.
+    pub(super) fn of_life(self, life: u64, seed: u64) -> Option<&'static str> {
+        match self {
+            Router::AsConfigured => None,
+            Router::Named(engine) => Some(engine),
+            // Of its own, so that the plan of a seed is the same with every engine.
+            Router::Either => {
+                let mut rng = StdRng::seed_from_u64(seed ^ (life << 32));
+                Some(ENGINES[rng.random_range(0..ENGINES.len())])
+            }
+        }
+    }
+}
+
+impl fmt::Display for Router {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Router::AsConfigured => "as configured",
+            Router::Named(engine) => engine,
+            Router::Either => "either",
+        })
+    }
+}
+
+/// The values of `router.engine`.
+const ENGINES: [&str; 2] = ["native", "rumqttd"];
+
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) moment: Moment,
@@ -38,6 +86,8 @@ pub(super) struct Plan {
     pub(super) checkpoints_early: bool,
     /// How many messages each publisher sends as fast as it can; then it goes on slowly.
     pub(super) burst: u64,
+    /// `router.engine`, where it is not the configuration's.
+    pub(super) router: Option<&'static str>,
 }
 
 impl Plan {
@@ -68,6 +118,7 @@ impl Plan {
             second_broker: rng.random_bool(0.08),
             checkpoints_early: rng.random_bool(0.5),
             burst: [20, 200, 1000, 3000][rng.random_range(0..4)],
+            router: None,
         }
     }
 
@@ -81,6 +132,7 @@ impl Plan {
             second_broker: false,
             checkpoints_early: false,
             burst: 0,
+            router: None,
         }
     }
 }

@@ -47,6 +47,9 @@ impl Process {
         if plan.checkpoints_early {
             command.env("INBOXD_STORE__CHECKPOINT_AFTER", "50ms");
         }
+        if let Some(engine) = plan.router {
+            command.env("INBOXD_ROUTER__ENGINE", engine);
+        }
         if let Watermark::Near(bytes) = plan.watermark {
             let disk = rustix::fs::statvfs(directory).expect("the file system says what is free");
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);

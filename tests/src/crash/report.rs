@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::asking::Checked;
 use super::ledger::Ledger;
 use super::message::PUBLISHERS;
+use super::ordinary::{Parts, RetainedChecked, SessionsChecked};
 use super::plan::{Plan, Watermark};
 
 /// The figures of a run, and what was wrong.
@@ -50,6 +51,12 @@ pub struct Report {
     pub repeated: u64,
     /// What was checked of receipts, and of senders that changed their minds.
     pub asked: Checked,
+    /// What of ordinary topics was to be checked.
+    pub ordinary: Parts,
+    /// What was checked of retained messages.
+    pub retained: RetainedChecked,
+    /// What was checked of kept sessions.
+    pub sessions: SessionsChecked,
     /// Acknowledged publishes that were never received.
     pub lost: u64,
     /// Messages out of order.
@@ -81,6 +88,9 @@ impl Report {
             settled: 0,
             repeated: 0,
             asked: Checked::default(),
+            ordinary: Parts::default(),
+            retained: RetainedChecked::default(),
+            sessions: SessionsChecked::default(),
             lost: 0,
             out_of_order: 0,
             violations: Vec::new(),
@@ -113,6 +123,8 @@ impl Report {
         self.settled = count(&counts.settled);
         self.repeated = count(&ledger.safe.repeated);
         self.asked = ledger.asking.checked();
+        self.ordinary = ledger.ordinary.parts();
+        (self.retained, self.sessions) = ledger.ordinary.checked();
         self.lost = count(&counts.lost);
         self.out_of_order = count(&counts.out_of_order);
         self.violations = ledger.violations();
@@ -159,6 +171,12 @@ impl fmt::Display for Report {
             out,
             "  messages with receipts {receipts}, taken back, edited or replaced in time {in_time}, readers told {told}"
         )?;
+        if self.ordinary.retained {
+            writeln!(out, "  {}", self.retained)?;
+        }
+        if self.ordinary.sessions {
+            writeln!(out, "  {}", self.sessions)?;
+        }
         writeln!(out, "  lost {}", self.lost)?;
         writeln!(out, "  out of order {}", self.out_of_order)?;
         writeln!(

@@ -30,6 +30,13 @@ pub(super) struct Wire {
 impl Wire {
     /// Connects; `None` when there is nobody, or the connection ends before CONNACK. A refusal fails the run.
     pub(super) fn connect(port: u16, connect: &Connect) -> Option<(Self, ConnAck)> {
+        let (wire, connack) = Wire::open(port, connect)?;
+        assert_eq!(connack.code, 0, "{:?} is refused: {connack:?}", connect.client_id);
+        Some((wire, connack))
+    }
+
+    /// The same, where CONNACK may refuse.
+    pub(super) fn open(port: u16, connect: &Connect) -> Option<(Self, ConnAck)> {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_nodelay(true).ok()?;
         stream.set_write_timeout(Some(DEADLINE)).ok()?;
@@ -42,10 +49,7 @@ impl Wire {
         };
         wire.send(&connect.encode());
         match wire.next(DEADLINE) {
-            Next::Packet(Packet::ConnAck(connack)) => {
-                assert_eq!(connack.code, 0, "{:?} is refused: {connack:?}", connect.client_id);
-                Some((wire, connack))
-            }
+            Next::Packet(Packet::ConnAck(connack)) => Some((wire, connack)),
             // The broker is shutting down.
             Next::Packet(Packet::Disconnect(..)) | Next::Closed => None,
             other => panic!("{:?} sent CONNECT and got {other:?}", connect.client_id),

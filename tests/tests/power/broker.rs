@@ -2,14 +2,15 @@
 //!
 //! The oracle: what was acknowledged to its publisher before the cut is delivered, per inbox and publisher in order (contract
 //! rules 3, 4 and 6), and a `seq` that was shown to a reader never names another message. What MQTT 5 publishers repeat with its `id` after a cut is
-//! answered with the seq that it had (rule 8). Beside them one sender asks for receipts, and changes its mind (rules 11 and 12, [`Asking`]).
+//! answered with the seq that it had (rule 8). Beside them one sender asks for receipts, and changes its mind (rules 11 and 12, [`Asking`]), and clients of ordinary
+//! topics do what they do in the kill -9 program, where `INBOX_POWER_ORDINARY` says so (`retained`, `sessions`, or both with a comma between; [`Ordinary`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 use std::thread;
 
 use inbox_bridge::Engine;
-use inbox_tests::crash::{Asking, During};
+use inbox_tests::crash::{Asking, During, Ordinary, Parts};
 use inbox_tests::power::{Disk, Mount};
 use inbox_tests::{AckKind, Broker, BrokerOptions, Packet, Props, PublishPacket, RawClient, Version, ack, wait_until};
 use rand::rngs::StdRng;
@@ -46,10 +47,26 @@ struct Ledger {
 }
 
 /// What a run is judged by.
-#[derive(Default)]
 struct Ledgers {
     all: Mutex<Ledger>,
     asking: Asking,
+    ordinary: Ordinary,
+}
+
+impl Ledgers {
+    fn new(ordinary: Parts) -> Self {
+        Ledgers {
+            all: Mutex::default(),
+            asking: Asking::default(),
+            ordinary: Ordinary::new(ordinary),
+        }
+    }
+}
+
+/// What of ordinary topics is checked.
+fn ordinary() -> Parts {
+    let list = std::env::var("INBOX_POWER_ORDINARY").unwrap_or_default();
+    list.parse().unwrap_or_else(|why| panic!("INBOX_POWER_ORDINARY: {why}"))
 }
 
 /// A broker whose data directory is on the disk of `mount`.
@@ -57,8 +74,9 @@ fn start(mount: &Mount, engine: Engine, seed: u64) -> Broker {
     let checkpoint_after = if crate::checkpoints_early(seed) { "20ms" } else { "5s" };
     Broker::start_with(BrokerOptions {
         config: Some(format!(
-            "[store]\nengine = \"{}\"\ncheckpoint_after = \"{checkpoint_after}\"\n",
-            engine.name()
+            "[store]\nengine = \"{}\"\ncheckpoint_after = \"{checkpoint_after}\"\n\n[mqtt]\n{}",
+            engine.name(),
+            ordinary().mqtt_keys()
         )),
         shell: Some(format!("ln -s '{}' data && exec \"$0\" \"$@\"", mount.path().display())),
         ..Default::default()
@@ -221,7 +239,11 @@ fn drain(broker: &Broker, disk: &Disk, inbox: usize, life: u64, ledger: &Mutex<L
 
 /// One life: traffic until the power is cut, and then a quick end of the broker, which has no say in what the disk holds.
 fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledgers: &Ledgers) {
-    let Ledgers { all: ledger, asking } = ledgers;
+    let Ledgers {
+        all: ledger,
+        asking,
+        ordinary,
+    } = ledgers;
     let broker = start(mount, engine, life);
     let online = RawClient::reader(&broker, Version::V5, INBOXES[ONLINE], 1);
     let publishers: Vec<RawClient> = (0..PUBLISHERS)
@@ -231,11 +253,13 @@ fn live(mount: &Mount, engine: Engine, life: u64, reads_absent: bool, ledgers: &
         port: broker.port(),
         is_over: &|| mount.disk().is_cut(),
         counts: &|| !mount.disk().is_cut(),
+        may_refuse: false,
     };
     thread::scope(|scope| {
         let end = broker.kill_on_drop();
         scope.spawn(move || asking.send(during, &mut StdRng::seed_from_u64(life)));
         scope.spawn(move || asking.read(during, &mut StdRng::seed_from_u64(life)));
+        scope.spawn(move || ordinary.live(during, &mut StdRng::seed_from_u64(life)));
         scope.spawn(|| read_until_the_end(online, mount.disk(), ledger));
         for (n, client) in publishers.into_iter().enumerate() {
             scope.spawn(move || publish_until_the_end(client, n, mount.disk(), ledger));
@@ -259,7 +283,7 @@ fn what_was_acknowledged_survives_power_cuts() {
 }
 
 fn survives_power_cuts(engine: Engine) {
-    let (ledgers, mut figures) = (Ledgers::default(), Figures::default());
+    let (ledgers, mut figures) = (Ledgers::new(ordinary()), Figures::default());
     let mut disk = Disk::new();
     let seeds = crate::seeds(5, 33);
     for (n, seed) in seeds.iter().enumerate() {
@@ -270,6 +294,8 @@ fn survives_power_cuts(engine: Engine) {
         eprintln!("power cuts, broker on {}: seed {seed}", engine.name());
         live(&Mount::new(&disk), engine, *seed, n % ABSENCE == ABSENCE - 1, &ledgers);
         figures.add("cuts", 1);
+        let wrong = ledgers.ordinary.violations();
+        assert!(wrong.is_empty(), "seed {seed}: {wrong:?}");
         disk = Disk::from_image(&disk.cut(*seed));
     }
     let mount = Mount::new(&disk);
@@ -278,13 +304,22 @@ fn survives_power_cuts(engine: Engine) {
         drain(&broker, &disk, inbox, u64::MAX, &ledgers.all);
     }
     ledgers.asking.finish(broker.port());
-    let wrong = ledgers.asking.violations();
+    ledgers.ordinary.finish(broker.port());
+    let wrong = [ledgers.asking.violations(), ledgers.ordinary.violations()].concat();
     assert!(wrong.is_empty(), "{wrong:?}");
     let asked = ledgers.asking.checked();
     figures.add("receipts checked", asked.receipts);
     figures.add("changed in time", asked.in_time);
     figures.add("changes told", asked.told);
     assert!(asked.receipts > 0, "some receipts came");
+    let (retained, sessions) = ledgers.ordinary.checked();
+    if ordinary().retained {
+        figures.add("retained topics checked", retained.found + retained.empty);
+    }
+    if ordinary().sessions {
+        figures.add("ordinary messages for kept sessions checked", sessions.due);
+        figures.add("kept sessions resumed", sessions.resumed);
+    }
     let ledger = ledgers.all.into_inner().unwrap();
     assert!(!ledger.accepted.is_empty(), "something was acknowledged");
     figures.add("PUBACKs checked", ledger.accepted.len() as u64);

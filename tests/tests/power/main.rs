@@ -5,7 +5,8 @@
 //! (`inbox_tests::power`). Where it cannot be mounted they fail and say what is missing.
 //!
 //! `INBOX_POWER_CUTS` says how many cuts there are for each engine, `INBOX_POWER_SEED` where the seeds begin, and
-//! `INBOX_POWER_ENGINE` which engine is meant where it is not each of them: `cargo xtask power` sets these. A failure names its seed; the programs under test have threads, so the same seed cuts at the same operation
+//! `INBOX_POWER_ENGINE` which engine is meant where it is not each of them, and `INBOX_POWER_ORDINARY` what of ordinary topics is checked beside the
+//! inboxes (`retained`, `sessions`, or both with a comma between): `cargo xtask power` sets these. A failure names its seed; the programs under test have threads, so the same seed cuts at the same operation
 //! and draws the same losses, but the operations before the cut may come in another order.
 
 #![allow(

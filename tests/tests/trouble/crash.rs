@@ -1,7 +1,7 @@
 //! A share of `cargo xtask crash`.
 
 use inbox_bridge::Engine;
-use inbox_tests::crash::{Options, run};
+use inbox_tests::crash::{Options, Parts, Router, run};
 
 #[test]
 fn kills_lose_nothing_on_sled() {
@@ -20,6 +20,8 @@ fn kills_lose_nothing(engine: Engine) {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         engine,
+        router: Router::AsConfigured,
+        ordinary: Parts::default(),
         kills: 5,
         seed: 8,
         verbose: true,

@@ -14,6 +14,7 @@ mod crash;
 mod descriptors;
 mod failing;
 mod full;
+mod ordinary;
 mod slow;
 mod space;
 
