@@ -14,7 +14,7 @@ use crate::steps::{self, Steps};
 use crate::tools;
 
 /// The black-box tests of ordinary topics: they are run with both engines of these.
-const ORDINARY: &str = "binary(it) & test(/^(mqtt::(ordinary|retained|shared|subscriptions|wills)|conformance::(delivering|retaining|subscribing))::/)";
+const ORDINARY: &str = "binary(it) & test(/^(kept_sessions|mqtt::(ordinary|retained|shared|subscriptions|wills)|conformance::(delivering|retaining|subscribing))::/)";
 
 /// Runs every check; the first that fails ends it.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {

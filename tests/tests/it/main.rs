@@ -24,6 +24,7 @@ mod file_modes;
 mod first_configuration;
 mod http;
 mod inbox_sizes;
+mod kept_sessions;
 mod logging;
 mod mqtt;
 mod operating;
