@@ -48,9 +48,18 @@ pub fn mosquitto_sub_live(broker: &Broker, args: &[&str]) -> LiveTool {
 
 /// Runs a script with the Python that has Paho, the broker's port as its first argument.
 pub fn paho(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
+    python_script("the Paho script", broker, script, args)
+}
+
+/// Runs a script with the Python that has amqtt, the broker's port as its first argument.
+pub fn amqtt(broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
+    python_script("the amqtt script", broker, script, args)
+}
+
+fn python_script(what: &str, broker: &Broker, script: &str, args: &[&str]) -> Vec<String> {
     let mut python = python();
     python.args(["-c", script]).arg(broker.port().to_string()).args(args);
-    lines("the Paho script", run_within(PATIENCE, &mut python))
+    lines(what, run_within(PATIENCE, &mut python))
 }
 
 /// Runs a script with Node and MQTT.js, the broker's port as its first argument.
@@ -199,7 +208,7 @@ fn python() -> Command {
     let shown = path.display();
     assert!(
         path.is_file(),
-        "{shown} is missing: run `cargo xtask tools`, which installs Paho for Python there"
+        "{shown} is missing: run `cargo xtask tools`, which installs Paho and amqtt for Python there"
     );
     Command::new(path)
 }

@@ -133,7 +133,7 @@ pub(crate) fn cargo_tool(tool: CargoTool) -> anyhow::Result<()> {
 }
 
 /// A virtual environment in the target directory, which `cargo clean` removes: the client of `clients/python` as it stands there, and what its
-/// checks need, Paho among it, as its `pyproject.toml` says.
+/// checks need, and the Python clients of the broker's tests, Paho and amqtt, as its `pyproject.toml` says.
 pub(crate) fn python(workspace: &Workspace) -> anyhow::Result<()> {
     let (package, environment) = (workspace.root.join("clients/python"), workspace.target.join("python"));
     let (wanted, installed) = (package.join("pyproject.toml"), environment.join("pyproject.toml"));

@@ -22,6 +22,7 @@ mod dashboard;
 mod engines;
 mod file_modes;
 mod first_configuration;
+mod home_assistant;
 mod http;
 mod inbox_sizes;
 mod kept_sessions;

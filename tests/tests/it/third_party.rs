@@ -1,4 +1,4 @@
-//! Stock clients: rumqttc for both versions, mosquitto_pub and mosquitto_sub, Paho for Python, MQTT.js.
+//! Stock clients: rumqttc for both versions, mosquitto_pub and mosquitto_sub, Paho for Python, MQTT.js. A story with several of them is in `home_assistant.rs`.
 
 mod mqttjs;
 mod paho;
