@@ -21,7 +21,7 @@ mod seq_clock;
 mod tables;
 
 pub use bridge::{Bridge, Pulse, StartError};
-pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, kept};
+pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, each_kept, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;

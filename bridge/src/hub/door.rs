@@ -110,6 +110,10 @@ impl Inboxes for Hub {
         Hub::forget(self, kept, prefix);
     }
 
+    fn refuses(&self) -> Option<Refusal> {
+        Some(self.refuses_all()?.1)
+    }
+
     fn age(&self, now: Now) -> Age {
         Hub::age(self, now)
     }

@@ -236,9 +236,17 @@ fn size(change: &TableChange) -> usize {
 /// The store cannot be read.
 pub fn kept(store: &dyn Store, table: Table) -> Result<Vec<(TableKey, Bytes)>, StoreError> {
     let mut all = Vec::new();
-    walk(store, table, b"", |key, value| {
-        all.push((key.clone(), value.clone()));
-        ControlFlow::Continue(())
-    })?;
+    each_kept(store, table, |key, value| all.push((key.clone(), value.clone())))?;
     Ok(all)
+}
+
+/// Shows `each` everything that is kept in a table, a page at a time: of a table that may be large.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn each_kept(store: &dyn Store, table: Table, mut each: impl FnMut(&TableKey, &Bytes)) -> Result<(), StoreError> {
+    walk(store, table, b"", |key, value| {
+        each(key, value);
+        ControlFlow::Continue(())
+    })
 }

@@ -8,9 +8,10 @@
 //! beginning of the store that it is converted into: nobody knows how far the clock was right.
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use inbox_types::{Age, ClientId, ClientIdError, Expiry, Message, Micros, PayloadFormat, Properties, Qos};
+use inbox_types::wire::{Bin, WireProperties};
+use inbox_types::{Age, ClientId, ClientIdError, Expiry, Message, Micros, Qos};
 
 /// The version byte of what [`encode_into`] writes.
 pub(crate) const ENVELOPE_VERSION: u8 = 2;
@@ -154,74 +155,6 @@ impl<'a> From<Wire1<'a>> for Wire<'a> {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireProperties<'a> {
-    #[serde(with = "payload_format")]
-    payload_format: Option<PayloadFormat>,
-    content_type: Option<&'a str>,
-    response_topic: Option<&'a str>,
-    #[serde(borrow)]
-    correlation_data: Option<Bin<'a>>,
-    user: Vec<(&'a str, &'a str)>,
-}
-
-/// The payload format: `false` for none and `true` for UTF-8, as builds that knew only these wrote it, and the integer 0 for
-/// the indicator 0.
-mod payload_format {
-    use serde::de::{Deserializer, Error, Unexpected, Visitor};
-    use serde::ser::Serializer;
-
-    use inbox_types::PayloadFormat;
-
-    pub(super) fn serialize<S: Serializer>(format: &Option<PayloadFormat>, serializer: S) -> Result<S::Ok, S::Error> {
-        match format {
-            None => serializer.serialize_bool(false),
-            Some(PayloadFormat::Utf8) => serializer.serialize_bool(true),
-            Some(PayloadFormat::Bytes) => serializer.serialize_u8(0),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PayloadFormat>, D::Error> {
-        deserializer.deserialize_any(Said)
-    }
-
-    struct Said;
-
-    impl Visitor<'_> for Said {
-        type Value = Option<PayloadFormat>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("false, true or 0")
-        }
-
-        fn visit_bool<E: Error>(self, is_utf8: bool) -> Result<Self::Value, E> {
-            Ok(is_utf8.then_some(PayloadFormat::Utf8))
-        }
-
-        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-            match value {
-                0 => Ok(Some(PayloadFormat::Bytes)),
-                _ => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
-            }
-        }
-    }
-}
-
-/// Bytes as MessagePack's `bin`; serde alone would write an array of integers.
-struct Bin<'a>(&'a [u8]);
-
-impl Serialize for Bin<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Bin<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Bin)
-    }
-}
-
 impl<'a> From<&'a Message> for Wire<'a> {
     fn from(message: &'a Message) -> Self {
         Wire {
@@ -232,13 +165,7 @@ impl<'a> From<&'a Message> for Wire<'a> {
             lives: message.expiry.lives(),
             interval: message.expiry.interval(),
             qos: message.qos as u8,
-            properties: message.properties.as_deref().map(|p| WireProperties {
-                payload_format: p.payload_format,
-                content_type: p.content_type.as_deref(),
-                response_topic: p.response_topic.as_deref(),
-                correlation_data: p.correlation_data.as_deref().map(Bin),
-                user: p.user.iter().map(|(name, value)| (&**name, &**value)).collect(),
-            }),
+            properties: message.properties.as_deref().map(WireProperties::from),
             payload: Bin(&message.payload),
         }
     }
@@ -255,19 +182,7 @@ impl TryFrom<Wire<'_>> for Message {
             expiry: Expiry::of(Age(wire.accepted), wire.lives, wire.interval),
             qos: Qos::from_u8(wire.qos).ok_or(EnvelopeError::Qos(wire.qos))?,
             payload: Bytes::copy_from_slice(wire.payload.0),
-            properties: wire.properties.map(|p| {
-                Box::new(Properties {
-                    payload_format: p.payload_format,
-                    content_type: p.content_type.map(Into::into),
-                    response_topic: p.response_topic.map(Into::into),
-                    correlation_data: p.correlation_data.map(|data| Bytes::copy_from_slice(data.0)),
-                    user: p
-                        .user
-                        .into_iter()
-                        .map(|(name, value)| (name.into(), value.into()))
-                        .collect(),
-                })
-            }),
+            properties: wire.properties.map(|properties| Box::new(properties.into())),
         })
     }
 }

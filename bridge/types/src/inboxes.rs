@@ -77,6 +77,10 @@ pub trait Inboxes: Send + Sync {
     /// What is `kept` under keys that begin with `prefix` is kept no longer, in the order of the keys. Nothing may be kept under them after this.
     fn forget(&self, kept: Kept, prefix: Bytes);
 
+    /// Why new things should not be kept now, if they should not be: as messages to inboxes are refused. Taking away what is kept goes on, but for
+    /// [`Refusal::StoreTroubled`] and [`Refusal::StoreFailed`].
+    fn refuses(&self) -> Option<Refusal>;
+
     /// How old their store is at `now`: the measure of how long messages wait (contract rule 5).
     fn age(&self, now: Now) -> Age;
     /// Whether more is accepted than the disk keeps up with: publishers should not be read from for a while.

@@ -19,6 +19,7 @@ mod port;
 mod quantity;
 mod receipts;
 mod timings;
+pub mod wire;
 
 pub use age::{Age, BootId, CLOSED_MAX, Expiry, TimeMark};
 pub use budget::{Budgets, Charge, MemoryBudget, Pressure};

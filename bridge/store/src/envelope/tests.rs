@@ -1,5 +1,6 @@
 //! Tests of envelopes.
 
+use inbox_types::{PayloadFormat, Properties};
 use proptest::prelude::*;
 
 use super::*;
