@@ -30,6 +30,7 @@ pub mod passwd_command;
 mod receipts;
 pub mod reload;
 pub mod remote;
+pub mod retained;
 mod said;
 pub mod serve;
 mod service_manager;

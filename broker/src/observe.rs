@@ -186,6 +186,7 @@ impl Measured for Numbers {
             ("router_refreshes", router.refreshes()),
             ("router_lost", router.lost()),
             ("shared_subscription_lost", router.orphans_lost()),
+            ("retained_unreadable", router.retained_unreadable()),
             ("log_records_lost", crate::logging::lost()),
             ("audit_records_lost", crate::logging::audit_lost()),
             ("store_is_troubled", u64::from(shared.node.inboxes.is_troubled())),

@@ -37,12 +37,13 @@ use crate::observe::{self, Watcher};
 use crate::otel::Otel;
 use crate::receipts::{OrdinaryReceipts, Receipts};
 use crate::reload::Reloading;
+use crate::retained;
 use crate::service_manager;
 use crate::sessions;
 use crate::signals::{Hangups, Signals};
 use intake::InboxNames;
 use mqtt_session::{Metrics, Operators, Order, SessionTable, Shared};
-use pubsub::{AgeSource, Router, RouterOptions};
+use pubsub::{AgeSource, RouterOptions};
 use transport::{BindError, Broker, Door, Remark};
 
 /// How often every client is told that the broker shuts down: some had no session yet when it began.
@@ -182,7 +183,12 @@ async fn run(
     let listening = Listening::start(config)?;
     let addresses = format!("{}{}", http.addresses, listening.addresses);
     let node = bridge.hub().node();
-    let router = Router::start(router_options(config), age_of(node.clone())).map_err(ServeError::System)?;
+    let router = retained::start(
+        router_options(config),
+        age_of(node.clone()),
+        &node,
+        bridge.shared_store(),
+    )?;
     let (operators, operators_requests) = Operators::bounded(OPERATORS_REQUESTS_MAX);
     let strangers = config.inbox.strangers_max;
     let strangers = strangers.map(|most| Strangers::new(most, &node.budgets.all));
@@ -238,6 +244,7 @@ async fn run(
         let broker = broker.clone();
         async move { broker.table.reap().await }
     });
+    let sweeper = tokio::spawn(retained::sweep(router.clone()));
     if broker.connections_with_descriptors < broker.connections_max {
         let (connections, connections_max) = (broker.connections_with_descriptors, broker.connections_max);
         const FEWER: &str = "the limit on open files allows fewer connections than mqtt.connections_max; raise it if so many are to come \
@@ -285,6 +292,7 @@ async fn run(
         }
         reloader.abort();
         reaper.abort();
+        sweeper.abort();
         broker.table.reap_due().await;
         reporter.abort();
         router.shutdown().await;
@@ -325,6 +333,7 @@ fn router_options(config: &Config) -> RouterOptions {
         },
         retained_messages_max: config.router.retained_messages_max,
         retained_bytes_max: config.router.retained_bytes_max,
+        retained_cache_bytes: config.memory_shares().retained_cache,
         ..RouterOptions::default()
     }
 }

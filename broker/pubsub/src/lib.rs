@@ -9,14 +9,15 @@
 //!
 //! **Promise.** Every message that [`Router::publish`] took is handed exactly once to the sink of every subscription that
 //! matches it and was made before: the messages of one publisher in the order of its calls, across all subscriptions of a
-//! session. What a slow session does with its deliveries is the business of its [`Sink`]. Nothing here is durable:
-//! retained messages live as long as the process.
+//! session. What a slow session does with its deliveries is the business of its [`Sink`]. Retained messages are durable where there is a
+//! [`RetainedStore`], and nothing else here is.
 //!
 //! This crate is the only one that names rumqttd.
 
 mod embedded;
 mod native;
 mod numbers;
+mod options;
 mod orphans;
 mod publisher;
 mod retained;
@@ -32,12 +33,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inbox_types::{Age, ClientId, Expiry, Properties, Qos};
+use inbox_types::{Age, ClientId, Expiry, Properties, Qos, Refusal};
+use tokio::sync::Notify;
 
 use embedded::Embedded;
 use native::Native;
+pub use options::{Engine, RouterOptions};
 pub use orphans::Orphan;
 pub use publisher::{Published, Publisher};
+use retained::Retaining;
+pub use retained::{Damaged, RetainedStore, Unreadable};
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
 pub fn matches(name: &str, filter: &str) -> bool {
@@ -94,9 +99,13 @@ pub struct OrdinaryDelivery {
 /// Where the deliveries of a session go. It is called on the thread of a publisher, or of an engine, so it must return at once: it must not
 /// block or panic, and must not wait for anything that waits for the router.
 pub trait Sink: Send + Sync {
-    /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped. A batch with retained messages
-    /// may be as long as [`RouterOptions::retained_messages_max`].
+    /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped.
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>);
+    /// Whether it takes more retained messages, a page of them. If not, `wake` is notified when it does. It has room for a page that is not large,
+    /// also when others come in between.
+    fn has_room(&self, _wake: &Arc<Notify>) -> bool {
+        true
+    }
     /// Whether it keeps what is published with QoS 1 and 2: then that comes through [`Sink::keep`]. It never stops.
     fn keeps(&self) -> bool {
         false
@@ -117,62 +126,6 @@ pub trait Sink: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub u64);
 
-/// What finds the subscriptions of a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Engine {
-    /// Tables of this crate.
-    #[default]
-    Native,
-    /// rumqttd's router.
-    Rumqttd,
-}
-
-impl Engine {
-    /// All of them.
-    pub const ALL: [Engine; 2] = [Engine::Native, Engine::Rumqttd];
-
-    /// Distinct filters that it can well have. Each costs rumqttd's router some 7 KB, and the first publish to each topic looks at all of them.
-    pub const fn filters_max(self) -> usize {
-        match self {
-            Engine::Native => 10_000_000,
-            Engine::Rumqttd => 10_000,
-        }
-    }
-}
-
-/// The limits of ordinary publish/subscribe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouterOptions {
-    /// What finds the subscriptions of a topic.
-    pub engine: Engine,
-    /// Distinct filters subscribed to at the same time.
-    pub filters_max: usize,
-    /// Retained messages.
-    pub retained_messages_max: usize,
-    /// The sum of [`OrdinaryMessage::size`] of the retained messages, in bytes.
-    pub retained_bytes_max: usize,
-    /// Embedded: calls that wait for the router, before [`Router::publish`] and its siblings wait.
-    pub queue_commands_max: usize,
-    /// Embedded: bytes of accepted messages that are not yet with the sinks, before [`Router::publish`] waits.
-    pub queue_bytes_max: usize,
-    /// Embedded: distinct topics that the router remembers before it is replaced by a fresh one (nobody notices).
-    pub topics_max: usize,
-}
-
-impl Default for RouterOptions {
-    fn default() -> Self {
-        RouterOptions {
-            engine: Engine::default(),
-            filters_max: Engine::default().filters_max(),
-            retained_messages_max: 10_000,
-            retained_bytes_max: 64 * 1024 * 1024,
-            queue_commands_max: 1_024,
-            queue_bytes_max: 32 * 1024 * 1024,
-            topics_max: 100_000,
-        }
-    }
-}
-
 /// Why a message was not published. Nobody gets it, then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -182,6 +135,9 @@ pub enum PublishError {
          router.retained_messages_max or router.retained_bytes_max"
     )]
     RetainedFull,
+    /// It is to be retained, and the store takes nothing new.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The router was shut down, or no router could be started.
     #[error("publish/subscribe on ordinary topics has stopped; restart the broker")]
     Stopped,
@@ -214,6 +170,7 @@ pub enum Reach {
 #[derive(Clone)]
 pub struct Router {
     engine: Behind,
+    retaining: Arc<Retaining>,
     counters: Arc<Counters>,
 }
 
@@ -234,6 +191,7 @@ struct Counters {
     filters: AtomicU64,
     /// Of now.
     retained: AtomicU64,
+    retained_unreadable: AtomicU64,
 }
 
 /// A subscription that a session asks for.
@@ -254,17 +212,43 @@ struct Place {
 }
 
 impl Router {
-    /// Starts the engine that `options` name. `now` is the age by which retained messages expire.
+    /// Starts the engine that `options` name. `now` is the age by which retained messages expire. These are in memory only.
     ///
     /// # Errors
     /// The operating system gave no thread.
     pub fn start(options: RouterOptions, now: AgeSource) -> std::io::Result<Router> {
+        Router::start_on(options, now, None)
+    }
+
+    /// The same, and what is retained is kept in `store`. What that has of earlier runs is to be brought back by [`Router::restore`].
+    ///
+    /// # Errors
+    /// The operating system gave no thread.
+    pub fn start_keeping(
+        options: RouterOptions,
+        now: AgeSource,
+        store: Arc<dyn RetainedStore>,
+    ) -> std::io::Result<Router> {
+        Router::start_on(options, now, Some(store))
+    }
+
+    fn start_on(
+        options: RouterOptions,
+        now: AgeSource,
+        store: Option<Arc<dyn RetainedStore>>,
+    ) -> std::io::Result<Router> {
         let counters = Arc::new(Counters::default());
+        let retaining = Arc::new(Retaining::new(&options, store, now, Arc::clone(&counters)));
+        let (ours, counted) = (Arc::clone(&retaining), Arc::clone(&counters));
         let engine = match options.engine {
-            Engine::Native => Behind::Native(Arc::new(Native::new(&options, now, Arc::clone(&counters)))),
-            Engine::Rumqttd => Behind::Rumqttd(Embedded::start(&options, now, Arc::clone(&counters))?),
+            Engine::Native => Behind::Native(Arc::new(Native::new(&options, ours, counted))),
+            Engine::Rumqttd => Behind::Rumqttd(Embedded::start(&options, ours, counted)?),
         };
-        Ok(Router { engine, counters })
+        Ok(Router {
+            engine,
+            retaining,
+            counters,
+        })
     }
 
     /// Publishes `message` to whoever is subscribed to its topic: every subscription made before gets it. With the RETAIN flag it also replaces the
@@ -283,7 +267,7 @@ impl Router {
 
     /// Subscribes `session` to `filter` (valid; without `$share/…/`), in the shared subscription `share` if there is
     /// one. Every message published after this returned is delivered. With `send_retained`, and unless it is shared
-    /// (MQTT 5, section 4.8.2), the retained messages are in the sink, too, when this returns.
+    /// (MQTT 5, section 4.8.2), the retained messages are in the sink, too, when this returns, as many as it has room for; the others come when it has.
     ///
     /// A session that subscribes again to the same filter (in the same share) replaces its subscription and misses
     /// nothing in between (MQTT-3.8.4-3). A `subscription` number in use for another filter is moved to this one.
@@ -307,10 +291,14 @@ impl Router {
             share: share.map(Box::from),
             send_retained: send_retained && share.is_none(),
         };
-        match &self.engine {
-            Behind::Native(engine) => engine.subscribe(wanted).await,
-            Behind::Rumqttd(engine) => engine.subscribe(wanted).await,
+        let replay = match &self.engine {
+            Behind::Native(engine) => engine.subscribe(wanted).await?,
+            Behind::Rumqttd(engine) => engine.subscribe(wanted).await?,
+        };
+        if let Some(replay) = replay {
+            self.replay(replay).await;
         }
+        Ok(())
     }
 
     /// Who a message on `topic` that [`Router::publish`] took before can reach (MQTT 5, section 3.4.2.1).
@@ -323,6 +311,7 @@ impl Router {
 
     /// Ends a subscription: what is published after this returned is not delivered. Unknown ones are ignored.
     pub async fn unsubscribe(&self, session: SessionKey, subscription: u32) {
+        self.retaining.unsubscribed(session, subscription);
         match &self.engine {
             Behind::Native(engine) => engine.unsubscribe(session, subscription),
             Behind::Rumqttd(engine) => engine.unsubscribe(session, subscription).await,
@@ -331,6 +320,7 @@ impl Router {
 
     /// Ends all subscriptions of `session` and lets go of its sink. Unknown sessions are ignored.
     pub async fn close(&self, session: SessionKey) {
+        self.retaining.closed(session);
         match &self.engine {
             Behind::Native(engine) => engine.close(session),
             Behind::Rumqttd(engine) => engine.close(session).await,
@@ -339,9 +329,20 @@ impl Router {
 
     /// Delivers what was published before, and makes every later call fail.
     pub async fn shutdown(&self) {
+        self.retaining.end_all();
         match &self.engine {
             Behind::Native(engine) => engine.shutdown().await,
             Behind::Rumqttd(engine) => engine.shutdown().await,
+        }
+    }
+}
+
+impl Behind {
+    /// Delivers retained messages, in a turn of their own.
+    async fn hand(&self, page: retained::Page) {
+        match self {
+            Behind::Native(engine) => engine.hand(page).await,
+            Behind::Rumqttd(engine) => engine.hand(page).await,
         }
     }
 }

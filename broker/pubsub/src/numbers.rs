@@ -15,6 +15,11 @@ impl Router {
         self.counters.retained.load(Ordering::Relaxed)
     }
 
+    /// Retained messages that were damaged, or could not be read for whoever subscribed.
+    pub fn retained_unreadable(&self) -> u64 {
+        self.counters.retained_unreadable.load(Ordering::Relaxed)
+    }
+
     /// How often rumqttd's router failed and was replaced.
     pub fn restarts(&self) -> u64 {
         self.counters.restarts.load(Ordering::Relaxed)

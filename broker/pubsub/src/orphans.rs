@@ -19,6 +19,7 @@ pub struct Orphan {
 impl Router {
     /// Like [`Router::close`], and waits until the sink will get nothing more of shared subscriptions.
     pub async fn close_and_wait(&self, session: SessionKey) {
+        self.retaining.closed(session);
         match &self.engine {
             Behind::Native(engine) => engine.close(session),
             Behind::Rumqttd(engine) => engine.close_and_wait(session).await,

@@ -1,221 +1,232 @@
-//! The retained messages (MQTT 5, section 3.3.1.3).
+//! The retained messages (MQTT 5, section 3.3.1.3): the last message of each topic, in memory and in a store.
 //!
 //! Our own table, because rumqttd's counts expiry down at every read, sends a truncated list, and sends nothing at all
 //! when a filter is subscribed to again.
+//!
+//! **Promise.** With a store, whoever waits for a retained message, or for one that clears a topic, is told when that is durable. Changes of one topic
+//! become durable in the order in which they were made, so after a crash there is the last one that was, or a later one. What can be lost: a change that
+//! nobody was told of. A message is in memory until the store has it; no thread that serves clients waits for the store.
+//!
+//! One lock has the list and who is being sent from it ([`Replay`]). Under it, changes go to the store, which only queues them, and pages go to sinks; reading
+//! is done without it. An engine sees to it that a page and a live message do not overtake each other: it calls [`Retaining::put`] and delivers in one turn,
+//! and [`Retaining::hand`] in another one.
 
-use std::collections::BTreeMap;
+mod index;
+mod record;
+mod replay;
+mod store;
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use inbox_types::Age;
+use inbox_types::{AttachmentId, Charge, Delivery, Outcome, Port, Refusal, Room, Ticket};
+use parking_lot::Mutex;
 
-use super::topic::{has_wildcard, matches, router_name};
-use super::{OrdinaryDelivery, OrdinaryMessage, PublishError};
+use crate::{AgeSource, Counters, OrdinaryMessage, PublishError, Publisher, Router, RouterOptions};
+use index::{Expired, Index};
+pub use record::Damaged;
+use replay::Replays;
+pub(crate) use replay::{Page, Replay};
+pub use store::{RetainedStore, Unreadable};
 
-/// At most one message per topic. Ordered by topic, so that a subscriber gets them in an order that means something.
-#[derive(Debug)]
-pub(super) struct Retained {
-    /// By [`router_name`], which is what filters are matched with.
-    messages: BTreeMap<Box<str>, Arc<OrdinaryMessage>>,
-    /// Those of clients, to which the limits apply.
-    counted: usize,
-    /// The sum of their sizes.
-    bytes: usize,
-    messages_max: usize,
-    bytes_max: usize,
+/// Topics that one call of [`Router::sweep_retained`] looks at.
+const SWEEP_LOOKS: usize = 10_000;
+
+/// See the module's documentation.
+pub(crate) struct Retaining {
+    state: Mutex<State>,
+    store: Option<Arc<dyn RetainedStore>>,
+    /// What became durable, and the list was not told of yet. The store tells of it with locks of its own held, so not under that of the list.
+    settled: Arc<Mutex<Vec<Settled>>>,
+    now: AgeSource,
+    counters: Arc<Counters>,
 }
 
-impl Retained {
-    pub(super) fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Retained {
-            messages: BTreeMap::new(),
-            counted: 0,
-            bytes: 0,
-            messages_max,
-            bytes_max,
+struct State {
+    index: Index,
+    replays: Replays,
+    /// What the list takes.
+    charge: Option<Charge>,
+}
+
+struct Settled {
+    topic: Arc<str>,
+    stamp: u64,
+}
+
+/// Who waits until a message is durable.
+struct Awaited {
+    topic: Arc<str>,
+    publisher: Option<Arc<Publisher>>,
+    settled: Arc<Mutex<Vec<Settled>>>,
+}
+
+impl Retaining {
+    pub(crate) fn new(
+        options: &RouterOptions,
+        store: Option<Arc<dyn RetainedStore>>,
+        now: AgeSource,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let budget = store.as_ref().and_then(|store| store.budget());
+        let state = State {
+            index: Index::new(index::Room {
+                messages_max: options.retained_messages_max,
+                bytes_max: options.retained_bytes_max,
+                cache_bytes_max: options.retained_cache_bytes,
+            }),
+            replays: Replays::default(),
+            charge: budget.map(Charge::new),
+        };
+        Retaining {
+            state: Mutex::new(state),
+            store,
+            settled: Arc::default(),
+            now,
+            counters,
         }
+    }
+
+    /// Whether the publisher of `message`, which has the RETAIN flag, is to wait until it is durable.
+    pub(crate) fn keeps(&self, message: &OrdinaryMessage) -> bool {
+        self.store.is_some() && !message.topic.starts_with('$')
     }
 
     /// Makes `message`, which has the RETAIN flag, the retained message of its topic. An empty payload clears the topic
-    /// (MQTT-3.3.1-6, MQTT-3.3.1-7), and so does a message that has expired already.
+    /// (MQTT-3.3.1-6, MQTT-3.3.1-7), and so does a message that has expired already. `publisher` is held on to until that is durable.
     ///
     /// # Errors
-    /// [`PublishError::RetainedFull`]; the table is as before, then.
-    pub(super) fn put(&mut self, message: &Arc<OrdinaryMessage>, now: Age) -> Result<(), PublishError> {
-        let name = router_name(&message.topic);
-        if message.payload.is_empty() || message.is_expired(now) {
-            self.remove(&name);
-            return Ok(());
+    /// [`PublishError::RetainedFull`], or what the store says; everything is as before, then.
+    pub(crate) fn put(
+        &self,
+        message: &Arc<OrdinaryMessage>,
+        publisher: Option<&Arc<Publisher>>,
+    ) -> Result<(), PublishError> {
+        let now = (self.now)();
+        let clears = message.payload.is_empty() || message.is_expired(now);
+        let store = self.store.as_ref().filter(|_| self.keeps(message));
+        let refuses = store.and_then(|store| store.refuses());
+        if let Some(why) = refuses.filter(|why| !clears || !can_be_cleared(*why)) {
+            return Err(PublishError::Refused(why));
         }
-        if !self.has_room(&name, message) {
-            self.remove_expired(now);
-            if !self.has_room(&name, message) {
-                return Err(PublishError::RetainedFull);
+        // Not under the lock.
+        let record = store.filter(|_| !clears).map(|_| record::encode(message));
+        let mut state = self.state.lock();
+        self.settle(&mut state);
+        if clears {
+            state.index.remove(&message.topic);
+            if let Some(store) = store {
+                // Also where there was nothing: the store may not have heard of the last removal, or have a record that cannot be read.
+                let waits = publisher.map(|publisher| (publisher.clone() as Arc<dyn Port>, Ticket(0)));
+                store.keep(record::key(&message.topic), None, waits);
+            }
+        } else {
+            let mut expired = Vec::new();
+            let put = state.index.put(message, now, &mut expired);
+            self.forget(expired);
+            let stamp = put?;
+            if let Some(store) = store {
+                let awaited = Awaited {
+                    topic: Arc::clone(&message.topic),
+                    publisher: publisher.cloned(),
+                    settled: Arc::clone(&self.settled),
+                };
+                let waits = Some((Arc::new(awaited) as Arc<dyn Port>, Ticket(stamp)));
+                store.keep(record::key(&message.topic), record, waits);
             }
         }
-        self.remove(&name);
-        let (messages, bytes) = counts(message);
-        self.counted += messages;
-        self.bytes += bytes;
-        self.messages.insert(name.into(), Arc::clone(message));
+        self.count(&mut state);
         Ok(())
     }
 
-    /// How many there are, of clients.
-    pub(super) fn len(&self) -> usize {
-        self.counted
-    }
-
-    /// The retained messages that `filter` matches and that have not expired at `now`, in the order of their topics.
-    fn matching(&self, filter: &str, now: Age) -> Vec<Arc<OrdinaryMessage>> {
-        let wanted = router_name(filter);
-        if !has_wildcard(filter) {
-            return self
-                .messages
-                .get(&*wanted)
-                .filter(|m| !m.is_expired(now))
-                .cloned()
-                .into_iter()
-                .collect();
+    fn restore(&self, key: &[u8], record: &[u8]) -> Result<(), Damaged> {
+        let budget = self.store.as_ref().and_then(|store| store.budget());
+        let message = record::decode(key, record, budget).inspect_err(|_| self.unreadable(1))?;
+        let mut state = self.state.lock();
+        if message.is_expired((self.now)()) {
+            self.forget(vec![(&*message.topic).into()]);
+        } else {
+            state.index.restore(message);
+            self.count(&mut state);
         }
-        self.messages
-            .iter()
-            .filter(|(name, message)| matches(name, &wanted) && !message.is_expired(now))
-            .map(|(_, message)| Arc::clone(message))
-            .collect()
+        Ok(())
     }
 
-    /// What a new subscription is owed of them.
-    pub(super) fn owed(&self, subscription: u32, filter: &str, now: Age) -> Vec<OrdinaryDelivery> {
-        let owed = |message| OrdinaryDelivery {
-            subscription,
-            message,
-            retained: true,
-            kept: None,
-        };
-        self.matching(filter, now).into_iter().map(owed).collect()
+    fn unreadable(&self, messages: u64) {
+        self.counters.retained_unreadable.fetch_add(messages, Ordering::Relaxed);
     }
 
-    fn has_room(&self, name: &str, message: &OrdinaryMessage) -> bool {
-        let (old_messages, old_bytes) = self.messages.get(name).map_or((0, 0), |old| counts(old));
-        let (messages, bytes) = counts(message);
-        messages == 0
-            || (self.counted - old_messages < self.messages_max && self.bytes - old_bytes + bytes <= self.bytes_max)
+    fn sweep(&self) {
+        let mut state = self.state.lock();
+        self.settle(&mut state);
+        let expired = state.index.sweep(SWEEP_LOOKS, (self.now)());
+        self.forget(expired);
+        self.count(&mut state);
     }
 
-    fn remove(&mut self, name: &str) {
-        if let Some(old) = self.messages.remove(name) {
-            let (messages, bytes) = counts(&old);
-            self.counted -= messages;
-            self.bytes -= bytes;
+    /// The store forgets what is expired. To be called under the lock, so that a message that comes then is put after that.
+    fn forget(&self, expired: Expired) {
+        if let Some(store) = &self.store {
+            for topic in expired {
+                store.keep(record::key(&topic), None, None);
+            }
         }
     }
 
-    fn remove_expired(&mut self, now: Age) {
-        self.messages.retain(|_, message| !message.is_expired(now));
-        let counted = self.messages.values().map(|message| counts(message));
-        (self.counted, self.bytes) = counted.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    /// What became durable may leave memory.
+    fn settle(&self, state: &mut State) {
+        let settled = std::mem::take(&mut *self.settled.lock());
+        for Settled { topic, stamp } in settled {
+            state.index.is_kept(&topic, stamp);
+        }
+    }
+
+    fn count(&self, state: &mut State) {
+        let State { index, charge, .. } = state;
+        self.counters.retained.store(index.len() as u64, Ordering::Relaxed);
+        if let Some(charge) = charge {
+            charge.cover(index.memory());
+        }
     }
 }
 
-/// What a message counts for, in messages and in bytes. Only the broker publishes to topics with a $, and takes nobody's room with it.
-fn counts(message: &OrdinaryMessage) -> (usize, usize) {
-    match message.topic.starts_with('$') {
-        true => (0, 0),
-        false => (1, message.size()),
+impl Router {
+    /// Brings back a retained message of an earlier run, as the [`RetainedStore`] has it. To be called before anybody publishes or subscribes. An expired
+    /// one is taken away instead.
+    ///
+    /// # Errors
+    /// The record cannot be read: its topic has no retained message until one is published, which takes its place.
+    pub fn restore(&self, key: &[u8], record: &[u8]) -> Result<(), Damaged> {
+        self.retaining.restore(key, record)
+    }
+
+    /// Looks at some thousands of retained messages, the next ones at each call, and takes those away that are expired. Nobody is sent such one in any
+    /// case: this frees what they take.
+    pub fn sweep_retained(&self) {
+        self.retaining.sweep();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::tests::message;
-    use super::*;
-    use inbox_types::Expiry;
+/// Whether a topic can be cleared while the store refuses messages for this reason. Removals make room; but what waits for a store that does not go on
+/// would have no bound.
+fn can_be_cleared(why: Refusal) -> bool {
+    matches!(why, Refusal::DiskFull | Refusal::MemoryFull)
+}
 
-    fn retained(topic: &str, payload: &str, expires_at: Option<u64>) -> Arc<OrdinaryMessage> {
-        Arc::new(OrdinaryMessage {
-            retain: true,
-            expiry: expires_at.map(|at| Expiry::of(Age(0), at - 1, None)),
-            ..message(topic, payload)
-        })
+impl Port for Awaited {
+    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
+        Room::Left
     }
 
-    fn topics(table: &Retained, filter: &str, now: u64) -> Vec<String> {
-        table
-            .matching(filter, Age(now))
-            .iter()
-            .map(|m| m.topic.to_string())
-            .collect()
-    }
-
-    /// Goal: one message per topic, the latest; an empty payload clears it (MQTT-3.3.1-5 to MQTT-3.3.1-7).
-    #[test]
-    fn mqtt_3_3_1_5_the_latest_message_is_retained_and_an_empty_one_clears_it() {
-        let mut table = Retained::new(10, 1000);
-        table.put(&retained("a/b", "1", None), Age(0)).unwrap();
-        table.put(&retained("a/b", "22", None), Age(0)).unwrap();
-        table.put(&retained("$SYS/x", "3", None), Age(0)).unwrap();
-        assert_eq!(&*table.matching("a/+", Age(0))[0].payload, b"22");
-        assert_eq!(topics(&table, "#", 0), ["a/b"]);
-        assert_eq!(topics(&table, "$SYS/#", 0), ["$SYS/x"]);
-        table.put(&retained("a/b", "", None), Age(0)).unwrap();
-        assert!(topics(&table, "a/b", 0).is_empty());
-        table.put(&retained("$SYS/x", "", None), Age(0)).unwrap();
-        assert_eq!((table.messages.len(), table.bytes), (0, 0));
-    }
-
-    /// Goal: expired messages are never seen, however often the table was read before (MQTT-3.3.2-5).
-    #[test]
-    fn mqtt_3_3_2_5_an_expired_message_is_not_seen_and_reading_does_not_age_it() {
-        let mut table = Retained::new(10, 1000);
-        table.put(&retained("a/b", "1", Some(100)), Age(0)).unwrap();
-        for now in 0..100 {
-            assert_eq!(topics(&table, "#", now).len(), 1, "at {now}");
+    fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        if let Outcome::Accepted(_) = outcome {
+            self.settled.lock().push(Settled {
+                topic: Arc::clone(&self.topic),
+                stamp: ticket.0,
+            });
         }
-        assert!(topics(&table, "#", 100).is_empty());
-        assert!(topics(&table, "a/b", 100).is_empty());
-        table.put(&retained("a/b", "late", Some(100)), Age(100)).unwrap();
-        assert_eq!((table.messages.len(), table.bytes), (0, 0));
-    }
-
-    /// Goal: what the broker itself retains takes no room of clients, and always has some.
-    #[test]
-    fn topics_of_the_broker_do_not_count() {
-        let mut table = Retained::new(1, 20);
-        table.put(&retained("a/1", "x", None), Age(0)).unwrap();
-        for topic in ["$SYS/1", "$SYS/2", "$SYS/1"] {
-            table
-                .put(&retained(topic, "a value of the broker", None), Age(0))
-                .unwrap();
+        if let Some(publisher) = &self.publisher {
+            publisher.settle(ticket, outcome);
         }
-        assert_eq!((table.len(), table.bytes), (1, 4));
-        assert_eq!(topics(&table, "$SYS/+", 0), ["$SYS/1", "$SYS/2"]);
-        assert_eq!(
-            table.put(&retained("a/2", "x", None), Age(0)),
-            Err(PublishError::RetainedFull)
-        );
-        table.put(&retained("$SYS/1", "", None), Age(0)).unwrap();
-        table.put(&retained("a/1", "", None), Age(0)).unwrap();
-        assert_eq!((table.len(), table.bytes, table.messages.len()), (0, 0, 1));
-    }
-
-    /// Goal: both limits refuse, a refusal changes nothing, and replacing, clearing and expiry make room.
-    #[test]
-    fn a_full_table_refuses_and_stays_as_it_was() {
-        let mut table = Retained::new(2, 20);
-        table.put(&retained("a/1", "xx", None), Age(0)).unwrap();
-        table.put(&retained("a/2", "xx", Some(50)), Age(0)).unwrap();
-        assert_eq!(
-            table.put(&retained("a/3", "x", None), Age(0)),
-            Err(PublishError::RetainedFull)
-        );
-        assert_eq!(
-            table.put(&retained("a/1", "0123456789abc", None), Age(0)),
-            Err(PublishError::RetainedFull)
-        );
-        assert_eq!(topics(&table, "#", 0), ["a/1", "a/2"]);
-        table.put(&retained("a/1", "0123456789ab", None), Age(0)).unwrap();
-        table.put(&retained("a/3", "xx", None), Age(50)).unwrap();
-        assert_eq!(topics(&table, "#", 50), ["a/1", "a/3"]);
-        assert_eq!(table.bytes, 20);
     }
 }

@@ -1,9 +1,12 @@
 //! The contract of ordinary topics, of each engine.
 //!
-//! What the router does for its users is here, in `keeping`, in `retaining` and in `shared`; `robustness` has what it withstands. Nothing waits by time: a
+//! What the router does for its users is here, in `keeping`, in `retaining`, in `durable`, in `pages` and in `shared`; `robustness` has what it withstands. Nothing waits by time: a
 //! subscription is made only after everything published before it was delivered, so [`Setup::settle`] is a barrier.
 
+mod durable;
 mod keeping;
+mod memory_store;
+mod pages;
 mod retaining;
 mod robustness;
 mod shared;

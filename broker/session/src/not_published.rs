@@ -62,7 +62,9 @@ impl NotPublished {
             }
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => reason::QUOTA_EXCEEDED,
             NotPublished::Shut(Shut::Denied(_)) => reason::NOT_AUTHORIZED,
-            NotPublished::Shut(Shut::Full(refusal)) => NotPublished::Inbox(*refusal).reason_code(),
+            NotPublished::Shut(Shut::Full(refusal)) | NotPublished::Router(PublishError::Refused(refusal)) => {
+                NotPublished::Inbox(*refusal).reason_code()
+            }
             NotPublished::Inbox(
                 Refusal::InboxFull
                 | Refusal::LargerThanInbox

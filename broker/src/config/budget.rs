@@ -13,6 +13,8 @@ pub(super) const CLIENTS_BYTES_MIN: u64 = 64 << 20;
 const LOG_PART: u64 = 8;
 /// Messages that wait for the disk take this part of what is left for clients at most.
 const UNCOMMITTED_PART: usize = 4;
+/// Retained messages that the store has, too, take this part of it at most.
+const RETAINED_CACHE_PART: usize = 4;
 
 /// What each may take, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct MemoryShares {
     pub clients: usize,
     /// Of that, what waits for the disk.
     pub uncommitted: usize,
+    /// Of that, retained messages that the store has, too.
+    pub retained_cache: usize,
 }
 
 impl Config {
@@ -45,6 +49,7 @@ impl Config {
             log_index,
             clients,
             uncommitted: self.store.uncommitted_bytes_max.min(clients / UNCOMMITTED_PART),
+            retained_cache: self.router.retained_cache_bytes.min(clients / RETAINED_CACHE_PART),
         }
     }
 }

@@ -145,7 +145,16 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         &mut c.router.retained_messages_max,
         Count(0..=10_000_000),
     )?;
-    v.key("router.retained_bytes_max", &mut c.router.retained_bytes_max, memory(0))?;
+    v.key(
+        "router.retained_bytes_max",
+        &mut c.router.retained_bytes_max,
+        Size(0..=TIB),
+    )?;
+    v.key(
+        "router.retained_cache_bytes",
+        &mut c.router.retained_cache_bytes,
+        memory(0),
+    )?;
     visit_quota(&mut c.quotas, v)?;
     v.key(MEMORY_BUDGET, &mut c.memory.budget, Size(0..=1024 * TIB))?;
     v.key(LOG_LEVEL, &mut c.log.level, Directives)?;

@@ -155,7 +155,9 @@ pub struct RouterConfig {
     /// Retained messages, over all topics.
     pub retained_messages_max: usize,
     /// Bytes of retained messages, over all topics.
-    pub retained_bytes_max: usize,
+    pub retained_bytes_max: u64,
+    /// Bytes of retained messages that stay in memory although the store has them.
+    pub retained_cache_bytes: usize,
 }
 
 impl RouterConfig {
@@ -271,8 +273,9 @@ impl Default for Config {
             router: RouterConfig {
                 engine: RouterEngine::Native,
                 filters_max: 0,
-                retained_messages_max: 10_000,
-                retained_bytes_max: 64 * 1024 * 1024,
+                retained_messages_max: 1_000_000,
+                retained_bytes_max: 16 * 1024 * 1024 * 1024,
+                retained_cache_bytes: 64 * 1024 * 1024,
             },
             quotas: QuotaLimits::default(),
             memory: MemoryConfig { budget: 0 },

@@ -34,6 +34,7 @@ mod quotas;
 mod recipients;
 mod refusals;
 mod restart;
+mod retained;
 mod room_told;
 mod rule_01_inbox_topics;
 mod rule_02_reading;

@@ -64,7 +64,7 @@ pub(crate) const INBOX_REFUSALS: [&str; 7] = [
 ];
 
 /// Every number but the refusals.
-pub(super) const NUMBERS: [Known; 56] = [
+pub(super) const NUMBERS: [Known; 57] = [
     shows("connections", "inboxd_connections", "Open MQTT connections"),
     counts(
         "connects_accepted",
@@ -206,6 +206,11 @@ pub(super) const NUMBERS: [Known; 56] = [
         "shared_subscription_lost",
         "inboxd_shared_subscription_lost",
         "Messages of shared subscriptions that were lost",
+    ),
+    counts(
+        "retained_unreadable",
+        "inboxd_retained_unreadable",
+        "Retained messages that were damaged or could not be read",
     ),
     counts(
         "log_records_lost",

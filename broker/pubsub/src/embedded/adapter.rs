@@ -13,8 +13,8 @@ use tracing::{debug, error, warn};
 use super::audience::Audience;
 use super::engine::{BATCH_COST_MAX, BATCH_MESSAGES_MAX, Engine, EngineError, Routed, batch_cost};
 use super::subscriptions::Subscriptions;
-use super::{AgeSource, Command, Counters, OrdinaryMessage, PublishError, Publisher, RouterOptions, Subscribe, Wanted};
-use crate::retained::Retained;
+use super::{Command, Counters, OrdinaryMessage, PublishError, Publisher, RouterOptions, Subscribe, Wanted};
+use crate::retained::Retaining;
 
 /// How often a router that does not start is tried again, before ordinary topics stop.
 const START_ATTEMPTS_MAX: u32 = 5;
@@ -29,10 +29,9 @@ const UNUSED_MATCHES_MAX: u64 = 50_000;
 pub(super) struct Adapter {
     commands: mpsc::Receiver<Command>,
     options: RouterOptions,
-    now: AgeSource,
     counters: Arc<Counters>,
     subscriptions: Subscriptions,
-    retained: Retained,
+    retaining: Arc<Retaining>,
     /// What the next batch will be, and what it costs.
     burst: Vec<Admitted>,
     burst_cost: usize,
@@ -54,15 +53,14 @@ impl Adapter {
     pub(super) fn new(
         commands: mpsc::Receiver<Command>,
         options: RouterOptions,
-        now: AgeSource,
+        retaining: Arc<Retaining>,
         counters: Arc<Counters>,
     ) -> Self {
         Adapter {
             commands,
             subscriptions: Subscriptions::new(options.filters_max),
-            retained: Retained::new(options.retained_messages_max, options.retained_bytes_max),
+            retaining,
             options,
-            now,
             counters,
             burst: Vec::new(),
             burst_cost: 0,
@@ -128,9 +126,8 @@ impl Adapter {
         }
         self.route_burst(engine)?;
         self.refresh_if_worn(engine)?;
-        let Counters { filters, retained, .. } = &*self.counters;
+        let filters = &self.counters.filters;
         filters.store(self.subscriptions.live() as u64, Ordering::Relaxed);
-        retained.store(self.retained.len() as u64, Ordering::Relaxed);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -142,7 +139,7 @@ impl Adapter {
         reply: Option<oneshot::Sender<Result<(), PublishError>>>,
     ) -> Result<(), GaveUp> {
         if let Some(reply) = reply {
-            let outcome = self.retained.put(&admitted.message, (self.now)());
+            let outcome = self.retaining.put(&admitted.message, admitted.publisher.as_ref());
             // A publisher that does not wait any more has published nevertheless.
             let _ = reply.send(outcome);
             if outcome.is_err() {
@@ -169,6 +166,11 @@ impl Adapter {
                     // Who does not wait any more needs no answer.
                     let _ = done.send(());
                 }
+            }
+            Command::Hand { page, done } => {
+                self.retaining.hand(page);
+                // Who does not wait any more needs no answer.
+                let _ = done.send(());
             }
             Command::HandOver { orphans, lost } => {
                 let without = orphans.iter().filter(|orphan| !self.subscriptions.hand_over(orphan));
@@ -198,20 +200,23 @@ impl Adapter {
         } = wanted;
         let added = self
             .subscriptions
-            .add(session, sink, subscription, &filter, share.as_deref());
+            .add(session, Arc::clone(&sink), subscription, &filter, share.as_deref());
         if added == Ok(true)
             && let Err(why) = engine.subscribe(&filter)
         {
             self.restart(engine, &why)?;
         }
-        if added.is_ok() && send_retained {
-            let owed = self.retained.owed(subscription, &filter, (self.now)());
-            self.subscriptions.deliver_retained(session, owed);
-        }
+        let owed = added.map(|_| match send_retained {
+            true => Some(self.retaining.begin(session, subscription, &filter, &sink)),
+            false => {
+                self.retaining.supersede(session, subscription, &filter);
+                None
+            }
+        });
         // Before the answer: what is published after it must find the subscription.
         drop(coming);
         // A session that does not wait any more will close itself.
-        let _ = reply.send(added.map(|_| ()));
+        let _ = reply.send(owed);
         Ok(())
     }
 

@@ -29,8 +29,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use inbox_types::{Port, Qos, Ticket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::retained::{Page, Replay, Retaining};
 use super::{
-    AgeSource, Counters, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions, SessionKey,
+    Counters, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions, SessionKey,
     SubscribeError, Wanted,
 };
 use adapter::Adapter;
@@ -44,6 +45,7 @@ pub(super) struct Embedded {
     room: Arc<Semaphore>,
     room_kib: u32,
     audience: Arc<Audience>,
+    retaining: Arc<Retaining>,
     /// There was a session that keeps what it is given.
     keeps: Arc<AtomicBool>,
 }
@@ -67,6 +69,11 @@ enum Command {
         session: SessionKey,
         done: Option<oneshot::Sender<()>>,
     },
+    /// Retained messages for a subscription.
+    Hand {
+        page: Page,
+        done: oneshot::Sender<()>,
+    },
     HandOver {
         orphans: Vec<Orphan>,
         /// Takes how many nobody else could have.
@@ -83,17 +90,21 @@ struct Subscribe {
     wanted: Wanted,
     /// Until the adapter is done with it, nobody is told that a message reaches nobody.
     coming: Coming,
-    reply: oneshot::Sender<Result<(), SubscribeError>>,
+    reply: oneshot::Sender<Result<Option<Replay>, SubscribeError>>,
 }
 
 impl Embedded {
     /// Starts the adapter's thread and rumqttd's.
-    pub(super) fn start(options: &RouterOptions, now: AgeSource, counters: Arc<Counters>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        options: &RouterOptions,
+        retaining: Arc<Retaining>,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<Self> {
         let (commands, queue) = mpsc::channel(options.queue_commands_max.max(1));
         let room_kib = u32::try_from(options.queue_bytes_max / 1024)
             .unwrap_or(u32::MAX)
             .clamp(1, 1 << 24);
-        let adapter = Adapter::new(queue, options.clone(), now, counters);
+        let adapter = Adapter::new(queue, options.clone(), Arc::clone(&retaining), counters);
         let audience = adapter.audience();
         std::thread::Builder::new()
             .name("ordinary-topics".into())
@@ -103,6 +114,7 @@ impl Embedded {
             room: Arc::new(Semaphore::new(room_kib as usize)),
             room_kib,
             audience,
+            retaining,
             keeps: Arc::default(),
         })
     }
@@ -126,7 +138,8 @@ impl Embedded {
         };
         // Who publishes with QoS 0 is not told.
         let asks = (message.qos != Qos::AtMostOnce).then(|| Arc::clone(&message.topic));
-        let waits = waits.filter(|_| self.keeps.load(Ordering::Relaxed));
+        let is_kept = message.retain && self.retaining.keeps(&message);
+        let waits = waits.filter(|_| is_kept || self.keeps.load(Ordering::Relaxed));
         let publisher = waits.map(|(port, ticket)| Publisher::new(port, ticket));
         let command = Command::Publish {
             message: Arc::new(message),
@@ -153,7 +166,8 @@ impl Embedded {
         self.audience.reach(topic)
     }
 
-    pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<(), SubscribeError> {
+    /// Gives what it is owed of the retained messages.
+    pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<Option<Replay>, SubscribeError> {
         if wanted.sink.keeps() {
             self.keeps.store(true, Ordering::Relaxed);
         }
@@ -184,6 +198,14 @@ impl Embedded {
         self.tell(Command::Close { session, done }).await;
         // An error means that the adapter has ended, and delivers nothing more.
         let _ = closed.await;
+    }
+
+    /// Delivers retained messages.
+    pub(super) async fn hand(&self, page: Page) {
+        let (done, delivered) = oneshot::channel();
+        self.tell(Command::Hand { page, done }).await;
+        // An error means that the adapter has ended, and delivers nothing more.
+        let _ = delivered.await;
     }
 
     /// Gives the number of those that nobody else could have.

@@ -180,20 +180,6 @@ impl Subscriptions {
         self.free.push(slot);
     }
 
-    /// Hands the retained messages to the session that has just subscribed.
-    pub(super) fn deliver_retained(&self, session: SessionKey, mut batch: Vec<OrdinaryDelivery>) {
-        let slot = self.by_key.get(&session);
-        let Some(entry) = slot
-            .and_then(|slot| self.sessions.get(slot.0 as usize))
-            .and_then(Option::as_ref)
-        else {
-            return;
-        };
-        if !batch.is_empty() {
-            entry.sink.deliver(&mut batch);
-        }
-    }
-
     /// Gathers the deliveries of one message that matched `filter`; [`Subscriptions::flush`] hands them over.
     /// What a session keeps it is given at once, with who is told when it has it.
     pub(super) fn gather(

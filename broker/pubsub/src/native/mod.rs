@@ -11,8 +11,8 @@
 //! at a time, from the root of the trie to the leaf, so that a subscription is there for all when the call returns. One that is being ended
 //! may still be given what is being published meanwhile.
 //!
-//! Retained messages have one lock, which is held while one is put there *and* delivered, and while those that a new subscription is owed are
-//! read *and* delivered: so the last message that a subscriber gets of a topic is the one that is retained.
+//! Messages to be retained take turns: one is put there *and* delivered in its turn, and so are those that a new subscription is owed, a page in a turn:
+//! so the last message that a subscriber gets of a topic is the one that is retained.
 
 mod audience;
 mod groups;
@@ -31,10 +31,10 @@ use inbox_types::{Port, Ticket};
 use parking_lot::Mutex;
 use tokio::task::yield_now;
 
-use super::retained::Retained;
+use super::retained::{Page, Replay, Retaining};
 use super::{
-    AgeSource, Counters, OrdinaryDelivery, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach,
-    RouterOptions, SessionKey, SubscribeError, Wanted,
+    Counters, OrdinaryDelivery, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions,
+    SessionKey, SubscribeError, Wanted,
 };
 use member::Member;
 use sessions::Sessions;
@@ -50,9 +50,9 @@ const AT_ONCE_MAX: usize = 1_024;
 pub(super) struct Native {
     table: Table,
     sessions: Mutex<Sessions>,
-    /// Held across deliveries, which may pause.
-    retained: tokio::sync::Mutex<Retained>,
-    now: AgeSource,
+    retaining: Arc<Retaining>,
+    /// Who has the turn to change what is retained, or to deliver it. Held across deliveries, which may pause.
+    turn: tokio::sync::Mutex<()>,
     is_over: AtomicBool,
     counters: Arc<Counters>,
 }
@@ -72,12 +72,12 @@ pub(super) struct FanOut<'a> {
 }
 
 impl Native {
-    pub(super) fn new(options: &RouterOptions, now: AgeSource, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(options: &RouterOptions, retaining: Arc<Retaining>, counters: Arc<Counters>) -> Self {
         Native {
             table: Table::default(),
             sessions: Mutex::new(Sessions::new(options.filters_max)),
-            retained: tokio::sync::Mutex::new(Retained::new(options.retained_messages_max, options.retained_bytes_max)),
-            now,
+            retaining,
+            turn: tokio::sync::Mutex::default(),
             is_over: AtomicBool::new(false),
             counters,
         }
@@ -92,13 +92,23 @@ impl Native {
             return Err(PublishError::Stopped);
         }
         let message = Arc::new(message);
+        let mut fan_out = FanOut::new(&message, waits);
         if !message.retain {
-            return Ok(self.deliver(&message, waits).await);
+            return Ok(self.deliver(fan_out).await);
         }
-        let mut retained = self.retained.lock().await;
-        retained.put(&message, (self.now)())?;
-        self.counters.retained.store(retained.len() as u64, Ordering::Relaxed);
-        Ok(self.deliver(&message, waits).await)
+        let _turn = self.turn.lock().await;
+        let publisher = fan_out.publisher_if(self.retaining.keeps(&message));
+        if let Err(why) = self.retaining.put(&message, publisher.as_ref()) {
+            publisher.inspect(|publisher| publisher.is_answered());
+            return Err(why);
+        }
+        Ok(self.deliver(fan_out).await)
+    }
+
+    /// Delivers retained messages.
+    pub(super) async fn hand(&self, page: Page) {
+        let _turn = self.turn.lock().await;
+        self.retaining.hand(page);
     }
 
     pub(super) fn reach(&self, topic: &str) -> Reach {
@@ -107,10 +117,9 @@ impl Native {
         reach
     }
 
-    async fn deliver(&self, message: &Arc<OrdinaryMessage>, waits: Option<(&Arc<dyn Port>, Ticket)>) -> Published {
-        let mut fan_out = FanOut::new(message, waits);
+    async fn deliver(&self, mut fan_out: FanOut<'_>) -> Published {
         self.table
-            .each_match(&message.topic, |audience| audience.give(&mut fan_out));
+            .each_match(&fan_out.message.topic, |audience| audience.give(&mut fan_out));
         let later = std::mem::take(&mut fan_out.later);
         for members in later.chunks(AT_ONCE_MAX) {
             members.iter().for_each(|member| fan_out.give(member));
@@ -122,21 +131,25 @@ impl Native {
         }
     }
 
-    pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<(), SubscribeError> {
+    /// Gives what it is owed of the retained messages.
+    pub(super) async fn subscribe(&self, wanted: Wanted) -> Result<Option<Replay>, SubscribeError> {
         if self.is_over() {
             return Err(SubscribeError::Stopped);
         }
         let (filter, sink) = (Arc::clone(&wanted.filter), Arc::clone(&wanted.sink));
-        let (subscription, send_retained) = (wanted.subscription, wanted.send_retained);
+        let Wanted {
+            session,
+            subscription,
+            send_retained,
+            ..
+        } = wanted;
         self.change(|sessions| sessions.add(&self.table, wanted))?;
-        if send_retained {
-            let retained = self.retained.lock().await;
-            let mut batch = retained.owed(subscription, &filter, (self.now)());
-            if !batch.is_empty() {
-                sink.deliver(&mut batch);
-            }
+        if !send_retained {
+            self.retaining.supersede(session, subscription, &filter);
+            return Ok(None);
         }
-        Ok(())
+        let _turn = self.turn.lock().await;
+        Ok(Some(self.retaining.begin(session, subscription, &filter, &sink)))
     }
 
     pub(super) fn unsubscribe(&self, session: SessionKey, subscription: u32) {
@@ -159,7 +172,7 @@ impl Native {
     /// Waits for whoever publishes what is to be retained; others deliver before their calls return.
     pub(super) async fn shutdown(&self) {
         self.is_over.store(true, Ordering::SeqCst);
-        let _nobody_publishes = self.retained.lock().await;
+        let _nobody_publishes = self.turn.lock().await;
     }
 
     fn is_over(&self) -> bool {
@@ -193,6 +206,11 @@ impl<'a> FanOut<'a> {
         if member.take(self) {
             self.reached = Reach::Somebody;
         }
+    }
+
+    /// The same, where the broker itself keeps the message.
+    fn publisher_if(&mut self, keeps: bool) -> Option<Arc<Publisher>> {
+        if keeps { self.publisher() } else { None }
     }
 
     /// Whom somebody who has to keep the message tells.

@@ -1,7 +1,8 @@
 //! Sinks that keep what they are given, and publishers who wait until they have.
 
-use inbox_types::{AttachmentId, Delivery, Outcome, Port, Refusal, Room, Ticket};
+use inbox_types::{Outcome, Port, Refusal, Ticket};
 
+use super::memory_store::port;
 use super::*;
 
 /// Keeps what it is given until it is told that it is durable.
@@ -37,23 +38,6 @@ impl Keeper {
     }
 }
 
-/// A publisher's port.
-#[derive(Default)]
-struct Told(Mutex<Vec<(Ticket, Result<(), Refusal>)>>);
-
-impl Port for Told {
-    fn deliver(&self, _: AttachmentId, _: Delivery) -> Room {
-        Room::Left
-    }
-    fn settle(&self, ticket: Ticket, outcome: Outcome) {
-        let outcome = match outcome {
-            Outcome::Accepted(_) => Ok(()),
-            Outcome::Refused(why) => Err(why),
-        };
-        self.0.lock().push((ticket, outcome));
-    }
-}
-
 fn at_least_once(topic: &str) -> OrdinaryMessage {
     OrdinaryMessage {
         qos: Qos::AtLeastOnce,
@@ -78,7 +62,7 @@ async fn a_publisher_is_told_when_all_who_keep_it_have_it(engine: Engine) {
     assert_eq!(later, Ok(Published::Later(Reach::Somebody)));
     setup.settle().await;
     assert_eq!(first.commit(), 1);
-    assert!(told.0.lock().is_empty());
+    assert!(told.take().is_empty());
     assert_eq!(second.commit(), 1);
     assert_eq!(told.take(), [(Ticket(2), Ok(()))]);
     setup.publish("a/b", "at most once").await;
@@ -140,17 +124,6 @@ async fn one_member_of_a_shared_subscription_keeps_a_message(engine: Engine) {
     setup.settle().await;
     assert_eq!(keepers.map(|(_, keeper)| keeper.commit()).iter().sum::<usize>(), 4);
     assert_eq!(told.take().len(), 4);
-}
-
-fn port() -> (Arc<Told>, Arc<dyn Port>) {
-    let told = Arc::new(Told::default());
-    (told.clone(), told)
-}
-
-impl Told {
-    fn take(&self) -> Vec<(Ticket, Result<(), Refusal>)> {
-        std::mem::take(&mut *self.0.lock())
-    }
 }
 
 impl Setup {

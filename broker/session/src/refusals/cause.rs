@@ -316,7 +316,9 @@ impl Cause {
             NotPublished::Shut(Shut::Denied(Denied::Stranger)) => Cause::Stranger,
             NotPublished::Shut(Shut::Denied(Denied::Unregistered)) => Cause::Unregistered,
             NotPublished::Shut(Shut::Denied(_)) => Cause::PublishDenied,
-            NotPublished::Inbox(refusal) | NotPublished::Shut(Shut::Full(refusal)) => Cause::of_refusal(*refusal),
+            NotPublished::Inbox(refusal)
+            | NotPublished::Shut(Shut::Full(refusal))
+            | NotPublished::Router(PublishError::Refused(refusal)) => Cause::of_refusal(*refusal),
             NotPublished::Router(PublishError::RetainedFull) => Cause::RetainedFull,
             NotPublished::Router(PublishError::Stopped) => Cause::Failed,
         }

@@ -3,7 +3,7 @@
 //! Others put things in and wake the session's task; only the task takes them out. It belongs to the session, not to the
 //! connection, so what comes while the client is away is there when it resumes. Everything in it is bounded: mail by the window of
 //! the attachment and by [`inbox_types::UNTAKEN_BYTES_MAX`], outcomes by the publishes that the client may have open, ordinary messages, and mail with QoS 0 (which has no
-//! window), by `queue_messages_max` and `queue_bytes_max`, retained messages by [`RETAINED_BEFORE_MAX`] and one batch.
+//! window), by `queue_messages_max` and `queue_bytes_max`, retained messages by [`RETAINED_MESSAGES_MAX`], [`RETAINED_BYTES_MAX`] and a page for each subscription that is sent some.
 
 mod ordinary;
 
@@ -14,14 +14,16 @@ use std::task::{Context, Poll, Waker};
 
 use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::MqttLimits;
 use super::order::Order;
 use crate::keeping::Journal;
 
-/// Retained messages that wait, from which on no more are taken. It is higher than what the router holds by default, so that a few
-/// overlapping filters get theirs whole, and there to stop a client that subscribes again and again without reading.
-const RETAINED_BEFORE_MAX: usize = 32 * 1024;
+/// Retained messages that wait, from which on the router keeps the others until some of them are taken.
+const RETAINED_MESSAGES_MAX: usize = 1_024;
+/// The same, in bytes.
+const RETAINED_BYTES_MAX: usize = 1024 * 1024;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -52,6 +54,10 @@ struct Waiting {
     ordinary: VecDeque<pubsub::OrdinaryDelivery>,
     /// Those of `ordinary` that come from the retained messages.
     retained: usize,
+    /// The sum of their sizes.
+    retained_bytes: usize,
+    /// Who has more of them, and is to be told when there is room.
+    hungry: Vec<Arc<Notify>>,
     /// The sum of the sizes of the others.
     ordinary_bytes: usize,
     outcomes: Vec<(Ticket, Outcome)>,
@@ -71,6 +77,8 @@ impl Waiting {
             mail_qos0: 0,
             ordinary: VecDeque::new(),
             retained: 0,
+            retained_bytes: 0,
+            hungry: Vec::new(),
             ordinary_bytes: 0,
             outcomes: Vec::new(),
             order: None,

@@ -97,6 +97,7 @@ engine = "rumqttd"
 filters_max = 11
 retained_messages_max = 0
 retained_bytes_max = "1KiB"
+retained_cache_bytes = "2KiB"
 [quota]
 connections_per_address = 12
 connects_per_second = 13
@@ -249,6 +250,7 @@ fn the_example_states_the_ranges_that_hold() {
             &["10000001"],
         ),
         ("INBOXD_ROUTER__RETAINED_BYTES_MAX", &["0B", "1TiB"], &["2TiB"]),
+        ("INBOXD_ROUTER__RETAINED_CACHE_BYTES", &["0B", "1TiB"], &["2TiB"]),
     ];
     for (name, good, bad) in cases {
         for value in *good {
@@ -392,7 +394,10 @@ fn every_key_reaches_its_place() {
         (11, 0)
     );
     assert_eq!(config.router.engine, RouterEngine::Rumqttd);
-    assert_eq!(config.router.retained_bytes_max, 1024);
+    assert_eq!(
+        (config.router.retained_bytes_max, config.router.retained_cache_bytes),
+        (1024, 2048)
+    );
     assert_eq!(
         (config.log.level.as_str(), config.log.format),
         ("warn,inboxd=debug", LogFormat::Json)

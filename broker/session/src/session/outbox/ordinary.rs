@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pubsub::{OrdinaryDelivery, Publisher, Sink};
+use tokio::sync::Notify;
 
-use super::{Outbox, RETAINED_BEFORE_MAX, Waiting, take};
+use super::{Outbox, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, Waiting, take};
 use crate::session::subscriptions::outlives_connection;
 
 impl Outbox {
@@ -45,7 +46,8 @@ impl Outbox {
     /// All ordinary messages, of a session that has ended.
     pub(crate) fn take_all_ordinary(&self) -> VecDeque<OrdinaryDelivery> {
         let mut state = self.state.lock();
-        state.retained = 0;
+        (state.retained, state.retained_bytes) = (0, 0);
+        state.feed();
         let all = std::mem::take(&mut state.ordinary);
         self.ordinary_waits(&state);
         all
@@ -54,11 +56,16 @@ impl Outbox {
     /// These were taken out.
     fn left(&self, state: &mut Waiting, taken: &[OrdinaryDelivery]) {
         for delivery in taken {
+            let size = delivery.message.size();
             match delivery.retained {
-                true => state.retained -= 1,
-                false => state.ordinary_bytes -= delivery.message.size(),
+                true => {
+                    state.retained -= 1;
+                    state.retained_bytes -= size;
+                }
+                false => state.ordinary_bytes -= size,
             }
         }
+        state.feed();
         self.ordinary_waits(state);
     }
 
@@ -76,7 +83,7 @@ impl Outbox {
     }
 
     /// Whether there is room for a live message of this size. One is always taken, whatever its size.
-    fn has_room(&self, state: &Waiting, size: usize) -> bool {
+    fn has_room_for(&self, state: &Waiting, size: usize) -> bool {
         let live = state.ordinary.len() - state.retained;
         live < self.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= self.queue_bytes_max)
     }
@@ -85,10 +92,24 @@ impl Outbox {
 impl Waiting {
     fn push(&mut self, delivery: OrdinaryDelivery) {
         match delivery.retained {
-            true => self.retained += 1,
+            true => {
+                self.retained += 1;
+                self.retained_bytes += delivery.message.size();
+            }
             false => self.ordinary_bytes += delivery.message.size(),
         }
         self.ordinary.push_back(delivery);
+    }
+
+    fn has_room_for_retained(&self) -> bool {
+        self.retained < RETAINED_MESSAGES_MAX && self.retained_bytes < RETAINED_BYTES_MAX
+    }
+
+    /// Tells those who have more retained messages that there is room, if there is.
+    fn feed(&mut self) {
+        if !self.hungry.is_empty() && self.has_room_for_retained() {
+            self.hungry.drain(..).for_each(|wake| wake.notify_one());
+        }
     }
 }
 
@@ -96,17 +117,12 @@ impl Sink for Outbox {
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) {
         let online = self.online();
         self.wake(|state| {
-            // A subscription gets its retained messages whole: their number is limited where they are kept.
-            let takes_retained = state.retained < RETAINED_BEFORE_MAX;
             for delivery in batch.drain(..) {
                 if !online && !outlives_connection(&delivery) {
                     continue;
                 }
-                let has_room = match delivery.retained {
-                    true => takes_retained,
-                    false => self.has_room(state, delivery.message.size()),
-                };
-                match has_room {
+                // Whoever sends retained messages waits for room.
+                match delivery.retained || self.has_room_for(state, delivery.message.size()) {
                     true => state.push(delivery),
                     false => state.overflowed += 1,
                 }
@@ -125,7 +141,7 @@ impl Sink for Outbox {
         };
         let online = self.online();
         self.wake(|state| {
-            if !self.has_room(state, delivery.message.size()) {
+            if !self.has_room_for(state, delivery.message.size()) {
                 state.overflowed += 1;
                 return;
             }
@@ -136,6 +152,15 @@ impl Sink for Outbox {
         });
         // Without the lock: who is let go of last may be told here, and it may be this session's own client.
         drop(publisher);
+    }
+
+    fn has_room(&self, wake: &Arc<Notify>) -> bool {
+        let mut state = self.state.lock();
+        let has_room = state.has_room_for_retained();
+        if !has_room && !state.hungry.iter().any(|known| Arc::ptr_eq(known, wake)) {
+            state.hungry.push(Arc::clone(wake));
+        }
+        has_room
     }
 
     fn lost(&self, messages: u64) {
