@@ -1,6 +1,6 @@
 //! What a client publishes, and when it is answered.
 
-use inbox_types::Limits;
+use inbox_types::{Limits, Refusal};
 
 use super::*;
 
@@ -392,6 +392,30 @@ fn a_full_retained_store_is_a_quota() {
         closed(bob.try_send(publish_with(V311, 0b0011, 1, "a/b", &[], "retained"))),
         0x97
     );
+}
+
+#[test]
+fn a_store_that_takes_nothing_new_refuses_what_is_to_be_retained() {
+    // Goal: such a publish is answered, and counted, as mail is that is refused for the same reason.
+    let world = World::new();
+    let mut alice = world.client(V5, "alice");
+    let refusals = [
+        (Refusal::DiskFull, 0x97, "publish_disk_full"),
+        (Refusal::StoreTroubled, 0x97, "publish_store_troubled"),
+        (Refusal::StoreFailed, 0x83, "publish_failed"),
+    ];
+    for (id, (why, code, cause)) in (1..).zip(refusals) {
+        alice.router_says = Err(PublishError::Refused(why));
+        alice.send(publish_with(V5, 0b0011, id, "a/b", &[], "retained"));
+        let said = alice.said();
+        assert!(
+            matches!(&said[..], [Said::Ack { first: 0x40, reason, .. }] if *reason == code),
+            "{said:?}"
+        );
+        let counted = world.shared.metrics.snapshot();
+        let name = format!("refused_{cause}");
+        assert!(counted.iter().any(|(counter, n)| *counter == name && *n == 1), "{name}");
+    }
 }
 
 #[test]
