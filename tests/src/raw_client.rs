@@ -16,6 +16,7 @@ pub struct RawClient {
     bytes: Vec<u8>,
     /// Read, but not asked for yet; in order.
     aside: VecDeque<Packet>,
+    completes: bool,
     packet_id: u16,
 }
 
@@ -35,6 +36,7 @@ impl RawClient {
             version,
             bytes: Vec::new(),
             aside: VecDeque::new(),
+            completes: false,
             packet_id: 0,
         }
     }
@@ -117,8 +119,18 @@ impl RawClient {
                 !matches!(packet, Packet::Disconnect(..)),
                 "waiting for {what}, but got {packet:?}"
             );
-            self.aside.push_back(packet);
+            match packet {
+                Packet::Ack(ack) if self.completes && ack.kind == AckKind::PubRel => {
+                    self.send(&build::ack(0x70, ack.packet_id));
+                }
+                packet => self.aside.push_back(packet),
+            }
         }
+    }
+
+    /// From now on each PUBREL that nobody waits for is answered, as clients do that know of no such message (MQTT 5, section 4.3.3).
+    pub fn complete(&mut self) {
+        self.completes = true;
     }
 
     /// CONNACK, which must be the first packet.

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// Where the seeds begin.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What of ordinary topics is checked beside the inboxes: retained, sessions, or both with a comma between.
+    /// What of ordinary topics is checked beside the inboxes: retained, sessions, both with a comma between, or none.
     #[arg(long)]
     ordinary: Option<String>,
 }

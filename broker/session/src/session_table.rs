@@ -242,14 +242,13 @@ impl Sessions {
             return Err(gone);
         }
         let (session, present, remains) = match self.take_kept(id) {
-            Some(mut kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
-                let is_present = !kept.session.take_doubt();
+            Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
                 // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
                 let will = kept
                     .will
                     .filter(|(_, due)| *due <= now)
                     .map(|(will, _)| (kept.session.identity().clone(), will));
-                (kept.session, is_present, Remains::of_will(will))
+                (kept.session, true, Remains::of_will(will))
             }
             old => {
                 self.last_key += 1;
@@ -312,7 +311,7 @@ impl Sessions {
     }
 
     /// Keeps a session for `expiry` seconds.
-    fn keep(&mut self, id: ClientId, session: Box<Session>, expiry: u32, will: Option<Box<Will>>, now: Duration) {
+    fn keep(&mut self, id: ClientId, mut session: Box<Session>, expiry: u32, will: Option<Box<Will>>, now: Duration) {
         session.is_left();
         let will = will.map(|will| {
             let due = now + Duration::from_secs(u64::from(will.delay.min(expiry)));

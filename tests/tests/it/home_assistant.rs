@@ -81,7 +81,6 @@ fn is_at_home_with(versions: &[&str], home: impl Fn(&Broker, &[&str; 3]) -> Vec<
 }
 
 #[test]
-#[ignore = "ordinary topics do not outlive the broker yet"]
 fn home_assistant_with_mosquitto_misses_nothing_over_kill_9() {
     // Goal: with `-c`, mosquitto_sub keeps its session: commands that came while it was away are there after kill -9. Whoever is new sees the devices, and not the one that
     // was removed.
@@ -147,7 +146,6 @@ home.loop_stop()
 "#;
 
 #[test]
-#[ignore = "ordinary topics do not outlive the broker yet"]
 fn home_assistant_with_paho_misses_nothing_over_kill_9() {
     // Goal: the library of Home Assistant, as it uses it: a session that is kept, and subscriptions that are made where none is present.
     is_at_home_with(BOTH, |broker, args| paho(broker, PAHO, args));
@@ -177,7 +175,6 @@ setTimeout(() => { console.error("only", came); process.exit(1); }, 25000);
 "#;
 
 #[test]
-#[ignore = "ordinary topics do not outlive the broker yet"]
 fn home_assistant_with_mqttjs_misses_nothing_over_kill_9() {
     // Goal: MQTT.js, which bridges like Zigbee2MQTT are made with.
     is_at_home_with(BOTH, |broker, args| mqttjs(broker, MQTTJS, args));
@@ -206,7 +203,6 @@ asyncio.run(main(count))
 "#;
 
 #[test]
-#[ignore = "ordinary topics do not outlive the broker yet"]
 fn home_assistant_with_amqtt_misses_nothing_over_kill_9() {
     // Goal: a client in pure Python, of MQTT 3.1.1 only.
     is_at_home_with(&["4"], |broker, args| {

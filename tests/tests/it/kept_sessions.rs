@@ -16,7 +16,8 @@ const RETAIN_AS_PUBLISHED: u8 = 0x08;
 
 /// A client whose session is kept, and that has one already or not.
 fn kept(broker: &Broker, version: Version, name: &str, is_present: bool) -> RawClient {
-    let (client, connack) = RawClient::connect(broker, &Connect::persistent(version, name));
+    let (mut client, connack) = RawClient::connect(broker, &Connect::persistent(version, name));
+    client.complete();
     assert_eq!(connack.session_present, is_present, "{name}, {version:?}");
     client
 }
@@ -55,7 +56,6 @@ fn expect_numbers(client: &mut RawClient, numbers: std::ops::Range<usize>) {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn a_kept_session_is_present_after_kill_9() {
     // Goal: MQTT-3.2.2-2, -3 over kill -9 and over an orderly restart, for a client that had left, one that was connected, and one that had a clean session.
     for version in Version::BOTH {
@@ -79,7 +79,6 @@ fn a_kept_session_is_present_after_kill_9() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn what_was_acknowledged_for_an_absent_session_is_there_after_kill_9() {
     // Goal: MQTT-3.1.2-5 over kill -9: everything that was acknowledged comes, in order, whether before or after which crash it was published; what was published before
     // the subscription does not.
@@ -100,7 +99,6 @@ fn what_was_acknowledged_for_an_absent_session_is_there_after_kill_9() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn what_came_for_a_connected_session_comes_after_kill_9() {
     // Goal: the same for a session whose client is connected, and takes nothing from its socket before the broker dies.
     for version in Version::BOTH {
@@ -116,7 +114,6 @@ fn what_came_for_a_connected_session_comes_after_kill_9() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn what_was_in_flight_comes_again_after_kill_9() {
     // Goal: MQTT-4.4.0-1 over kill -9: what was sent and not acknowledged comes again, before newer messages of its topic, with DUP (MQTT-3.3.1-1). Of QoS 2, what was
     // answered with PUBREC goes on with PUBREL, or comes again.
@@ -153,10 +150,11 @@ fn what_was_in_flight_comes_again_after_kill_9() {
                     assert!(message.dup || number >= 10, "{number} came before");
                     seen.push((message.topic, number));
                 }
+                // Others may be in use, for all that the broker knows.
                 Packet::Ack(pubrel) => {
-                    assert_eq!((pubrel.kind, pubrel.packet_id), (AckKind::PubRel, begun));
-                    bob.send(&ack(0x70, begun));
-                    is_over = true;
+                    assert_eq!(pubrel.kind, AckKind::PubRel);
+                    bob.send(&ack(0x70, pubrel.packet_id));
+                    is_over |= pubrel.packet_id == begun;
                 }
                 other => panic!("bob got {other:?}"),
             }
@@ -172,7 +170,6 @@ fn what_was_in_flight_comes_again_after_kill_9() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn subscription_options_and_identifiers_survive() {
     // Goal: sections 3.8.3.1 and 3.8.2.1.2: QoS, No Local, Retain As Published and the identifier are as they were before kill -9, of the last SUBSCRIBE for a
     // filter; and what was unsubscribed stays so.
@@ -222,7 +219,6 @@ fn subscription_options_and_identifiers_survive() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn a_session_that_expired_while_the_broker_was_down_is_gone() {
     // Goal: MQTT-3.1.2-23, and rule 5: sessions expire by the age of the store, which goes on while the broker is down. One that has an hour is there.
     let mut broker = Broker::start();
@@ -245,7 +241,6 @@ fn a_session_that_expired_while_the_broker_was_down_is_gone() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn a_clean_start_forgets_a_kept_session_for_good() {
     // Goal: MQTT-3.1.2-4: what a clean start discarded does not come back with a crash, whether the new session is kept itself (MQTT 5) or not.
     for version in Version::BOTH {
@@ -276,7 +271,6 @@ fn a_clean_start_forgets_a_kept_session_for_good() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn a_session_is_resumed_with_another_version_of_mqtt() {
     // Goal: a session belongs to the client ID: one that was made with either version is resumed with the other, over kill -9, with all that waits for it.
     for (first, second) in [(Version::V311, Version::V5), (Version::V5, Version::V311)] {
@@ -302,7 +296,6 @@ fn a_session_is_resumed_with_another_version_of_mqtt() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn a_shared_subscription_of_kept_sessions_goes_on_after_kill_9() {
     // Goal: section 4.8.2: the members of a share are members after kill -9. Each message that was acknowledged goes to one of them, whether it came while they were
     // away, or when they are back.
@@ -336,7 +329,6 @@ fn a_shared_subscription_of_kept_sessions_goes_on_after_kill_9() {
 }
 
 #[test]
-#[ignore = "sessions do not outlive the broker yet"]
 fn one_absent_session_with_a_hash_filter_is_bounded() {
     // Goal: what waits for a session has an end, by number and by bytes, over kill -9, too. Beyond it the newest messages are dropped and counted; their publishers are
     // acknowledged all the same, and the oldest come.

@@ -235,26 +235,3 @@ fn after_a_restart_a_session_that_reads_its_inbox_goes_on() {
         assert_eq!(bob.texts(1), ["mail"]);
     }
 }
-
-#[test]
-fn after_a_restart_a_session_with_qos_2_is_not_present_and_loses_nothing() {
-    // Goal: the state of exchanges with QoS 2 is in memory, so the client is to forget its own; what it is subscribed to, and what waits for it, is there
-    // all the same.
-    for version in Version::BOTH {
-        let mut broker = Broker::start();
-        let connect = Connect::persistent(version, "bob");
-        let (mut bob, _) = RawClient::connect(&broker, &connect);
-        bob.subscribe("bob", 2);
-        bob.subscribe("t/#", 2);
-        bob.disconnect();
-        let mut alice = RawClient::clean(&broker, version, "alice");
-        alice.publish("bob", "mail", 1);
-        alice.publish("t/x", "ordinary", 1);
-        broker.crash_and_restart();
-        let (mut bob, connack) = RawClient::connect(&broker, &connect);
-        assert!(!connack.session_present);
-        assert_eq!(bob.texts(1), ["ordinary"]);
-        bob.subscribe("bob", 2);
-        assert_eq!(bob.texts(1), ["mail"]);
-    }
-}

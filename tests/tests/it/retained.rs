@@ -165,7 +165,7 @@ fn a_retained_message_expires_by_the_age_of_the_store_also_over_a_crash() {
 
 #[test]
 fn a_restored_backup_has_the_retained_messages() {
-    // Goal: a backup of a broker that runs has what was acknowledged before; what came later is not there after it is restored.
+    // Goal: a backup has what was acknowledged before it was taken; what came later is not there after it is restored.
     let mut broker = Broker::start();
     let mut alice = RawClient::clean(&broker, V5, "alice");
     retain(&mut alice, "a/kept", "before", 1);

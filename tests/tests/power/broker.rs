@@ -65,7 +65,7 @@ impl Ledgers {
 
 /// What of ordinary topics is checked.
 fn ordinary() -> Parts {
-    let list = std::env::var("INBOX_POWER_ORDINARY").unwrap_or_default();
+    let list = std::env::var("INBOX_POWER_ORDINARY").unwrap_or_else(|_| "retained,sessions".to_owned());
     list.parse().unwrap_or_else(|why| panic!("INBOX_POWER_ORDINARY: {why}"))
 }
 

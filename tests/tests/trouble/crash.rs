@@ -20,8 +20,8 @@ fn kills_lose_nothing(engine: Engine) {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         engine,
-        router: Router::AsConfigured,
-        ordinary: Parts::default(),
+        router: Router::Either,
+        ordinary: Parts::ALL,
         kills: 5,
         seed: 8,
         verbose: true,

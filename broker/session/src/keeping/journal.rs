@@ -67,9 +67,9 @@ impl Journal {
         })
     }
 
-    /// Keeps what the session is.
-    pub(crate) fn keep_head(&self, head: &Head) {
-        self.keep(self.life.head(), Some(records::write_head(head)), None);
+    /// Keeps what the session is. Who waits is told when that is durable.
+    pub(crate) fn keep_head(&self, head: &Head, waits: Option<(Arc<dyn Port>, Ticket)>) {
+        self.keep(self.life.head(), Some(records::write_head(head)), waits);
     }
 
     /// Keeps the subscription that has this number without its QoS; `None`: no longer. Who waits is told when that is durable, with everything before it.

@@ -2,10 +2,11 @@
 //! not written here is an error, never a guess.
 
 use bytes::Bytes;
-use inbox_types::{Age, ClientId, Expiry, PayloadFormat, Properties, Qos};
+use inbox_types::wire::{Bin, WireProperties};
+use inbox_types::{Age, ClientId, Expiry, Qos};
 use mqtt_codec::{RetainHandling, SubscriptionOptions};
 use pubsub::OrdinaryMessage;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Of every record here.
 const VERSION: u8 = 1;
@@ -34,8 +35,8 @@ pub(crate) struct Head {
     pub(crate) expiry: u32,
     /// The age of the store when its last connection ended, in microseconds; `None` while it has one.
     pub(crate) left: Option<u64>,
-    /// Its client has exchanged messages with QoS 2, or may: the state of those exchanges is in memory alone.
-    pub(crate) exactly_once: bool,
+    /// Where it is sent messages with QoS 2: the packet identifiers that may be in use, from the first to the one before the second.
+    pub(crate) packet_ids: Option<(u16, u16)>,
 }
 
 /// A subscription; its number is in its key.
@@ -67,20 +68,9 @@ struct QueuedWire<'a> {
     /// Age of the store when it was accepted, how long it lives in microseconds, and what its publisher asked for in seconds.
     expiry: Option<(u64, u64, Option<u32>)>,
     #[serde(borrow)]
-    properties: Option<PropertiesWire<'a>>,
+    properties: Option<WireProperties<'a>>,
     #[serde(borrow)]
     payload: Bin<'a>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PropertiesWire<'a> {
-    payload_format: Option<u8>,
-    content_type: Option<&'a str>,
-    response_topic: Option<&'a str>,
-    #[serde(borrow)]
-    correlation_data: Option<Bin<'a>>,
-    #[serde(borrow)]
-    user: Vec<(&'a str, &'a str)>,
 }
 
 pub(super) fn write_head(head: &Head) -> Bytes {
@@ -124,17 +114,6 @@ pub(super) fn read_subscription(bytes: &[u8]) -> Result<KeptSubscription, Record
 }
 
 pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Bytes {
-    let properties = message.properties.as_deref().map(|properties| PropertiesWire {
-        payload_format: properties.payload_format.map(|format| format as u8),
-        content_type: properties.content_type.as_deref(),
-        response_topic: properties.response_topic.as_deref(),
-        correlation_data: properties.correlation_data.as_deref().map(Bin),
-        user: properties
-            .user
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect(),
-    });
     let expiry = message
         .expiry
         .map(|expiry| (expiry.accepted().0, expiry.lives(), expiry.interval()));
@@ -145,7 +124,7 @@ pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Byte
         retain: message.retain,
         qos: message.qos as u8,
         expiry,
-        properties,
+        properties: message.properties.as_deref().map(WireProperties::from),
         payload: Bin(&message.payload),
     })
 }
@@ -153,23 +132,6 @@ pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Byte
 /// The number of the subscription, and the message.
 pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, OrdinaryMessage), RecordError> {
     let wire: QueuedWire<'_> = read(bytes)?;
-    let properties = wire.properties.map(|wire| {
-        let payload_format = wire.payload_format.map(PayloadFormat::from_u8);
-        Ok::<_, RecordError>(Box::new(Properties {
-            payload_format: match payload_format {
-                Some(None) => return Err(RecordError::Value("a payload format indicator")),
-                known => known.flatten(),
-            },
-            content_type: wire.content_type.map(Into::into),
-            response_topic: wire.response_topic.map(Into::into),
-            correlation_data: wire.correlation_data.map(|Bin(data)| Bytes::copy_from_slice(data)),
-            user: wire
-                .user
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        }))
-    });
     let message = OrdinaryMessage {
         topic: wire.topic.into(),
         retain: wire.retain,
@@ -179,7 +141,7 @@ pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, OrdinaryMessage), Record
             .expiry
             .map(|(accepted, lives, interval)| Expiry::of(Age(accepted), lives, interval)),
         payload: Bytes::copy_from_slice(wire.payload.0),
-        properties: properties.transpose()?,
+        properties: wire.properties.map(|wire| Box::new(wire.into())),
     };
     Ok((wire.subscription, message))
 }
@@ -203,21 +165,6 @@ fn read<'a, R: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<R, Record
     match write(&record) == bytes {
         true => Ok(record),
         false => Err(RecordError::Form),
-    }
-}
-
-/// Bytes, as MessagePack has them.
-struct Bin<'a>(&'a [u8]);
-
-impl Serialize for Bin<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Bin<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Bin)
     }
 }
 

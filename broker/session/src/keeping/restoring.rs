@@ -178,7 +178,7 @@ mod tests {
         let head = write_head(&Head {
             expiry: 9,
             left: None,
-            exactly_once: false,
+            packet_ids: None,
         });
         let mut restoring = Restoring::default();
         let mut found = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use inbox_types::{AttachmentId, Delivery, Qos, Seq};
 
+use super::packet_ids::Span;
 use mqtt_codec::{AckKind, PacketId};
 use pubsub::OrdinaryMessage;
 
@@ -147,6 +148,27 @@ impl Outgoing {
     /// Bytes of ordinary messages that the client does not have for certain.
     pub(super) fn ordinary_bytes(&self) -> usize {
         self.ordinary_bytes
+    }
+
+    /// Of a session that goes on: these may be in use, and are to be released.
+    pub(super) fn restore(&mut self, span: Span) {
+        self.in_flight.extend(span.all().map(|packet_id| Sent {
+            packet_id,
+            what: What::Released(None),
+            awaits: AckKind::PubComp,
+            over_this_connection: false,
+        }));
+        self.next_id = span.end;
+    }
+
+    /// The oldest identifier that is in use.
+    pub(super) fn oldest_id(&self) -> Option<PacketId> {
+        self.in_flight.front().map(|sent| sent.packet_id)
+    }
+
+    /// The identifier that is given out next, if it is not in use.
+    pub(super) fn next_id(&self) -> PacketId {
+        self.next_id
     }
 
     /// An identifier that is not in use. There is one: fewer messages than identifiers are in flight.

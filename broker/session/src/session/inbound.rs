@@ -37,9 +37,6 @@ impl Session {
             return self.publish_qos0(publish, now);
         };
         let exactly_once = publish.qos == Qos::ExactlyOnce;
-        if exactly_once {
-            self.has_exactly_once();
-        }
         let known = self.incoming.known(packet_id).filter(|_| exactly_once);
         let counts = known != Some(true);
         if self.link.version == Version::V5 && counts && self.incoming.is_exhausted(&self.shared.mqtt) {

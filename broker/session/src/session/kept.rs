@@ -1,11 +1,13 @@
 //! A session that outlives its connections, and is kept in the store: what it says to its journal, and how it goes on after a restart.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use inbox_types::{Outcome, Port, Ticket};
-use mqtt_codec::{RetainHandling, SubscriptionOptions, TopicFilter};
+use mqtt_codec::{PacketId, RetainHandling, SubscriptionOptions, TopicFilter};
 use pubsub::{OrdinaryDelivery, SessionKey};
 
+use super::packet_ids::{PacketIds, Span};
 use super::subscribe::InboxSubscription;
 use super::subscriptions::{Subscription, counted};
 use super::{Ending, Session, Shared};
@@ -22,13 +24,18 @@ pub(super) struct Keeping {
     answer: Option<Box<KeptAnswer>>,
     /// How many there were.
     answers: u64,
-    /// Its client exchanges messages with QoS 2.
-    exactly_once: bool,
-    /// The broker ended in the midst of such exchanges, perhaps.
-    is_doubtful: bool,
+    /// Which packet identifiers it may use.
+    pub(super) ids: PacketIds,
+    /// What is kept up to this place may have been sent before the broker ended.
+    sent_up_to: u64,
 }
 
 impl Keeping {
+    /// Whether a message that is kept there may have been sent by the broker before this one (MQTT-3.3.1-1).
+    pub(super) fn may_have_been_sent(&self, kept: Option<NonZeroU64>) -> bool {
+        kept.is_some_and(|place| place.get() <= self.sent_up_to)
+    }
+
     /// Whether an answer is to be given before anything else is sent.
     pub(super) fn waits(&self) -> bool {
         self.answer.is_some()
@@ -66,40 +73,54 @@ impl Session {
     }
 
     /// The connection has ended.
-    pub(crate) fn is_left(&self) {
+    pub(crate) fn is_left(&mut self) {
         let node = &self.shared.node;
         let age = node.inboxes.age(node.now());
         self.keep_head(Some(age.0));
     }
 
-    fn keep_head(&self, left: Option<u64>) {
-        if let Some(journal) = self.outbox.journal() {
-            journal.keep_head(&Head {
-                expiry: self.link.session_expiry,
-                left,
-                exactly_once: self.keeping.exactly_once,
-            });
-        }
-    }
-
-    /// A message is to go with QoS 2, one way or the other. That is noted before anything of it is acknowledged.
-    pub(super) fn has_exactly_once(&mut self) {
-        if !std::mem::replace(&mut self.keeping.exactly_once, true) {
+    /// A subscription with QoS 2 is granted: from now on it is durable which packet identifiers may be in use. SUBACK comes after that.
+    pub(super) fn delivers_exactly_once(&mut self) {
+        if self.outbox.journal().is_some() && self.keeping.ids.keep() {
             self.keep_head(None);
         }
     }
 
-    /// Whether its client may be told that its session is present. If packet identifiers of QoS 2 could be in use that the broker has forgotten, it may
-    /// not: it forgets them then, too, and subscribes again. What it is subscribed to goes on all the same, and nothing that waits is lost.
-    pub(crate) fn take_doubt(&mut self) -> bool {
-        let is_doubtful = std::mem::replace(&mut self.keeping.is_doubtful, false);
-        if is_doubtful && self.inbox.take().is_some() {
-            // Mail comes when it subscribes (contract rule 4).
-            if let Some(journal) = self.outbox.journal() {
-                journal.keep_subscription(OWN_INBOX, None, None);
-            }
+    /// Has more packet identifiers reserved, if few are left.
+    pub(super) fn reserve_ids(&mut self) {
+        if self.keeping.ids.are_few() {
+            self.keep_head(None);
         }
-        is_doubtful
+    }
+
+    /// A packet identifier that is not in use. There is one: see [`Session::room`].
+    pub(super) fn free_id(&mut self) -> PacketId {
+        let before = self.outgoing.next_id();
+        let id = self.outgoing.free_id();
+        self.keeping.ids.used(before.steps_to(self.outgoing.next_id()));
+        id
+    }
+
+    fn keep_head(&mut self, left: Option<u64>) {
+        let Some(journal) = self.outbox.journal() else { return };
+        let (oldest, next) = (self.outgoing.oldest_id(), self.outgoing.next_id());
+        let mut waits = None;
+        let span = self.keeping.ids.is_kept().then(|| match left {
+            Some(_) => self.keeping.ids.rest(oldest, next),
+            None => {
+                self.keeping.answers += 1;
+                let ticket = Ticket(KEPT | self.keeping.answers);
+                let port: Arc<dyn Port> = self.outbox.clone();
+                waits = Some((port, ticket));
+                self.keeping.ids.ask(oldest, next, ticket)
+            }
+        });
+        let head = Head {
+            expiry: self.link.session_expiry,
+            left,
+            packet_ids: span.map(|span| (span.first.get(), span.end.get())),
+        };
+        journal.keep_head(&head, waits);
     }
 
     /// Has these subscriptions kept, and that to the own inbox, if it is one of those that were asked for. `bytes` are the answer, which is given when
@@ -149,6 +170,9 @@ impl Session {
 
     /// Takes the outcome of what was to be kept, if it is one.
     pub(super) fn settle_kept(&mut self, ticket: Ticket, outcome: &Outcome) -> Result<bool, Ending> {
+        if self.keeping.ids.told(ticket) {
+            return Ok(true);
+        }
         let Some(waiting) = self.keeping.answer.take_if(|waiting| waiting.ticket == ticket) else {
             // Of an earlier connection, or of a publish.
             return Ok(ticket.0 & KEPT == KEPT);
@@ -199,7 +223,12 @@ impl Session {
         } = restored;
         let mut session = Box::new(Session::new(id, key, shared));
         session.link.session_expiry = head.expiry;
-        (session.keeping.exactly_once, session.keeping.is_doubtful) = (head.exactly_once, head.exactly_once);
+        if let Some((first, end)) = head.packet_ids
+            && let (Some(first), Some(end)) = (PacketId::new(first), PacketId::new(end))
+        {
+            session.keeping.ids = PacketIds::restored();
+            session.outgoing.restore(Span { first, end });
+        }
         for (number, kept) in subscriptions {
             if number == OWN_INBOX {
                 session.inbox = Some(InboxSubscription {
@@ -214,6 +243,7 @@ impl Session {
             }
         }
         let last_place = queued.last().map_or(0, |last| last.place.get());
+        session.keeping.sent_up_to = last_place;
         let node = session.shared.node.clone();
         session.outbox.keep_in(Journal::resumed(life, node, last_place));
         let budget = &session.shared.node.budgets.all;

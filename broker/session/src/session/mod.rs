@@ -43,6 +43,7 @@ mod outbound;
 mod outbox;
 mod oversized;
 mod own_user;
+mod packet_ids;
 mod proof;
 mod rate;
 mod receiving;
@@ -289,6 +290,7 @@ impl Session {
         // SUBACK comes first.
         if !self.keeping.waits() {
             self.send_waiting(now);
+            self.reserve_ids();
         }
         self.stopwatch.tell_sent(&self.shared.metrics);
         self.ask_for_more();

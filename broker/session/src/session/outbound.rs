@@ -28,6 +28,7 @@ impl Session {
         // Ordinary messages are kept until the client has them, so their bytes count, too.
         let is_full = self.outgoing.ordinary_bytes() >= self.shared.mqtt.queue_bytes_max;
         let window = if is_full { 0 } else { usize::from(window) };
+        let identifiers = identifiers.min(self.keeping.ids.left());
         window.saturating_sub(self.outgoing.outstanding).min(identifiers)
     }
 
@@ -172,7 +173,7 @@ impl Session {
             Some((packet_id, AckKind::PubAck)) => (Qos::AtLeastOnce, Some(packet_id)),
             Some((packet_id, _)) => (Qos::ExactlyOnce, Some(packet_id)),
             None if granted == Qos::AtMostOnce => (granted, None),
-            None => (granted, Some(self.outgoing.free_id())),
+            None => (granted, Some(self.free_id())),
         };
         let dup = delivery.dup || repeated.is_some();
         if !self.write_mail(delivery, qos, packet_id, dup, age) {
@@ -267,8 +268,9 @@ impl Session {
             self.write_ordinary(&ordinary, None, false, age);
             return self.kept_no_more(delivery.kept);
         }
-        let packet_id = self.outgoing.free_id();
-        if self.write_ordinary(&ordinary, Some(packet_id), false, age) {
+        let packet_id = self.free_id();
+        let dup = self.keeping.may_have_been_sent(ordinary.kept);
+        if self.write_ordinary(&ordinary, Some(packet_id), dup, age) {
             let qos = ordinary.qos;
             self.note_encoded(packet_id);
             self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);

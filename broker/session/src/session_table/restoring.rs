@@ -65,7 +65,7 @@ impl Sessions {
         self.last_key += 1;
         let key = SessionKey(self.last_key);
         let left = restored.left();
-        let (session, subscriptions) = Session::restored(restored, key, shared.clone());
+        let (mut session, subscriptions) = Session::restored(restored, key, shared.clone());
         let (id, expiry) = (session.id().clone(), session.link().session_expiry);
         let now = shared.node.now();
         let age = shared.node.inboxes.age(now);

@@ -1,4 +1,4 @@
-use inbox_types::Age;
+use inbox_types::{Age, PayloadFormat, Properties};
 use proptest::prelude::*;
 
 use super::*;
@@ -58,9 +58,9 @@ fn message() -> impl Strategy<Value = OrdinaryMessage> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(options in options(), id in prop::option::of(any::<u32>()), number: u32, message in message(), left: Option<u64>, exactly_once: bool) {
+    fn what_is_written_is_read(options in options(), id in prop::option::of(any::<u32>()), number: u32, message in message(), left: Option<u64>, packet_ids: Option<(u16, u16)>) {
         // Goal: every record says after a restart what it said before.
-        let head = Head { expiry: number, left, exactly_once };
+        let head = Head { expiry: number, left, packet_ids };
         prop_assert_eq!(read_head(&write_head(&head)).unwrap(), head);
         let kept = KeptSubscription { filter: "$share/g/a/+".into(), options, subscription_id: id };
         prop_assert_eq!(read_subscription(&write_subscription(&kept)).unwrap(), kept);
