@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Behind, OrdinaryMessage, Router, SessionKey};
+use super::{Behind, OrdinaryMessage, Publisher, Router, SessionKey};
 
 /// A message that a shared subscription had chosen a member for, whose session has ended before it had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Orphan {
     pub share: Box<str>,
     /// The message.
     pub message: Arc<OrdinaryMessage>,
+    /// Its publisher, if that waits until somebody has it for certain.
+    pub publisher: Option<Arc<Publisher>>,
 }
 
 impl Router {

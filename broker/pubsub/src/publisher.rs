@@ -45,7 +45,8 @@ impl Router {
 }
 
 impl Publisher {
-    pub(crate) fn new(port: &Arc<dyn Port>, ticket: Ticket) -> Arc<Self> {
+    /// Tells `port` under `ticket` when nobody holds it any more.
+    pub fn new(port: &Arc<dyn Port>, ticket: Ticket) -> Arc<Self> {
         Arc::new(Publisher {
             port: Arc::clone(port),
             ticket,
@@ -57,6 +58,21 @@ impl Publisher {
     /// It has its answer in another way, and is told nothing.
     pub(crate) fn is_answered(&self) {
         self.is_answered.store(true, Ordering::Relaxed);
+    }
+}
+
+/// It is itself and nobody else.
+impl PartialEq for Publisher {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Publisher {}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Publisher").field(&self.ticket).finish()
     }
 }
 

@@ -176,6 +176,8 @@ impl Adapter {
                 let without = orphans.iter().filter(|orphan| !self.subscriptions.hand_over(orphan));
                 let without = without.count() as u64;
                 self.subscriptions.flush();
+                // Before the answer: whoever has it must find that only those wait who have the messages.
+                drop(orphans);
                 // Who does not wait any more needs no answer.
                 let _ = lost.send(without);
             }

@@ -230,7 +230,9 @@ impl Subscriptions {
         };
         if let Some(Some(session)) = self.sessions.get_mut(member.slot.0 as usize) {
             if session.sink.keeps() {
-                session.sink.keep(member.delivery(&orphan.message), None);
+                session
+                    .sink
+                    .keep(member.delivery(&orphan.message), orphan.publisher.clone());
                 return true;
             }
             session.gather(member, &orphan.message, &mut self.touched, &mut self.spare);

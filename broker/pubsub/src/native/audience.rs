@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use super::groups::Groups;
 use super::member::Member;
 use super::{AT_ONCE_MAX, FanOut};
-use crate::{OrdinaryMessage, SessionKey};
+use crate::{Orphan, SessionKey};
 
 /// Never empty while a table has it. Of writers there is one at a time.
 #[derive(Clone)]
@@ -102,8 +102,8 @@ impl Crowd {
     }
 
     /// Delivers to one member of this shared subscription. False if there is nobody.
-    pub(super) fn give_to(&self, share: &str, message: &Arc<OrdinaryMessage>) -> bool {
-        self.0.read().groups.give_to(share, message)
+    pub(super) fn give_to(&self, orphan: &Orphan) -> bool {
+        self.0.read().groups.give_to(orphan)
     }
 }
 

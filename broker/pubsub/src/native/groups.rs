@@ -1,12 +1,11 @@
 //! Shared subscriptions of one filter: each message goes to one member of each (MQTT 5, section 4.8.2).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::FanOut;
 use super::member::Member;
 use crate::turns::choose;
-use crate::{OrdinaryMessage, Reach, SessionKey};
+use crate::{Orphan, Reach, SessionKey};
 
 /// There are few, and nearly always one.
 #[derive(Default)]
@@ -70,9 +69,9 @@ impl Groups {
     }
 
     /// Delivers to one of this share. False if there is nobody.
-    pub(super) fn give_to(&self, share: &str, message: &Arc<OrdinaryMessage>) -> bool {
-        let group = self.0.iter().find(|group| &*group.share == share);
-        group.is_some_and(|group| group.give(&mut FanOut::new(message, None)))
+    pub(super) fn give_to(&self, orphan: &Orphan) -> bool {
+        let group = self.0.iter().find(|group| group.share == orphan.share);
+        group.is_some_and(|group| group.give(&mut FanOut::again(orphan)))
     }
 }
 

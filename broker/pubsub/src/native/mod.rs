@@ -201,6 +201,14 @@ impl<'a> FanOut<'a> {
         }
     }
 
+    /// Of a message that lost its reader.
+    fn again(orphan: &'a Orphan) -> Self {
+        FanOut {
+            publisher: orphan.publisher.clone(),
+            ..FanOut::new(&orphan.message, None)
+        }
+    }
+
     /// Delivers to one member.
     fn give(&mut self, member: &Member) {
         if member.take(self) {

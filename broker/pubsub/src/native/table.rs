@@ -59,7 +59,7 @@ impl Table {
     /// Delivers a message that lost its reader to another member of its shared subscription. Tells whether there is one.
     pub(super) fn hand_over(&self, orphan: &Orphan) -> bool {
         self.visit(&orphan.filter, |audience| match audience {
-            Audience::Many(crowd) => crowd.give_to(&orphan.share, &orphan.message),
+            Audience::Many(crowd) => crowd.give_to(orphan),
             Audience::One(_) => false,
         })
     }

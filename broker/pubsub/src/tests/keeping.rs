@@ -134,8 +134,31 @@ impl Setup {
     }
 }
 
+async fn a_publisher_goes_on_to_wait_for_whoever_a_message_is_handed_to(engine: Engine) {
+    // Goal: a message that lost its reader before that had it is another member's, and its publisher is told when that has it; if there is no other, at once.
+    let setup = Setup::new(engine);
+    let (told, port) = port();
+    let keeper = Arc::new(Keeper::default());
+    let sink = Arc::clone(&keeper) as Arc<dyn Sink>;
+    let subscribed = setup.router.subscribe(SessionKey(1), sink, 1, "a/b", Some("s"), true);
+    subscribed.await.unwrap();
+    let orphan = |share: &str, ticket| Orphan {
+        filter: "a/b".into(),
+        share: share.into(),
+        message: Arc::new(at_least_once("a/b")),
+        publisher: Some(Publisher::new(&port, Ticket(ticket))),
+    };
+    assert_eq!(setup.router.hand_over(vec![orphan("s", 1)]).await, 0);
+    assert!(told.take().is_empty());
+    assert_eq!(keeper.commit(), 1);
+    assert_eq!(told.take(), [(Ticket(1), Ok(()))]);
+    assert_eq!(setup.router.hand_over(vec![orphan("others", 2)]).await, 1);
+    assert_eq!(told.take(), [(Ticket(2), Ok(()))]);
+}
+
 of_every_engine! {
     a_publisher_is_told_when_all_who_keep_it_have_it
     a_publisher_is_told_once_of_what_could_not_be_kept
     one_member_of_a_shared_subscription_keeps_a_message
+    a_publisher_goes_on_to_wait_for_whoever_a_message_is_handed_to
 }

@@ -87,6 +87,7 @@ async fn mqtt_4_8_2_what_a_member_leaves_goes_to_another(engine: Engine) {
             filter: "s/+".into(),
             share: "g".into(),
             message: delivery.message,
+            publisher: None,
         };
         sink.take().into_iter().map(of).collect::<Vec<_>>()
     };
@@ -96,6 +97,7 @@ async fn mqtt_4_8_2_what_a_member_leaves_goes_to_another(engine: Engine) {
         filter: "s/+".into(),
         share: "h".into(),
         message: Arc::new(message("s/x", "4")),
+        publisher: None,
     };
     assert_eq!(setup.router.hand_over(vec![of_another_share]).await, 1);
     let taken: Vec<_> = sinks[1].take();
@@ -108,6 +110,7 @@ async fn mqtt_4_8_2_what_a_member_leaves_goes_to_another(engine: Engine) {
         filter: "s/+".into(),
         share: "g".into(),
         message: Arc::new(message("s/x", "5")),
+        publisher: None,
     }];
     assert_eq!(setup.router.hand_over(nobody_is_left).await, 1);
     assert_eq!(setup.router.orphans_lost(), 2);

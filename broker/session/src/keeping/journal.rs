@@ -114,17 +114,17 @@ impl Journal {
         Some(place)
     }
 
-    /// The client has the message at this place, or it is not to have it any more.
-    pub(crate) fn done(self: &Arc<Self>, place: NonZeroU64) {
+    /// The client has the message at this place, or it is not to have it any more. Gives the publisher, if it waits: to be let go of without any lock, or
+    /// handed to whoever has the message then.
+    pub(crate) fn done(self: &Arc<Self>, place: NonZeroU64) -> Option<Arc<Publisher>> {
         let now = self.node.now().mono;
         let mut state = self.state.lock();
         if state.is_over {
-            return;
+            return None;
         }
         let found = state.held.binary_search_by_key(&place, |held| held.place);
-        // Let go of without the lock: it tells the publisher.
-        let _early = match found {
-            Ok(at) => state.held.remove(at),
+        match found {
+            Ok(at) => state.held.remove(at)?.publisher,
             Err(_) => {
                 if state.gone.is_empty() {
                     state.gone_since = now;
@@ -132,10 +132,9 @@ impl Journal {
                 state.gone.push(place.get());
                 let by = state.gone_since + self.node.holds.removal;
                 self.ask_by(state, by);
-                return;
+                None
             }
-        };
-        drop(state);
+        }
     }
 
     /// The client is away: nobody will acknowledge soon what is held.

@@ -1,5 +1,10 @@
 //! The client's answers to what it is sent.
 
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use pubsub::Publisher;
+
 use super::in_flight::{Sent, What};
 use super::{Ending, Session};
 use crate::closed::Closed;
@@ -82,10 +87,13 @@ impl Session {
     }
 
     /// The client has the ordinary message at this place of the journal, or is not to have it.
-    pub(super) fn kept_no_more(&self, kept: Option<std::num::NonZeroU64>) {
-        if let (Some(place), Some(journal)) = (kept, self.outbox.journal()) {
-            journal.done(place);
-        }
+    pub(super) fn kept_no_more(&self, kept: Option<NonZeroU64>) {
+        drop(self.take_publisher(kept));
+    }
+
+    /// The same, where somebody else is to have the message, and its publisher goes on to wait.
+    pub(super) fn take_publisher(&self, kept: Option<NonZeroU64>) -> Option<Arc<Publisher>> {
+        self.outbox.journal()?.done(kept?)
     }
 
     /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.

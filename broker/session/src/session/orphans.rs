@@ -1,9 +1,10 @@
 //! What a session leaves to the other members of its shared subscriptions when it, or one of these, ends (MQTT 5, section 4.8.2).
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use mqtt_codec::AckKind;
-use pubsub::{OrdinaryMessage, Orphan};
+use pubsub::{OrdinaryDelivery, OrdinaryMessage, Orphan};
 
 use super::Session;
 use super::in_flight::What;
@@ -22,21 +23,21 @@ impl Session {
         let mut begun = 0;
         for sent in std::mem::take(&mut self.outgoing.in_flight) {
             let What::Ordinary(ordinary) = sent.what else { continue };
-            let Some(orphan) = self.orphan(ordinary.subscription, &ordinary.message) else {
+            let Some(subscription) = self.subscriptions.get(ordinary.subscription) else {
                 continue;
             };
             match sent.awaits {
-                AckKind::PubAck => orphans.push(orphan),
-                AckKind::PubRec => begun += 1,
+                AckKind::PubAck => orphans.extend(self.orphan(subscription, &ordinary.message, ordinary.kept)),
+                AckKind::PubRec if subscription.filter.share_group().is_some() => begun += 1,
                 // It is with the client, who has not said the last word.
                 _ => {}
             }
         }
-        let waiting = self.outbox.take_all_ordinary();
-        let waiting = waiting
-            .iter()
-            .filter(|delivery| !delivery.retained && outlives_connection(delivery));
-        orphans.extend(waiting.filter_map(|delivery| self.orphan(delivery.subscription, &delivery.message)));
+        for delivery in self.outbox.take_all_ordinary() {
+            if let Some(subscription) = self.subscriptions.get(delivery.subscription) {
+                orphans.extend(self.orphan_of(subscription, &delivery));
+            }
+        }
         (orphans, begun)
     }
 
@@ -47,25 +48,28 @@ impl Session {
             return Vec::new();
         }
         let waiting = self.outbox.take_ordinary_of(ended.number);
-        waiting.iter().for_each(|delivery| self.kept_no_more(delivery.kept));
-        let waiting = waiting
-            .iter()
-            .filter(|delivery| !delivery.retained && outlives_connection(delivery));
-        waiting
-            .filter_map(|delivery| orphan_of(ended, &delivery.message))
-            .collect()
+        let orphans = waiting.iter().filter_map(|delivery| self.orphan_of(ended, delivery));
+        orphans.collect()
     }
 
-    fn orphan(&self, subscription: u32, message: &Arc<OrdinaryMessage>) -> Option<Orphan> {
-        orphan_of(self.subscriptions.get(subscription)?, message)
+    fn orphan_of(&self, subscription: &Subscription, delivery: &OrdinaryDelivery) -> Option<Orphan> {
+        let is_others = !delivery.retained && outlives_connection(delivery);
+        is_others.then(|| self.orphan(subscription, &delivery.message, delivery.kept))?
     }
-}
 
-fn orphan_of(subscription: &Subscription, message: &Arc<OrdinaryMessage>) -> Option<Orphan> {
-    let filter = &subscription.filter;
-    Some(Orphan {
-        filter: filter.filter().into(),
-        share: filter.share_group()?.into(),
-        message: message.clone(),
-    })
+    /// The message is kept here no longer. Its publisher goes with it.
+    fn orphan(
+        &self,
+        subscription: &Subscription,
+        message: &Arc<OrdinaryMessage>,
+        kept: Option<NonZeroU64>,
+    ) -> Option<Orphan> {
+        let filter = &subscription.filter;
+        Some(Orphan {
+            filter: filter.filter().into(),
+            share: filter.share_group()?.into(),
+            message: message.clone(),
+            publisher: self.take_publisher(kept),
+        })
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::Identity;
 use inbox_types::{AttachmentId, ClientId, Delivery, Outcome, Port, Room, Ticket};
 use parking_lot::Mutex;
-use pubsub::SessionKey;
+use pubsub::{Publisher, SessionKey};
 use tokio::sync::oneshot;
 
 use super::{Kept, SessionTable};
@@ -92,14 +92,22 @@ impl SessionTable {
                 ..
             }) => {
                 self.router.close_and_wait(key).await;
-                let (orphans, begun) = session.take_orphans();
+                let (mut orphans, begun) = session.take_orphans();
                 self.router.lose_orphans(begun);
                 self.tell_lost(
                     session.id(),
                     begun,
                     "their exchange with QoS 2 had begun (MQTT-4.8.2-5)",
                 );
+                // What the store has here is forgotten when others have it there.
+                let (port, told) = Told::channel();
+                let safe = Publisher::new(&port, Ticket(0));
+                for orphan in &mut orphans {
+                    orphan.publisher.get_or_insert_with(|| safe.clone());
+                }
+                drop(safe);
                 let lost = self.router.hand_over(orphans).await;
+                let _ = told.await;
                 self.tell_lost(session.id(), lost, "nobody else is subscribed to it");
             }
             Some(ended) if ended.uses_router => self.router.close(ended.key).await,
