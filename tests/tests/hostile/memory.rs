@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use inbox_tests::{AckKind, Broker, Connect, Props, PublishPacket, RawClient, Version, Will, subscribe, wait_until};
+use inbox_tests::{
+    AckKind, Broker, BrokerOptions, Connect, Props, PublishPacket, RawClient, Version, Will, subscribe, wait_until,
+};
 
 use crate::{Service, memory_kib, size, took_at_most};
 
@@ -164,7 +166,11 @@ fn qos_2_halves_hold_no_payloads() {
     // Goal: 50 sessions (500 in the soak), each with 1,000 publishes of 1,000 bytes that are received and never released, and with a
     // message that it was sent and never completed: what is kept of a half is its packet identifier.
     let sessions = size(50, 500);
-    let broker = Broker::start();
+    // What is durable of a session is in the store's memory until its next checkpoint, which is a limit of its own.
+    let broker = Broker::start_with(BrokerOptions {
+        config: Some("[mqtt]\ndurable_sessions = false\n".to_owned()),
+        ..BrokerOptions::default()
+    });
     let service = Service::start(&broker);
     let before = memory_kib(&broker);
     let payload = vec![b'x'; 1000];
