@@ -87,9 +87,9 @@ impl Hub {
     /// Asks those who have something to keep that is due. Tells when there is more.
     pub(super) fn gather_sources(&self, now: Duration, all: bool, gathering: &mut Gathering) -> Option<Duration> {
         let sources = std::mem::take(&mut *self.keeping.lock());
-        let (mut changes, mut later, mut next) = (Vec::new(), Vec::new(), None);
+        let (mut changes, mut later, mut next, mut bytes) = (Vec::new(), Vec::new(), None, 0);
         for (by, source) in sources {
-            let has_room = gathering.batch.tables.len() < BATCH_CHANGES_MAX;
+            let has_room = gathering.batch.tables.len() < BATCH_CHANGES_MAX && bytes < BATCH_BYTES_MAX;
             let more = match has_room && (all || by <= now) {
                 true => source.gather(now, all, &mut changes),
                 false => Some(by),
@@ -100,11 +100,15 @@ impl Hub {
             }
             for change in changes.drain(..) {
                 let (change, origin) = change_of(change);
+                bytes += size(&change);
                 gathering.batch.tables.push(change);
                 gathering.kept.extend(origin);
             }
         }
-        self.keeping.lock().append(&mut later);
+        // Before those that came meanwhile: who found no room is the first to have some.
+        let mut waiting = self.keeping.lock();
+        later.append(&mut waiting);
+        *waiting = later;
         next
     }
 

@@ -329,6 +329,57 @@ fn a_shared_subscription_of_kept_sessions_goes_on_after_kill_9() {
 }
 
 #[test]
+fn what_a_member_leaves_is_durable_with_another_before_that_is_acknowledged() {
+    // Goal: section 4.8.2 over kill -9: what waited for a member that begins anew, or that ends its subscription, is another member's, and no crash after CONNACK or
+    // UNSUBACK finds it with nobody.
+    let publish = |broker: &Broker| {
+        let mut alice = RawClient::clean(broker, Version::V5, "alice");
+        (0..20).for_each(|n| alice.publish("jobs/x", n.to_string(), 1));
+    };
+    for leaves_by in ["clean start", "unsubscribe"] {
+        let mut broker = Broker::start();
+        let connect = Connect::persistent(Version::V5, "one");
+        let (mut one, _) = RawClient::connect(&broker, &connect.props(Props::new().two(property::RECEIVE_MAXIMUM, 2)));
+        one.subscribe("$share/g/jobs/+", 1);
+        let sent = match leaves_by {
+            "clean start" => {
+                one.disconnect();
+                publish(&broker);
+                let mut two = kept(&broker, Version::V5, "two", false);
+                two.subscribe("$share/g/jobs/+", 1);
+                RawClient::clean(&broker, Version::V5, "one");
+                0
+            }
+            _ => {
+                publish(&broker);
+                let mut two = kept(&broker, Version::V5, "two", false);
+                two.subscribe("$share/g/jobs/+", 1);
+                one.unsubscribe("$share/g/jobs/+");
+                2
+            }
+        };
+        broker.crash_and_restart();
+        let mut two = kept(&broker, Version::V5, "two", true);
+        let numbers: Vec<usize> = two.texts(20 - sent).iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!(numbers, Vec::from_iter(sent..20), "{leaves_by}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_refuses_what_a_session_would_have_to_keep() {
+    // Goal: as for mail (contract rule 3): 0x97, and it is not kept; where no session has to keep it, an ordinary message needs no disk.
+    let broker = Broker::with_config("[store]\ndisk_free_bytes_min = \"1024TiB\"\n");
+    leaves_a_session(&broker, Version::V5, "bob", "news/+", 1);
+    let mut alice = RawClient::clean(&broker, Version::V5, "alice");
+    let reason = |alice: &mut RawClient, topic: &str| {
+        let id = alice.send_publish(PublishPacket::new(topic, "x", 1, 0));
+        alice.ack(AckKind::PubAck, id).reason
+    };
+    assert_eq!(reason(&mut alice, "news/today"), 0x97);
+    assert_eq!(reason(&mut alice, "other/today"), 0x10);
+}
+
+#[test]
 fn one_absent_session_with_a_hash_filter_is_bounded() {
     // Goal: what waits for a session has an end, by number and by bytes, over kill -9, too. Beyond it the newest messages are dropped and counted; their publishers are
     // acknowledged all the same, and the oldest come.

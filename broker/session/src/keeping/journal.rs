@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbox_types::{ClientId, Keeping, Kept, KeptChange, Node, Port, Ticket};
+use inbox_types::{BATCH_BYTES_MAX, ClientId, Keeping, Kept, KeptChange, Node, Port, Refusal, Ticket};
 use parking_lot::Mutex;
 use pubsub::{OrdinaryDelivery, OrdinaryMessage, Publisher};
 
@@ -85,6 +85,11 @@ impl Journal {
 
     fn keep(&self, key: bytes::Bytes, value: Option<bytes::Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>) {
         self.node.inboxes.keep(Kept::Session, key, value, waits);
+    }
+
+    /// Why nothing new is to be kept now, if that is so.
+    pub(crate) fn refuses(&self) -> Option<Refusal> {
+        self.node.inboxes.refuses()
     }
 
     /// Takes a message that was put into the outbox of its session, whose client `is_online`. Gives its place. The publisher is let go of
@@ -177,7 +182,7 @@ impl Keeping for Journal {
     fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration> {
         let mut state = self.state.lock();
         let is_due = |due: Duration| all || due <= now;
-        let most = into.len() + GATHERED_MAX;
+        let (most, mut bytes) = (into.len() + GATHERED_MAX, 0);
         let change = |key, value, waits| KeptChange {
             kept: Kept::Session,
             key,
@@ -185,11 +190,13 @@ impl Keeping for Journal {
             waits,
         };
         while into.len() < most
+            && bytes < BATCH_BYTES_MAX
             && state.held.front().is_some_and(|held| is_due(held.due))
             && let Some(held) = state.held.pop_front()
         {
             let waits = held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0)));
             let record = records::write_queued(held.subscription, &held.message);
+            bytes += record.len();
             into.push(change(self.life.queued(held.place.get()), Some(record), waits));
         }
         if !state.gone.is_empty() && is_due(state.gone_since + self.node.holds.removal) {

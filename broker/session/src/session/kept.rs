@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use inbox_types::{Outcome, Port, Ticket};
 use mqtt_codec::{PacketId, RetainHandling, SubscriptionOptions, TopicFilter};
-use pubsub::{OrdinaryDelivery, SessionKey};
+use pubsub::{OrdinaryDelivery, Publisher, SessionKey};
 
 use super::packet_ids::{PacketIds, Span};
 use super::subscribe::InboxSubscription;
@@ -22,7 +22,7 @@ const KEPT: u64 = 3 << 62;
 pub(super) struct Keeping {
     /// The answer to the last SUBSCRIBE or UNSUBSCRIBE, until what it tells is durable.
     answer: Option<Box<KeptAnswer>>,
-    /// How many there were.
+    /// Tickets that were given.
     answers: u64,
     /// Which packet identifiers it may use.
     pub(super) ids: PacketIds,
@@ -34,6 +34,12 @@ impl Keeping {
     /// Whether a message that is kept there may have been sent by the broker before this one (MQTT-3.3.1-1).
     pub(super) fn may_have_been_sent(&self, kept: Option<NonZeroU64>) -> bool {
         kept.is_some_and(|place| place.get() <= self.sent_up_to)
+    }
+
+    /// One that was not given before.
+    fn ticket(&mut self) -> Ticket {
+        self.answers += 1;
+        Ticket(KEPT | self.answers)
     }
 
     /// Whether an answer is to be given before anything else is sent.
@@ -49,7 +55,12 @@ struct KeptAnswer {
     bytes: Vec<u8>,
     /// The inbox is to be read then.
     attach: bool,
+    /// What is to be kept after that, and before the answer: others must have something first.
+    then: Changes,
 }
+
+/// Subscriptions, by their numbers without QoS: what they are from now on, if anything.
+type Changes = Vec<(u32, Option<KeptSubscription>)>;
 
 /// What the router is to be told of a subscription that goes on.
 #[derive(Debug, Clone)]
@@ -108,8 +119,7 @@ impl Session {
         let span = self.keeping.ids.is_kept().then(|| match left {
             Some(_) => self.keeping.ids.rest(oldest, next),
             None => {
-                self.keeping.answers += 1;
-                let ticket = Ticket(KEPT | self.keeping.answers);
+                let ticket = self.keeping.ticket();
                 let port: Arc<dyn Port> = self.outbox.clone();
                 waits = Some((port, ticket));
                 self.keeping.ids.ask(oldest, next, ticket)
@@ -136,35 +146,58 @@ impl Session {
         self.keep_and_answer(&journal, changes, bytes, attach);
     }
 
-    /// The same for an UNSUBSCRIBE, which ended these.
-    pub(super) fn answer_when_forgotten(&mut self, ended: Vec<u32>, bytes: Vec<u8>) {
+    /// The same for an UNSUBSCRIBE, which ended these. What waited for shared ones is handed to others, who hold on to `handed_over` until they have it: a
+    /// crash must not find it with nobody.
+    pub(super) fn answer_when_forgotten(
+        &mut self,
+        ended: Vec<u32>,
+        handed_over: Option<(Ticket, Arc<Publisher>)>,
+        bytes: Vec<u8>,
+    ) {
         let journal = self.outbox.journal().filter(|_| !ended.is_empty());
         let Some(journal) = journal.cloned() else {
             return self.give(&bytes, false);
         };
         let changes = ended.into_iter().map(|number| (counted(number), None)).collect();
-        self.keep_and_answer(&journal, changes, bytes, false);
+        match handed_over {
+            None => self.keep_and_answer(&journal, changes, bytes, false),
+            Some((ticket, _)) => self.wait_for(KeptAnswer {
+                ticket,
+                bytes,
+                attach: false,
+                then: changes,
+            }),
+        }
     }
 
-    fn keep_and_answer(
-        &mut self,
-        journal: &Arc<Journal>,
-        mut changes: Vec<(u32, Option<KeptSubscription>)>,
-        bytes: Vec<u8>,
-        attach: bool,
-    ) {
+    /// Who is told when others have what waited for shared subscriptions that are ended here. Nobody, where nothing is kept.
+    pub(super) fn hands_over(&mut self) -> Option<(Ticket, Arc<Publisher>)> {
+        let port: Arc<dyn Port> = self.outbox.journal().map(|_| self.outbox.clone())?;
+        let ticket = self.keeping.ticket();
+        Some((ticket, Publisher::new(&port, ticket)))
+    }
+
+    fn wait_for(&mut self, answer: KeptAnswer) {
+        // What the client sends next may be about the same filters.
+        self.is_subscribing = true;
+        self.keeping.answer = Some(Box::new(answer));
+    }
+
+    fn keep_and_answer(&mut self, journal: &Arc<Journal>, mut changes: Changes, bytes: Vec<u8>, attach: bool) {
         let Some((last_number, last)) = changes.pop() else {
             return self.give(&bytes, attach);
         };
         for (number, change) in &changes {
             journal.keep_subscription(*number, change.as_ref(), None);
         }
-        self.keeping.answers += 1;
-        let ticket = Ticket(KEPT | self.keeping.answers);
+        let ticket = self.keeping.ticket();
         let port: Arc<dyn Port> = self.outbox.clone();
-        // What the client sends next may be about the same filters.
-        self.is_subscribing = true;
-        self.keeping.answer = Some(Box::new(KeptAnswer { ticket, bytes, attach }));
+        self.wait_for(KeptAnswer {
+            ticket,
+            bytes,
+            attach,
+            then: Changes::new(),
+        });
         journal.keep_subscription(last_number, last.as_ref(), Some((port, ticket)));
     }
 
@@ -181,7 +214,13 @@ impl Session {
         if let Outcome::Refused(_) = outcome {
             return Err(Closed::ShuttingDown.into());
         }
-        self.give(&waiting.bytes, waiting.attach);
+        let KeptAnswer {
+            bytes, attach, then, ..
+        } = *waiting;
+        match self.outbox.journal().cloned() {
+            Some(journal) if !then.is_empty() => self.keep_and_answer(&journal, then, bytes, attach),
+            _ => self.give(&bytes, attach),
+        }
         Ok(true)
     }
 
@@ -194,8 +233,14 @@ impl Session {
 
     /// Nobody waits for the answer any more.
     pub(super) fn drop_kept_answer(&mut self) {
-        if self.keeping.answer.take().is_some() {
-            self.is_subscribing = false;
+        let Some(waiting) = self.keeping.answer.take() else {
+            return;
+        };
+        self.is_subscribing = false;
+        if let Some(journal) = self.outbox.journal() {
+            for (number, change) in &waiting.then {
+                journal.keep_subscription(*number, change.as_ref(), None);
+            }
         }
     }
 

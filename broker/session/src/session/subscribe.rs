@@ -188,7 +188,7 @@ impl Session {
 
     pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) -> Result<(), Ending> {
         self.link.check_codes(unsubscribe.filters.iter().count())?;
-        let (mut codes, mut ended) = (Vec::new(), Vec::new());
+        let (mut codes, mut ended, mut handed_over) = (Vec::new(), Vec::new(), None);
         for filter in unsubscribe.filters.iter() {
             let existed = match self.shared.names.named_by(filter) {
                 Target::Inbox(owner) if owner == self.id.as_str() => {
@@ -199,7 +199,15 @@ impl Session {
                 _ => match self.subscriptions.remove(filter) {
                     Some(subscription) => {
                         ended.push(subscription.number);
-                        let orphans = self.take_orphans_of(&subscription);
+                        let mut orphans = self.take_orphans_of(&subscription);
+                        if !orphans.is_empty() && handed_over.is_none() {
+                            handed_over = self.hands_over();
+                        }
+                        if let Some((_, safe)) = &handed_over {
+                            for orphan in &mut orphans {
+                                orphan.publisher.get_or_insert_with(|| safe.clone());
+                            }
+                        }
                         self.calls
                             .push_back(RouterCall::Unsubscribe(subscription.number, orphans));
                         true
@@ -216,7 +224,7 @@ impl Session {
         }
         let mut unsuback = Vec::new();
         encode::unsuback(&mut unsuback, self.link.version, unsubscribe.packet_id, &codes);
-        self.answer_when_forgotten(ended, unsuback);
+        self.answer_when_forgotten(ended, handed_over, unsuback);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use inbox_types::{Outcome, Port, Ticket};
 use pubsub::{OrdinaryDelivery, Publisher, Sink};
 use tokio::sync::Notify;
 
@@ -137,8 +138,15 @@ impl Sink for Outbox {
 
     fn keep(&self, mut delivery: OrdinaryDelivery, publisher: Option<Arc<Publisher>>) {
         let Some(journal) = self.journal().filter(|_| outlives_connection(&delivery)) else {
-            return self.deliver(&mut vec![delivery]);
+            return Sink::deliver(self, &mut vec![delivery]);
         };
+        if let Some(why) = journal.refuses() {
+            // As mail is refused: nothing new is kept now. Where nobody waits for the answer, it is dropped and counted.
+            return match publisher {
+                Some(publisher) => publisher.settle(Ticket(0), Outcome::Refused(why)),
+                None => self.wake(|state| state.overflowed += 1),
+            };
+        }
         let online = self.online();
         self.wake(|state| {
             if !self.has_room_for(state, delivery.message.size()) {
