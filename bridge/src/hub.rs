@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 
 pub use absence::Absences;
 pub use commit::{PendingCommit, Round};
-pub use keeping::{each_kept, kept};
+pub use keeping::kept;
 pub use purging::Purge;
 pub use reading::{Fetched, ReadRequest};
 use table::{Shard, ShardHasher};

@@ -21,7 +21,7 @@ mod seq_clock;
 mod tables;
 
 pub use bridge::{Bridge, Pulse, StartError};
-pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, each_kept, kept};
+pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, kept};
 // What a user of the inboxes says and keeps comes with them.
 pub use inbox_store::*;
 pub use inbox_types::*;
@@ -29,3 +29,4 @@ pub use mailbox::{InMemory, Place, Waiting};
 pub use observer::Observer;
 #[cfg(feature = "testing")]
 pub use observer::Unobserved;
+pub use tables::{Entries, entries};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use inbox_bridge::{
-    Kept, MemoryBudget, Node, Port, Refusal, StartError, Store, StoreError, Table, TableKey, Ticket, each_kept,
+    Kept, MemoryBudget, Node, Port, Refusal, StartError, Store, StoreError, Table, TableKey, Ticket, entries,
 };
 use pubsub::{AgeSource, RetainedStore, Router, RouterOptions, Unreadable};
 use tokio::time::{MissedTickBehavior, interval};
@@ -45,15 +45,16 @@ pub fn start(options: RouterOptions, now: AgeSource, node: &Node, store: Arc<dyn
 /// A record that cannot be read costs its own message, and not the start.
 fn restore(router: &Router, store: &dyn Store) -> Result<(), StoreError> {
     let mut damaged = 0;
-    each_kept(store, Table::RETAINED, |key, record| {
-        if let Err(why) = router.restore(key.as_bytes(), record) {
+    for entry in entries(store, Table::RETAINED) {
+        let (key, record) = entry?;
+        if let Err(why) = router.restore(key.as_bytes(), &record) {
             damaged += 1;
             if damaged <= NAMED_MAX {
                 let key = String::from_utf8_lossy(key.as_bytes());
                 tracing::warn!(%key, error = %why, "a retained message is damaged, and is not there; publish it again, or clear its topic");
             }
         }
-    })?;
+    }
     if damaged > NAMED_MAX {
         tracing::warn!(
             damaged,

@@ -2,23 +2,16 @@
 
 use std::sync::Arc;
 
-use inbox_bridge::{Kept, PAGE_BYTES_MAX, PageLimit, Store, StoreError, Table, TableKey};
+use inbox_bridge::{Entries, Kept, Store, StoreError, Table, entries};
 use mqtt_session::{Found, Restoring, SessionTable, Sessions, Shared};
-
-/// Entries that are read at a time.
-const PAGE: PageLimit = PageLimit {
-    messages: 4_096,
-    bytes: PAGE_BYTES_MAX,
-};
 
 /// Brings back every kept session, before anybody connects: its subscriptions are made, and what waited for it waits again.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(crate) async fn restore(table: &SessionTable, store: &dyn Store) -> Result<(), StoreError> {
-    let mut entries = Entries::of(store);
-    while let Some(found) = entries.next()? {
-        if table.restore(found).await.is_err() {
+pub(crate) async fn restore(table: &SessionTable, shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+    for found in All::of(store, shared) {
+        if table.restore(found?).await.is_err() {
             // Ordinary topics have stopped, which the log tells.
             return Ok(());
         }
@@ -36,9 +29,8 @@ pub(crate) async fn restore(table: &SessionTable, store: &dyn Store) -> Result<(
 /// The store cannot be read.
 pub(crate) fn restore_alone(store: &dyn Store, shared: &Arc<Shared>) -> Result<Sessions, StoreError> {
     let mut sessions = Sessions::default();
-    let mut entries = Entries::of(store);
-    while let Some(found) = entries.next()? {
-        match found {
+    for found in All::of(store, shared) {
+        match found? {
             Found::Session(restored) => sessions.restore(*restored, shared).remains.forget(),
             Found::Remains(prefix) => shared.node.inboxes.forget(Kept::Session, prefix),
         }
@@ -46,49 +38,37 @@ pub(crate) fn restore_alone(store: &dyn Store, shared: &Arc<Shared>) -> Result<S
     Ok(sessions)
 }
 
-/// What the store has of sessions, one after the other.
-struct Entries<'s> {
-    store: &'s dyn Store,
+/// What the store has of sessions, one after the other: each, or what is left of one.
+struct All<'s> {
+    entries: Entries<'s>,
+    /// There until the last one was given.
     restoring: Option<Restoring>,
-    page: std::vec::IntoIter<(TableKey, bytes::Bytes)>,
-    after: Option<TableKey>,
-    is_last: bool,
 }
 
-impl<'s> Entries<'s> {
-    fn of(store: &'s dyn Store) -> Self {
-        Entries {
-            store,
-            restoring: Some(Restoring::default()),
-            page: Vec::new().into_iter(),
-            after: None,
-            is_last: false,
+impl<'s> All<'s> {
+    fn of(store: &'s dyn Store, shared: &Shared) -> Self {
+        All {
+            entries: entries(store, Table::SESSIONS),
+            restoring: Some(Restoring::new(&shared.node.budgets.all)),
         }
     }
+}
 
-    /// The next session, or what is left of one; `None` when that was all.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    fn next(&mut self) -> Result<Option<Found>, StoreError> {
-        loop {
-            let Some(restoring) = &mut self.restoring else {
-                return Ok(None);
-            };
-            if let Some(found) = self
-                .page
-                .by_ref()
-                .find_map(|(key, value)| restoring.take(key.as_bytes(), &value))
-            {
-                return Ok(Some(found));
+impl Iterator for All<'_> {
+    type Item = Result<Found, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let restoring = self.restoring.as_mut()?;
+        for entry in self.entries.by_ref() {
+            match entry {
+                Err(error) => return Some(Err(error)),
+                Ok((key, value)) => {
+                    if let Some(found) = restoring.take(key.as_bytes(), &value) {
+                        return Some(Ok(found));
+                    }
+                }
             }
-            if self.is_last {
-                return Ok(self.restoring.take().and_then(Restoring::end));
-            }
-            let page = self.store.scan(Table::SESSIONS, b"", self.after.as_ref(), PAGE)?;
-            self.after = page.entries.last().map(|(key, _)| key.clone());
-            self.is_last = !page.more || self.after.is_none();
-            self.page = page.entries.into_iter();
         }
+        self.restoring.take().and_then(Restoring::end).map(Ok)
     }
 }

@@ -8,7 +8,6 @@
 )]
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use inbox_types::{BATCH_BYTES_MAX, ClientId, Keeping, Kept, KeptChange, Outcome,
 use super::Hub;
 use super::commit::Gathering;
 use crate::mailbox::Origin;
-use crate::tables::walk;
+use crate::tables::entries;
 
 /// Changes that one batch takes, unless they come to [`BATCH_BYTES_MAX`] before: the next one follows at once.
 const BATCH_CHANGES_MAX: usize = 4_096;
@@ -239,18 +238,5 @@ fn size(change: &TableChange) -> usize {
 /// # Errors
 /// The store cannot be read.
 pub fn kept(store: &dyn Store, table: Table) -> Result<Vec<(TableKey, Bytes)>, StoreError> {
-    let mut all = Vec::new();
-    each_kept(store, table, |key, value| all.push((key.clone(), value.clone())))?;
-    Ok(all)
-}
-
-/// Shows `each` everything that is kept in a table, a page at a time: of a table that may be large.
-///
-/// # Errors
-/// The store cannot be read.
-pub fn each_kept(store: &dyn Store, table: Table, mut each: impl FnMut(&TableKey, &Bytes)) -> Result<(), StoreError> {
-    walk(store, table, b"", |key, value| {
-        each(key, value);
-        ControlFlow::Continue(())
-    })
+    entries(store, table).collect()
 }

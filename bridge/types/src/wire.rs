@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::age::{Age, Expiry};
 use crate::message::{PayloadFormat, Properties};
 
 /// The properties of a message, in their order on disk. A change of any kind is a new version of every record that has them.
@@ -15,6 +16,23 @@ pub struct WireProperties<'a> {
     #[serde(borrow)]
     correlation_data: Option<Bin<'a>>,
     user: Vec<(&'a str, &'a str)>,
+}
+
+/// When an ordinary message expires: the age of the store at which it was accepted and how long it lives from then on, both in microseconds, and the interval that
+/// its publisher gave, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireExpiry(u64, u64, Option<u32>);
+
+impl From<Expiry> for WireExpiry {
+    fn from(expiry: Expiry) -> Self {
+        WireExpiry(expiry.accepted().0, expiry.lives(), expiry.interval())
+    }
+}
+
+impl From<WireExpiry> for Expiry {
+    fn from(WireExpiry(accepted, lives, interval): WireExpiry) -> Self {
+        Expiry::of(Age(accepted), lives, interval)
+    }
 }
 
 /// Bytes as MessagePack's `bin`; serde alone would write an array of integers.

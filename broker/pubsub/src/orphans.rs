@@ -18,6 +18,15 @@ pub struct Orphan {
     pub publisher: Option<Arc<Publisher>>,
 }
 
+impl Publisher {
+    /// It is told when all of these are safe, beside those who wait for one of them already.
+    pub fn awaits(self: &Arc<Self>, orphans: &mut [Orphan]) {
+        for orphan in orphans {
+            orphan.publisher.get_or_insert_with(|| Arc::clone(self));
+        }
+    }
+}
+
 impl Router {
     /// Like [`Router::close`], and waits until the sink will get nothing more of shared subscriptions.
     pub async fn close_and_wait(&self, session: SessionKey) {

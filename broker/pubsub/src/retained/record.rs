@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_types::wire::{Bin, WireProperties};
-use inbox_types::{Age, ClientId, ClientIdError, Expiry, MemoryBudget, Properties, Qos};
+use inbox_types::wire::{Bin, WireExpiry, WireProperties};
+use inbox_types::{ClientId, ClientIdError, Expiry, MemoryBudget, Properties, Qos};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -70,9 +70,7 @@ pub(crate) fn encode(message: &OrdinaryMessage) -> Bytes {
     let wire = Wire {
         topic: &message.topic,
         from: message.from.as_str(),
-        expiry: message
-            .expiry
-            .map(|expiry| (expiry.accepted().0, expiry.lives(), expiry.interval())),
+        expiry: message.expiry.map(WireExpiry::from),
         qos: message.qos as u8,
         properties: message.properties.as_deref().map(WireProperties::from),
         payload: Bin(&message.payload),
@@ -117,9 +115,7 @@ pub(crate) fn decode(
         retain: true,
         qos: Qos::from_u8(wire.qos).ok_or(Damaged::Qos(wire.qos))?,
         from: ClientId::new(wire.from)?,
-        expiry: wire
-            .expiry
-            .map(|(accepted, lives, interval)| Expiry::of(Age(accepted), lives, interval)),
+        expiry: wire.expiry.map(Expiry::from),
         payload: match budget {
             Some(budget) => budget.payload(wire.payload.0),
             None => Bytes::copy_from_slice(wire.payload.0),
@@ -133,8 +129,7 @@ pub(crate) fn decode(
 struct Wire<'a> {
     topic: &'a str,
     from: &'a str,
-    /// The age at which it was accepted, how long it lives from then on in microseconds, and the interval that its publisher gave.
-    expiry: Option<(u64, u64, Option<u32>)>,
+    expiry: Option<WireExpiry>,
     qos: u8,
     #[serde(borrow)]
     properties: Option<WireProperties<'a>>,
@@ -143,7 +138,7 @@ struct Wire<'a> {
 
 #[cfg(test)]
 mod tests {
-    use inbox_types::PayloadFormat;
+    use inbox_types::{Age, PayloadFormat};
     use proptest::prelude::*;
 
     use super::*;

@@ -1,9 +1,11 @@
 //! What is kept of a session, as bytes: a version byte and a MessagePack array. `docs/storage-format.md` has them to the byte. Reading is strict: what was
 //! not written here is an error, never a guess.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use inbox_types::wire::{Bin, WireProperties};
-use inbox_types::{Age, ClientId, Expiry, Qos};
+use inbox_types::wire::{Bin, WireExpiry, WireProperties};
+use inbox_types::{ClientId, Expiry, MemoryBudget, Qos};
 use mqtt_codec::{RetainHandling, SubscriptionOptions};
 use pubsub::OrdinaryMessage;
 use serde::{Deserialize, Serialize};
@@ -65,8 +67,7 @@ struct QueuedWire<'a> {
     from: &'a str,
     retain: bool,
     qos: u8,
-    /// Age of the store when it was accepted, how long it lives in microseconds, and what its publisher asked for in seconds.
-    expiry: Option<(u64, u64, Option<u32>)>,
+    expiry: Option<WireExpiry>,
     #[serde(borrow)]
     properties: Option<WireProperties<'a>>,
     #[serde(borrow)]
@@ -114,33 +115,28 @@ pub(super) fn read_subscription(bytes: &[u8]) -> Result<KeptSubscription, Record
 }
 
 pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Bytes {
-    let expiry = message
-        .expiry
-        .map(|expiry| (expiry.accepted().0, expiry.lives(), expiry.interval()));
     write(&QueuedWire {
         subscription,
         topic: &message.topic,
         from: message.from.as_str(),
         retain: message.retain,
         qos: message.qos as u8,
-        expiry,
+        expiry: message.expiry.map(WireExpiry::from),
         properties: message.properties.as_deref().map(WireProperties::from),
         payload: Bin(&message.payload),
     })
 }
 
-/// The number of the subscription, and the message.
-pub(super) fn read_queued(bytes: &[u8]) -> Result<(u32, OrdinaryMessage), RecordError> {
+/// The number of the subscription, and the message, whose payload counts against `budget`.
+pub(super) fn read_queued(bytes: &[u8], budget: &Arc<MemoryBudget>) -> Result<(u32, OrdinaryMessage), RecordError> {
     let wire: QueuedWire<'_> = read(bytes)?;
     let message = OrdinaryMessage {
         topic: wire.topic.into(),
         retain: wire.retain,
         qos: Qos::from_u8(wire.qos).ok_or(RecordError::Value("a QoS"))?,
         from: ClientId::new(wire.from).map_err(|_| RecordError::Value("a client ID"))?,
-        expiry: wire
-            .expiry
-            .map(|(accepted, lives, interval)| Expiry::of(Age(accepted), lives, interval)),
-        payload: Bytes::copy_from_slice(wire.payload.0),
+        expiry: wire.expiry.map(Expiry::from),
+        payload: budget.payload(wire.payload.0),
         properties: wire.properties.map(|wire| Box::new(wire.into())),
     };
     Ok((wire.subscription, message))

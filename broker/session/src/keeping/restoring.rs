@@ -1,8 +1,9 @@
 //! From what the store has to sessions: entries in the order of their keys, which has those of one session side by side.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
-use inbox_types::{Age, ClientId};
+use inbox_types::{Age, ClientId, MemoryBudget};
 use pubsub::OrdinaryMessage;
 
 use super::records::{Head, KeptSubscription, RecordError, read_head, read_queued, read_subscription};
@@ -45,8 +46,9 @@ pub enum Found {
 }
 
 /// Reads entries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Restoring {
+    budget: Arc<MemoryBudget>,
     life: Option<Reading>,
 }
 
@@ -69,6 +71,14 @@ enum Damage {
 }
 
 impl Restoring {
+    /// What waits for sessions counts against `budget`.
+    pub fn new(budget: &Arc<MemoryBudget>) -> Self {
+        Restoring {
+            budget: budget.clone(),
+            life: None,
+        }
+    }
+
     /// Takes the next entry. Gives what comes of those before it, if it is the first of another life.
     pub fn take(&mut self, key: &[u8], value: &[u8]) -> Option<Found> {
         let Some((id, life, about)) = parse_key(key) else {
@@ -83,7 +93,7 @@ impl Restoring {
             _ => self.life.replace(Reading::new(id, life)),
         };
         if let Some(reading) = &mut self.life
-            && let Err(why) = reading.take(about, value)
+            && let Err(why) = reading.take(about, value, &self.budget)
         {
             tracing::error!(
                 client = id, %why,
@@ -116,14 +126,14 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, about: Key, value: &[u8]) -> Result<(), RecordError> {
+    fn take(&mut self, about: Key, value: &[u8], budget: &Arc<MemoryBudget>) -> Result<(), RecordError> {
         self.id.as_ref().map_err(|what| RecordError::Value(what))?;
         match about {
             Key::Head => self.head = Some(read_head(value)?),
             Key::Subscription(number) => self.subscriptions.push((number, read_subscription(value)?)),
             Key::Queued(place) => {
                 let place = NonZeroU64::new(place).ok_or(RecordError::Value("a place"))?;
-                let (subscription, message) = read_queued(value)?;
+                let (subscription, message) = read_queued(value, budget)?;
                 self.queued.push(Queued {
                     place,
                     subscription,
@@ -180,7 +190,7 @@ mod tests {
             left: None,
             packet_ids: None,
         });
-        let mut restoring = Restoring::default();
+        let mut restoring = Restoring::new(&MemoryBudget::new(usize::MAX));
         let mut found = Vec::new();
         for (id, begins) in lives {
             let id = ClientId::new(id).unwrap();

@@ -291,15 +291,11 @@ impl Session {
         session.keeping.sent_up_to = last_place;
         let node = session.shared.node.clone();
         session.outbox.keep_in(Journal::resumed(life, node, last_place));
-        let budget = &session.shared.node.budgets.all;
-        let waits = queued.into_iter().map(|mut queued| {
-            queued.message.payload = budget.payload(&queued.message.payload);
-            OrdinaryDelivery {
-                subscription: queued.subscription,
-                message: Arc::new(queued.message),
-                retained: false,
-                kept: Some(queued.place),
-            }
+        let waits = queued.into_iter().map(|queued| OrdinaryDelivery {
+            subscription: queued.subscription,
+            message: Arc::new(queued.message),
+            retained: false,
+            kept: Some(queued.place),
         });
         session.outbox.restore(waits.collect());
         let resumed = session.subscriptions.all().iter().map(|one| Resumed {

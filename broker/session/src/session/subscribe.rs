@@ -204,9 +204,7 @@ impl Session {
                             handed_over = self.hands_over();
                         }
                         if let Some((_, safe)) = &handed_over {
-                            for orphan in &mut orphans {
-                                orphan.publisher.get_or_insert_with(|| safe.clone());
-                            }
+                            safe.awaits(&mut orphans);
                         }
                         self.calls
                             .push_back(RouterCall::Unsubscribe(subscription.number, orphans));

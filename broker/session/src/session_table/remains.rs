@@ -102,9 +102,7 @@ impl SessionTable {
                 // What the store has here is forgotten when others have it there.
                 let (port, told) = Told::channel();
                 let safe = Publisher::new(&port, Ticket(0));
-                for orphan in &mut orphans {
-                    orphan.publisher.get_or_insert_with(|| safe.clone());
-                }
+                safe.awaits(&mut orphans);
                 drop(safe);
                 let lost = self.router.hand_over(orphans).await;
                 let _ = told.await;

@@ -56,6 +56,10 @@ fn message() -> impl Strategy<Value = OrdinaryMessage> {
         })
 }
 
+fn budget() -> Arc<MemoryBudget> {
+    MemoryBudget::new(usize::MAX)
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(options in options(), id in prop::option::of(any::<u32>()), number: u32, message in message(), left: Option<u64>, packet_ids: Option<(u16, u16)>) {
@@ -64,7 +68,7 @@ proptest! {
         prop_assert_eq!(read_head(&write_head(&head)).unwrap(), head);
         let kept = KeptSubscription { filter: "$share/g/a/+".into(), options, subscription_id: id };
         prop_assert_eq!(read_subscription(&write_subscription(&kept)).unwrap(), kept);
-        let (subscription, read) = read_queued(&write_queued(number, &message)).unwrap();
+        let (subscription, read) = read_queued(&write_queued(number, &message), &budget()).unwrap();
         prop_assert_eq!(subscription, number);
         prop_assert_eq!(read, message);
     }
@@ -73,11 +77,11 @@ proptest! {
     fn damage_is_an_error(message in message(), at: prop::sample::Index, bit in 0..8_u32, cut: prop::sample::Index) {
         // Goal: a record that is cut off, or goes on, is never taken for one; one with a flipped bit is refused or is another one, and nothing panics.
         let written = write_queued(9, &message);
-        prop_assert!(read_queued(&written[..cut.index(written.len())]).is_err());
-        prop_assert!(read_queued(&[&written[..], &[0]].concat()).is_err());
+        prop_assert!(read_queued(&written[..cut.index(written.len())], &budget()).is_err());
+        prop_assert!(read_queued(&[&written[..], &[0]].concat(), &budget()).is_err());
         let mut flipped = written.to_vec();
         flipped[at.index(written.len())] ^= 1 << bit;
-        if let Ok((subscription, read)) = read_queued(&flipped) {
+        if let Ok((subscription, read)) = read_queued(&flipped, &budget()) {
             prop_assert_eq!(write_queued(subscription, &read), flipped);
         }
     }
@@ -85,6 +89,6 @@ proptest! {
     #[test]
     fn any_bytes_are_a_record_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
         // Goal: nothing that a disk can hold makes the broker panic.
-        let _read = (read_head(&bytes).is_ok(), read_subscription(&bytes).is_ok(), read_queued(&bytes).is_ok());
+        let _read = (read_head(&bytes).is_ok(), read_subscription(&bytes).is_ok(), read_queued(&bytes, &budget()).is_ok());
     }
 }

@@ -82,7 +82,7 @@ impl Keeping {
     }
 
     fn restore(&mut self) {
-        let mut restoring = Restoring::default();
+        let mut restoring = Restoring::new(&self.world.shared.node.budgets.all);
         let entries = inbox_bridge::kept(&self.world.store, Table::SESSIONS).unwrap();
         let mut found: Vec<_> = entries
             .iter()

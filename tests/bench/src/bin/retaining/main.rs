@@ -13,7 +13,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use clap::Parser;
 use inbox_bridge::{
-    Bridge, Left, Limits, Observer, Seq, StoreError, StoreOptions, SystemClock, Table, each_kept, open_store,
+    Bridge, Left, Limits, Observer, Seq, StoreError, StoreOptions, SystemClock, Table, entries, open_store,
 };
 use inbox_types::{AttachmentId, ClientId, Delivery, Outcome, Port, Qos, Room, Ticket};
 use inboxd::retained;
@@ -101,7 +101,7 @@ async fn main() -> anyhow::Result<()> {
     )?;
     let opening = began.elapsed();
     if arguments.warm {
-        each_kept(bridge.store(), Table::RETAINED, |_, _| {})?;
+        entries(bridge.store(), Table::RETAINED).try_for_each(|entry| entry.map(drop))?;
     }
     let (memory, began) = (memory_bytes()?, Instant::now());
     let node = bridge.hub().node();
