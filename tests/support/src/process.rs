@@ -10,6 +10,15 @@ pub fn rss_kib(pid: u32) -> Option<u64> {
     Process::new(pid.try_into().ok()?).ok()?.status().ok()?.vmrss
 }
 
+/// The part of the resident memory (in KiB) that the process made itself (RssAnon); `None` if there is no such process.
+///
+/// Pages of its program are not in it: how many of those are resident is up to the system, by what happens to be in the page cache.
+/// A system that does not tell them apart gives all that is resident.
+pub fn own_memory_kib(pid: u32) -> Option<u64> {
+    let status = Process::new(pid.try_into().ok()?).ok()?.status().ok()?;
+    status.rssanon.or(status.vmrss)
+}
+
 /// Raises the soft limit of open files to the hard limit, and tells that; `None` is no limit.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ mod memory;
 mod service;
 mod sockets;
 
-use inbox_test_support::process::rss_kib;
+use inbox_test_support::process::own_memory_kib;
 use inbox_tests::Broker;
 
 pub(crate) use service::Service;
@@ -32,16 +32,16 @@ pub(crate) fn size(normal: usize, large: usize) -> usize {
     }
 }
 
-/// Resident memory of the broker, in KiB.
+/// What the broker has in memory, in KiB.
 pub(crate) fn memory_kib(broker: &Broker) -> usize {
-    rss_kib(broker.pid()).unwrap() as usize
+    own_memory_kib(broker.pid()).unwrap() as usize
 }
 
 /// Fails when the broker took more than `mib` in addition to what it had.
 pub(crate) fn took_at_most(broker: &Broker, before_kib: usize, mib: usize) {
     let took = memory_kib(broker).saturating_sub(before_kib);
     eprintln!(
-        "resident memory: {before_kib} KiB before, {took} KiB more now; {} KiB allowed",
+        "the broker's memory: {before_kib} KiB before, {took} KiB more now; {} KiB allowed",
         mib * 1024
     );
     assert!(
