@@ -23,7 +23,7 @@ use crate::parse::{Ack, AckKind, Packet, Publish};
 const SENDER: &str = "asker";
 const READER: &str = "asked";
 const IN_FLIGHT: usize = 16;
-/// Behind it nothing is in an inbox.
+/// Behind it nothing is in the reader's inbox.
 const MARK: &str = "the end";
 
 /// What is known of one message.
@@ -87,7 +87,7 @@ pub struct During<'a> {
     pub is_over: &'a (dyn Fn() -> bool + Sync),
     /// Whether what it just said counts: after a power cut nothing does.
     pub counts: &'a (dyn Fn() -> bool + Sync),
-    /// Whether the disk is nearly full: then it may refuse.
+    /// The disk is nearly full: it may refuse.
     pub may_refuse: bool,
 }
 
@@ -179,20 +179,18 @@ impl Asking {
         let Some(mut sender) = connect(port, SENDER) else {
             return self.violation("the last life is not served".into());
         };
+        // Its receipt comes last: there may be others of messages whose PUBACK was never seen, and which nobody misses.
         let id = sender.packet_id();
-        sender.send(&PublishPacket::new(READER, MARK, 1, id).encode(Version::V5));
+        sender.send(&self.mark(id).encode(Version::V5));
         let Some(mut reader) = connect(port, READER) else {
             return self.violation("the last life is not served".into());
         };
         loop {
             match reader.next(DEADLINE) {
                 Next::Packet(Packet::Publish(publish)) => {
-                    let is_end = publish.payload == MARK.as_bytes();
-                    if !is_end {
-                        self.seen(&publish, true);
-                    }
+                    self.seen(&publish, true);
                     reader.send(&build::ack(0x40, publish.packet_id));
-                    if is_end {
+                    if publish.payload == MARK.as_bytes() {
                         break;
                     }
                 }
@@ -209,24 +207,11 @@ impl Asking {
         if let Some(missing) = self.missing() {
             self.violation(missing);
         }
-        // What the reader acknowledged has arrived when this is answered.
-        until_ping(&mut reader);
-        // There may be receipts of messages whose PUBACK was never seen, which nobody waits for.
-        let id = sender.packet_id();
-        sender.send(&PublishPacket::new(SENDER, MARK, 1, id).encode(Version::V5));
-        loop {
-            match sender.next(DEADLINE) {
-                Next::Packet(Packet::Publish(receipt)) => {
-                    self.receipt(during, &mut sender, &receipt);
-                    if receipt.payload == MARK.as_bytes() {
-                        break;
-                    }
-                }
-                Next::Packet(_) => {}
-                other => return self.violation(format!("{SENDER} was read to its end, and got {other:?}")),
-            }
+        // What both acknowledged has arrived when this is answered.
+        for wire in [&mut reader, &mut sender] {
+            wire.send(&build::ping());
+            while let Next::Packet(Packet::Publish(_) | Packet::Ack(_) | Packet::SubAck(_)) = wire.next(DEADLINE) {}
         }
-        until_ping(&mut sender);
     }
 
     /// Something that the sender or the reader should have been told in the end.
@@ -274,15 +259,21 @@ impl Asking {
         books.last += 1;
         let number = books.last;
         books.messages.insert(number, Message::default());
-        let mut props = Props::new()
-            .bytes(property::RESPONSE_TOPIC, SENDER)
-            .user("receipt", "delivered")
-            .user("id", &id(number));
+        let mut props = with_receipt(number);
         if rng.random_bool(0.3) {
             props = props.user("collapse", &format!("k{}", rng.random_range(0..3)));
         }
         let packet = PublishPacket::new(READER, number.to_string(), 1, packet_id).props(props);
         (Sent::Message(number), packet)
+    }
+
+    /// The last message of all.
+    fn mark(&self, packet_id: u16) -> PublishPacket {
+        let mut books = self.0.lock().unwrap();
+        books.last += 1;
+        let number = books.last;
+        books.messages.entry(number).or_default().is_accepted = true;
+        PublishPacket::new(READER, MARK, 1, packet_id).props(with_receipt(number))
     }
 
     fn answered(&self, sent: Sent, ack: &Ack) {
@@ -379,13 +370,11 @@ impl Asking {
     }
 }
 
-/// Waits until what was sent before has been read by the broker.
-fn until_ping(wire: &mut Wire) {
-    wire.send(&build::ping());
-    while !matches!(
-        wire.next(DEADLINE),
-        Next::Packet(Packet::PingResp) | Next::Nothing | Next::Closed
-    ) {}
+fn with_receipt(number: u64) -> Props {
+    Props::new()
+        .bytes(property::RESPONSE_TOPIC, SENDER)
+        .user("receipt", "delivered")
+        .user("id", &id(number))
 }
 
 fn id(number: u64) -> String {
