@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use inbox_bridge::{Entries, Kept, Store, StoreError, Table, entries};
-use mqtt_session::{Found, Restoring, SessionTable, Sessions, Shared};
+use mqtt_session::{Found, FoundWill, Restoring, SessionTable, Sessions, Shared, deliver, found_will};
 
 /// Brings back every kept session, before anybody connects: its subscriptions are made, and what waited for it waits again.
 ///
@@ -15,6 +15,9 @@ pub(crate) async fn restore(table: &SessionTable, shared: &Shared, store: &dyn S
             // Ordinary topics have stopped, which the log tells.
             return Ok(());
         }
+    }
+    for found in wills(store, shared) {
+        table.restore_will(found?).await;
     }
     let sessions = table.restored().await;
     if sessions > 0 {
@@ -35,7 +38,22 @@ pub(crate) fn restore_alone(store: &dyn Store, shared: &Arc<Shared>) -> Result<S
             Found::Remains(prefix) => shared.node.inboxes.forget(Kept::Session, prefix),
         }
     }
+    for found in wills(store, shared) {
+        if let Some((who, will)) = sessions.restore_will(found?, shared).will
+            && let Some((_ordinary, executor)) = deliver(shared, &who, will)
+        {
+            executor.published();
+        }
+    }
     Ok(sessions)
+}
+
+/// The wills that the store has.
+fn wills(store: &dyn Store, shared: &Shared) -> impl Iterator<Item = Result<FoundWill, StoreError>> {
+    entries(store, Table::WILLS).map(|entry| {
+        let (key, value) = entry?;
+        Ok(found_will(key.as_bytes(), &value, &shared.node.budgets.all))
+    })
 }
 
 /// What the store has of sessions, one after the other: each, or what is left of one.

@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 use crate::{access_rules, sessions};
 use intake::InboxNames;
 use mqtt_session::{
-    Conversation, Ending, Metrics, MqttLimits, Parted, Remains, RouterCall, Session, Sessions, Shared, Step, Will,
+    Conversation, Ending, Metrics, MqttLimits, Parted, PendingWill, Remains, RouterCall, Session, Sessions, Shared,
+    Step,
 };
 use pubsub::{Published, Reach};
 
@@ -64,7 +65,7 @@ struct Connection {
     wanted: Option<Wanted>,
     had_session: bool,
     /// Of one whose session is open.
-    will: Option<Box<Will>>,
+    will: Option<Arc<PendingWill>>,
 }
 
 /// A session that waits until another connection has ended.
@@ -376,7 +377,7 @@ impl Single {
         }
     }
 
-    fn close_session(&mut self, session: Box<Session>, will: Option<Box<Will>>, ending: &Ending) {
+    fn close_session(&mut self, session: Box<Session>, will: Option<Arc<PendingWill>>, ending: &Ending) {
         let (parted, due) = Parted::new(session, will, ending);
         self.bury(due);
         let remains = self.sessions.close(parted, self.hub.now().mono);
@@ -385,7 +386,11 @@ impl Single {
 
     fn bury(&self, mut remains: Remains) {
         let will = remains.will.take();
-        let _ordinary = will.and_then(|(who, will)| mqtt_session::deliver(&self.shared, &who, *will));
+        if let Some((_ordinary, executor)) =
+            will.and_then(|(who, will)| mqtt_session::deliver(&self.shared, &who, will))
+        {
+            executor.published();
+        }
         remains.forget();
     }
 }

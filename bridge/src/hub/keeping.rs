@@ -197,6 +197,7 @@ fn table_of(kept: Kept) -> Table {
     match kept {
         Kept::Retained => Table::RETAINED,
         Kept::Session => Table::SESSIONS,
+        Kept::Will => Table::WILLS,
     }
 }
 

@@ -42,6 +42,8 @@ impl Table {
     pub const SEEN: Table = Table(11);
     /// How many messages left an inbox unread (contract rule 5).
     pub const UNREAD: Table = Table(12);
+    /// Wills that are not published yet.
+    pub const WILLS: Table = Table(13);
 
     /// The key in [`Table::STORE`] that says since when [`Table::SEEN`] is kept without a gap.
     pub const SEEN_SINCE: &[u8] = b"seen-since";

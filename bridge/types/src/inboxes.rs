@@ -96,6 +96,8 @@ pub enum Kept {
     Retained,
     /// Sessions that outlive their connections.
     Session,
+    /// Wills that are not published yet.
+    Will,
 }
 
 /// How long changes are held back, because they may become void.

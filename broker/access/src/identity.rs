@@ -138,10 +138,14 @@ impl Identity {
         self.account.as_ref().and_then(|account| account.expires_at)
     }
 
+    /// What else is known: names and values.
+    pub fn attributes(&self) -> &[(Box<str>, Box<str>)] {
+        self.account.as_ref().map_or(&[], |account| &account.attributes)
+    }
+
     /// The value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        let attributes = self.account.as_ref().map_or(&[][..], |account| &account.attributes);
-        let found = attributes.iter().find(|(known, _)| **known == *name);
+        let found = self.attributes().iter().find(|(known, _)| **known == *name);
         found.map(|(_, value)| &**value)
     }
 

@@ -20,7 +20,7 @@ pub use amendments::AmendmentRefused;
 pub use closed::Closed;
 pub use conversation::{Conversation, Step};
 pub use declined::Declined;
-pub use keeping::{Found, Restored, Restoring};
+pub use keeping::{Found, FoundWill, Restored, RestoredWill, Restoring, found_will};
 pub use marks::MarksRefused;
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
@@ -31,4 +31,4 @@ pub use session::{
     Session, Shared, SubscribeCall, V311Refusals, Wanted, Will, is_operators_request, is_request,
 };
 pub use session_table::{Parted, Place, Remains, Resumption, SessionTable, Sessions, StillThere};
-pub use will::deliver;
+pub use will::{Executor, PendingWill, deliver};

@@ -3,6 +3,7 @@
 //! One lock around one map: it is taken once when a client comes and once when it goes, never across `.await`. A client ID has one
 //! connection at most: a new one orders the old one to end, and waits until it has put the session back (MQTT-3.1.4-3).
 
+mod bereft;
 mod operating;
 mod parted;
 mod remains;
@@ -16,17 +17,19 @@ use std::time::Duration;
 
 use access::Identity;
 use hashbrown::HashMap;
-use inbox_types::ClientId;
+use inbox_types::{ClientId, Node};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use bereft::Bereft;
 pub use operating::StillThere;
 pub use parted::Parted;
 use remains::Ended;
 pub use remains::Remains;
 pub use restoring::Resumption;
 
-use crate::session::{Ending, Order, Outbox, Session, Shared, Will};
+use crate::session::{Ending, Order, Outbox, Session, Shared};
+use crate::will::PendingWill;
 use pubsub::{Router, SessionKey};
 
 /// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.
@@ -50,6 +53,7 @@ pub struct Sessions {
     kept: usize,
     /// What connections left that ended without a word.
     abandoned: Vec<Remains>,
+    bereft: Bereft,
 }
 
 /// A client's place in the table, which its connection holds. Dropped without [`Place::close`], because the connection's task
@@ -59,7 +63,7 @@ pub struct Place {
     identity: Identity,
     key: SessionKey,
     outbox: Arc<Outbox>,
-    will: Option<Box<Will>>,
+    will: Option<Arc<PendingWill>>,
     /// What was abandoned, for what it owes to other members of its shared subscriptions.
     abandoned: Option<Box<Session>>,
     is_closed: bool,
@@ -77,7 +81,7 @@ struct Kept {
     session: Box<Session>,
     /// `None` is never.
     expires: Option<Duration>,
-    will: Option<(Box<Will>, Duration)>,
+    will: Option<(Arc<PendingWill>, Duration)>,
 }
 
 impl Kept {
@@ -103,7 +107,7 @@ impl SessionTable {
         self: &Arc<Self>,
         identity: Identity,
         clean_start: bool,
-        will: Option<Box<Will>>,
+        will: Option<Arc<PendingWill>>,
     ) -> (Place, Box<Session>, bool) {
         loop {
             let now = self.shared.node.now().mono;
@@ -241,13 +245,20 @@ impl Sessions {
             waiting.push(tell);
             return Err(gone);
         }
-        let (session, present, remains) = match self.take_kept(id) {
+        if let Some((_, will)) = self.bereft.take(id) {
+            will.forget(&shared.node);
+        }
+        let (session, present, remains) = match self.take_back(id, &shared.node) {
             Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
                 // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
-                let will = kept
-                    .will
-                    .filter(|(_, due)| *due <= now)
-                    .map(|(will, _)| (kept.session.identity().clone(), will));
+                let will = match kept.will {
+                    Some((will, due)) if due <= now => Some((kept.session.identity().clone(), will)),
+                    Some((will, _)) => {
+                        will.forget(&shared.node);
+                        None
+                    }
+                    None => None,
+                };
                 (kept.session, true, Remains::of_will(will))
             }
             old => {
@@ -311,11 +322,19 @@ impl Sessions {
     }
 
     /// Keeps a session for `expiry` seconds.
-    fn keep(&mut self, id: ClientId, mut session: Box<Session>, expiry: u32, will: Option<Box<Will>>, now: Duration) {
+    fn keep(
+        &mut self,
+        id: ClientId,
+        mut session: Box<Session>,
+        expiry: u32,
+        will: Option<Arc<PendingWill>>,
+        now: Duration,
+    ) {
         session.is_left();
         let will = will.map(|will| {
-            let due = now + Duration::from_secs(u64::from(will.delay.min(expiry)));
-            (will, due)
+            let delay = Duration::from_secs(u64::from(will.will.delay.min(expiry)));
+            session.will_is_due_in(&will, delay);
+            (will, now + delay)
         });
         let expires = (expiry != u32::MAX).then(|| now + Duration::from_secs(u64::from(expiry)));
         self.put(id, Kept { session, expires, will });
@@ -333,6 +352,9 @@ impl Sessions {
     pub fn reap_one(&mut self, now: Duration) -> Option<Remains> {
         if let Some(remains) = self.abandoned.pop() {
             return Some(remains);
+        }
+        if let Some(will) = self.bereft.pop_due(now) {
+            return Some(Remains::of_will(Some(will)));
         }
         let (due, id) = self.due.first().filter(|(due, _)| *due <= now)?.clone();
         self.due.remove(&(due, id.clone()));
@@ -362,6 +384,15 @@ impl Sessions {
     /// Ends a kept session.
     fn end(&mut self, id: &ClientId) -> Remains {
         self.take_kept(id).map_or_else(Remains::default, Remains::of)
+    }
+
+    /// Takes a kept session out, whose client is back. If it had a connection when the broker crashed, it has not disappeared.
+    fn take_back(&mut self, id: &ClientId, node: &Node) -> Option<Kept> {
+        let mut kept = self.take_kept(id)?;
+        if let Some((will, _)) = kept.will.take_if(|(will, _)| will.is_of_before) {
+            will.forget(node);
+        }
+        Some(kept)
     }
 
     /// Takes a kept session out, and what was to be looked at.

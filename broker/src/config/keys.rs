@@ -111,6 +111,11 @@ pub(super) fn visit(c: &mut Config, v: &mut impl Visitor) -> Result<(), ConfigEr
         OptionalSeconds(seconds(1)..=minutes(24 * 60)),
     )?;
     v.key("delivery.rate", &mut c.mqtt.delivery_rate, OrNone(quotas::COUNT))?;
+    v.key(
+        "will.after_restart",
+        &mut c.mqtt.will_after_restart,
+        OptionalSeconds(seconds(1)..=minutes(24 * 60)),
+    )?;
     v.key("store.engine", &mut c.store.engine, Choice(ENGINES))?;
     v.key(CACHE_BYTES, &mut c.store.cache_bytes, Size(MIB..=TIB))?;
     v.key(

@@ -71,6 +71,7 @@ fn the_page_lists_the_tables_that_have_a_purpose() {
         Table::STORE,
         Table::SEEN,
         Table::UNREAD,
+        Table::WILLS,
     ];
     assert_eq!(listed, known.map(|table| table.id().to_string()));
     assert!(tables.contains(&format!(

@@ -76,6 +76,7 @@ pub(super) fn small_mqtt() -> MqttLimits {
     MqttLimits {
         // Nobody commits while these talk; the tests of sessions do.
         durable_sessions: false,
+        will_after_restart: None,
         message_bytes_max: 4096,
         in_flight_max: 4,
         unacknowledged_publishes_max: 16,

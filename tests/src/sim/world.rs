@@ -141,6 +141,7 @@ impl World {
         let mut mqtt = MqttLimits {
             // Its oracle knows sessions as long as the broker lives.
             durable_sessions: false,
+            will_after_restart: None,
             // The network may hold a CONNECT up for longer than the default.
             connect_timeout: Duration::from_secs(24 * 3600),
             in_flight_max: random.pick(&[1, 3, 100]) as u16,

@@ -26,6 +26,7 @@ mod home_assistant;
 mod http;
 mod inbox_sizes;
 mod kept_sessions;
+mod kept_wills;
 mod logging;
 mod mqtt;
 mod operating;

@@ -29,7 +29,8 @@ use access::{Credentials, Identity, Origin};
 use inbox_types::{Now, Ticket};
 
 use crate::closed::Closed;
-use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall, Will};
+use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall};
+use crate::will::PendingWill;
 use counted::Counted;
 use ending::obey;
 use handshake::{Admitted, Refused};
@@ -51,7 +52,7 @@ pub enum Step {
         /// It wants no past (MQTT 5, section 3.1.2.4).
         clean_start: bool,
         /// What is published when it disappears.
-        will: Option<Box<Will>>,
+        will: Option<Arc<PendingWill>>,
     },
     /// Ask the router; the answer goes to [`Conversation::routed`], [`Conversation::subscribed`] or [`Conversation::dropped`].
     Route(RouterCall),
@@ -338,13 +339,13 @@ impl Conversation {
                     self.state = State::Asking(admitted);
                     return Some(Step::Authenticate(credentials));
                 }
-                if let Some(will) = admitted.link.will.as_mut() {
-                    will.payload = self.shared.node.budgets.all.payload(&will.payload);
+                if let Some(will) = admitted.link.will.as_mut().and_then(Arc::get_mut) {
+                    will.will.payload = self.shared.node.budgets.all.payload(&will.will.payload);
                 }
                 let open = admitted.identity.clone().map(|identity| Step::Open {
                     identity,
                     clean_start: admitted.clean_start,
-                    will: admitted.link.will.take(),
+                    will: admitted.link.will.clone(),
                 });
                 self.state = State::Waiting(admitted);
                 open

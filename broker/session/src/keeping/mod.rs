@@ -8,6 +8,7 @@
 mod journal;
 mod records;
 mod restoring;
+mod wills;
 
 use bytes::Bytes;
 use inbox_types::{ClientId, Micros};
@@ -15,6 +16,8 @@ use inbox_types::{ClientId, Micros};
 pub(crate) use journal::Journal;
 pub(crate) use records::{Head, KeptSubscription};
 pub use restoring::{Found, Restored, Restoring};
+pub use wills::{FoundWill, RestoredWill, found_will};
+pub(crate) use wills::{will_key, write_will};
 
 /// The number of the subscription to the own inbox: ordinary ones count from 1.
 pub(crate) const OWN_INBOX: u32 = 0;

@@ -142,7 +142,7 @@ pub(super) fn read_queued(bytes: &[u8], budget: &Arc<MemoryBudget>) -> Result<(u
     Ok((wire.subscription, message))
 }
 
-fn write(record: &impl Serialize) -> Bytes {
+pub(super) fn write(record: &impl Serialize) -> Bytes {
     let mut out = vec![VERSION];
     let written = rmp_serde::encode::write(&mut out, record);
     assert!(
@@ -152,7 +152,7 @@ fn write(record: &impl Serialize) -> Bytes {
     out.into()
 }
 
-fn read<'a, R: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<R, RecordError> {
+pub(super) fn read<'a, R: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<R, RecordError> {
     let Some((&VERSION, body)) = bytes.split_first() else {
         return Err(RecordError::Version(bytes.first().copied()));
     };

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
+use access::Identity;
 use inbox_types::{Outcome, Port, Ticket};
 use mqtt_codec::{PacketId, RetainHandling, SubscriptionOptions, TopicFilter};
 use pubsub::{OrdinaryDelivery, Publisher, SessionKey};
@@ -12,7 +14,8 @@ use super::subscribe::InboxSubscription;
 use super::subscriptions::{Subscription, counted};
 use super::{Ending, Session, Shared};
 use crate::closed::Closed;
-use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, Restored};
+use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, Restored, will_key};
+use crate::will::PendingWill;
 
 /// Tickets of what is kept have these bits, those of publishes do not: these count up from zero.
 const KEPT: u64 = 3 << 62;
@@ -24,6 +27,8 @@ pub(super) struct Keeping {
     answer: Option<Box<KeptAnswer>>,
     /// Tickets that were given.
     answers: u64,
+    /// Connections with a will.
+    connections: u32,
     /// Which packet identifiers it may use.
     pub(super) ids: PacketIds,
     /// What is kept up to this place may have been sent before the broker ended.
@@ -46,6 +51,11 @@ impl Keeping {
     pub(super) fn waits(&self) -> bool {
         self.answer.is_some()
     }
+
+    /// Whether that is CONNACK.
+    pub(super) fn connack_waits(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.is_connack)
+    }
 }
 
 /// An answer that waits.
@@ -55,6 +65,8 @@ struct KeptAnswer {
     bytes: Vec<u8>,
     /// The inbox is to be read then.
     attach: bool,
+    /// It is CONNACK.
+    is_connack: bool,
     /// What is to be kept after that, and before the answer: others must have something first.
     then: Changes,
 }
@@ -95,6 +107,45 @@ impl Session {
         if self.outbox.journal().is_some() && self.keeping.ids.keep() {
             self.keep_head(None);
         }
+    }
+
+    /// Says CONNACK, when the will of the connection is durable (MQTT-3.1.2-7). A will that the store does not take now is in memory only.
+    pub(super) fn connack_when_will_is_kept(&mut self, connack: Vec<u8>) {
+        let inboxes = &self.shared.node.inboxes;
+        let is_kept = self.shared.mqtt.will_after_restart.is_some();
+        let will = self.link.will.take().filter(|_| is_kept && inboxes.refuses().is_none());
+        let Some(will) = will else {
+            return self.give(&connack, false);
+        };
+        let ticket = self.keeping.ticket();
+        let begins = self.shared.node.now().wall;
+        let key = will_key(&self.id, begins, self.key, self.keeping.connections);
+        self.keeping.connections = self.keeping.connections.wrapping_add(1);
+        self.wait_for(KeptAnswer {
+            ticket,
+            bytes: connack,
+            attach: false,
+            is_connack: true,
+            then: Changes::new(),
+        });
+        will.keep(key, &self.identity, &self.shared.node, (self.outbox.clone(), ticket));
+    }
+
+    /// The connection has ended, and its will is due after `delay`.
+    pub(crate) fn will_is_due_in(&self, will: &PendingWill, delay: Duration) {
+        let node = &self.shared.node;
+        let due = node.inboxes.age(node.now()).after(delay);
+        will.is_due_at(due, &self.identity, node);
+    }
+
+    /// The client said goodbye.
+    pub(crate) fn will_is_void(&self, will: &PendingWill) {
+        will.forget(&self.shared.node);
+    }
+
+    /// A session that the store has was that of `who`.
+    pub(crate) fn was_of(&mut self, who: Identity) {
+        self.identity = who;
     }
 
     /// Has more packet identifiers reserved, if few are left.
@@ -165,6 +216,7 @@ impl Session {
                 ticket,
                 bytes,
                 attach: false,
+                is_connack: false,
                 then: changes,
             }),
         }
@@ -196,6 +248,7 @@ impl Session {
             ticket,
             bytes,
             attach,
+            is_connack: false,
             then: Changes::new(),
         });
         journal.keep_subscription(last_number, last.as_ref(), Some((port, ticket)));

@@ -33,6 +33,8 @@ pub struct MqttLimits {
     pub sessions_max: usize,
     /// Whether sessions that outlive their connections outlive the broker, too.
     pub durable_sessions: bool,
+    /// How long clients have to come back after a restart until their wills are published; `None`: a crash loses their wills.
+    pub will_after_restart: Option<Duration>,
     /// Longest keep alive that a client is granted, in whole seconds up to 65,535 (MQTT 5, 3.2.2.3.14); `None` is no limit.
     pub keep_alive_max: Option<Duration>,
     /// Messages of ordinary topics that wait for one session.
@@ -72,6 +74,7 @@ impl Default for MqttLimits {
             session_expiry_max: Duration::from_secs(7 * 24 * 3600),
             sessions_max: 100_000,
             durable_sessions: true,
+            will_after_restart: Some(Duration::from_secs(60)),
             keep_alive_max: None,
             queue_messages_max: 1000,
             queue_bytes_max: 16 * 1024 * 1024,

@@ -1,5 +1,7 @@
 //! What one connection negotiated in CONNECT and CONNACK.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use inbox_types::{Properties, Qos};
 
@@ -7,6 +9,7 @@ use super::aliases::Aliases;
 use super::{Ending, Shared};
 use crate::closed::Closed;
 use crate::session::MqttLimits;
+use crate::will::PendingWill;
 use mqtt_codec::{Connect, Disconnect, MessageProperties, Version, encode, reason};
 
 /// What a packet with a reason string holds beside it, in bytes: headers, lengths, packet identifier, reason code.
@@ -44,7 +47,7 @@ pub struct Link {
     /// In seconds, as granted; `u32::MAX` is for ever.
     pub session_expiry: u32,
     /// What is published when the client disappears.
-    pub will: Option<Box<Will>>,
+    pub will: Option<Arc<PendingWill>>,
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(super) receive_maximum: u16,
     /// In bytes.
@@ -115,7 +118,7 @@ impl Link {
             },
             session_expiry: wanted_expiry.min(expiry_max),
             will: connect.will.as_ref().map(|will| {
-                Box::new(Will {
+                Arc::new(PendingWill::new(Will {
                     topic: will.topic.into(),
                     qos: will.qos,
                     retain: will.retain,
@@ -123,7 +126,7 @@ impl Link {
                     message_expiry: will.properties.message_expiry,
                     payload: Bytes::copy_from_slice(will.payload),
                     properties: own_properties(&will.properties),
-                })
+                }))
             }),
             receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
             packet_bytes_max: properties.maximum_packet_size.unwrap_or(u32::MAX),

@@ -228,11 +228,6 @@ impl Session {
         !self.subscriptions.is_empty()
     }
 
-    /// Takes the will of the present connection.
-    pub fn take_will(&mut self) -> Option<Box<Will>> {
-        self.link.will.take()
-    }
-
     /// What is encoded and not written, for a connection that ends.
     pub fn take_out(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
@@ -244,13 +239,12 @@ impl Session {
         self.publishes = false;
         self.link = link;
         self.id_is_assigned = assigned_id;
-        self.link.write_connack(
-            &mut self.out,
-            session_present,
-            assigned_id.then_some(self.id.as_str()),
-            &self.shared,
-        );
+        let mut connack = Vec::new();
+        let assigned_id = assigned_id.then_some(self.id.as_str());
+        self.link
+            .write_connack(&mut connack, session_present, assigned_id, &self.shared);
         self.keep_from_now();
+        self.connack_when_will_is_kept(connack);
         self.outgoing.resume(self.inbox.is_some());
         self.holds_nothing();
         self.is_paced_from_now();
@@ -368,6 +362,10 @@ impl Session {
     /// Encodes the DISCONNECT that goes with `ending`, if the client is to get one.
     pub fn say_goodbye(&mut self, ending: &Ending) {
         if let Ending::Closed(closed) = ending {
+            if self.keeping.connack_waits() {
+                // Nothing comes before CONNACK (MQTT-3.14.0-1).
+                return;
+            }
             let why = closed.to_string();
             let why = self.link.fits_reason(&why, 0).then_some(&*why);
             encode::disconnect(&mut self.out, self.link.version, closed.reason_code(), why);

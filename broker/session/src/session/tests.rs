@@ -75,6 +75,7 @@ impl World {
         // What is durable has to be committed; `kept` has the tests of that.
         let mut mqtt = MqttLimits {
             durable_sessions: false,
+            will_after_restart: None,
             ..MqttLimits::default()
         };
         set(&mut mqtt);

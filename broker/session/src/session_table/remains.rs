@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 use super::{Kept, SessionTable};
 use crate::keeping::Journal;
 use crate::refusals::Cause;
-use crate::session::{Session, Will};
-use crate::will;
+use crate::session::Session;
+use crate::will::{self, PendingWill};
 
 /// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
 #[derive(Default)]
 pub struct Remains {
     pub(super) session: Option<Ended>,
     /// What must be published, and from whom.
-    pub will: Option<(Identity, Box<Will>)>,
+    pub will: Option<(Identity, Arc<PendingWill>)>,
 }
 
 /// A session that is no more.
@@ -34,7 +34,7 @@ pub(super) struct Ended {
 
 impl Remains {
     /// Nothing but a will, if there is one.
-    pub fn of_will(will: Option<(Identity, Box<Will>)>) -> Self {
+    pub fn of_will(will: Option<(Identity, Arc<PendingWill>)>) -> Self {
         Remains { session: None, will }
     }
 
@@ -83,7 +83,7 @@ impl SessionTable {
     async fn bury_but_for_journal(&self, remains: Remains) -> Option<Arc<Journal>> {
         let journal = remains.journal().cloned();
         if let Some((who, will)) = remains.will {
-            will::publish(&self.shared, &self.router, &who, *will).await;
+            will::publish(&self.shared, &self.router, &who, will).await;
         }
         match remains.session {
             Some(Ended {

@@ -7,8 +7,9 @@ use inbox_types::Kept as Keeps;
 use pubsub::{SessionKey, Sink, SubscribeError};
 
 use super::{Kept, Remains, SessionTable, Sessions};
-use crate::keeping::{Found, Restored};
+use crate::keeping::{Found, FoundWill, Restored, RestoredWill};
 use crate::session::{Outbox, Resumed, Session, Shared};
+use crate::will::PendingWill;
 
 /// A session that the store had, and what is to be done for it.
 pub struct Resumption {
@@ -52,6 +53,12 @@ impl SessionTable {
         Ok(())
     }
 
+    /// Takes in the record of a will, after all sessions.
+    pub async fn restore_will(&self, found: FoundWill) {
+        let remains = self.state.lock().restore_will(found, &self.shared);
+        self.bury(remains).await;
+    }
+
     /// All of them are here: those beyond `mqtt.sessions_max` end. Gives how many there are.
     pub async fn restored(&self) -> usize {
         self.make_room().await;
@@ -93,4 +100,40 @@ impl Sessions {
             remains,
         }
     }
+
+    /// Has a will published that the store has, unless its client comes back in time. Gives an earlier one of the same client: it was being published.
+    pub fn restore_will(&mut self, found: FoundWill, shared: &Shared) -> Remains {
+        let restored = match found {
+            FoundWill::Will(restored) => *restored,
+            FoundWill::Damaged(key) => {
+                shared.node.inboxes.keep(Keeps::Will, key, None, None);
+                return Remains::default();
+            }
+            FoundWill::Unknown => return Remains::default(),
+        };
+        let due = will_due(&restored, shared);
+        let who = restored.who.clone();
+        let will = Arc::new(PendingWill::restored(restored));
+        let earlier = match self.take_kept(who.client_id()) {
+            Some(mut kept) => {
+                let earlier = kept.will.replace((will, due)).map(|(will, _)| (who.clone(), will));
+                kept.session.was_of(who.clone());
+                self.put(who.client_id().clone(), kept);
+                earlier
+            }
+            None => self.bereft.put(due, who, will),
+        };
+        Remains::of_will(earlier)
+    }
+}
+
+/// When it is due: when its delay has passed, and its client had the time to come back that `will.after_restart` gives it.
+fn will_due(restored: &RestoredWill, shared: &Shared) -> Duration {
+    let now = shared.node.now();
+    let age = shared.node.inboxes.age(now);
+    let left = match restored.due {
+        Some(due) => Duration::from_micros(due.0.saturating_sub(age.0)),
+        None => Duration::from_secs(restored.will.delay.into()),
+    };
+    now.mono + left.max(shared.mqtt.will_after_restart.unwrap_or_default())
 }

@@ -4,8 +4,9 @@ use inbox_bridge::{Hub, MemoryStore, Unobserved};
 use inbox_types::{Age, Limits, SystemClock};
 
 use super::*;
+use crate::keeping::{FoundWill, found_will, will_key, write_will};
 use crate::metrics::{Gauge, Metrics};
-use crate::session::{Link, MqttLimits};
+use crate::session::{Link, MqttLimits, Will};
 use access::{Access, Anonymous, Identity};
 use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
@@ -13,6 +14,11 @@ use mqtt_codec::{Connect, ConnectProperties, Version};
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn shared() -> Arc<Shared> {
+    shared_after(None)
+}
+
+/// Where clients have so long to come back after a restart.
+fn shared_after(will_after_restart: Option<Duration>) -> Arc<Shared> {
     let opened = Hub::open(
         &MemoryStore::new(),
         Limits::default(),
@@ -21,6 +27,7 @@ pub(crate) fn shared() -> Arc<Shared> {
     );
     let mqtt = MqttLimits {
         durable_sessions: false,
+        will_after_restart,
         ..MqttLimits::default()
     };
     Arc::new(Shared {
@@ -61,10 +68,10 @@ fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Ses
     session
 }
 
-fn will(delay: u32) -> Option<Box<Will>> {
+fn will(delay: u32) -> Option<Arc<PendingWill>> {
     let qos = inbox_types::Qos::AtLeastOnce;
     let (payload, properties) = (bytes::Bytes::new(), None);
-    Some(Box::new(Will {
+    Some(Arc::new(PendingWill::new(Will {
         topic: "w/x".into(),
         qos,
         retain: false,
@@ -72,11 +79,11 @@ fn will(delay: u32) -> Option<Box<Will>> {
         message_expiry: None,
         payload,
         properties,
-    }))
+    })))
 }
 
 /// Opens and closes a session at time 0.
-fn kept(sessions: &mut Sessions, shared: &Arc<Shared>, expiry: u32, will: Option<Box<Will>>) {
+fn kept(sessions: &mut Sessions, shared: &Arc<Shared>, expiry: u32, will: Option<Arc<PendingWill>>) {
     let (session, _, _) = sessions.open(&bob(), true, shared, Duration::ZERO).unwrap();
     let mut session = connected(session, shared, expiry);
     session.disconnected();
@@ -354,4 +361,64 @@ fn a_slot_is_free_again_when_its_holder_is_gone() {
     drop(first);
     assert_eq!(gauge.get(), 0);
     assert!(gauge.enter(1).is_some());
+}
+
+/// The will of bob, as the store has it; due at that age, or still of a connection.
+fn stored_will(nth: u32, due: Option<Age>) -> FoundWill {
+    let who = Identity::anonymous(bob());
+    let will = will(2).map(Arc::into_inner).unwrap().unwrap().will;
+    let key = will_key(&bob(), inbox_types::Micros(7), SessionKey(1), nth);
+    found_will(
+        &key,
+        &write_will(&who, &will, due),
+        &inbox_types::MemoryBudget::new(usize::MAX),
+    )
+}
+
+#[test]
+fn a_will_of_before_is_published_unless_its_client_comes_back() {
+    // Goal: after a restart a will waits for its delay or for will.after_restart, whichever is longer; a client that comes back with or without clean start
+    // has not disappeared; that of a client that was away before is published when its session ends, as always; and of two records the earlier one was being
+    // published.
+    let shared = shared_after(Some(5 * SECOND));
+    let start = shared.node.now().mono;
+    let with_will = |due| {
+        let mut sessions = Sessions::default();
+        assert!(sessions.restore_will(stored_will(1, due), &shared).will.is_none());
+        sessions
+    };
+    let mut sessions = with_will(None);
+    assert!(sessions.reap_one(start + 4 * SECOND).is_none());
+    let reaped = |sessions: &mut Sessions| sessions.reap_one(start + 60 * SECOND);
+    assert!(reaped(&mut sessions).is_some_and(|remains| remains.will.is_some() && remains.session.is_none()));
+    assert!(reaped(&mut sessions).is_none(), "only once");
+    for clean_start in [true, false] {
+        let mut sessions = with_will(None);
+        let (_, present, remains) = sessions.open(&bob(), clean_start, &shared, start).unwrap();
+        assert!(!present && remains.will.is_none());
+        assert!(reaped(&mut sessions).is_none());
+    }
+    let mut sessions = with_will(None);
+    let earlier = sessions.restore_will(stored_will(2, None), &shared);
+    assert!(earlier.will.is_some());
+    assert!(reaped(&mut sessions).is_some_and(|remains| remains.will.is_some()));
+    assert!(reaped(&mut sessions).is_none());
+    // With a session that is kept.
+    for (due, clean_start, is_published) in [
+        (None, false, false),
+        (None, true, false),
+        (Some(Age(u64::MAX)), false, false),
+        (Some(Age(u64::MAX)), true, true),
+    ] {
+        let mut sessions = Sessions::default();
+        kept(&mut sessions, &shared, u32::MAX, None);
+        assert!(sessions.restore_will(stored_will(1, due), &shared).will.is_none());
+        let (_, present, remains) = sessions.open(&bob(), clean_start, &shared, start).unwrap();
+        assert_eq!(
+            (present, remains.will.is_some()),
+            (!clean_start, is_published),
+            "{due:?}"
+        );
+        assert!(reaped(&mut sessions).is_none());
+    }
 }

@@ -84,6 +84,8 @@ qos0_settle = "250ms"
 [delivery]
 ack_timeout = "2m"
 rate = 16
+[will]
+after_restart = "90s"
 [store]
 engine = "fjall"
 cache_bytes = "2MiB"
@@ -194,6 +196,7 @@ fn the_example_states_the_ranges_that_hold() {
         ),
         ("INBOXD_QUOTA__PUBLISH_BYTES_PER_SECOND", &["0", "1TiB"], &["2TiB"]),
         ("INBOXD_MQTT__SESSIONS_MAX", &["0", "10000000"], &["10000001"]),
+        ("INBOXD_WILL__AFTER_RESTART", &["0s", "1s", "1d"], &["86401s", "1500ms"]),
         (
             "INBOXD_MQTT__KEEP_ALIVE_MAX",
             &["0s", "1s", "65535s"],
@@ -321,6 +324,7 @@ fn every_key_reaches_its_place() {
     );
     assert_eq!((mqtt.session_expiry_max, mqtt.sessions_max), (Duration::ZERO, 0));
     assert!(!mqtt.durable_sessions);
+    assert_eq!(mqtt.will_after_restart, Some(Duration::from_secs(90)));
     assert_eq!(mqtt.keep_alive_max, Some(Duration::from_secs(90)));
     assert_eq!(
         (mqtt.ack_timeout, mqtt.delivery_rate),

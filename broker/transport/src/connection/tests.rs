@@ -31,6 +31,7 @@ fn broker_that_asks(
     // Nobody commits here.
     let mut mqtt = MqttLimits {
         durable_sessions: false,
+        will_after_restart: None,
         ..MqttLimits::default()
     };
     set(&mut mqtt);
