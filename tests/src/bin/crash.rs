@@ -21,7 +21,7 @@ struct Arguments {
     #[arg(long, value_parser = router)]
     router: Option<Router>,
     /// What of ordinary topics is checked beside the inboxes: retained, sessions, both with a comma between, or none.
-    #[arg(long, default_value = "retained,sessions")]
+    #[arg(long, default_value = "retained,sessions,wills")]
     ordinary: Parts,
     /// How often the broker is killed.
     #[arg(long, default_value_t = 200)]

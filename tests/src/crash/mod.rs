@@ -33,7 +33,7 @@ use rand::rngs::StdRng;
 pub use asking::{Asking, Checked, During};
 use ledger::Ledger;
 use life::Life;
-pub use ordinary::{Ordinary, Parts, RetainedChecked, SessionsChecked};
+pub use ordinary::{Ordinary, Parts, RetainedChecked, SessionsChecked, WillsChecked};
 pub use plan::Router;
 use plan::{Moment, Plan};
 use process::{End, Process};
@@ -73,7 +73,7 @@ pub fn run(directory: &Path, options: &Options) -> Report {
         "{CONFIG}engine = \"{}\"\n\n[mqtt]\nmessage_bytes_max = \"{}B\"\n{}",
         options.engine.name(),
         notices::PAYLOAD_BYTES_MAX,
-        options.ordinary.mqtt_keys()
+        options.ordinary.keys()
     );
     std::fs::write(directory.join("inboxd.toml"), config).expect("the directory can be written");
     let ledger = Arc::new(Ledger::new(options.ordinary));

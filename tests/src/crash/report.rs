@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::asking::Checked;
 use super::ledger::Ledger;
 use super::message::PUBLISHERS;
-use super::ordinary::{Parts, RetainedChecked, SessionsChecked};
+use super::ordinary::{Parts, RetainedChecked, SessionsChecked, WillsChecked};
 use super::plan::{Plan, Watermark};
 
 /// The figures of a run, and what was wrong.
@@ -57,6 +57,8 @@ pub struct Report {
     pub retained: RetainedChecked,
     /// What was checked of kept sessions.
     pub sessions: SessionsChecked,
+    /// Of wills.
+    pub wills: WillsChecked,
     /// Acknowledged publishes that were never received.
     pub lost: u64,
     /// Messages out of order.
@@ -91,6 +93,7 @@ impl Report {
             ordinary: Parts::default(),
             retained: RetainedChecked::default(),
             sessions: SessionsChecked::default(),
+            wills: WillsChecked::default(),
             lost: 0,
             out_of_order: 0,
             violations: Vec::new(),
@@ -124,7 +127,7 @@ impl Report {
         self.repeated = count(&ledger.safe.repeated);
         self.asked = ledger.asking.checked();
         self.ordinary = ledger.ordinary.parts();
-        (self.retained, self.sessions) = ledger.ordinary.checked();
+        (self.retained, self.sessions, self.wills) = ledger.ordinary.checked();
         self.lost = count(&counts.lost);
         self.out_of_order = count(&counts.out_of_order);
         self.violations = ledger.violations();
@@ -176,6 +179,9 @@ impl fmt::Display for Report {
         }
         if self.ordinary.sessions {
             writeln!(out, "  {}", self.sessions)?;
+        }
+        if self.ordinary.wills {
+            writeln!(out, "  {}", self.wills)?;
         }
         writeln!(out, "  lost {}", self.lost)?;
         writeln!(out, "  out of order {}", self.out_of_order)?;

@@ -65,7 +65,7 @@ impl Ledgers {
 
 /// What of ordinary topics is checked.
 fn ordinary() -> Parts {
-    let list = std::env::var("INBOX_POWER_ORDINARY").unwrap_or_else(|_| "retained,sessions".to_owned());
+    let list = std::env::var("INBOX_POWER_ORDINARY").unwrap_or_else(|_| "retained,sessions,wills".to_owned());
     list.parse().unwrap_or_else(|why| panic!("INBOX_POWER_ORDINARY: {why}"))
 }
 
@@ -76,7 +76,7 @@ fn start(mount: &Mount, engine: Engine, seed: u64) -> Broker {
         config: Some(format!(
             "[store]\nengine = \"{}\"\ncheckpoint_after = \"{checkpoint_after}\"\n\n[mqtt]\n{}",
             engine.name(),
-            ordinary().mqtt_keys()
+            ordinary().keys()
         )),
         shell: Some(format!("ln -s '{}' data && exec \"$0\" \"$@\"", mount.path().display())),
         ..Default::default()
@@ -312,9 +312,13 @@ fn survives_power_cuts(engine: Engine) {
     figures.add("changed in time", asked.in_time);
     figures.add("changes told", asked.told);
     assert!(asked.receipts > 0, "some receipts came");
-    let (retained, sessions) = ledgers.ordinary.checked();
+    let (retained, sessions, wills) = ledgers.ordinary.checked();
     if ordinary().retained {
         figures.add("retained topics checked", retained.found + retained.empty);
+    }
+    if ordinary().wills {
+        figures.add("wills due", wills.due);
+        figures.add("wills void by a goodbye", wills.left);
     }
     if ordinary().sessions {
         figures.add("ordinary messages for kept sessions checked", sessions.due);

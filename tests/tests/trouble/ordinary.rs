@@ -18,7 +18,7 @@ fn a_broker_that_lives_keeps_what_the_books_of_ordinary_topics_ask_for() {
         let broker = Broker::start_with(BrokerOptions {
             config: Some(format!(
                 "[router]\nengine = \"{router}\"\n\n[mqtt]\n{}",
-                Parts::ALL.mqtt_keys()
+                Parts::ALL.keys()
             )),
             ..Default::default()
         });
@@ -29,8 +29,8 @@ fn a_broker_that_lives_keeps_what_the_books_of_ordinary_topics_ask_for() {
         ordinary.finish(broker.port());
         let wrong = ordinary.violations();
         assert!(wrong.is_empty(), "{router}: {wrong:?}");
-        let (retained, sessions) = ordinary.checked();
-        eprintln!("{router}: {retained}\n{sessions}");
+        let (retained, sessions, wills) = ordinary.checked();
+        eprintln!("{router}: {retained}\n{sessions}\n{wills}");
         assert!(
             retained.looks > LIVES && retained.found > 50 && retained.empty > 10,
             "{retained}"
@@ -41,6 +41,7 @@ fn a_broker_that_lives_keeps_what_the_books_of_ordinary_topics_ask_for() {
             "some messages were taken without a word: {sessions}"
         );
         assert!(sessions.resumed > 30 && sessions.ended > 0, "{sessions}");
+        assert!(wills.due > 10 && wills.left > 10 && wills.again == 0, "{wills}");
     }
 }
 

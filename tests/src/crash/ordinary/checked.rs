@@ -38,6 +38,34 @@ pub struct SessionsChecked {
     pub out_of_order: u64,
 }
 
+/// Of wills.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WillsChecked {
+    /// Of clients that disappeared after CONNACK, or were there when the broker ended.
+    pub due: u64,
+    /// Of clients that had said goodbye, durably.
+    pub left: u64,
+    /// Wills that came.
+    pub published: u64,
+    /// How often one came again, although it was not sent again.
+    pub again: u64,
+}
+
+impl fmt::Display for WillsChecked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WillsChecked {
+            due,
+            left,
+            published,
+            again,
+        } = self;
+        write!(
+            out,
+            "wills: due {due}, came {published}, came again {again}; void by a goodbye {left}"
+        )
+    }
+}
+
 impl fmt::Display for RetainedChecked {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RetainedChecked {

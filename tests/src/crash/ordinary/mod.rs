@@ -1,7 +1,7 @@
-//! Ordinary topics while the broker dies: what is retained, and what kept sessions have to get.
+//! Ordinary topics while the broker dies: what is retained, what kept sessions have to get, and whose wills are published.
 //!
 //! Publishers of both versions, with QoS 1 and 2, one at a time and many; sessions that stay, come and go, stay away over lives, take messages without a word and
-//! vanish, change their subscriptions, and start anew ([`plan`]). What they saw is kept outside of the broker: [`sessions`] and [`retained`] say what is
+//! vanish, change their subscriptions, and start anew ([`plan`]). What they saw is kept outside of the broker: [`sessions`], [`retained`] and [`wills`] say what is
 //! checked. All clients have a slash in their client IDs, so none has an inbox: a refusal is none that is told there.
 
 mod checked;
@@ -12,6 +12,7 @@ mod sessions;
 mod subscribing;
 #[cfg(test)]
 mod tests;
+mod wills;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,12 +23,13 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-pub use checked::{RetainedChecked, SessionsChecked};
+pub use checked::{RetainedChecked, SessionsChecked, WillsChecked};
 use plan::{KEPT, PUBLISHERS};
 use publishing::Unanswered;
 use retained::{Retained, SETTERS};
 use sessions::Sessions;
 use subscribing::Memory;
+use wills::Wills;
 
 use super::During;
 use super::wire::Wire;
@@ -41,6 +43,8 @@ pub struct Parts {
     pub retained: bool,
     /// Kept sessions.
     pub sessions: bool,
+    /// Wills.
+    pub wills: bool,
 }
 
 impl Parts {
@@ -48,20 +52,24 @@ impl Parts {
     pub const ALL: Parts = Parts {
         retained: true,
         sessions: true,
+        wills: true,
     };
 
-    /// What the configuration of the broker must have below `[mqtt]`, so that nothing is dropped for want of room.
-    pub fn mqtt_keys(self) -> &'static str {
-        match self.sessions {
-            true => "queue_messages_max = 10000000\nqueue_bytes_max = \"64GiB\"\n",
-            false => "",
-        }
+    /// What the configuration of the broker must have below `[mqtt]`, and in sections after it: nothing is dropped for want of room, and wills come soon.
+    pub fn keys(self) -> String {
+        let queues = "queue_messages_max = 10000000\nqueue_bytes_max = \"64GiB\"\n";
+        let queues = if self.sessions || self.wills { queues } else { "" };
+        format!("{queues}\n[will]\nafter_restart = \"1s\"\n")
     }
 }
 
 impl fmt::Display for Parts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [(self.retained, "retained"), (self.sessions, "sessions")];
+        let names = [
+            (self.retained, "retained"),
+            (self.sessions, "sessions"),
+            (self.wills, "wills"),
+        ];
         let names: Vec<&str> = names
             .into_iter()
             .filter(|(is_on, _)| *is_on)
@@ -82,10 +90,11 @@ impl FromStr for Parts {
             match name {
                 "retained" => parts.retained = true,
                 "sessions" => parts.sessions = true,
+                "wills" => parts.wills = true,
                 "none" => {}
                 other => {
                     return Err(format!(
-                        "of ordinary topics there are retained and sessions, and not {other:?}"
+                        "of ordinary topics there are retained, sessions and wills, and not {other:?}"
                     ));
                 }
             }
@@ -100,6 +109,7 @@ pub struct Ordinary {
     parts: Parts,
     sessions: Mutex<Sessions>,
     retained: Mutex<Retained>,
+    wills: Wills,
     unanswered: [Unanswered; PUBLISHERS],
     memories: [Mutex<Memory>; KEPT.len()],
 }
@@ -122,13 +132,14 @@ impl Ordinary {
     pub fn violations(&self) -> Vec<String> {
         let mut all = self.sessions.lock().unwrap().violations.clone();
         all.extend(self.retained.lock().unwrap().violations.clone());
+        all.extend(self.wills.violations());
         all
     }
 
     /// How much was checked.
-    pub fn checked(&self) -> (RetainedChecked, SessionsChecked) {
+    pub fn checked(&self) -> (RetainedChecked, SessionsChecked, WillsChecked) {
         let (retained, sessions) = (self.retained.lock().unwrap(), self.sessions.lock().unwrap());
-        (retained.checked, sessions.checked)
+        (retained.checked, sessions.checked, self.wills.checked())
     }
 
     /// All clients do what they do, until the life is over.
@@ -172,6 +183,11 @@ impl Ordinary {
                     });
                 }
             }
+            if self.parts.wills {
+                let (mut one, mut other) = (next_rng(), next_rng());
+                scope.spawn(move || self.wills.come_and_go(during, &mut one));
+                scope.spawn(move || self.wills.watch(during, &mut other));
+            }
         });
     }
 
@@ -190,6 +206,9 @@ impl Ordinary {
                 let what = "whoever looked at what is retained was not served at the end".to_owned();
                 self.retained.lock().unwrap().violation(what);
             }
+        }
+        if self.parts.wills {
+            self.wills.finish(during);
         }
         if self.parts.sessions {
             std::thread::scope(|scope| {
