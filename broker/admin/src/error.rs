@@ -1,6 +1,7 @@
 //! Why an operator is not given what it asks for.
 
 use inbox_bridge::{BackupError, ClientId, ClientIdError, StoreError};
+use mqtt_session::NotForgotten;
 
 /// Why a request was not carried out, as programs are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,11 @@ pub enum OperatorError {
     /// Its connection does not end.
     #[error("the client's connection has been told to end and has not yet; nothing is erased. Ask again")]
     StillThere,
+    /// It has ended in memory only.
+    #[error(
+        "the client's session has ended, but that is not on disk yet, so a crash would bring it back; ask again when the disk has room"
+    )]
+    SessionNotDurable,
 
     // Something here is wrong.
     /// The store cannot be read or written.
@@ -129,6 +135,7 @@ impl OperatorError {
             | OperatorError::TooManyTraces(_)
             | OperatorError::BackupUnderWay
             | OperatorError::StillThere
+            | OperatorError::SessionNotDurable
             | OperatorError::NotDurable(_) => Code::Busy,
             OperatorError::Store(_) | OperatorError::Backup(_) | OperatorError::Broken => Code::Failed,
         }
@@ -138,6 +145,15 @@ impl OperatorError {
 impl From<StoreError> for OperatorError {
     fn from(error: StoreError) -> Self {
         OperatorError::Store(error)
+    }
+}
+
+impl From<NotForgotten> for OperatorError {
+    fn from(error: NotForgotten) -> Self {
+        match error {
+            NotForgotten::StillThere => OperatorError::StillThere,
+            NotForgotten::NotDurable => OperatorError::SessionNotDurable,
+        }
     }
 }
 

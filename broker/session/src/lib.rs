@@ -27,8 +27,9 @@ pub use not_published::NotPublished;
 pub use presences::{Presence, PresenceCounts, Presences};
 pub use refusals::{Caller, Cause, Limiter, Rate, Refusals};
 pub use session::{
-    Ending, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, Resumed, RouteResult, RouterCall,
-    Session, Shared, SubscribeCall, V311Refusals, Wanted, Will, is_operators_request, is_request,
+    Ending, Holdings, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, Resumed, RouteResult,
+    RouterCall, Seen, Session, Shared, SubscribeCall, Subscribed, V311Refusals, Wanted, WantedFilters, Will,
+    is_operators_request, is_request,
 };
-pub use session_table::{Parted, Place, Remains, Resumption, SessionTable, Sessions, StillThere};
+pub use session_table::{NotForgotten, Parted, Place, Remains, Resumption, SessionTable, Sessions};
 pub use will::{Executor, PendingWill, deliver};

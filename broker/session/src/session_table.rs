@@ -4,6 +4,7 @@
 //! connection at most: a new one orders the old one to end, and waits until it has put the session back (MQTT-3.1.4-3).
 
 mod bereft;
+mod looking;
 mod operating;
 mod parted;
 mod remains;
@@ -11,18 +12,17 @@ mod restoring;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::Identity;
-use hashbrown::HashMap;
 use inbox_types::{ClientId, Node};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use bereft::Bereft;
-pub use operating::StillThere;
+pub use operating::NotForgotten;
 pub use parted::Parted;
 use remains::Ended;
 pub use remains::Remains;
@@ -45,7 +45,8 @@ pub struct SessionTable {
 /// The sessions themselves, without a lock and without waiting. Times are the hub's monotonic clock.
 #[derive(Default)]
 pub struct Sessions {
-    slots: HashMap<ClientId, Slot>,
+    /// In the order of client IDs, so that a page of a long list costs no more than a page.
+    slots: BTreeMap<ClientId, Slot>,
     /// When to look at a kept session: its will is due, or it expires.
     due: BTreeSet<(Duration, ClientId)>,
     last_key: u64,

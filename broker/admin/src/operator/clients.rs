@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use inbox_bridge::{ClientId, Port, Ticket, party};
-use mqtt_session::{Presence, StillThere};
+use mqtt_session::Presence;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -66,8 +66,7 @@ pub(super) fn disconnect(parts: &Parts, by: &str, wanted: &OfClient) -> Result<V
 
 /// The first part of erasing: nothing of a client is in use any more.
 pub(super) async fn end_session(parts: &Parts, wanted: &OfClient) -> Result<bool, OperatorError> {
-    let forgotten = parts.table.forget(&client_id(&wanted.client)?).await;
-    forgotten.map_err(|StillThere| OperatorError::StillThere)
+    Ok(parts.table.forget(&client_id(&wanted.client)?).await?)
 }
 
 /// The second part: its inbox, whom it takes messages from, and who wrote to it. What it wrote to others is theirs.

@@ -178,6 +178,7 @@ impl Conversation {
     pub fn turn(&mut self, now: Now) {
         if let State::Open(session) = &mut self.state {
             session.time_passed(now.mono);
+            session.tell_who_asked();
             let turned = match session.outbox().take_order() {
                 Some(order) => obey(session, order).and_then(|()| session.drain(now)),
                 None => session.drain(now),

@@ -167,6 +167,11 @@ impl Journal {
         }
     }
 
+    /// Whether its session has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().is_over
+    }
+
     /// Has the committer ask by then, unless it will.
     fn ask_by(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, by: Duration) {
         if state.asked_by.is_some_and(|asked| asked <= by) {

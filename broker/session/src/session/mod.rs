@@ -72,7 +72,7 @@ pub use limits::{MqttLimits, V311Refusals};
 pub(crate) use link::TOKEN_METHOD;
 pub use link::{Link, Will};
 pub use operators::{Operators, OperatorsRequest, Reply, is_operators_request};
-pub use order::Order;
+pub use order::{Holdings, Order, Seen, Subscribed, WantedFilters};
 pub use outbox::Outbox;
 pub use request::is_request;
 pub use shared::Shared;

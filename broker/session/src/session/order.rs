@@ -1,6 +1,10 @@
 //! What others ask of a session's connection.
 
+mod seen;
+
 use super::Session;
+pub(super) use seen::Asked;
+pub use seen::{Holdings, Seen, Subscribed, WantedFilters};
 
 /// What a session's connection must do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use std::task::{Context, Poll, Waker};
 
 use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::MqttLimits;
-use super::order::Order;
+use super::order::{Asked, Holdings, Order, WantedFilters};
 use crate::keeping::Journal;
 
 /// Retained messages that wait, from which on the router keeps the others until some of them are taken.
@@ -34,6 +34,8 @@ pub struct Outbox {
     is_full: AtomicBool,
     /// Ordinary messages that wait here, for who must not lock it to know.
     ordinary_waiting: AtomicUsize,
+    /// Operators wait in `state` to be told what the session has. Changes under that lock.
+    is_asked: AtomicBool,
     /// Where its session is kept, from when it is on.
     journal: OnceLock<Arc<Journal>>,
     queue_messages_max: usize,
@@ -62,6 +64,7 @@ struct Waiting {
     ordinary_bytes: usize,
     outcomes: Vec<(Ticket, Outcome)>,
     order: Option<Order>,
+    asked: Vec<Asked>,
     overflowed: u64,
     mail_overflowed: u64,
     waker: Option<Waker>,
@@ -82,6 +85,7 @@ impl Waiting {
             ordinary_bytes: 0,
             outcomes: Vec::new(),
             order: None,
+            asked: Vec::new(),
             overflowed: 0,
             mail_overflowed: 0,
             waker: None,
@@ -97,6 +101,7 @@ impl Outbox {
             online: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             ordinary_waiting: AtomicUsize::new(0),
+            is_asked: AtomicBool::new(false),
             journal: OnceLock::new(),
             queue_messages_max: limits.queue_messages_max,
             queue_bytes_max: limits.queue_bytes_max,
@@ -117,6 +122,8 @@ impl Outbox {
             state.charge.settle(0);
             state.mail_qos0 = 0;
             state.waker = None;
+            // They look again, elsewhere.
+            state.asked = Vec::new();
             state.ordinary.shrink_to_fit();
         }
     }
@@ -176,7 +183,7 @@ impl Outbox {
     pub fn poll_any(&self, mail: bool, ordinary: bool, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         let messages = (mail && !state.mail.is_empty()) || (ordinary && !state.ordinary.is_empty());
-        if messages || !state.outcomes.is_empty() || state.order.is_some() {
+        if messages || !state.outcomes.is_empty() || state.order.is_some() || !state.asked.is_empty() {
             return Poll::Ready(());
         }
         match &state.waker {
@@ -184,6 +191,30 @@ impl Outbox {
             _ => state.waker = Some(cx.waker().clone()),
         }
         Poll::Pending
+    }
+
+    /// Has the connection tell an operator what the session has. Where there is none, or no more, nothing is received.
+    pub(crate) fn ask(&self, wanted: WantedFilters) -> oneshot::Receiver<Holdings> {
+        let (tell, told) = oneshot::channel();
+        self.wake(|state| {
+            if self.online() {
+                // Of some the patience has ended.
+                state.asked.retain(|earlier| !earlier.tell.is_closed());
+                state.asked.push(Asked { wanted, tell });
+                self.is_asked.store(true, Ordering::Relaxed);
+            }
+        });
+        told
+    }
+
+    /// Operators who are to be told.
+    pub(super) fn take_asked(&self) -> Vec<Asked> {
+        if !self.is_asked.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut state = self.state.lock();
+        self.is_asked.store(false, Ordering::Relaxed);
+        std::mem::take(&mut state.asked)
     }
 
     /// What the connection must do; to end it must as long as this is asked.

@@ -126,10 +126,11 @@ impl SessionTable {
 }
 
 /// Tells whoever awaits it that something is durable.
-struct Told(Mutex<Option<oneshot::Sender<()>>>);
+pub(super) struct Told(Mutex<Option<oneshot::Sender<bool>>>);
 
 impl Told {
-    fn channel() -> (Arc<dyn Port>, oneshot::Receiver<()>) {
+    /// What is received says whether it is.
+    pub(super) fn channel() -> (Arc<dyn Port>, oneshot::Receiver<bool>) {
         let (tell, told) = oneshot::channel();
         (Arc::new(Told(Mutex::new(Some(tell)))), told)
     }
@@ -140,10 +141,10 @@ impl Port for Told {
         Room::Left
     }
 
-    fn settle(&self, _: Ticket, _: Outcome) {
+    fn settle(&self, _: Ticket, outcome: Outcome) {
         if let Some(tell) = self.0.lock().take() {
             // Who awaited it may have gone.
-            let _ = tell.send(());
+            let _ = tell.send(matches!(outcome, Outcome::Accepted(_)));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Tests of the table without a router and without tasks.
 
-use inbox_bridge::{Hub, MemoryStore, Unobserved};
+use inbox_bridge::{Hub, MemoryStore, Table, Unobserved};
 use inbox_types::{Age, Limits, SystemClock};
 
 use super::*;
+use crate::Closed;
 use crate::keeping::{FoundWill, found_will, will_key, write_will};
 use crate::metrics::{Gauge, Metrics};
 use crate::session::{Link, MqttLimits, Will};
@@ -14,24 +15,28 @@ use mqtt_codec::{Connect, ConnectProperties, Version};
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn shared() -> Arc<Shared> {
-    shared_after(None)
+    shared_over(&opened(&MemoryStore::new()), false)
+}
+
+fn opened(store: &MemoryStore) -> Arc<Hub> {
+    let clock = Arc::new(SystemClock::default());
+    let opened = Hub::open(store, Limits::default(), clock, Arc::new(Unobserved));
+    Arc::new(opened.unwrap().0)
+}
+
+fn shared_over(hub: &Arc<Hub>, durable_sessions: bool) -> Arc<Shared> {
+    shared_after(hub, durable_sessions, None)
 }
 
 /// Where clients have so long to come back after a restart.
-fn shared_after(will_after_restart: Option<Duration>) -> Arc<Shared> {
-    let opened = Hub::open(
-        &MemoryStore::new(),
-        Limits::default(),
-        Arc::new(SystemClock::default()),
-        Arc::new(Unobserved),
-    );
+fn shared_after(hub: &Arc<Hub>, durable_sessions: bool, will_after_restart: Option<Duration>) -> Arc<Shared> {
     let mqtt = MqttLimits {
-        durable_sessions: false,
+        durable_sessions,
         will_after_restart,
         ..MqttLimits::default()
     };
     Arc::new(Shared {
-        node: Arc::new(opened.unwrap().0).node(),
+        node: hub.node(),
         names: InboxNames::new(""),
         access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
         packet_bytes_max: mqtt.message_bytes_max,
@@ -43,12 +48,12 @@ fn shared_after(will_after_restart: Option<Duration>) -> Arc<Shared> {
     })
 }
 
-fn bob() -> ClientId {
+pub(super) fn bob() -> ClientId {
     ClientId::new("bob").unwrap()
 }
 
 /// Connects a session that is kept for `expiry` seconds.
-fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Session> {
+pub(super) fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Session> {
     let properties = ConnectProperties {
         session_expiry: Some(expiry),
         ..ConnectProperties::default()
@@ -294,7 +299,7 @@ async fn an_operator_ends_connections_and_sessions() {
     assert!(table.disconnect(&bob()));
     assert_eq!(session.outbox().take_order(), Some(Order::Disconnect));
     place
-        .close(connected(session, &shared, 60), &crate::Closed::ByOperator.into())
+        .close(connected(session, &shared, 60), &Closed::ByOperator.into())
         .await;
     assert_eq!(
         (table.kept(), table.is_kept(&bob()), table.disconnect(&bob())),
@@ -324,7 +329,7 @@ async fn a_session_that_is_forgotten_is_not_kept() {
         while outbox.take_order() != Some(Order::Forget) {
             tokio::task::yield_now().await;
         }
-        place.close(session, &crate::Closed::TakenOver.into()).await;
+        place.close(session, &Closed::TakenOver.into()).await;
         let next = match is_replaced {
             true => Some(table.open(Identity::anonymous(bob()), false, None).await),
             false => None,
@@ -337,6 +342,66 @@ async fn a_session_that_is_forgotten_is_not_kept() {
     }
 }
 
+#[tokio::test]
+async fn a_session_has_ended_when_nothing_can_bring_it_back() {
+    // Goal: of a client that is away and of one that is there, an operator is told so when the store has nothing of the session any more, and not before.
+    for is_away in [true, false] {
+        let store = MemoryStore::new();
+        let hub = opened(&store);
+        let shared = shared_over(&hub, true);
+        let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+        let table = Arc::new(SessionTable::new(shared.clone(), router));
+        let stored = || inbox_bridge::kept(&store, Table::SESSIONS).unwrap().len();
+        let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
+        let mut session = connected(session, &shared, 60);
+        hub.commit_round(&store, true).unwrap();
+        assert_eq!(stored(), 1);
+        let ask = || {
+            let table = table.clone();
+            tokio::spawn(async move { table.forget(&bob()).await })
+        };
+        let asked = match is_away {
+            true => {
+                place.close(session, &Closed::ByOperator.into()).await;
+                ask()
+            }
+            false => {
+                let asked = ask();
+                while session.outbox().take_order().is_none() {
+                    tokio::task::yield_now().await;
+                }
+                session.ends_with_its_connection();
+                place.close(session, &Closed::ByOperator.into()).await;
+                asked
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!asked.is_finished() && stored() == 1, "away: {is_away}");
+        while !asked.is_finished() {
+            hub.commit_round(&store, true).unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!((asked.await.unwrap(), stored()), (Ok(true), 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_told_of_a_session_that_a_crash_would_bring_back() {
+    // Goal: where the store takes nothing for a while, nobody says that the session has ended for good, also when asked again.
+    let store = MemoryStore::new();
+    let hub = opened(&store);
+    let shared = shared_over(&hub, true);
+    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+    let table = Arc::new(SessionTable::new(shared.clone(), router));
+    let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
+    place
+        .close(connected(session, &shared, 60), &Closed::ByOperator.into())
+        .await;
+    for _ in 0..2 {
+        assert_eq!(table.forget(&bob()).await, Err(NotForgotten::NotDurable));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_to_be_forgotten_ends_whoever_takes_it_over() {
     // Goal: neither a take-over nor a shutdown makes its connection forget that; and an operator whose patience ends is told so.
@@ -344,7 +409,7 @@ async fn a_session_that_is_to_be_forgotten_ends_whoever_takes_it_over() {
     let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
     let table = Arc::new(SessionTable::new(shared.clone(), router));
     let (_place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-    assert_eq!(table.forget(&bob()).await, Err(StillThere));
+    assert_eq!(table.forget(&bob()).await, Err(NotForgotten::StillThere));
     for order in [Order::TakenOver, Order::ShutDown, Order::Disconnect, Order::Review] {
         session.outbox().order(order);
         assert_eq!(session.outbox().take_order(), Some(Order::Forget));
@@ -380,7 +445,7 @@ fn a_will_of_before_is_published_unless_its_client_comes_back() {
     // Goal: after a restart a will waits for its delay or for will.after_restart, whichever is longer; a client that comes back with or without clean start
     // has not disappeared; that of a client that was away before is published when its session ends, as always; and of two records the earlier one was being
     // published.
-    let shared = shared_after(Some(5 * SECOND));
+    let shared = shared_after(&opened(&MemoryStore::new()), false, Some(5 * SECOND));
     let start = shared.node.now().mono;
     let with_will = |due| {
         let mut sessions = Sessions::default();

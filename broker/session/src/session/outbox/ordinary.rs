@@ -74,6 +74,12 @@ impl Outbox {
         self.ordinary_waiting.store(state.ordinary.len(), Ordering::Relaxed);
     }
 
+    /// Ordinary messages that wait: how many, and their bytes.
+    pub(crate) fn ordinary_waiting(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.ordinary.len(), state.ordinary_bytes + state.retained_bytes)
+    }
+
     /// What the store has for this session, which begins with it. It was in here before, so there is room for it.
     pub(crate) fn restore(&self, queued: Vec<OrdinaryDelivery>) {
         let mut state = self.state.lock();

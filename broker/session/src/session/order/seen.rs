@@ -1,0 +1,163 @@
+//! A session as operators see it. What is kept for a client that is away is at hand; a session that has a connection belongs to that, which is asked, and answers
+//! in its next turn.
+
+use std::time::Duration;
+
+use inbox_types::{Age, ClientId, Qos};
+use tokio::sync::oneshot;
+
+use crate::keeping::{OWN_INBOX, Restored};
+use crate::session::Session;
+use crate::session::in_flight::What;
+use crate::session::subscriptions::counted;
+
+/// A session as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Whose it is.
+    pub client: ClientId,
+    /// Whether its client is there.
+    pub is_connected: bool,
+    /// In what time it ends if its client stays away. `None`: never, or its client is there.
+    pub ends_in: Option<Duration>,
+    /// What it has. `None`: its connection does not say.
+    pub holds: Option<Holdings>,
+}
+
+/// What a session has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    /// The version of MQTT that its client speaks; `None`: it is away.
+    pub protocol: Option<&'static str>,
+    /// For how long it is kept without a connection, in seconds; `u32::MAX` is for ever.
+    pub expiry: u32,
+    /// Whether it outlives the broker.
+    pub is_durable: bool,
+    /// How many subscriptions it has, with that to the own inbox.
+    pub subscriptions: usize,
+    /// Messages of ordinary topics that its client does not have yet, or has not acknowledged.
+    pub messages: usize,
+    /// The same, in bytes.
+    pub bytes: usize,
+    /// Those of its subscriptions that were asked for.
+    pub page: Vec<Subscribed>,
+    /// There are more behind these.
+    pub has_more: bool,
+}
+
+/// A subscription of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribed {
+    /// Its place among those of its session, which it keeps.
+    pub number: u32,
+    /// As the client wrote it.
+    pub filter: Box<str>,
+    /// What was granted.
+    pub qos: Qos,
+}
+
+/// Which subscriptions of a session are wanted, in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedFilters {
+    /// Those after this number.
+    pub after: Option<u32>,
+    /// At most so many.
+    pub limit: usize,
+    /// And not many more bytes of filters than these.
+    pub bytes: usize,
+}
+
+impl WantedFilters {
+    /// None of them.
+    pub const NONE: WantedFilters = WantedFilters {
+        after: None,
+        limit: 0,
+        bytes: 0,
+    };
+
+    /// The first of `all` that are wanted, and whether there are more.
+    fn of<'f>(self, all: impl Iterator<Item = (u32, &'f str, Qos)>) -> (Vec<Subscribed>, bool) {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (number, filter, qos) in all.filter(|(number, ..)| self.after.is_none_or(|after| *number > after)) {
+            if page.len() == self.limit || bytes >= self.bytes {
+                return (page, true);
+            }
+            bytes += filter.len();
+            let filter = filter.into();
+            page.push(Subscribed { number, filter, qos });
+        }
+        (page, false)
+    }
+}
+
+/// An operator who waits for a connection to say what its session has.
+#[derive(Debug)]
+pub(in crate::session) struct Asked {
+    pub(in crate::session) wanted: WantedFilters,
+    pub(in crate::session) tell: oneshot::Sender<Holdings>,
+}
+
+impl Seen {
+    /// A session that the store of a stopped broker has, at this age of the store.
+    pub fn stored(restored: &Restored, age: Age, wanted: WantedFilters) -> Self {
+        let all = restored.subscriptions.iter();
+        let all = all.map(|(number, kept)| (*number, &*kept.filter, kept.options.qos));
+        let (page, has_more) = wanted.of(all);
+        let expiry = restored.head.expiry;
+        // Of one that had a connection it begins when the broker starts.
+        let ends_in = restored.left().filter(|_| expiry != u32::MAX).map(|left| {
+            let waited = Duration::from_micros(age.0.saturating_sub(left.0));
+            Duration::from_secs(expiry.into()).saturating_sub(waited)
+        });
+        let holds = Holdings {
+            protocol: None,
+            expiry,
+            is_durable: true,
+            subscriptions: restored.subscriptions.len(),
+            messages: restored.queued.len(),
+            bytes: restored.queued.iter().map(|queued| queued.message.size()).sum(),
+            page,
+            has_more,
+        };
+        Seen {
+            client: restored.id.clone(),
+            is_connected: false,
+            ends_in,
+            holds: Some(holds),
+        }
+    }
+}
+
+impl Session {
+    /// Answers operators who asked what it has.
+    pub(crate) fn tell_who_asked(&self) {
+        for Asked { wanted, tell } in self.outbox.take_asked() {
+            // Who asked may have gone.
+            let _ = tell.send(self.holdings(wanted));
+        }
+    }
+
+    /// What it has, and of its subscriptions those that are wanted.
+    pub(crate) fn holdings(&self, wanted: WantedFilters) -> Holdings {
+        let in_flight = self.outgoing.in_flight.iter();
+        let in_flight = in_flight.filter(|sent| matches!(sent.what, What::Ordinary(_))).count();
+        let (waiting, bytes) = self.outbox.ordinary_waiting();
+        let inbox = self.inbox.as_ref().map(|inbox| {
+            let topic = self.inbox_topic.as_deref().unwrap_or_default();
+            (OWN_INBOX, topic, inbox.qos)
+        });
+        let ordinary = self.subscriptions.all().iter();
+        let ordinary = ordinary.map(|one| (counted(one.number), one.filter.as_str(), one.options.qos));
+        let (page, has_more) = wanted.of(inbox.into_iter().chain(ordinary));
+        Holdings {
+            protocol: self.outbox.online().then(|| self.link.protocol()),
+            expiry: self.link.session_expiry,
+            is_durable: self.outbox.journal().is_some(),
+            subscriptions: self.subscriptions.len() + usize::from(self.inbox.is_some()),
+            messages: in_flight + waiting,
+            bytes: self.outgoing.ordinary_bytes() + bytes,
+            page,
+            has_more,
+        }
+    }
+}
