@@ -2,7 +2,7 @@
 
 use crate::error::OperatorError;
 
-/// Inboxes or clients in one answer, unless fewer are asked for; and at most.
+/// Inboxes, clients, sessions or subscriptions in one answer, unless fewer are asked for; and at most.
 pub(crate) const LISTED: usize = 100;
 pub(crate) const LISTED_MAX: usize = 1000;
 /// Messages in one answer, unless fewer are asked for; and at most.

@@ -21,7 +21,7 @@ pub use http::{
     RunFile, RunFileError, Server, Settings, Site, State, Stopper, Token, TokenError, UrlError, Wanted, fetch,
     url_part,
 };
-pub use operator::{Operator, exported, properties};
+pub use operator::{Operator, exported, properties, session, subscription};
 pub use prometheus::{Measure, Measured, metric_of};
 pub use requests::answer_requests;
 pub use speaking::Speaker;

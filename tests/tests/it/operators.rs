@@ -1,5 +1,7 @@
 //! What operators see and ask over MQTT, while the broker is in use.
 
+mod sessions;
+
 use inbox_tests::{Broker, Connect, Props, PublishPacket, RawClient, Version, property, wait_until};
 use serde_json::{Value, json};
 

@@ -8,6 +8,7 @@ mod clients;
 mod inboxes;
 mod message;
 mod over_http;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::board::Figures;
 use crate::error::OperatorError;
 use crate::trace::{Trace, Traces};
 pub use message::{exported, properties};
+pub use sessions::{session, subscription};
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
@@ -67,7 +69,7 @@ struct OfClient {
 struct Nothing {}
 
 /// Every command, in the order of the documentation.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
     "inbox/list",
     "inbox/show",
     "inbox/peek",
@@ -77,6 +79,9 @@ const COMMANDS: [&str; 13] = [
     "client/show",
     "client/disconnect",
     "client/erase",
+    "session/list",
+    "session/show",
+    "session/end",
     "trace/start",
     "trace/stop",
     "overview",
@@ -141,6 +146,9 @@ impl Operator {
                 let erase = move |parts: &Parts, wanted: OfClient| clients::erase(parts, &who, &wanted, session);
                 self.run(&parts.changing, wanted, erase).await
             }
+            "session/list" => sessions::list(parts, read(parameters)?).await,
+            "session/show" => sessions::show(parts, read(parameters)?).await,
+            "session/end" => sessions::end(parts, by, read(parameters)?).await,
             // What it tells has to go somewhere: whoever can send more than one answer begins it.
             "trace/start" => Err(OperatorError::NoStream),
             "trace/stop" => {

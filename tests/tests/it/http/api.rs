@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use inbox_tests::{Broker, RawClient, Version, head};
+use inbox_tests::{Broker, Connect, RawClient, Version, head};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ fn operators_prove_who_they_are() {
 
 #[test]
 fn requests_are_carried_out_and_audited() {
-    // Goal: list, show, peek, export, purge and disconnect over HTTP do what they say; a client that is not there is 404; a trace tells what happens
+    // Goal: list, show, peek, export, purge, disconnect and the end of a session over HTTP do what they say; a client that is not there is 404; a trace tells what happens
     // while it is read; what changed something is in the audit log.
     let broker = Broker::start();
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
@@ -132,6 +132,17 @@ fn requests_are_carried_out_and_audited() {
     assert_eq!(get(&broker, "/api/v1/clients/nobody").status, 404);
     assert_eq!(result("/api/v1/clients/alice")["client"], "alice");
     assert!(result("/api/v1/overview")["rates"].is_object());
+    let strange = "b/ö 1";
+    let (mut kept, _) = RawClient::connect(&broker, &Connect::persistent(Version::V311, strange));
+    kept.subscribe("a/b", 1);
+    let sessions = result("/api/v1/sessions?after=alice&limit=1");
+    assert_eq!(
+        (&sessions["sessions"][0]["client"], sessions.get("next")),
+        (&strange.into(), None)
+    );
+    let path = "/api/v1/sessions/b%2F%C3%B6%201";
+    assert_eq!(result(path)["filters"][0]["filter"], "a/b");
+    assert_eq!(get(&broker, "/api/v1/sessions/nobody").status, 404);
 
     let body = r#"{"to":"bob","seconds":1}"#;
     let headers = format!(
@@ -164,6 +175,9 @@ fn requests_are_carried_out_and_audited() {
             .body
             .contains("\"disconnected\":true")
     );
+    assert!(delete(path).body.contains("\"ended\":true"));
+    assert_eq!(get(&broker, path).status, 404);
+    broker.wait_for_log("what=end-session");
     broker.wait_for_log("what=purge");
     broker.wait_for_log("what=disconnect");
 }

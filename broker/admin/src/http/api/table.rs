@@ -78,6 +78,11 @@ const AFTER_SEQ: Parameter = Parameter {
     kind: Kind::Number(0, SEQ_MAX),
     about: "Those after this seq: next of the page before",
 };
+const AFTER_FILTER: Parameter = Parameter {
+    name: "after",
+    kind: Kind::Number(0, u32::MAX as u64),
+    about: "Subscriptions after these: next of the page before",
+};
 const LIMIT: Parameter = Parameter {
     name: "limit",
     kind: Kind::Number(1, LISTED_MAX as u64),
@@ -167,7 +172,7 @@ const fn removes(
 }
 
 /// Every request.
-pub(super) static ROUTES: [Route; 13] = [
+pub(super) static ROUTES: [Route; 16] = [
     looks(
         "/api/v1/inboxes",
         "inbox/list",
@@ -233,6 +238,27 @@ pub(super) static ROUTES: [Route; 13] = [
         &[CLIENT],
         "Ends the connection of a client",
         "disconnected",
+    ),
+    looks(
+        "/api/v1/sessions",
+        "session/list",
+        &[AFTER, LIMIT],
+        "Sessions, of clients that are connected and of those that are away",
+        "sessions: a list of client, connected, protocol?, expiry?, expires_at?, durable, subscriptions, messages, bytes; next?",
+    ),
+    looks(
+        "/api/v1/sessions/{client}",
+        "session/show",
+        &[CLIENT, AFTER_FILTER, LIMIT],
+        "One session, with its subscriptions",
+        "client, connected, protocol?, expiry?, expires_at?, durable, subscriptions, messages, bytes, filters: a list of filter, qos; next?",
+    ),
+    removes(
+        "/api/v1/sessions/{client}",
+        "session/end",
+        &[CLIENT],
+        "Ends the session of a client: its subscriptions and what waits for it on ordinary topics go, its mail stays",
+        "ended",
     ),
     looks(
         "/api/v1/overview",

@@ -7,7 +7,7 @@ use super::table::Method;
 use super::*;
 
 /// The requests that the API has, with an example of each: method, path, command, parameters.
-const WANTED: [(&str, &str, &str, &str); 13] = [
+const WANTED: [(&str, &str, &str, &str); 16] = [
     (
         "GET",
         "/api/v1/inboxes?after=a&limit=2&prefix=b",
@@ -47,6 +47,19 @@ const WANTED: [(&str, &str, &str, &str); 13] = [
         "client/disconnect",
         r#"{"client":"bob"}"#,
     ),
+    (
+        "GET",
+        "/api/v1/sessions?after=a&limit=2",
+        "session/list",
+        r#"{"after":"a","limit":2}"#,
+    ),
+    (
+        "GET",
+        "/api/v1/sessions/b%2Fb?after=7&limit=3",
+        "session/show",
+        r#"{"after":7,"client":"b/b","limit":3}"#,
+    ),
+    ("DELETE", "/api/v1/sessions/bob", "session/end", r#"{"client":"bob"}"#),
     ("GET", "/api/v1/overview", "overview", "{}"),
     ("GET", "/api/v1/top", "top", "{}"),
     ("GET", "/api/v1/backup", "backup", "{}"),
