@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use inbox_store::{Batch, Store, StoreError, Table, TableChange, TableKey};
-use inbox_types::{Age, BootId, Now, TimeMark};
+use inbox_types::{Age, BootId, Clock, Now, TimeMark};
 
 /// A mark is saved this long after the one before, if nothing else writes.
 const MARK_PAUSE: Duration = Duration::from_secs(600);
@@ -91,6 +91,15 @@ impl AgeClock {
     pub(crate) fn saved(&self, mark: TimeMark) {
         *self.saved.lock() = Some(mark);
     }
+}
+
+/// The age that the store of a stopped broker has now.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn age_now(store: &dyn Store, clock: &dyn Clock) -> Result<Age, StoreError> {
+    let now = clock.now();
+    Ok(AgeClock::resume(store, now, clock.boot())?.age(now))
 }
 
 /// The only key of [`Table::CLOCKS`].

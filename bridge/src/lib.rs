@@ -20,6 +20,7 @@ mod rooms;
 mod seq_clock;
 mod tables;
 
+pub use age_clock::age_now;
 pub use bridge::{Bridge, Pulse, StartError};
 pub use hub::{Absences, Fetched, Hub, PendingCommit, Purge, ReadRequest, Round, count_unread, kept};
 // What a user of the inboxes says and keeps comes with them.
@@ -29,4 +30,4 @@ pub use mailbox::{InMemory, Place, Waiting};
 pub use observer::Observer;
 #[cfg(feature = "testing")]
 pub use observer::Unobserved;
-pub use tables::{Entries, entries};
+pub use tables::{Entries, entries, entries_of};

@@ -28,7 +28,8 @@ pub fn entries(store: &dyn Store, table: Table) -> Entries<'_> {
     entries_of(store, table, b"")
 }
 
-fn entries_of<'s>(store: &'s dyn Store, table: Table, prefix: &'s [u8]) -> Entries<'s> {
+/// Those of its keys that begin with `prefix`.
+pub fn entries_of<'s>(store: &'s dyn Store, table: Table, prefix: &'s [u8]) -> Entries<'s> {
     Entries {
         store,
         table,

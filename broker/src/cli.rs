@@ -7,6 +7,7 @@ mod health;
 mod import;
 mod inbox;
 mod remote;
+mod session;
 mod store;
 mod trace;
 
@@ -23,6 +24,7 @@ pub use health::HealthArgs;
 pub use import::ImportArgs;
 pub use inbox::{InboxAction, InboxArgs};
 pub use remote::{BrokerArgs, RemoteArgs, SettingsArgs};
+pub use session::{SessionAction, SessionArgs};
 pub use store::{StoreAction, StoreArgs};
 pub use trace::TraceArgs;
 
@@ -81,6 +83,8 @@ pub enum Command {
     Health(HealthArgs),
     /// Look into inboxes, or empty one: those of a running broker or a stopped one
     Inbox(InboxArgs),
+    /// Look at sessions, or end one: those of a running broker, or those that a stopped one keeps
+    Session(SessionArgs),
     /// Follow messages through a running broker: where is my message?
     Trace(TraceArgs),
     /// Work on the whole store of a stopped broker
@@ -326,6 +330,9 @@ mod tests {
             "inboxd inbox show",
             "inboxd inbox list --data d --server http://127.0.0.1:1",
             "inboxd inbox list --token-file t",
+            "inboxd session",
+            "inboxd session end",
+            "inboxd session list --data d --server http://127.0.0.1:1",
             "inboxd trace",
             "inboxd trace --to bob --seconds 601",
             "inboxd store convert --from a",
@@ -342,6 +349,7 @@ mod tests {
             "check-config",
             "print-config",
             "inbox",
+            "session",
             "trace",
             "store",
             "backup",

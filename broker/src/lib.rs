@@ -34,6 +34,7 @@ pub mod retained;
 mod said;
 pub mod serve;
 mod service_manager;
+pub mod session_command;
 mod sessions;
 pub mod signals;
 pub mod single;

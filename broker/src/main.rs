@@ -9,7 +9,7 @@ use clap::Parser;
 use inbox_bridge::{OpenError, Store, open_existing_store};
 use inboxd::cli::{
     AclArgs, AclQuestion, BackupArgs, CheckArgs, Cli, Command, DoctorArgs, HealthArgs, ImportArgs, InboxArgs, InitArgs,
-    PasswdArgs, RemoteArgs, RestoreArgs, ServeArgs, StoreAction, TraceArgs,
+    PasswdArgs, RemoteArgs, RestoreArgs, ServeArgs, SessionArgs, StoreAction, TraceArgs,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
@@ -17,7 +17,7 @@ use inboxd::inbox_command::{self, Streams};
 use inboxd::signals::Signals;
 use inboxd::{
     acl_command, backup_command, config_command, doctor, hardening, health_command, import_command, init_command,
-    logging, passwd_command, remote, serve, store_command, trace_command,
+    logging, passwd_command, remote, serve, session_command, store_command, trace_command,
 };
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Acl(args) => ask_rules(&args),
         Command::Health(args) => ask_health(&args).map(done),
         Command::Inbox(args) => look_into_inboxes(&args).map(done),
+        Command::Session(args) => look_at_sessions(&args).map(done),
         Command::Trace(args) => trace(&args).map(done),
         Command::Store(args) => work_on_store(&args.action).map(done),
         Command::Backup(args) => back_up(&args).map(done),
@@ -159,6 +160,30 @@ fn look_into_inboxes(args: &InboxArgs) -> Outcome {
         Mail::Live(broker) => inbox_command::run_live(&args.action, &broker, streams).map_err(failed),
         Mail::Stored(store) => {
             let ran = inbox_command::run(&args.action, &*store, streams).map_err(failed);
+            ran.and(closed(&*store))
+        }
+    }
+}
+
+fn look_at_sessions(args: &SessionArgs) -> Outcome {
+    let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr());
+    let streams = Streams {
+        input: &mut input,
+        out: &mut out,
+        notes: &mut notes,
+    };
+    let failed = |error: session_command::SessionCommandError| (error.exit(), error.into());
+    if let Some(broker) = named(&args.broker.remote)? {
+        start_quiet_log()?;
+        return session_command::run_live(&args.action, &broker, streams).map_err(failed);
+    }
+    let mut config = configured(args.broker.settings.load())?;
+    config.log.audit_file = None;
+    start_log(&config.log)?;
+    match open(&config)? {
+        Mail::Live(broker) => session_command::run_live(&args.action, &broker, streams).map_err(failed),
+        Mail::Stored(store) => {
+            let ran = session_command::run(&args.action, &*store, streams).map_err(failed);
             ran.and(closed(&*store))
         }
     }

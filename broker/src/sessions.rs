@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inbox_bridge::{Entries, Kept, Store, StoreError, Table, entries};
+use inbox_bridge::{Entries, Kept, MemoryBudget, Store, StoreError, Table, entries};
 use mqtt_session::{Found, FoundWill, Restoring, SessionTable, Sessions, Shared, deliver, found_will};
 
 /// Brings back every kept session, before anybody connects: its subscriptions are made, and what waited for it waits again.
@@ -10,7 +10,7 @@ use mqtt_session::{Found, FoundWill, Restoring, SessionTable, Sessions, Shared, 
 /// # Errors
 /// The store cannot be read.
 pub(crate) async fn restore(table: &SessionTable, shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
-    for found in All::of(store, shared) {
+    for found in Stored::all(store, shared) {
         if table.restore(found?).await.is_err() {
             // Ordinary topics have stopped, which the log tells.
             return Ok(());
@@ -32,7 +32,7 @@ pub(crate) async fn restore(table: &SessionTable, shared: &Shared, store: &dyn S
 /// The store cannot be read.
 pub(crate) fn restore_alone(store: &dyn Store, shared: &Arc<Shared>) -> Result<Sessions, StoreError> {
     let mut sessions = Sessions::default();
-    for found in All::of(store, shared) {
+    for found in Stored::all(store, shared) {
         match found? {
             Found::Session(restored) => sessions.restore(*restored, shared).remains.forget(),
             Found::Remains(prefix) => shared.node.inboxes.forget(Kept::Session, prefix),
@@ -57,22 +57,27 @@ fn wills(store: &dyn Store, shared: &Shared) -> impl Iterator<Item = Result<Foun
 }
 
 /// What the store has of sessions, one after the other: each, or what is left of one.
-struct All<'s> {
+pub(crate) struct Stored<'s> {
     entries: Entries<'s>,
     /// There until the last one was given.
     restoring: Option<Restoring>,
 }
 
-impl<'s> All<'s> {
-    fn of(store: &'s dyn Store, shared: &Shared) -> Self {
-        All {
-            entries: entries(store, Table::SESSIONS),
-            restoring: Some(Restoring::new(&shared.node.budgets.all)),
+impl<'s> Stored<'s> {
+    /// Those of these entries. What waits for them counts against `budget`.
+    pub(crate) fn of(entries: Entries<'s>, budget: &Arc<MemoryBudget>) -> Self {
+        Stored {
+            entries,
+            restoring: Some(Restoring::new(budget)),
         }
+    }
+
+    fn all(store: &'s dyn Store, shared: &Shared) -> Self {
+        Stored::of(entries(store, Table::SESSIONS), &shared.node.budgets.all)
     }
 }
 
-impl Iterator for All<'_> {
+impl Iterator for Stored<'_> {
     type Item = Result<Found, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {

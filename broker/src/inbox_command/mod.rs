@@ -68,13 +68,20 @@ impl InboxCommandError {
     /// How the process ends after this.
     pub fn exit(&self) -> Exit {
         match self {
-            InboxCommandError::Store(StoreError::Failed(_) | StoreError::Troubled(_)) => Exit::StoreFailed,
-            InboxCommandError::Store(StoreError::Damaged { .. }) => Exit::DataUnusable,
+            InboxCommandError::Store(error) => exit_of_store(error),
             InboxCommandError::Ask(error) => exit_after(error),
             InboxCommandError::Output(_) | InboxCommandError::NotConfirmed { .. } | InboxCommandError::NeedsBroker => {
                 Exit::Failed
             }
         }
+    }
+}
+
+/// How the process ends when the store did not do it.
+pub(crate) fn exit_of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Failed(_) | StoreError::Troubled(_) => Exit::StoreFailed,
+        StoreError::Damaged { .. } => Exit::DataUnusable,
     }
 }
 
@@ -210,17 +217,22 @@ fn confirm(
     input: &mut dyn BufRead,
     notes: &mut dyn Write,
 ) -> Result<(), InboxCommandError> {
-    write!(notes, "Remove {what} for good? Type yes: ")?;
-    notes.flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    match answer.trim() == "yes" {
+    match is_confirmed(&format!("Remove {what} for good?"), input, notes)? {
         true => Ok(()),
         false => Err(InboxCommandError::NotConfirmed {
             what: act,
             client: client.clone(),
         }),
     }
+}
+
+/// Asks a question that is to be answered with "yes".
+pub(crate) fn is_confirmed(question: &str, input: &mut dyn BufRead, notes: &mut dyn Write) -> io::Result<bool> {
+    write!(notes, "{question} Type yes: ")?;
+    notes.flush()?;
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 fn purge(store: &dyn Store, client: &ClientId, out: &mut dyn Write) -> Result<(), InboxCommandError> {

@@ -3,6 +3,7 @@
 mod backup;
 mod inbox;
 mod refused;
+mod session;
 mod trace;
 
 use inbox_tests::Broker;

@@ -97,6 +97,13 @@ pub(in crate::session) struct Asked {
     pub(in crate::session) tell: oneshot::Sender<Holdings>,
 }
 
+impl Restored {
+    /// Whether both are sessions of one client, of which the later one counts.
+    pub fn is_of_same_client(&self, other: &Restored) -> bool {
+        self.id == other.id
+    }
+}
+
 impl Seen {
     /// A session that the store of a stopped broker has, at this age of the store.
     pub fn stored(restored: &Restored, age: Age, wanted: WantedFilters) -> Self {
