@@ -7,6 +7,7 @@ mod bereft;
 mod looking;
 mod operating;
 mod parted;
+mod place;
 mod remains;
 mod restoring;
 #[cfg(test)]
@@ -24,11 +25,12 @@ use tokio::sync::oneshot;
 use bereft::Bereft;
 pub use operating::NotForgotten;
 pub use parted::Parted;
+pub use place::Place;
 use remains::Ended;
 pub use remains::Remains;
 pub use restoring::Resumption;
 
-use crate::session::{Ending, Order, Outbox, Session, Shared};
+use crate::session::{Order, Outbox, Session, Shared};
 use crate::will::PendingWill;
 use pubsub::{Router, SessionKey};
 
@@ -55,19 +57,6 @@ pub struct Sessions {
     /// What connections left that ended without a word.
     abandoned: Vec<Remains>,
     bereft: Bereft,
-}
-
-/// A client's place in the table, which its connection holds. Dropped without [`Place::close`], because the connection's task
-/// panicked or was given up, it is free again, and the rest is seen to like that of a network connection that is gone.
-pub struct Place {
-    table: Arc<SessionTable>,
-    identity: Identity,
-    key: SessionKey,
-    outbox: Arc<Outbox>,
-    will: Option<Arc<PendingWill>>,
-    /// What was abandoned, for what it owes to other members of its shared subscriptions.
-    abandoned: Option<Box<Session>>,
-    is_closed: bool,
 }
 
 enum Slot {
@@ -174,59 +163,6 @@ impl SessionTable {
             );
             self.bury(remains).await;
         }
-    }
-}
-
-impl Place {
-    /// The name by which the router knows the session.
-    pub fn key(&self) -> SessionKey {
-        self.key
-    }
-
-    /// What waits for the session.
-    pub fn outbox(&self) -> &Arc<Outbox> {
-        &self.outbox
-    }
-
-    /// The connection has ended: keeps its session as long as was agreed, and sees to its will (MQTT 5, sections 3.1.2.5 and 4.1).
-    pub async fn close(mut self, session: Box<Session>, ending: &Ending) {
-        let table = self.table.clone();
-        let (parted, due) = Parted::new(session, self.will.take(), ending);
-        table.bury(due).await;
-        let remains = table.state.lock().close(parted, table.shared.node.now().mono);
-        self.is_closed = true;
-        table.bury(remains).await;
-        table.make_room().await;
-    }
-
-    /// The connection is given up half-way, and with it its session, which may be broken: it serves nobody any more. Messages of its
-    /// shared subscriptions go to others (MQTT 5, section 4.8.2).
-    pub fn abandon(mut self, mut session: Option<Box<Session>>) {
-        if let Some(session) = &mut session {
-            session.leave();
-        }
-        self.abandoned = session.filter(|session| session.has_shares());
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.is_closed {
-            return;
-        }
-        let remains = Remains {
-            session: Some(Ended {
-                key: self.key,
-                uses_router: true,
-                shares: self.abandoned.take(),
-                journal: self.outbox.journal().cloned(),
-            }),
-            will: self.will.take().map(|will| (self.identity.clone(), will)),
-        };
-        self.table
-            .state
-            .lock()
-            .abandon(self.identity.client_id(), &self.outbox, remains);
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::Closed;
 use crate::keeping::{FoundWill, found_will, will_key, write_will};
 use crate::metrics::{Gauge, Metrics};
-use crate::session::{Link, MqttLimits, Will};
+use crate::session::{Ending, Link, MqttLimits, Will};
 use access::{Access, Anonymous, Identity};
 use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
