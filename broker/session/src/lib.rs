@@ -20,7 +20,7 @@ pub use amendments::AmendmentRefused;
 pub use closed::Closed;
 pub use conversation::{Conversation, Step};
 pub use declined::Declined;
-pub use keeping::{Found, FoundWill, Restored, RestoredWill, Restoring, found_will};
+pub use keeping::{Found, FoundWill, PendingWill, Restored, RestoredWill, Restoring, Will, found_will};
 pub use marks::MarksRefused;
 pub use metrics::{Counted, Gauge, Metrics};
 pub use not_published::NotPublished;
@@ -28,8 +28,8 @@ pub use presences::{Presence, PresenceCounts, Presences};
 pub use refusals::{Caller, Cause, Limiter, Rate, Refusals};
 pub use session::{
     Ending, Holdings, Link, MqttLimits, Operators, OperatorsRequest, Order, Outbox, Reply, Resumed, RouteResult,
-    RouterCall, Seen, Session, Shared, SubscribeCall, Subscribed, V311Refusals, Wanted, WantedFilters, Will,
+    RouterCall, Seen, Session, Shared, SubscribeCall, Subscribed, V311Refusals, Wanted, WantedFilters,
     is_operators_request, is_request,
 };
 pub use session_table::{NotForgotten, Parted, Place, Remains, Resumption, SessionTable, Sessions};
-pub use will::{Executor, PendingWill, deliver};
+pub use will::{Executor, deliver};

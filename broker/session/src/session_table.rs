@@ -30,8 +30,8 @@ use remains::Ended;
 pub use remains::Remains;
 pub use restoring::Resumption;
 
+use crate::keeping::PendingWill;
 use crate::session::{Order, Outbox, Session, Shared};
-use crate::will::PendingWill;
 use pubsub::{Router, SessionKey};
 
 /// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.

@@ -1,71 +1,16 @@
-//! Wills: kept as long as they may have to be published, and published when their client disappeared (MQTT 5, section 3.1.2.5).
-//!
-//! **Promise.** CONNACK means that the will is durable: if the broker crashes, and the client does not come back, it is published after the restart. It leaves
-//! the store when it is published, durably where its QoS asks for that, or when it does not have to be any more: a crash in between publishes it again.
+//! Publishing the will of a client that disappeared (MQTT 5, section 3.1.2.5). It leaves the store when it is published as safely as its QoS says: a crash in
+//! between publishes it again.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use access::{Denied, Identity};
-use bytes::Bytes;
-use inbox_types::{Age, AttachmentId, ClientId, Delivery, Kept, Node, Outcome, Port, Qos, Room, Ticket};
+use inbox_types::{AttachmentId, ClientId, Delivery, Outcome, Port, Qos, Room, Ticket};
 
-use crate::keeping::{RestoredWill, write_will};
+use crate::keeping::{PendingWill, Will};
 use crate::refusals::Cause;
-use crate::session::{Shared, Will};
+use crate::session::Shared;
 use intake::{Publication, Shut, Taken};
 use pubsub::{OrdinaryMessage, Published, Router};
-
-/// A will that is not published yet, and where the store has it.
-#[derive(Debug)]
-pub struct PendingWill {
-    /// What is to be published.
-    pub will: Will,
-    key: OnceLock<Bytes>,
-    /// Its client had a connection when the broker ended: any new one means that it has not disappeared.
-    pub(crate) is_of_before: bool,
-}
-
-impl PendingWill {
-    /// Of a connection that begins. It is in memory only.
-    pub fn new(will: Will) -> Self {
-        PendingWill {
-            will,
-            key: OnceLock::new(),
-            is_of_before: false,
-        }
-    }
-
-    /// One that the store has.
-    pub(crate) fn restored(restored: RestoredWill) -> Self {
-        PendingWill {
-            will: restored.will,
-            key: restored.key.into(),
-            is_of_before: restored.due.is_none(),
-        }
-    }
-
-    /// Has the store keep it there, as the will of `who`. Who `waits` is told when that is durable.
-    pub(crate) fn keep(&self, key: Bytes, who: &Identity, node: &Node, waits: (Arc<dyn Port>, Ticket)) {
-        let record = write_will(who, &self.will, None);
-        let key = self.key.get_or_init(|| key).clone();
-        node.inboxes.keep(Kept::Will, key, Some(record), Some(waits));
-    }
-
-    /// The connection has ended, and the will is due at that age of the store.
-    pub(crate) fn is_due_at(&self, due: Age, who: &Identity, node: &Node) {
-        if let Some(key) = self.key.get() {
-            let record = write_will(who, &self.will, Some(due));
-            node.inboxes.keep(Kept::Will, key.clone(), Some(record), None);
-        }
-    }
-
-    /// It is published, or does not have to be.
-    pub fn forget(&self, node: &Node) {
-        if let Some(key) = self.key.get() {
-            node.inboxes.keep(Kept::Will, key.clone(), None, None);
-        }
-    }
-}
 
 /// Publishes `will` as the message of `who`. Nobody awaits an acknowledgement, so a refusal is only counted and logged.
 pub(crate) async fn publish(shared: &Arc<Shared>, router: &Router, who: &Identity, will: Arc<PendingWill>) {

@@ -29,8 +29,8 @@ use access::{Credentials, Identity, Origin};
 use inbox_types::{Now, Ticket};
 
 use crate::closed::Closed;
+use crate::keeping::PendingWill;
 use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall};
-use crate::will::PendingWill;
 use counted::Counted;
 use ending::obey;
 use handshake::{Admitted, Refused};

@@ -6,6 +6,7 @@
 //! Each life of a session has keys of its own, so that a session that ends while another one of that client begins takes nothing with it.
 
 mod journal;
+mod pending_will;
 mod records;
 mod restoring;
 mod wills;
@@ -14,10 +15,13 @@ use bytes::Bytes;
 use inbox_types::{ClientId, Micros};
 
 pub(crate) use journal::Journal;
+pub use pending_will::PendingWill;
 pub(crate) use records::{Head, KeptSubscription};
 pub use restoring::{Found, Restored, Restoring};
-pub use wills::{FoundWill, RestoredWill, found_will};
-pub(crate) use wills::{will_key, write_will};
+pub(crate) use wills::will_key;
+#[cfg(test)]
+pub(crate) use wills::write_will;
+pub use wills::{FoundWill, RestoredWill, Will, found_will};
 
 /// The number of the subscription to the own inbox: ordinary ones count from 1.
 pub(crate) const OWN_INBOX: u32 = 0;

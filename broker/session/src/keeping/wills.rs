@@ -5,15 +5,33 @@ use std::sync::Arc;
 use access::{Account, Identity};
 use bytes::Bytes;
 use inbox_types::wire::{Bin, WireProperties};
-use inbox_types::{Age, ClientId, MemoryBudget, Micros, Qos};
+use inbox_types::{Age, ClientId, MemoryBudget, Micros, Properties, Qos};
 use pubsub::SessionKey;
 use serde::{Deserialize, Serialize};
 
 use super::records::{RecordError, read, write};
-use crate::session::Will;
 
 /// What a key has behind the client ID: NUL, when the connection began, of which session it is, and which one of that session's.
 const BEHIND_ID: usize = 1 + size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
+
+/// A will message (MQTT 5, section 3.1.2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Will {
+    /// Where it goes: a valid topic name.
+    pub topic: Box<str>,
+    /// With which QoS it is published.
+    pub qos: Qos,
+    /// Whether it is to be retained.
+    pub retain: bool,
+    /// In seconds.
+    pub delay: u32,
+    /// In seconds.
+    pub message_expiry: Option<u32>,
+    /// The application's bytes.
+    pub payload: Bytes,
+    /// Boxed because most wills have none.
+    pub properties: Option<Box<Properties>>,
+}
 
 /// What can be made of a record.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use super::subscribe::InboxSubscription;
 use super::subscriptions::{Subscription, counted};
 use super::{Ending, Session, Shared};
 use crate::closed::Closed;
+use crate::keeping::PendingWill;
 use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, Restored, will_key};
-use crate::will::PendingWill;
 
 /// Tickets of what is kept have these bits, those of publishes do not: these count up from zero.
 const KEPT: u64 = 3 << 62;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inbox_types::{Properties, Qos};
+use inbox_types::Properties;
 
 use super::aliases::Aliases;
 use super::{Ending, Shared};
 use crate::closed::Closed;
+use crate::keeping::{PendingWill, Will};
 use crate::session::MqttLimits;
-use crate::will::PendingWill;
 use mqtt_codec::{Connect, Disconnect, MessageProperties, Version, encode, reason};
 
 /// What a packet with a reason string holds beside it, in bytes: headers, lengths, packet identifier, reason code.
@@ -17,25 +17,6 @@ const BESIDE_REASON_STRING_BYTES: usize = 16;
 
 /// The authentication method that there is (MQTT 5, section 4.12): its data are a JSON Web Token.
 pub(crate) const TOKEN_METHOD: &str = "token";
-
-/// A will message (MQTT 5, section 3.1.2.5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Will {
-    /// Where it goes: a valid topic name.
-    pub topic: Box<str>,
-    /// With which QoS it is published.
-    pub qos: Qos,
-    /// Whether it is to be retained.
-    pub retain: bool,
-    /// In seconds.
-    pub delay: u32,
-    /// In seconds.
-    pub message_expiry: Option<u32>,
-    /// The application's bytes.
-    pub payload: Bytes,
-    /// Boxed because most wills have none.
-    pub properties: Option<Box<Properties>>,
-}
 
 /// The terms of a connection.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use access::Identity;
 use hashbrown::HashMap;
 use inbox_types::ClientId;
 
-use crate::will::PendingWill;
+use crate::keeping::PendingWill;
 
 /// See the module's documentation. Times are the hub's monotonic clock.
 #[derive(Default)]

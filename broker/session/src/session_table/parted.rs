@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Remains;
+use crate::keeping::PendingWill;
 use crate::session::{Ending, Session};
-use crate::will::PendingWill;
 
 /// See the module's documentation.
 #[must_use = "a session that is not put away keeps its client out"]

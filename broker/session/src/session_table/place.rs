@@ -7,8 +7,8 @@ use pubsub::SessionKey;
 
 use super::remains::Ended;
 use super::{Parted, Remains, SessionTable};
+use crate::keeping::PendingWill;
 use crate::session::{Ending, Outbox, Session};
-use crate::will::PendingWill;
 
 /// A client's place in the table, which its connection holds. Dropped without [`Place::close`], because the connection's task
 /// panicked or was given up, it is free again, and the rest is seen to like that of a network connection that is gone.

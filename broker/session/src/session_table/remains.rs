@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 
 use super::{Kept, SessionTable};
 use crate::keeping::Journal;
+use crate::keeping::PendingWill;
 use crate::refusals::Cause;
 use crate::session::Session;
-use crate::will::{self, PendingWill};
+use crate::will;
 
 /// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
 #[derive(Default)]

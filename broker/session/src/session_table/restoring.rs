@@ -7,9 +7,9 @@ use inbox_types::Kept as Keeps;
 use pubsub::{SessionKey, Sink, SubscribeError};
 
 use super::{Kept, Remains, SessionTable, Sessions};
+use crate::keeping::PendingWill;
 use crate::keeping::{Found, FoundWill, Restored, RestoredWill};
 use crate::session::{Outbox, Resumed, Session, Shared};
-use crate::will::PendingWill;
 
 /// A session that the store had, and what is to be done for it.
 pub struct Resumption {

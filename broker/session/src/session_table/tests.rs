@@ -5,9 +5,9 @@ use inbox_types::{Age, Limits, SystemClock};
 
 use super::*;
 use crate::Closed;
-use crate::keeping::{FoundWill, found_will, will_key, write_will};
+use crate::keeping::{FoundWill, Will, found_will, will_key, write_will};
 use crate::metrics::{Gauge, Metrics};
-use crate::session::{Ending, Link, MqttLimits, Will};
+use crate::session::{Ending, Link, MqttLimits};
 use access::{Access, Anonymous, Identity};
 use intake::InboxNames;
 use mqtt_codec::{Connect, ConnectProperties, Version};
