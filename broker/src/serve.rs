@@ -195,7 +195,7 @@ async fn run(
     let shared = Arc::new(Shared {
         operators,
         metrics: Metrics::telling(&node.events),
-        node,
+        node: Arc::new(node),
         names: InboxNames::new(&config.inbox.prefix),
         access: access.limiting(strangers),
         mqtt: config.mqtt.clone(),

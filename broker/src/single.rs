@@ -96,7 +96,7 @@ impl Single {
         hub.resize(rights.rules.sizes());
         let packet_bytes_max = mqtt.packet_bytes_max();
         let shared = Arc::new(Shared {
-            node: hub.node(),
+            node: Arc::new(hub.node()),
             names: InboxNames::new(""),
             access: rights.access(&hub.node()),
             mqtt,

@@ -1,5 +1,7 @@
 //! Topic names and topic filters (MQTT 5, sections 4.7 and 4.8.2).
 
+use std::sync::Arc;
+
 /// What a shared subscription begins with (MQTT-4.8.2-1).
 pub(super) const SHARE_PREFIX: &str = "$share/";
 
@@ -21,10 +23,8 @@ pub fn topic_name_fault(topic: &str) -> Option<&'static str> {
 /// A valid topic filter, possibly of a shared subscription.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicFilter {
-    /// As the client wrote it.
-    text: Box<str>,
-    /// Where the filter begins in `text`: 0, or behind `$share/{name}/`.
-    filter_at: usize,
+    /// As the client wrote it. Shared, because whoever finds subscriptions by their filters keeps it, too.
+    text: Arc<str>,
 }
 
 /// Why a string is not a [`TopicFilter`].
@@ -56,25 +56,17 @@ pub enum FilterError {
 impl TopicFilter {
     /// Checks `text` and takes a copy of it.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        if text.is_empty() {
-            return Err(FilterError::Empty);
-        }
-        if text.len() > TOPIC_BYTES_MAX {
-            return Err(FilterError::TooLong);
-        }
-        if text.contains('\0') {
-            return Err(FilterError::Nul);
-        }
-        let filter = match text.strip_prefix(SHARE_PREFIX) {
-            Some(shared) => filter_of_share(shared)?,
-            None if text == "$share" => return Err(FilterError::ShareName),
-            None => text,
-        };
-        check_wildcards(filter)?;
-        Ok(TopicFilter {
-            text: text.into(),
-            filter_at: text.len() - filter.len(),
-        })
+        check_filter(text)?;
+        Ok(TopicFilter { text: text.into() })
+    }
+
+    /// Checks `text`, and keeps it.
+    ///
+    /// # Errors
+    /// See [`FilterError`].
+    pub fn of(text: Arc<str>) -> Result<Self, FilterError> {
+        check_filter(&text)?;
+        Ok(TopicFilter { text })
     }
 
     /// As the client wrote it, `$share/{name}/` included.
@@ -82,15 +74,31 @@ impl TopicFilter {
         &self.text
     }
 
+    /// The same, to be kept.
+    pub fn to_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
+    }
+
     /// The share name of a shared subscription.
     pub fn share_group(&self) -> Option<&str> {
-        let name_end = self.filter_at.checked_sub(1)?;
-        self.text.get(SHARE_PREFIX.len()..name_end)
+        let (name, _filter) = self.text.strip_prefix(SHARE_PREFIX)?.split_once('/')?;
+        Some(name)
     }
 
     /// The filter that messages are matched with, without `$share/{name}/`.
     pub fn filter(&self) -> &str {
-        self.text.get(self.filter_at..).unwrap_or_default()
+        let shared = self.text.strip_prefix(SHARE_PREFIX);
+        shared
+            .and_then(|shared| shared.split_once('/'))
+            .map_or(&self.text, |(_name, filter)| filter)
+    }
+
+    /// The same, to be kept: without a copy, unless the subscription is shared.
+    pub fn to_filter(&self) -> Arc<str> {
+        match self.share_group() {
+            None => Arc::clone(&self.text),
+            Some(_) => self.filter().into(),
+        }
     }
 
     /// Whether the filter has a `+` or `#`, and so can match more than one topic.
@@ -117,6 +125,24 @@ impl TopicFilter {
         }
         levels.next().is_none()
     }
+}
+
+fn check_filter(text: &str) -> Result<(), FilterError> {
+    if text.is_empty() {
+        return Err(FilterError::Empty);
+    }
+    if text.len() > TOPIC_BYTES_MAX {
+        return Err(FilterError::TooLong);
+    }
+    if text.contains('\0') {
+        return Err(FilterError::Nul);
+    }
+    let filter = match text.strip_prefix(SHARE_PREFIX) {
+        Some(shared) => filter_of_share(shared)?,
+        None if text == "$share" => return Err(FilterError::ShareName),
+        None => text,
+    };
+    check_wildcards(filter)
 }
 
 /// The filter in `{name}/{filter}`, which is what follows `$share/`.

@@ -279,7 +279,7 @@ impl Router {
         session: SessionKey,
         sink: Arc<dyn Sink>,
         subscription: u32,
-        filter: &str,
+        filter: impl Into<Arc<str>>,
         share: Option<&str>,
         send_retained: bool,
     ) -> Result<(), SubscribeError> {

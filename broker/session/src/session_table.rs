@@ -31,7 +31,7 @@ pub use remains::Remains;
 pub use restoring::Resumption;
 
 use crate::keeping::PendingWill;
-use crate::session::{Order, Outbox, Session, Shared};
+use crate::session::{Absent, Order, Outbox, Session, Shared};
 use pubsub::{Router, SessionKey};
 
 /// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.
@@ -68,7 +68,7 @@ enum Slot {
 }
 
 struct Kept {
-    session: Box<Session>,
+    session: Box<Absent>,
     /// `None` is never.
     expires: Option<Duration>,
     will: Option<(Arc<PendingWill>, Duration)>,
@@ -196,11 +196,11 @@ impl Sessions {
                     }
                     None => None,
                 };
-                (kept.session, true, Remains::of_will(will))
+                (kept.session.wake(), true, Remains::of_will(will))
             }
             old => {
                 self.last_key += 1;
-                let session = Box::new(Session::new(id.clone(), SessionKey(self.last_key), shared.clone()));
+                let session = Session::new(id.clone(), SessionKey(self.last_key), shared.clone());
                 (session, false, old.map_or_else(Remains::default, Remains::of))
             }
         };
@@ -274,6 +274,7 @@ impl Sessions {
             (will, now + delay)
         });
         let expires = (expiry != u32::MAX).then(|| now + Duration::from_secs(u64::from(expiry)));
+        let session = session.rest();
         self.put(id, Kept { session, expires, will });
     }
 

@@ -29,7 +29,7 @@ pub(super) fn published() -> BTreeSet<String> {
     )
     .unwrap();
     let shared = Shared {
-        node: Arc::new(hub).node(),
+        node: Arc::new(Arc::new(hub).node()),
         names: InboxNames::new(""),
         mqtt: config.mqtt.clone(),
         packet_bytes_max: config.packet_bytes_max(),

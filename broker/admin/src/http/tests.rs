@@ -91,7 +91,7 @@ fn shared() -> Arc<Shared> {
         retains: true,
         operators: mqtt_session::Operators::default(),
         metrics: Metrics::telling(&node.events),
-        node,
+        node: Arc::new(node),
     })
 }
 

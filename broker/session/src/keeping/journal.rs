@@ -22,13 +22,21 @@ const GATHERED_MAX: usize = 1_024;
 /// See the module's documentation.
 pub(crate) struct Journal {
     life: Life,
-    node: Node,
+    node: Arc<Node>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     last_place: u64,
+    is_over: bool,
+    /// Made when there is something to do: of most sessions that are kept there is nothing.
+    tasks: Option<Box<Tasks>>,
+}
+
+/// What the committer is to be given.
+#[derive(Default)]
+struct Tasks {
     /// Not in the store, in the order of their places.
     held: VecDeque<Held>,
     /// In the store, and to leave it.
@@ -36,7 +44,6 @@ struct State {
     gone_since: Duration,
     /// When the committer will ask, as far as it is known here.
     asked_by: Option<Duration>,
-    is_over: bool,
 }
 
 struct Held {
@@ -49,13 +56,16 @@ struct Held {
 
 impl Journal {
     /// Of a session of `id` that begins.
-    pub(crate) fn new(id: &ClientId, node: Node) -> Arc<Self> {
-        let life = Life::new(id, node.now().wall);
+    pub(crate) fn new(id: &ClientId, node: Arc<Node>) -> Arc<Self> {
+        let life = Life {
+            id: id.clone(),
+            begins: node.now().wall,
+        };
         Journal::resumed(life, node, 0)
     }
 
     /// Of a session that the store has, which has given places up to this one.
-    pub(crate) fn resumed(life: Life, node: Node, last_place: u64) -> Arc<Self> {
+    pub(crate) fn resumed(life: Life, node: Arc<Node>, last_place: u64) -> Arc<Self> {
         let state = State {
             last_place,
             ..State::default()
@@ -108,7 +118,7 @@ impl Journal {
         }
         state.last_place += 1;
         let place = NonZeroU64::new(state.last_place)?;
-        state.held.push_back(Held {
+        state.tasks().held.push_back(Held {
             place,
             subscription: delivery.subscription,
             message: delivery.message.clone(),
@@ -127,15 +137,16 @@ impl Journal {
         if state.is_over {
             return None;
         }
-        let found = state.held.binary_search_by_key(&place, |held| held.place);
+        let tasks = state.tasks();
+        let found = tasks.held.binary_search_by_key(&place, |held| held.place);
         match found {
-            Ok(at) => state.held.remove(at)?.publisher,
+            Ok(at) => tasks.held.remove(at)?.publisher,
             Err(_) => {
-                if state.gone.is_empty() {
-                    state.gone_since = now;
+                if tasks.gone.is_empty() {
+                    tasks.gone_since = now;
                 }
-                state.gone.push(place.get());
-                let by = state.gone_since + self.node.holds.removal;
+                tasks.gone.push(place.get());
+                let by = tasks.gone_since + self.node.holds.removal;
                 self.ask_by(state, by);
                 None
             }
@@ -146,21 +157,22 @@ impl Journal {
     pub(crate) fn hold_no_more(self: &Arc<Self>) {
         let now = self.node.now().mono;
         let mut state = self.state.lock();
-        for held in &mut state.held {
+        let Some(tasks) = state.tasks.as_mut().filter(|tasks| !tasks.held.is_empty()) else {
+            return;
+        };
+        for held in &mut tasks.held {
             held.due = held.due.min(now);
         }
-        if !state.held.is_empty() {
-            self.ask_by(state, now);
-        }
+        self.ask_by(state, now);
     }
 
     /// The session has ended: nothing of it is kept any more, and nobody waits for it. Who `waits` is told when that is durable.
     pub(crate) fn end(&self, waits: Option<(Arc<dyn Port>, Ticket)>) {
         let mut state = self.state.lock();
         state.is_over = true;
-        let _let_go_without_the_lock = (std::mem::take(&mut state.held), std::mem::take(&mut state.gone));
+        let _let_go_without_the_lock = state.tasks.take();
         drop(state);
-        self.node.inboxes.forget(Kept::Session, self.life.0.clone());
+        self.node.inboxes.forget(Kept::Session, self.life.prefix());
         if waits.is_some() {
             // It is gone with the others, and this comes after them.
             self.keep(self.life.head(), None, waits);
@@ -174,18 +186,26 @@ impl Journal {
 
     /// Has the committer ask by then, unless it will.
     fn ask_by(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, by: Duration) {
-        if state.asked_by.is_some_and(|asked| asked <= by) {
+        let tasks = state.tasks();
+        if tasks.asked_by.is_some_and(|asked| asked <= by) {
             return;
         }
-        state.asked_by = Some(by);
+        tasks.asked_by = Some(by);
         drop(state);
         self.node.inboxes.keep_from(self.clone(), by);
+    }
+}
+
+impl State {
+    fn tasks(&mut self) -> &mut Tasks {
+        self.tasks.get_or_insert_default()
     }
 }
 
 impl Keeping for Journal {
     fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration> {
         let mut state = self.state.lock();
+        let tasks = state.tasks.as_mut()?;
         let is_due = |due: Duration| all || due <= now;
         let (most, mut bytes) = (into.len() + GATHERED_MAX, 0);
         let change = |key, value, waits| KeptChange {
@@ -196,23 +216,27 @@ impl Keeping for Journal {
         };
         while into.len() < most
             && bytes < BATCH_BYTES_MAX
-            && state.held.front().is_some_and(|held| is_due(held.due))
-            && let Some(held) = state.held.pop_front()
+            && tasks.held.front().is_some_and(|held| is_due(held.due))
+            && let Some(held) = tasks.held.pop_front()
         {
             let waits = held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0)));
             let record = records::write_queued(held.subscription, &held.message);
             bytes += record.len();
             into.push(change(self.life.queued(held.place.get()), Some(record), waits));
         }
-        if !state.gone.is_empty() && is_due(state.gone_since + self.node.holds.removal) {
-            let room = most.saturating_sub(into.len()).min(state.gone.len());
-            let gone = state.gone.drain(..room);
+        if !tasks.gone.is_empty() && is_due(tasks.gone_since + self.node.holds.removal) {
+            let room = most.saturating_sub(into.len()).min(tasks.gone.len());
+            let gone = tasks.gone.drain(..room);
             into.extend(gone.map(|place| change(self.life.queued(place), None, None)));
         }
-        let held = state.held.front().map(|held| held.due);
-        let gone = (!state.gone.is_empty()).then(|| state.gone_since + self.node.holds.removal);
-        state.asked_by = held.into_iter().chain(gone).min();
-        state.asked_by
+        let held = tasks.held.front().map(|held| held.due);
+        let gone = (!tasks.gone.is_empty()).then(|| tasks.gone_since + self.node.holds.removal);
+        let next = held.into_iter().chain(gone).min();
+        tasks.asked_by = next;
+        if next.is_none() {
+            state.tasks = None;
+        }
+        next
     }
 }
 

@@ -33,13 +33,21 @@ const SUBSCRIPTION: u8 = b's';
 
 /// Where one life of a session keeps what it has: `client id, NUL, when it began`, which no client ID begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Life(Bytes);
+pub(crate) struct Life {
+    id: ClientId,
+    /// By the system clock. Two of one client do not begin in the same microsecond.
+    begins: Micros,
+}
 
 impl Life {
-    /// One that begins at this time by the system clock. Two of one client do not begin in the same microsecond.
-    fn new(id: &ClientId, begins: Micros) -> Self {
-        let key = [id.as_str().as_bytes(), &[0], &begins.0.to_be_bytes()].concat();
-        Life(key.into())
+    /// Whose it is.
+    pub(crate) fn id(&self) -> &ClientId {
+        &self.id
+    }
+
+    /// What every key of it begins with.
+    fn prefix(&self) -> Bytes {
+        self.concat(&[]).into()
     }
 
     fn head(&self) -> Bytes {
@@ -55,32 +63,52 @@ impl Life {
     }
 
     fn key(&self, kind: u8, rest: &[u8]) -> Bytes {
-        [&self.0[..], &[kind], rest].concat().into()
+        self.concat(&[&[kind], rest]).into()
+    }
+
+    fn concat(&self, rest: &[&[u8]]) -> Vec<u8> {
+        let begins = self.begins.0.to_be_bytes();
+        [&[self.id.as_str().as_bytes(), &[0], &begins], rest].concat().concat()
     }
 }
 
 /// A key, taken apart.
 #[derive(Debug, PartialEq, Eq)]
-enum Key {
+struct Key<'k> {
+    /// All keys of this life begin so.
+    prefix: &'k [u8],
+    /// Whose life it is. It may be no client ID.
+    id: &'k str,
+    begins: Micros,
+    about: About,
+}
+
+/// What a key is about.
+#[derive(Debug, PartialEq, Eq)]
+enum About {
     Head,
     Queued(u64),
     Subscription(u32),
 }
 
-/// Whose key this is, of which life, and which; `None` of one that nobody here wrote.
-fn parse_key(key: &[u8]) -> Option<(&str, Life, Key)> {
+/// `None` of one that nobody here wrote.
+fn parse_key(key: &[u8]) -> Option<Key<'_>> {
     let id_bytes = key.iter().position(|byte| *byte == 0)?;
-    let (id, rest) = key.split_at_checked(id_bytes)?;
-    let (_began, rest) = rest.split_at_checked(1 + size_of::<u64>())?;
+    let (prefix, rest) = key.split_at_checked(id_bytes + 1 + size_of::<u64>())?;
+    let (id, begins) = prefix.split_at_checked(id_bytes)?;
     let (&kind, rest) = rest.split_first()?;
-    let key_kind = match kind {
-        HEAD if rest.is_empty() => Key::Head,
-        QUEUED => Key::Queued(u64::from_be_bytes(rest.try_into().ok()?)),
-        SUBSCRIPTION => Key::Subscription(u32::from_be_bytes(rest.try_into().ok()?)),
+    let about = match kind {
+        HEAD if rest.is_empty() => About::Head,
+        QUEUED => About::Queued(u64::from_be_bytes(rest.try_into().ok()?)),
+        SUBSCRIPTION => About::Subscription(u32::from_be_bytes(rest.try_into().ok()?)),
         _ => return None,
     };
-    let life = key.get(..id_bytes + 1 + size_of::<u64>())?;
-    Some((str::from_utf8(id).ok()?, Life(Bytes::copy_from_slice(life)), key_kind))
+    Some(Key {
+        prefix,
+        id: str::from_utf8(id).ok()?,
+        begins: Micros(u64::from_be_bytes(*begins.last_chunk()?)),
+        about,
+    })
 }
 
 #[cfg(test)]
@@ -91,13 +119,22 @@ mod tests {
     fn a_key_says_whose_it_is() {
         // Goal: every kind of key is read as it was written, and other bytes are nobody's.
         let bob = ClientId::new("bob/ü").unwrap();
-        let life = Life::new(&bob, Micros(0x0001_0000_6868_0000));
-        for (key, parsed) in [
-            (life.head(), Key::Head),
-            (life.queued(0x7300_0000_0000_0001), Key::Queued(0x7300_0000_0000_0001)),
-            (life.subscription(u32::MAX), Key::Subscription(u32::MAX)),
+        let life = Life {
+            id: bob,
+            begins: Micros(0x0001_0000_6868_0000),
+        };
+        for (key, about) in [
+            (life.head(), About::Head),
+            (life.queued(0x7300_0000_0000_0001), About::Queued(0x7300_0000_0000_0001)),
+            (life.subscription(u32::MAX), About::Subscription(u32::MAX)),
         ] {
-            assert_eq!(parse_key(&key), Some(("bob/ü", life.clone(), parsed)));
+            let parsed = Key {
+                prefix: &life.prefix(),
+                id: "bob/ü",
+                begins: life.begins,
+                about,
+            };
+            assert_eq!(parse_key(&key), Some(parsed));
             assert_eq!(parse_key(&key[..key.len() - 1]), None);
         }
         for foreign in [

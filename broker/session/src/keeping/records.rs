@@ -45,7 +45,7 @@ pub(crate) struct Head {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptSubscription {
     /// As the client wrote it.
-    pub(crate) filter: Box<str>,
+    pub(crate) filter: Arc<str>,
     /// With the QoS that was granted.
     pub(crate) options: SubscriptionOptions,
     /// MQTT 5 property 0x0B.

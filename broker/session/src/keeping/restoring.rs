@@ -3,16 +3,16 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use inbox_types::{Age, ClientId, MemoryBudget};
+use bytes::Bytes;
+use inbox_types::{Age, ClientId, MemoryBudget, Micros};
 use pubsub::OrdinaryMessage;
 
 use super::records::{Head, KeptSubscription, RecordError, read_head, read_queued, read_subscription};
-use super::{Key, Life, parse_key};
+use super::{About, Key, Life, parse_key};
 
 /// What the store has of one life of a session.
 #[derive(Debug)]
 pub struct Restored {
-    pub(crate) id: ClientId,
     pub(crate) life: Life,
     pub(crate) head: Head,
     /// By their numbers without QoS.
@@ -22,6 +22,11 @@ pub struct Restored {
 }
 
 impl Restored {
+    /// For how long it is kept without a connection, in seconds; `u32::MAX` is for ever.
+    pub(crate) fn expiry(&self) -> u32 {
+        self.head.expiry
+    }
+
     /// The age of the store when its last connection ended; `None` if it had one when the broker ended.
     pub(crate) fn left(&self) -> Option<Age> {
         self.head.left.map(Age)
@@ -42,7 +47,7 @@ pub enum Found {
     /// A session.
     Session(Box<Restored>),
     /// Nothing: what is left of a session that has ended, or one that is damaged. Its keys begin so, and are to go.
-    Remains(bytes::Bytes),
+    Remains(Bytes),
 }
 
 /// Reads entries.
@@ -54,8 +59,10 @@ pub struct Restoring {
 
 #[derive(Debug)]
 struct Reading {
+    /// What its keys begin with.
+    prefix: Bytes,
     id: Result<ClientId, &'static str>,
-    life: Life,
+    begins: Micros,
     head: Option<Head>,
     subscriptions: Vec<(u32, KeptSubscription)>,
     queued: Vec<Queued>,
@@ -81,7 +88,7 @@ impl Restoring {
 
     /// Takes the next entry. Gives what comes of those before it, if it is the first of another life.
     pub fn take(&mut self, key: &[u8], value: &[u8]) -> Option<Found> {
-        let Some((id, life, about)) = parse_key(key) else {
+        let Some(key) = parse_key(key) else {
             tracing::error!(
                 ?key,
                 "a record of a session has a key that says nothing to this build; it is left as it is"
@@ -89,14 +96,14 @@ impl Restoring {
             return None;
         };
         let before = match &self.life {
-            Some(reading) if reading.life == life => None,
-            _ => self.life.replace(Reading::new(id, life)),
+            Some(reading) if reading.prefix == key.prefix => None,
+            _ => self.life.replace(Reading::new(&key)),
         };
         if let Some(reading) = &mut self.life
-            && let Err(why) = reading.take(about, value, &self.budget)
+            && let Err(why) = reading.take(key.about, value, &self.budget)
         {
             tracing::error!(
-                client = id, %why,
+                client = key.id, %why,
                 "a record of a kept session cannot be read: the session is lost, with what waited for it on ordinary topics; its inbox is not touched"
             );
             let damage = match why {
@@ -115,10 +122,11 @@ impl Restoring {
 }
 
 impl Reading {
-    fn new(id: &str, life: Life) -> Self {
+    fn new(key: &Key<'_>) -> Self {
         Reading {
-            id: ClientId::new(id).map_err(|_| "a client ID"),
-            life,
+            prefix: Bytes::copy_from_slice(key.prefix),
+            id: ClientId::new(key.id).map_err(|_| "a client ID"),
+            begins: key.begins,
             head: None,
             subscriptions: Vec::new(),
             queued: Vec::new(),
@@ -126,12 +134,12 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, about: Key, value: &[u8], budget: &Arc<MemoryBudget>) -> Result<(), RecordError> {
+    fn take(&mut self, about: About, value: &[u8], budget: &Arc<MemoryBudget>) -> Result<(), RecordError> {
         self.id.as_ref().map_err(|what| RecordError::Value(what))?;
         match about {
-            Key::Head => self.head = Some(read_head(value)?),
-            Key::Subscription(number) => self.subscriptions.push((number, read_subscription(value)?)),
-            Key::Queued(place) => {
+            About::Head => self.head = Some(read_head(value)?),
+            About::Subscription(number) => self.subscriptions.push((number, read_subscription(value)?)),
+            About::Queued(place) => {
                 let place = NonZeroU64::new(place).ok_or(RecordError::Value("a place"))?;
                 let (subscription, message) = read_queued(value, budget)?;
                 self.queued.push(Queued {
@@ -148,21 +156,23 @@ impl Reading {
         Some(match (self.id, self.head, self.damage) {
             (_, _, Damage::Unknown) => return None,
             (Ok(id), Some(head), Damage::None) => Found::Session(Box::new(Restored {
-                id,
-                life: self.life,
+                life: Life {
+                    id,
+                    begins: self.begins,
+                },
                 head,
                 subscriptions: self.subscriptions,
                 queued: self.queued,
             })),
             // Without a head it had begun to be forgotten.
-            _ => Found::Remains(self.life.0),
+            _ => Found::Remains(self.prefix),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use inbox_types::{Micros, Qos};
+    use inbox_types::Qos;
     use mqtt_codec::SubscriptionOptions;
 
     use super::super::records::{write_head, write_subscription};
@@ -194,12 +204,15 @@ mod tests {
         let mut found = Vec::new();
         for (id, begins) in lives {
             let id = ClientId::new(id).unwrap();
-            let life = Life::new(&id, Micros(begins));
-            if (id.as_str(), begins) != ("ann", 1) {
+            let life = Life {
+                id,
+                begins: Micros(begins),
+            };
+            if (life.id.as_str(), begins) != ("ann", 1) {
                 found.extend(restoring.take(&life.head(), &head));
             }
             let written = write_subscription(&subscription("a/b"));
-            let damaged = written.len() - usize::from(id.as_str() == "bob");
+            let damaged = written.len() - usize::from(life.id.as_str() == "bob");
             found.extend(restoring.take(&life.subscription(4), &written[..damaged]));
             assert!(restoring.take(b"nothing known", b"").is_none());
         }
@@ -207,7 +220,7 @@ mod tests {
         let told: Vec<_> = found
             .iter()
             .map(|found| match found {
-                Found::Session(session) => format!("{} {}", session.id, session.subscriptions.len()),
+                Found::Session(session) => format!("{} {}", session.life.id, session.subscriptions.len()),
                 Found::Remains(prefix) => format!("remains of {}", String::from_utf8_lossy(&prefix[..3])),
             })
             .collect();

@@ -36,6 +36,19 @@ struct Bounce {
 }
 
 impl Bounces {
+    /// None yet: they are counted on from here.
+    pub(super) fn after(last: u64) -> Self {
+        Bounces {
+            last,
+            ..Bounces::default()
+        }
+    }
+
+    /// Where they are counted on from, if none is under way.
+    pub(super) fn finished(&self) -> Option<u64> {
+        (self.fresh.is_empty() && self.sent.is_empty()).then_some(self.last)
+    }
+
     pub(super) fn shrink(&mut self) {
         self.fresh.shrink_to_fit();
         self.sent.shrink_to_fit();

@@ -91,6 +91,19 @@ impl Default for Outgoing {
 }
 
 impl Outgoing {
+    /// None, and the first one has this identifier.
+    pub(super) fn from(next_id: PacketId) -> Self {
+        Outgoing {
+            next_id,
+            ..Outgoing::default()
+        }
+    }
+
+    /// The next identifier, if none is in use.
+    pub(super) fn finished(&self) -> Option<PacketId> {
+        self.in_flight.is_empty().then_some(self.next_id)
+    }
+
     /// A connection begins: what is in flight is to be sent again. Mail that is not even started over is no longer the
     /// session's.
     pub(super) fn resume(&mut self, reads_inbox: bool) {

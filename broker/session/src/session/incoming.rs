@@ -100,6 +100,19 @@ impl From<&Outcome> for Answer {
 }
 
 impl Incoming {
+    /// None, and the first one has this ticket.
+    pub(super) fn from(first_ticket: u64) -> Self {
+        Incoming {
+            first_ticket,
+            ..Incoming::default()
+        }
+    }
+
+    /// The ticket of the next one, if none is open, nor known.
+    pub(super) fn finished(&self) -> Option<u64> {
+        (self.pending.is_empty() && self.exactly_once.is_empty()).then_some(self.first_ticket)
+    }
+
     /// Whether the client has as many publishes open as it may.
     pub(super) fn is_full(&self, mqtt: &MqttLimits) -> bool {
         self.pending.len() >= usize::from(mqtt.unacknowledged_publishes_max)

@@ -4,15 +4,15 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Identity;
 use inbox_types::{Outcome, Port, Ticket};
 use mqtt_codec::{PacketId, RetainHandling, SubscriptionOptions, TopicFilter};
 use pubsub::{OrdinaryDelivery, Publisher, SessionKey};
 
+use super::in_flight::Outgoing;
 use super::packet_ids::{PacketIds, Span};
 use super::subscribe::InboxSubscription;
 use super::subscriptions::{Subscription, counted};
-use super::{Ending, Session, Shared};
+use super::{Absent, Ending, Session, Shared};
 use crate::closed::Closed;
 use crate::keeping::PendingWill;
 use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, Restored, will_key};
@@ -80,7 +80,7 @@ pub struct Resumed {
     /// Its number.
     pub number: u32,
     /// The filter, without `$share/NAME/`.
-    pub filter: Box<str>,
+    pub filter: Arc<str>,
     /// The name of a shared subscription.
     pub share: Option<Box<str>>,
 }
@@ -141,11 +141,6 @@ impl Session {
     /// The client said goodbye.
     pub(crate) fn will_is_void(&self, will: &PendingWill) {
         will.forget(&self.shared.node);
-    }
-
-    /// A session that the store has was that of `who`.
-    pub(crate) fn was_of(&mut self, who: Identity) {
-        self.identity = who;
     }
 
     /// Has more packet identifiers reserved, if few are left.
@@ -299,7 +294,7 @@ impl Session {
 
     fn kept_inbox(&self, inbox: &InboxSubscription) -> KeptSubscription {
         KeptSubscription {
-            filter: self.inbox_topic.clone().unwrap_or_default(),
+            filter: self.inbox_topic.as_deref().unwrap_or_default().into(),
             options: SubscriptionOptions {
                 qos: inbox.qos,
                 no_local: inbox.no_local,
@@ -311,49 +306,47 @@ impl Session {
     }
 
     /// A session that the store has, without a connection; and what the router is to be told.
-    pub fn restored(restored: Restored, key: SessionKey, shared: Arc<Shared>) -> (Box<Self>, Vec<Resumed>) {
+    pub(crate) fn restored(restored: Restored, key: SessionKey, shared: Arc<Shared>) -> (Box<Absent>, Vec<Resumed>) {
         let Restored {
-            id,
             life,
             head,
             subscriptions,
             queued,
         } = restored;
-        let mut session = Box::new(Session::new(id, key, shared));
-        session.link.session_expiry = head.expiry;
+        let node = shared.node.clone();
+        let mut session = Box::new(Absent::new(life.id().clone(), key, shared));
+        session.session_expiry = head.expiry;
         if let Some((first, end)) = head.packet_ids
             && let (Some(first), Some(end)) = (PacketId::new(first), PacketId::new(end))
         {
             session.keeping.ids = PacketIds::restored();
-            session.outgoing.restore(Span { first, end });
+            let mut outgoing = Outgoing::default();
+            outgoing.restore(Span { first, end });
+            session.has_in_flight(outgoing);
         }
+        session.subscriptions.expect(subscriptions.len());
         for (number, kept) in subscriptions {
             if number == OWN_INBOX {
-                session.inbox = Some(InboxSubscription {
-                    qos: kept.options.qos,
-                    no_local: kept.options.no_local,
-                    subscription_id: kept.subscription_id,
-                    attachment: None,
-                    prev: None,
-                });
-            } else if let Ok(filter) = TopicFilter::parse(&kept.filter) {
-                session.subscriptions.restore(number, filter, &kept);
+                session.reads_inbox(kept.options.qos, kept.options.no_local, kept.subscription_id);
+            } else if let Ok(filter) = TopicFilter::of(kept.filter) {
+                let restored = Subscription::new(number, filter, kept.options, kept.subscription_id);
+                session.subscriptions.restore(restored);
             }
         }
         let last_place = queued.last().map_or(0, |last| last.place.get());
         session.keeping.sent_up_to = last_place;
-        let node = session.shared.node.clone();
-        session.outbox.keep_in(Journal::resumed(life, node, last_place));
+        session.outbox().keep_in(Journal::resumed(life, node, last_place));
         let waits = queued.into_iter().map(|queued| OrdinaryDelivery {
             subscription: queued.subscription,
             message: Arc::new(queued.message),
             retained: false,
             kept: Some(queued.place),
         });
-        session.outbox.restore(waits.collect());
+        session.subscriptions.rest();
+        session.outbox().restore(waits.collect());
         let resumed = session.subscriptions.all().iter().map(|one| Resumed {
             number: one.number,
-            filter: one.filter.filter().into(),
+            filter: one.filter.to_filter(),
             share: one.filter.share_group().map(Box::from),
         });
         let resumed = resumed.collect();
@@ -363,8 +356,8 @@ impl Session {
 
 fn kept(subscription: &Subscription) -> KeptSubscription {
     KeptSubscription {
-        filter: subscription.filter.as_str().into(),
-        options: subscription.options,
-        subscription_id: subscription.subscription_id,
+        filter: subscription.filter.to_text(),
+        options: subscription.options(),
+        subscription_id: subscription.subscription_id(),
     }
 }

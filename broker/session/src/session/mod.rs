@@ -19,6 +19,7 @@
 //! What is kept: subscriptions, ordinary messages that wait, and both halves of QoS 1 and 2 transfers. Mail is not the session's:
 //! it stays in the inbox whatever happens to the session.
 
+mod absent;
 mod acknowledged;
 mod aliases;
 mod amending;
@@ -65,6 +66,7 @@ use std::sync::Arc;
 use access::{Identity, Pace};
 use inbox_types::{ClientId, Message, Now, Outcome, Seq, Ticket};
 
+pub(crate) use absent::Absent;
 pub use answers::RouteResult;
 pub use ending::Ending;
 pub use kept::Resumed;
@@ -152,44 +154,8 @@ pub struct Session {
 
 impl Session {
     /// A session that has no past.
-    pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
-        let outbox = Arc::new(Outbox::new(&shared.mqtt, &shared.node.budgets.all));
-        let subscriptions = Subscriptions::new(inbox_types::Charge::new(&shared.node.budgets.all));
-        Session {
-            inbox_topic: shared.names.topic_of(&id),
-            id_is_assigned: false,
-            identity: Identity::anonymous(id.clone()),
-            proof: None,
-            id,
-            key,
-            shared,
-            outbox,
-            inbox: None,
-            subscriptions,
-            incoming: Incoming::default(),
-            bouncing: Bounces::default(),
-            oversized: None,
-            outgoing: Outgoing::default(),
-            held: None,
-            rate: None,
-            link: Link::default(),
-            out: Vec::new(),
-            calls: VecDeque::new(),
-            pace: None,
-            publishes: false,
-            is_subscribing: false,
-            keeping: Keeping::default(),
-            settle_when_written: VecDeque::new(),
-            bytes_written: 0,
-            acknowledged: Vec::new(),
-            rejected: Vec::new(),
-            outcomes: Vec::new(),
-            stopwatch: Stopwatch::default(),
-            replies: Vec::new(),
-            to_hand_in: Vec::new(),
-            for_inbox: None,
-            last_inbox: None,
-        }
+    pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Box<Self> {
+        Box::new(Absent::new(id, key, shared)).wake()
     }
 
     /// Whose session it is.

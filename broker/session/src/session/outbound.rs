@@ -257,7 +257,7 @@ impl Session {
     fn send_ordinary(&mut self, delivery: &pubsub::OrdinaryDelivery, age: Age) {
         let message = &delivery.message;
         let is_void = |subscription: &Subscription| {
-            message.is_expired(age) || (subscription.options.no_local && message.from == self.id)
+            message.is_expired(age) || (subscription.options().no_local && message.from == self.id)
         };
         let subscription = self.subscriptions.get(delivery.subscription);
         let Some(subscription) = subscription.filter(|subscription| !is_void(subscription)) else {
@@ -308,10 +308,10 @@ fn as_subscribed(subscription: &Subscription, delivery: &pubsub::OrdinaryDeliver
     Ordinary {
         message: message.clone(),
         subscription: subscription.number,
-        qos: subscription.options.qos.min(message.qos),
+        qos: subscription.options().qos.min(message.qos),
         // MQTT-3.3.1-8, -9, -12, -13.
-        retain: delivery.retained || (message.retain && subscription.options.retain_as_published),
-        subscription_id: subscription.subscription_id,
+        retain: delivery.retained || (message.retain && subscription.options().retain_as_published),
+        subscription_id: subscription.subscription_id(),
         kept: delivery.kept,
     }
 }

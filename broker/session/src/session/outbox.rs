@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 use super::MqttLimits;
@@ -28,7 +28,9 @@ const RETAINED_BYTES_MAX: usize = 1024 * 1024;
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Outbox {
-    state: Mutex<Waiting>,
+    /// Made when something waits: for most sessions without a connection nothing does.
+    state: Mutex<Option<Box<Waiting>>>,
+    budget: Arc<MemoryBudget>,
     online: AtomicBool,
     /// The inbox was told that there is no room, and has not been told otherwise. Changes under the lock of `state`.
     is_full: AtomicBool,
@@ -91,13 +93,23 @@ impl Waiting {
             waker: None,
         }
     }
+
+    /// Whether nothing is lost with it.
+    fn is_nothing(&self) -> bool {
+        let (messages, told) = (
+            self.mail.len() + self.ordinary.len(),
+            self.overflowed + self.mail_overflowed,
+        );
+        messages == 0 && told == 0 && self.outcomes.is_empty() && self.hungry.is_empty() && self.order.is_none()
+    }
 }
 
 impl Outbox {
     /// Its mail counts against `budget`; ordinary messages do so by themselves.
     pub(crate) fn new(limits: &MqttLimits, budget: &Arc<MemoryBudget>) -> Self {
         Outbox {
-            state: Mutex::new(Waiting::new(budget)),
+            state: Mutex::new(None),
+            budget: budget.clone(),
             online: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             ordinary_waiting: AtomicUsize::new(0),
@@ -117,14 +129,27 @@ impl Outbox {
                 journal.hold_no_more();
             }
             let mut state = self.state.lock();
+            let Some(state) = &mut *state else { return };
             state.mail = VecDeque::new();
             state.mail_bytes = 0;
             state.charge.settle(0);
             state.mail_qos0 = 0;
+            state.unwritten = 0;
             state.waker = None;
             // They look again, elsewhere.
             state.asked = Vec::new();
             state.ordinary.shrink_to_fit();
+        }
+    }
+
+    /// Its session is put away. To be called as [`Outbox::forget_order`] is.
+    pub(crate) fn rest(&self) {
+        let mut state = self.state.lock();
+        if let Some(waiting) = &mut *state {
+            waiting.order = None;
+            if waiting.is_nothing() {
+                *state = None;
+            }
         }
     }
 
@@ -142,12 +167,12 @@ impl Outbox {
     /// A new connection serves this session: what was ordered of the one before it is not for it. To be called under the lock under
     /// which orders are given, or one for the new connection might be lost.
     pub fn forget_order(&self) {
-        self.state.lock().order = None;
+        self.state().order = None;
     }
 
     /// The inbox starts over: what waits of it will come again.
     pub fn forget_mail(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.mail.clear();
         state.mail_bytes = 0;
         state.mail_qos0 = 0;
@@ -162,7 +187,7 @@ impl Outbox {
 
     /// Whether there is room again, with `unwritten` bytes that the socket has not taken. The inbox is to be told, then.
     pub(crate) fn has_room_again(&self, unwritten: usize) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.unwritten = unwritten;
         // At half, or the inbox would be asked for each message.
         let has_room = state.mail_bytes + unwritten <= self.untaken_bytes_max / 2;
@@ -181,7 +206,7 @@ impl Outbox {
 
     /// Ready when anything waits that the session can use: mail and ordinary messages only when it can send such.
     pub fn poll_any(&self, mail: bool, ordinary: bool, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let messages = (mail && !state.mail.is_empty()) || (ordinary && !state.ordinary.is_empty());
         if messages || !state.outcomes.is_empty() || state.order.is_some() || !state.asked.is_empty() {
             return Poll::Ready(());
@@ -212,21 +237,21 @@ impl Outbox {
         if !self.is_asked.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let mut state = self.state.lock();
+        let mut state = self.state();
         self.is_asked.store(false, Ordering::Relaxed);
         std::mem::take(&mut state.asked)
     }
 
     /// What the connection must do; to end it must as long as this is asked.
     pub fn take_order(&self) -> Option<Order> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.order.take_if(|order| *order == Order::Review).or(state.order)
     }
 
     /// The outcomes that came; `into` gives its room in exchange.
     pub fn take_outcomes(&self, into: &mut Vec<(Ticket, Outcome)>) {
         into.clear();
-        std::mem::swap(&mut self.state.lock().outcomes, into);
+        std::mem::swap(&mut self.state().outcomes, into);
     }
 
     /// The next pieces of mail, at most `most` and not many more than `bytes`, and how many with QoS 0 had to be dropped since the
@@ -238,7 +263,7 @@ impl Outbox {
         unwritten: usize,
         into: &mut Vec<(AttachmentId, Delivery)>,
     ) -> u64 {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let taken = take(
             &mut state.mail,
             most,
@@ -258,7 +283,7 @@ impl Outbox {
 
     /// The next piece of mail for `attachment`. What is left of earlier attachments is dropped: the inbox started over.
     pub fn next_mail(&self, attachment: AttachmentId) -> Option<(Seq, Qos)> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         while let Some((theirs, delivery)) = state.mail.front() {
             if *theirs == attachment {
                 return Some((delivery.seq, delivery.message.qos));
@@ -273,7 +298,7 @@ impl Outbox {
 
     /// Whether the next ordinary message is sent with QoS 0.
     pub fn next_ordinary_is_qos0(&self) -> bool {
-        let state = self.state.lock();
+        let state = self.state();
         state
             .ordinary
             .front()
@@ -282,7 +307,7 @@ impl Outbox {
 
     /// The client has this piece of mail: it need not be sent.
     pub fn withdraw(&self, seq: Seq) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let state = &mut *state;
         // Not one with QoS 0, which nobody acknowledges.
         state.mail.retain(|(_, delivery)| {
@@ -294,7 +319,7 @@ impl Outbox {
 
     /// Gives back memory that an idle connection does not need.
     pub fn shrink(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let waiting = state.mail_bytes;
         state.charge.settle(waiting);
         state.mail.shrink_to(8);
@@ -304,8 +329,13 @@ impl Outbox {
 
     /// Mail that the session has not taken yet: messages, and bytes.
     pub fn mail_waiting(&self) -> (usize, usize) {
-        let state = self.state.lock();
+        let state = self.state();
         (state.mail.len(), state.mail_bytes)
+    }
+
+    fn state(&self) -> MappedMutexGuard<'_, Waiting> {
+        let make = || Box::new(Waiting::new(&self.budget));
+        MutexGuard::map(self.state.lock(), |state| &mut **state.get_or_insert_with(make))
     }
 
     /// Whether a connection serves this session.
@@ -314,7 +344,7 @@ impl Outbox {
     }
 
     fn wake<R>(&self, change: impl FnOnce(&mut Waiting) -> R) -> R {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let result = change(&mut state);
         // One wake-up per batch: the task registers again when it has found nothing more.
         let waker = state.waker.take();

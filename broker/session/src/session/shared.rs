@@ -1,5 +1,7 @@
 //! What the sessions of a broker share.
 
+use std::sync::Arc;
+
 use access::{Access, Identity, Quotas};
 use inbox_types::{ClientId, Node, Now};
 
@@ -12,7 +14,7 @@ use intake::Intake;
 /// What every session of a broker uses.
 pub struct Shared {
     /// The inboxes, the time, and what may be kept.
-    pub node: Node,
+    pub node: Arc<Node>,
     /// Which topics are inboxes.
     pub names: InboxNames,
     /// Who clients are, and what they may do.

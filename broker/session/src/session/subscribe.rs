@@ -1,11 +1,13 @@
 //! Subscriptions: the session's own inbox, and ordinary filters.
 
+use std::sync::Arc;
+
 use access::{Action, Target};
 use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq, Ticket};
 
 use super::not_granted::{NotGranted, quoted};
-use super::subscriptions::Subscription;
+use super::subscriptions::{Subscription, counted};
 use super::{Ending, Session};
 use crate::closed::Closed;
 use crate::keeping::OWN_INBOX;
@@ -59,14 +61,14 @@ struct Request {
 }
 
 /// What the router is to be asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Wanted<'c> {
     /// The place of the request, for [`SubscribeCall::refused`].
     pub at: usize,
     /// The number of the subscription.
     pub number: u32,
     /// The topic filter, without `$share/NAME/`.
-    pub filter: &'c str,
+    pub filter: Arc<str>,
     /// The name of a shared subscription.
     pub share: Option<&'c str>,
     /// Whether retained messages are to be sent.
@@ -81,7 +83,7 @@ impl SubscribeCall {
             Wanted {
                 at,
                 number: *number,
-                filter: filter.filter(),
+                filter: filter.to_filter(),
                 share: filter.share_group(),
                 send_retained: request.send_retained,
             }
@@ -233,7 +235,7 @@ impl Session {
         // What an earlier attachment left here is void.
         self.outbox.forget_mail();
         let window = self.link.receive_maximum.min(self.shared.mqtt.in_flight_max);
-        let port: std::sync::Arc<dyn Port> = self.outbox.clone();
+        let port: Arc<dyn Port> = self.outbox.clone();
         let in_flight = self.mail_over_this_connection();
         self.stopwatch.attached_at = self.shared.node.now().wall;
         if let Some(inbox) = self.inbox.as_mut() {
@@ -341,12 +343,7 @@ impl Session {
         call.numbers.insert(text.into(), number);
         call.requests.push(Request {
             at: call.codes.len(),
-            subscription: Subscription {
-                number,
-                filter,
-                options,
-                subscription_id,
-            },
+            subscription: Subscription::new(counted(number), filter, options, subscription_id),
             send_retained,
         });
         Ok(Ok(()))

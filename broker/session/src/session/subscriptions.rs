@@ -2,9 +2,7 @@
 
 use hashbrown::HashMap;
 use inbox_types::{Charge, Qos};
-use mqtt_codec::{SubscriptionOptions, TopicFilter};
-
-use crate::keeping::KeptSubscription;
+use mqtt_codec::{RetainHandling, SubscriptionOptions, TopicFilter};
 
 /// The low bits of a subscription's number are its QoS.
 const QOS_BITS: u32 = 2;
@@ -13,13 +11,61 @@ const SEARCHED_MAX: usize = 16;
 /// A session that passes one of these numbers is told about in the log: the largest cost the most.
 const NOTED: [usize; 3] = [100, 1000, 10_000];
 
-/// One subscription to ordinary topics.
+/// One subscription to ordinary topics. There are very many, of clients that are away, too.
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) number: u32,
+    terms: Terms,
     pub(super) filter: TopicFilter,
-    pub(super) options: SubscriptionOptions,
-    pub(super) subscription_id: Option<u32>,
+}
+
+/// What was asked for beside the QoS, which the number tells: a subscription identifier has 28 bits (MQTT 5, section 1.5.5), and there are four more.
+#[derive(Debug, Clone, Copy)]
+struct Terms(u32);
+
+const NO_LOCAL: u32 = 1;
+const RETAIN_AS_PUBLISHED: u32 = 2;
+const RETAIN_HANDLING_AT: u32 = 2;
+const SUBSCRIPTION_ID_AT: u32 = 4;
+
+impl Subscription {
+    pub(super) fn new(
+        counted: u32,
+        filter: TopicFilter,
+        options: SubscriptionOptions,
+        subscription_id: Option<u32>,
+    ) -> Self {
+        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+        let terms = flag(options.no_local, NO_LOCAL)
+            | flag(options.retain_as_published, RETAIN_AS_PUBLISHED)
+            | (options.retain_handling as u32) << RETAIN_HANDLING_AT
+            // 0 is no identifier (MQTT 5, section 3.8.2.1.2).
+            | subscription_id.unwrap_or(0) << SUBSCRIPTION_ID_AT;
+        Subscription {
+            number: counted << QOS_BITS | options.qos as u32,
+            terms: Terms(terms),
+            filter,
+        }
+    }
+
+    pub(super) fn options(&self) -> SubscriptionOptions {
+        let Terms(terms) = self.terms;
+        SubscriptionOptions {
+            qos: qos(self.number),
+            no_local: terms & NO_LOCAL != 0,
+            retain_as_published: terms & RETAIN_AS_PUBLISHED != 0,
+            retain_handling: match terms >> RETAIN_HANDLING_AT & 3 {
+                0 => RetainHandling::Send,
+                1 => RetainHandling::SendIfNew,
+                _ => RetainHandling::DoNotSend,
+            },
+        }
+    }
+
+    pub(super) fn subscription_id(&self) -> Option<u32> {
+        let id = self.terms.0 >> SUBSCRIPTION_ID_AT;
+        (id > 0).then_some(id)
+    }
 }
 
 /// A subscription counts as so many bytes beside its filter.
@@ -35,7 +81,7 @@ pub(super) struct Subscriptions {
     /// In the order of their numbers without QoS.
     all: Vec<Subscription>,
     /// Numbers without QoS by filter, once there are more than [`SEARCHED_MAX`].
-    index: HashMap<Box<str>, u32>,
+    index: Option<Box<HashMap<Box<str>, u32>>>,
     next: u32,
     /// The sum of the lengths of their filters.
     filter_bytes: usize,
@@ -50,7 +96,7 @@ impl Subscriptions {
     pub(super) fn new(charge: Charge) -> Self {
         Subscriptions {
             all: Vec::new(),
-            index: HashMap::new(),
+            index: None,
             next: 0,
             filter_bytes: 0,
             charge,
@@ -93,13 +139,13 @@ impl Subscriptions {
     }
 
     pub(super) fn by_filter(&self, filter: &str) -> Option<&Subscription> {
-        if self.index.is_empty() {
+        let Some(index) = &self.index else {
             return self
                 .all
                 .iter()
                 .find(|subscription| subscription.filter.as_str() == filter);
-        }
-        self.get(*self.index.get(filter)? << QOS_BITS)
+        };
+        self.get(*index.get(filter)? << QOS_BITS)
     }
 
     /// Adds a subscription in the place of one with the same filter, if there is one. Tells the number that the session has now,
@@ -108,8 +154,8 @@ impl Subscriptions {
         self.remove(subscription.filter.as_str());
         let counted = subscription.number >> QOS_BITS;
         self.filter_bytes += subscription.filter.as_str().len();
-        if !self.index.is_empty() {
-            self.index.insert(subscription.filter.as_str().into(), counted);
+        if let Some(index) = &mut self.index {
+            index.insert(subscription.filter.as_str().into(), counted);
         }
         match self.place(counted) {
             Ok(at) => {
@@ -120,12 +166,8 @@ impl Subscriptions {
             }
             Err(at) => self.all.insert(at, subscription),
         }
-        if self.index.is_empty() && self.all.len() > SEARCHED_MAX {
-            let named = self
-                .all
-                .iter()
-                .map(|one| (one.filter.as_str().into(), one.number >> QOS_BITS));
-            self.index = named.collect();
+        if self.index.is_none() && self.all.len() > SEARCHED_MAX {
+            self.index = Some(Box::new(self.by_filters()));
         }
         self.count();
         let passed = NOTED.get(self.noted).is_some_and(|number| self.all.len() > *number);
@@ -136,11 +178,34 @@ impl Subscriptions {
     pub(super) fn remove(&mut self, filter: &str) -> Option<Subscription> {
         let counted = self.by_filter(filter)?.number >> QOS_BITS;
         let at = self.place(counted).ok()?;
-        self.index.remove(filter);
+        if let Some(index) = &mut self.index {
+            index.remove(filter);
+        }
         let removed = self.all.remove(at);
         self.filter_bytes -= filter.len();
         self.count();
         Some(removed)
+    }
+
+    fn by_filters(&self) -> HashMap<Box<str>, u32> {
+        let named = self
+            .all
+            .iter()
+            .map(|one| (one.filter.as_str().into(), one.number >> QOS_BITS));
+        named.collect()
+    }
+
+    /// The client is away: nobody asks for one by its filter.
+    pub(super) fn rest(&mut self) {
+        self.all.shrink_to_fit();
+        self.index = None;
+    }
+
+    /// The client is back.
+    pub(super) fn wake(&mut self) {
+        if self.all.len() > SEARCHED_MAX {
+            self.index = Some(Box::new(self.by_filters()));
+        }
     }
 
     fn count(&mut self) {
@@ -149,15 +214,15 @@ impl Subscriptions {
         self.charge.cover(if bytes < UNCOUNTED_BYTES { 0 } else { bytes });
     }
 
-    /// Adds a subscription of a session that goes on: by its number without QoS. Later ones have higher numbers.
-    pub(super) fn restore(&mut self, counted: u32, filter: TopicFilter, kept: &KeptSubscription) {
-        self.next = self.next.max(counted);
-        self.insert(Subscription {
-            number: counted << QOS_BITS | kept.options.qos as u32,
-            filter,
-            options: kept.options,
-            subscription_id: kept.subscription_id,
-        });
+    /// So many are to be restored.
+    pub(super) fn expect(&mut self, subscriptions: usize) {
+        self.all.reserve_exact(subscriptions);
+    }
+
+    /// Adds a subscription of a session that goes on. Later ones have higher numbers.
+    pub(super) fn restore(&mut self, subscription: Subscription) {
+        self.next = self.next.max(counted(subscription.number));
+        self.insert(subscription);
     }
 
     /// A number for a subscription with `qos`, which it tells: see [`outlives_connection`]. One that takes the place of `earlier`
@@ -176,6 +241,12 @@ impl Subscriptions {
     fn place(&self, counted: u32) -> Result<usize, usize> {
         self.all.binary_search_by_key(&counted, |one| one.number >> QOS_BITS)
     }
+}
+
+/// The QoS that a subscription's number tells.
+fn qos(number: u32) -> Qos {
+    // It is none but these.
+    Qos::from_u8((number & ((1 << QOS_BITS) - 1)) as u8).unwrap_or(Qos::AtMostOnce)
 }
 
 /// A subscription's number without the QoS that it tells.
@@ -203,17 +274,42 @@ mod tests {
     fn subscribe(subscriptions: &mut Subscriptions, filter: &str) -> Option<usize> {
         let earlier = subscriptions.by_filter(filter).map(|earlier| earlier.number);
         let number = subscriptions.number(earlier, Qos::AtLeastOnce);
-        subscriptions.insert(Subscription {
-            number,
-            filter: TopicFilter::parse(filter).unwrap(),
-            options: SubscriptionOptions {
-                qos: Qos::AtLeastOnce,
-                no_local: false,
-                retain_as_published: false,
-                retain_handling: mqtt_codec::RetainHandling::Send,
-            },
-            subscription_id: None,
-        })
+        let filter = TopicFilter::parse(filter).unwrap();
+        let options = SubscriptionOptions {
+            qos: Qos::AtLeastOnce,
+            ..SubscriptionOptions::default()
+        };
+        subscriptions.insert(Subscription::new(counted(number), filter, options, None))
+    }
+
+    #[test]
+    fn what_was_asked_for_is_what_is_kept() {
+        // Goal: options of every kind and the largest identifier come out as they went in.
+        for bits in 0..3 * 2 * 2 * 3 {
+            let (handling, bits) = (bits % 3, bits / 3);
+            let options = SubscriptionOptions {
+                qos: Qos::from_u8(bits / 4).unwrap(),
+                no_local: bits & 1 != 0,
+                retain_as_published: bits & 2 != 0,
+                retain_handling: [
+                    RetainHandling::Send,
+                    RetainHandling::SendIfNew,
+                    RetainHandling::DoNotSend,
+                ][usize::from(handling)],
+            };
+            for id in [None, Some(1), Some(268_435_455)] {
+                let filter = TopicFilter::parse("a/b").unwrap();
+                let subscription = Subscription::new(7, filter, options, id);
+                assert_eq!(
+                    (
+                        counted(subscription.number),
+                        subscription.options(),
+                        subscription.subscription_id()
+                    ),
+                    (7, options, id)
+                );
+            }
+        }
     }
 
     #[test]

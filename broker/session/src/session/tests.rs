@@ -80,7 +80,7 @@ impl World {
         };
         set(&mut mqtt);
         let shared = Shared {
-            node: hub.node(),
+            node: Arc::new(hub.node()),
             names: InboxNames::new(""),
             access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
             packet_bytes_max: mqtt.message_bytes_max + 4096,
@@ -165,7 +165,7 @@ impl World {
 /// One session and its connection.
 struct Client<'w> {
     version: Version,
-    session: Session,
+    session: Box<Session>,
     world: &'w World,
     /// What went to the router.
     routed: Vec<OrdinaryMessage>,
@@ -190,11 +190,13 @@ impl Client<'_> {
         self.session.written(length);
     }
 
-    /// The connection ends, and the session goes on over another one.
+    /// The connection ends, and the session, which was put away meanwhile, goes on over another one.
     fn reconnect(&mut self) {
         self.session.disconnected();
         let version = self.version;
         let id = self.session.id().clone();
+        let nobody = Session::new(id.clone(), SessionKey(2), self.world.shared.clone());
+        self.session = std::mem::replace(&mut self.session, nobody).rest().wake();
         self.connected(
             Connect {
                 version,
@@ -234,7 +236,7 @@ impl Client<'_> {
                 RouterCall::Subscribe(call) => {
                     for wanted in call.requests() {
                         self.subscriptions
-                            .push((wanted.number, wanted.filter.to_owned(), wanted.send_retained));
+                            .push((wanted.number, wanted.filter.to_string(), wanted.send_retained));
                     }
                     self.session.subscribed(*call);
                 }

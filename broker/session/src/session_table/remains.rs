@@ -42,7 +42,12 @@ impl Remains {
     pub(super) fn of(kept: Kept) -> Self {
         let will = kept.will.map(|(will, _)| (kept.session.identity().clone(), will));
         Remains {
-            session: Some(Ended::of(kept.session)),
+            session: Some(Ended {
+                key: kept.session.key(),
+                uses_router: kept.session.uses_router(),
+                journal: kept.session.outbox().journal().cloned(),
+                shares: kept.session.has_shares().then(|| kept.session.wake()),
+            }),
             will,
         }
     }

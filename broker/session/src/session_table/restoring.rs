@@ -40,7 +40,9 @@ impl SessionTable {
         let sink: Arc<dyn Sink> = resumption.outbox;
         for Resumed { number, filter, share } in resumption.subscriptions {
             let (key, share) = (resumption.key, share.as_deref());
-            let subscribed = self.router.subscribe(key, sink.clone(), number, &filter, share, false);
+            let subscribed = self
+                .router
+                .subscribe(key, sink.clone(), number, filter.clone(), share, false);
             match subscribed.await {
                 Ok(()) => {}
                 Err(SubscribeError::Stopped) => return Err(SubscribeError::Stopped),
@@ -71,9 +73,9 @@ impl Sessions {
     pub fn restore(&mut self, restored: Restored, shared: &Arc<Shared>) -> Resumption {
         self.last_key += 1;
         let key = SessionKey(self.last_key);
-        let left = restored.left();
+        let (left, expiry) = (restored.left(), restored.expiry());
         let (mut session, subscriptions) = Session::restored(restored, key, shared.clone());
-        let (id, expiry) = (session.id().clone(), session.link().session_expiry);
+        let id = session.identity().client_id().clone();
         let now = shared.node.now();
         let age = shared.node.inboxes.age(now);
         let waited = left.map_or(Duration::ZERO, |left| {
@@ -81,7 +83,9 @@ impl Sessions {
         });
         if left.is_none() {
             // It had a connection when the broker ended.
-            session.is_left();
+            let mut woken = session.wake();
+            woken.is_left();
+            session = woken.rest();
         }
         let outbox = session.outbox().clone();
         let remains = self.take_kept(&id).map_or_else(Remains::default, Remains::of);

@@ -36,7 +36,7 @@ fn shared_after(hub: &Arc<Hub>, durable_sessions: bool, will_after_restart: Opti
         ..MqttLimits::default()
     };
     Arc::new(Shared {
-        node: hub.node(),
+        node: Arc::new(hub.node()),
         names: InboxNames::new(""),
         access: Access::new(Arc::new(Anonymous { is_everywhere: true })),
         packet_bytes_max: mqtt.message_bytes_max,

@@ -37,7 +37,7 @@ fn broker_that_asks(
     set(&mut mqtt);
     let node = Arc::new(hub).node();
     let shared = Arc::new(Shared {
-        node: node.clone(),
+        node: Arc::new(node.clone()),
         names: InboxNames::new(""),
         access: Access::new(authenticator),
         packet_bytes_max: mqtt.packet_bytes_max(),

@@ -7,9 +7,10 @@ use inbox_types::{Age, ClientId, Qos};
 use tokio::sync::oneshot;
 
 use crate::keeping::{OWN_INBOX, Restored};
-use crate::session::Session;
-use crate::session::in_flight::What;
-use crate::session::subscriptions::counted;
+use crate::session::absent::Absent;
+use crate::session::in_flight::{Outgoing, What};
+use crate::session::subscriptions::{Subscriptions, counted};
+use crate::session::{Outbox, Session};
 
 /// A session as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ pub(in crate::session) struct Asked {
 impl Restored {
     /// Whether both are sessions of one client, of which the later one counts.
     pub fn is_of_same_client(&self, other: &Restored) -> bool {
-        self.id == other.id
+        self.life.id() == other.life.id()
     }
 }
 
@@ -127,7 +128,7 @@ impl Seen {
             has_more,
         };
         Seen {
-            client: restored.id.clone(),
+            client: restored.life.id().clone(),
             is_connected: false,
             ends_in,
             holds: Some(holds),
@@ -146,25 +147,63 @@ impl Session {
 
     /// What it has, and of its subscriptions those that are wanted.
     pub(crate) fn holdings(&self, wanted: WantedFilters) -> Holdings {
-        let in_flight = self.outgoing.in_flight.iter();
-        let in_flight = in_flight.filter(|sent| matches!(sent.what, What::Ordinary(_))).count();
-        let (waiting, bytes) = self.outbox.ordinary_waiting();
-        let inbox = self.inbox.as_ref().map(|inbox| {
-            let topic = self.inbox_topic.as_deref().unwrap_or_default();
-            (OWN_INBOX, topic, inbox.qos)
-        });
-        let ordinary = self.subscriptions.all().iter();
-        let ordinary = ordinary.map(|one| (counted(one.number), one.filter.as_str(), one.options.qos));
-        let (page, has_more) = wanted.of(inbox.into_iter().chain(ordinary));
         Holdings {
-            protocol: self.outbox.online().then(|| self.link.protocol()),
-            expiry: self.link.session_expiry,
-            is_durable: self.outbox.journal().is_some(),
-            subscriptions: self.subscriptions.len() + usize::from(self.inbox.is_some()),
-            messages: in_flight + waiting,
-            bytes: self.outgoing.ordinary_bytes() + bytes,
-            page,
-            has_more,
+            protocol: Some(self.link.protocol()),
+            ..holdings(Of {
+                expiry: self.link.session_expiry,
+                outbox: &self.outbox,
+                inbox: self.inbox.as_ref().map(|inbox| inbox.qos),
+                inbox_topic: self.inbox_topic.as_deref().unwrap_or_default(),
+                subscriptions: &self.subscriptions,
+                outgoing: Some(&self.outgoing),
+                wanted,
+            })
         }
+    }
+}
+
+impl Absent {
+    /// What it has, and of its subscriptions those that are wanted.
+    pub(crate) fn holdings(&self, wanted: WantedFilters) -> Holdings {
+        holdings(Of {
+            expiry: self.session_expiry,
+            outbox: self.outbox(),
+            inbox: self.inbox_qos(),
+            inbox_topic: self.inbox_topic().as_deref().unwrap_or_default(),
+            subscriptions: &self.subscriptions,
+            outgoing: self.outgoing(),
+            wanted,
+        })
+    }
+}
+
+/// Of whom it is asked, and what.
+struct Of<'s> {
+    expiry: u32,
+    outbox: &'s Outbox,
+    inbox: Option<Qos>,
+    inbox_topic: &'s str,
+    subscriptions: &'s Subscriptions,
+    outgoing: Option<&'s Outgoing>,
+    wanted: WantedFilters,
+}
+
+fn holdings(of: Of<'_>) -> Holdings {
+    let in_flight = of.outgoing.into_iter().flat_map(|outgoing| &outgoing.in_flight);
+    let in_flight = in_flight.filter(|sent| matches!(sent.what, What::Ordinary(_))).count();
+    let (waiting, bytes) = of.outbox.ordinary_waiting();
+    let inbox = of.inbox.map(|qos| (OWN_INBOX, of.inbox_topic, qos));
+    let ordinary = of.subscriptions.all().iter();
+    let ordinary = ordinary.map(|one| (counted(one.number), one.filter.as_str(), one.options().qos));
+    let (page, has_more) = of.wanted.of(inbox.into_iter().chain(ordinary));
+    Holdings {
+        protocol: None,
+        expiry: of.expiry,
+        is_durable: of.outbox.journal().is_some(),
+        subscriptions: of.subscriptions.len() + usize::from(of.inbox.is_some()),
+        messages: in_flight + waiting,
+        bytes: of.outgoing.map_or(0, Outgoing::ordinary_bytes) + bytes,
+        page,
+        has_more,
     }
 }

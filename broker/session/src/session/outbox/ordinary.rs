@@ -14,7 +14,7 @@ use crate::session::subscriptions::outlives_connection;
 impl Outbox {
     /// The next ordinary messages, as [`Outbox::take_mail`] gives mail, and how many had to be dropped since the last call.
     pub fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<OrdinaryDelivery>) -> u64 {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         take(
             &mut state.ordinary,
             most,
@@ -28,7 +28,7 @@ impl Outbox {
 
     /// The ordinary messages that wait for one subscription, which has ended.
     pub(crate) fn take_ordinary_of(&self, subscription: u32) -> Vec<OrdinaryDelivery> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let (theirs, others): (Vec<_>, VecDeque<_>) = std::mem::take(&mut state.ordinary).into_iter().fold(
             (Vec::new(), VecDeque::new()),
             |(mut theirs, mut others), delivery| {
@@ -46,7 +46,7 @@ impl Outbox {
 
     /// All ordinary messages, of a session that has ended.
     pub(crate) fn take_all_ordinary(&self) -> VecDeque<OrdinaryDelivery> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         (state.retained, state.retained_bytes) = (0, 0);
         state.feed();
         let all = std::mem::take(&mut state.ordinary);
@@ -77,12 +77,17 @@ impl Outbox {
     /// Ordinary messages that wait: how many, and their bytes.
     pub(crate) fn ordinary_waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
-        (state.ordinary.len(), state.ordinary_bytes + state.retained_bytes)
+        state.as_ref().map_or((0, 0), |state| {
+            (state.ordinary.len(), state.ordinary_bytes + state.retained_bytes)
+        })
     }
 
     /// What the store has for this session, which begins with it. It was in here before, so there is room for it.
     pub(crate) fn restore(&self, queued: Vec<OrdinaryDelivery>) {
-        let mut state = self.state.lock();
+        if queued.is_empty() {
+            return;
+        }
+        let mut state = self.state();
         for delivery in queued {
             state.push(delivery);
         }
@@ -122,12 +127,14 @@ impl Waiting {
 
 impl Sink for Outbox {
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) {
-        let online = self.online();
+        if !self.online() {
+            batch.retain(outlives_connection);
+        }
+        if batch.is_empty() {
+            return;
+        }
         self.wake(|state| {
             for delivery in batch.drain(..) {
-                if !online && !outlives_connection(&delivery) {
-                    continue;
-                }
                 // Whoever sends retained messages waits for room.
                 match delivery.retained || self.has_room_for(state, delivery.message.size()) {
                     true => state.push(delivery),
@@ -169,7 +176,7 @@ impl Sink for Outbox {
     }
 
     fn has_room(&self, wake: &Arc<Notify>) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let has_room = state.has_room_for_retained();
         if !has_room && !state.hungry.iter().any(|known| Arc::ptr_eq(known, wake)) {
             state.hungry.push(Arc::clone(wake));

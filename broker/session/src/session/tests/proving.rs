@@ -69,7 +69,7 @@ fn rule_06_each_delivery_names_the_one_before_it() {
 fn rule_06_the_epoch_comes_with_each_message() {
     // Goal: contract rule 6: `epoch`, as in CONNACK, behind `prev`; MQTT 3.1.1 has no place for any of it.
     let mut world = World::new();
-    Arc::get_mut(&mut world.shared).unwrap().node.epoch = Some(Epoch::from_random(0xabc));
+    Arc::make_mut(&mut Arc::get_mut(&mut world.shared).unwrap().node).epoch = Some(Epoch::from_random(0xabc));
     world.mail("bob", 1, &["a", "b"]);
     let mut bob = world.client(V5, "bob");
     bob.send(subscribe(V5, 1, "bob", 1));
@@ -91,7 +91,7 @@ fn rule_06_the_epoch_comes_with_each_message() {
 fn mqtt_3_1_2_24_a_proof_makes_no_message_too_large() {
     // Goal: a message that fits the client's Maximum Packet Size without `prev` and `epoch` is sent without them, and the next one names it.
     let mut world = World::new();
-    Arc::get_mut(&mut world.shared).unwrap().node.epoch = Some(Epoch::from_random(1));
+    Arc::make_mut(&mut Arc::get_mut(&mut world.shared).unwrap().node).epoch = Some(Epoch::from_random(1));
     let fits_alone = "x".repeat(300 - 110);
     world.mail("bob", 1, &["a", &fits_alone, "b"]);
     let properties = ConnectProperties {

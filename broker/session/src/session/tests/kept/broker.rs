@@ -96,9 +96,9 @@ impl Keeping {
             for one in resumption.subscriptions {
                 let sink = resumption.outbox.clone();
                 let share = one.share.as_deref();
-                let subscribed = self
-                    .router
-                    .subscribe(resumption.key, sink, one.number, &one.filter, share, false);
+                let subscribed =
+                    self.router
+                        .subscribe(resumption.key, sink, one.number, one.filter.clone(), share, false);
                 now_or_never(subscribed).unwrap();
             }
         }
