@@ -204,11 +204,34 @@ struct Wanted {
     send_retained: bool,
 }
 
-/// Where a subscription is listed: by names, which stay what they are when tables change.
+/// Where a subscription is listed: by names, which stay what they are when tables change. Few are shared, so only these have room for a share.
 #[derive(Clone, PartialEq, Eq)]
-struct Place {
-    filter: Arc<str>,
-    share: Option<Box<str>>,
+enum Place {
+    Own(Arc<str>),
+    Shared(Box<(Arc<str>, Box<str>)>),
+}
+
+impl Place {
+    fn new(filter: Arc<str>, share: Option<Box<str>>) -> Self {
+        match share {
+            None => Place::Own(filter),
+            Some(share) => Place::Shared(Box::new((filter, share))),
+        }
+    }
+
+    fn filter(&self) -> &Arc<str> {
+        match self {
+            Place::Own(filter) => filter,
+            Place::Shared(shared) => &shared.0,
+        }
+    }
+
+    fn share(&self) -> Option<&str> {
+        match self {
+            Place::Own(_) => None,
+            Place::Shared(shared) => Some(&shared.1),
+        }
+    }
 }
 
 impl Router {

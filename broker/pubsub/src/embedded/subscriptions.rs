@@ -121,10 +121,7 @@ impl Subscriptions {
         if !is_live && self.live >= self.live_max {
             return Err(SubscribeError::FiltersFull(self.live_max));
         }
-        let place = Place {
-            filter: Arc::clone(filter),
-            share: share.map(Box::from),
-        };
+        let place = Place::new(Arc::clone(filter), share.map(Box::from));
         let slot = self.open(session, sink);
         let before = self
             .session_mut(slot)
@@ -326,17 +323,17 @@ impl Subscriptions {
     }
 
     fn leave(&mut self, slot: Slot, place: &Place) {
-        let Some(index) = self.by_name.get(&place.filter).copied() else {
+        let Some(index) = self.by_name.get(place.filter()).copied() else {
             return;
         };
         let Some(entry) = self.filters.get_mut(index.0 as usize) else {
             return;
         };
         let was_live = entry.is_live();
-        entry.part(slot, place.share.as_deref());
+        entry.part(slot, place.share());
         if was_live && !entry.is_live() {
             self.live -= 1;
-            self.audience.ends(&place.filter);
+            self.audience.ends(place.filter());
         }
     }
 }

@@ -37,26 +37,38 @@ pub(super) struct Joined {
 }
 
 impl Audience {
-    /// Adds `member` to who is there, in the shared subscription `share` if that is named. Gives what takes the place of `there`; nothing, if that has
-    /// changed in itself.
-    pub(super) fn join(there: Option<&Self>, member: Member, share: Option<&str>) -> (Option<Self>, Joined) {
-        let is_first = there.is_none();
+    /// `member` is the first one, in the shared subscription `share` if that is named.
+    pub(super) fn alone(member: Member, share: Option<&str>) -> (Self, Joined) {
+        let audience = match share {
+            None => Audience::One(member),
+            Some(_) => Audience::of_several([(member, share)]),
+        };
+        let (is_first, replaced) = (true, None);
+        (audience, Joined { is_first, replaced })
+    }
+
+    /// Adds `member` to who is there. Gives what takes the place of that; nothing, if it has changed in itself.
+    pub(super) fn join(&self, member: Member, share: Option<&str>) -> (Option<Self>, Joined) {
+        let is_first = false;
         let joined = |replaced| Joined { is_first, replaced };
-        match (there, share) {
-            (Some(Audience::Many(crowd)), _) => (None, joined(crowd.join(member, share))),
-            (Some(Audience::One(one)), None) if one.subscriber.key == member.subscriber.key => {
+        match (self, share) {
+            (Audience::Many(crowd), _) => (None, joined(crowd.join(member, share))),
+            (Audience::One(one), None) if one.subscriber.key == member.subscriber.key => {
                 (Some(Audience::One(member)), joined(Some(one.subscription)))
             }
-            (None, None) => (Some(Audience::One(member)), joined(None)),
-            (one, _) => {
-                let crowd = Crowd::default();
-                if let Some(Audience::One(one)) = one {
-                    crowd.join(one.clone(), None);
-                }
-                crowd.join(member, share);
-                (Some(Audience::Many(Arc::new(crowd))), joined(None))
+            (Audience::One(one), _) => {
+                let both = Audience::of_several([(one.clone(), None), (member, share)]);
+                (Some(both), joined(None))
             }
         }
+    }
+
+    fn of_several<const N: usize>(members: [(Member, Option<&str>); N]) -> Self {
+        let crowd = Crowd::default();
+        for (member, share) in members {
+            crowd.join(member, share);
+        }
+        Audience::Many(Arc::new(crowd))
     }
 
     /// Takes the subscription of `session` out. True if nobody is left: then it is to be taken away.

@@ -17,6 +17,7 @@
 mod audience;
 mod groups;
 mod member;
+mod name;
 mod sessions;
 mod table;
 mod trie;

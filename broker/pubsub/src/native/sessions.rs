@@ -70,7 +70,7 @@ impl Sessions {
             entry.take(number);
         }
         let moved = entry.take(subscription);
-        entry.put(subscription, Place { filter, share });
+        entry.put(subscription, Place::new(filter, share));
         if let Some(place) = moved {
             self.leave(table, session, &place);
         }
@@ -104,7 +104,7 @@ impl Sessions {
     }
 
     fn leave(&mut self, table: &Table, session: SessionKey, place: &Place) {
-        self.filters -= usize::from(table.part(&place.filter, session, place.share.as_deref()));
+        self.filters -= usize::from(table.part(place.filter(), session, place.share()));
     }
 }
 
@@ -118,6 +118,10 @@ impl Entry {
 
     fn put(&mut self, subscription: u32, place: Place) {
         let at = self.subscriptions.partition_point(|(number, _)| *number < subscription);
+        if self.subscriptions.len() == self.subscriptions.capacity() {
+            // By a quarter: most have few, and there are very many such lists.
+            self.subscriptions.reserve_exact(1 + self.subscriptions.len() / 4);
+        }
         self.subscriptions.insert(at, (subscription, place));
     }
 

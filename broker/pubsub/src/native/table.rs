@@ -31,7 +31,12 @@ impl Table {
             return self.wild.join(filter, member, share);
         }
         let exact = self.exact.pin();
-        let (audience, joined) = Audience::join(exact.get(filter), member, share);
+        let (alone, joined) = Audience::alone(member.clone(), share);
+        // Mostly it is the first one, for whom one search does.
+        let Err(there) = exact.try_insert(Arc::clone(filter), alone) else {
+            return Ok(joined);
+        };
+        let (audience, joined) = there.current.join(member, share);
         if let Some(audience) = audience {
             exact.insert(Arc::clone(filter), audience);
         }

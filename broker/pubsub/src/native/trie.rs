@@ -1,13 +1,14 @@
 //! Filters with wildcards, level by level.
 //!
 //! A node has where `+` leads, and the audiences of the filters that end at it, with `#` and without. Where names lead is in one map for all nodes, so that one with
-//! a million names costs no more to change than one with two. Readers need no lock.
+//! a million names costs no more to change than one with two. Readers need no lock. A node that a name leads to is in that map itself.
 //!
 //! Writers add from the root to the leaf, and take away from the leaf to the root, one at a time.
 
 use std::hash::Hash;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use papaya::{Equivalent, Guard};
@@ -15,6 +16,7 @@ use papaya::{Equivalent, Guard};
 use super::Hasher;
 use super::audience::{Audience, Joined};
 use super::member::Member;
+use super::name::Name;
 use crate::SessionKey;
 
 /// Levels of a filter. Each has a node, and topics of as many levels have been used to exhaust brokers. Readers go down by recursion.
@@ -26,8 +28,8 @@ const REST: &str = "#";
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Trie {
-    root: Arc<Node>,
-    names: papaya::HashMap<Edge, Arc<Node>, Hasher>,
+    root: Node,
+    names: papaya::HashMap<Edge, Node, Hasher>,
     /// The number of the latest node.
     latest: AtomicU64,
 }
@@ -41,7 +43,7 @@ struct Node {
     /// 0 is the root. No number is used twice.
     number: u64,
     /// Names that lead on.
-    names: AtomicUsize,
+    names: AtomicU32,
     /// Where `+` leads.
     any: ArcSwapOption<Node>,
     /// Of the filter that ends with `#` below this node.
@@ -50,11 +52,29 @@ struct Node {
     here: ArcSwapOption<Audience>,
 }
 
+/// A node that a writer looks at.
+enum Held<'t> {
+    /// Which is where it is as long as the trie, or a guard of it.
+    There(&'t Node),
+    Any(Arc<Node>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        match self {
+            Held::There(node) => node,
+            Held::Any(node) => node,
+        }
+    }
+}
+
 /// From a node, by a name.
 #[derive(PartialEq, Eq)]
 struct Edge {
     from: u64,
-    name: Box<str>,
+    name: Name,
 }
 
 /// An [`Edge`] to look for.
@@ -104,9 +124,10 @@ impl Trie {
     /// The audience of this very filter.
     pub(super) fn get(&self, filter: &str) -> Option<Arc<Audience>> {
         let (levels, ending) = levels(filter);
-        let mut at = Arc::clone(&self.root);
+        let guard = self.names.guard();
+        let mut at = Held::There(&self.root);
         for level in levels {
-            at = self.next(&at, level)?;
+            at = self.next(&at, level, &guard)?;
         }
         at.slot(ending).load_full()
     }
@@ -117,12 +138,20 @@ impl Trie {
             return Err(TooManyLevels);
         }
         let (levels, ending) = levels(filter);
-        let mut at = Arc::clone(&self.root);
+        let guard = self.names.guard();
+        let mut at = Held::There(&self.root);
         for level in levels {
-            at = self.next(&at, level).unwrap_or_else(|| self.grow(&at, level));
+            let next = self.next(&at, level, &guard);
+            at = next.unwrap_or_else(|| self.grow(&at, level, &guard));
         }
         let slot = at.slot(ending);
-        let (audience, joined) = Audience::join(slot.load().as_deref(), member, share);
+        let (audience, joined) = match &*slot.load() {
+            Some(there) => there.join(member, share),
+            None => {
+                let (alone, joined) = Audience::alone(member, share);
+                (Some(alone), joined)
+            }
+        };
         if let Some(audience) = audience {
             slot.store(Some(Arc::new(audience)));
         }
@@ -132,10 +161,11 @@ impl Trie {
     /// Takes the subscription of `session` out. True if nobody has this filter any more.
     pub(super) fn part(&self, filter: &str, session: SessionKey, share: Option<&str>) -> bool {
         let (levels, ending) = levels(filter);
+        let guard = self.names.guard();
         let mut path = Vec::new();
-        let mut at = Arc::clone(&self.root);
+        let mut at = Held::There(&self.root);
         for level in levels {
-            let Some(next) = self.next(&at, level) else {
+            let Some(next) = self.next(&at, level, &guard) else {
                 return false;
             };
             path.push((std::mem::replace(&mut at, next), level));
@@ -160,34 +190,35 @@ impl Trie {
         self.root.is_empty() && self.names.is_empty()
     }
 
-    fn named<'g>(&self, from: &Node, name: &str, guard: &'g impl Guard) -> Option<&'g Arc<Node>> {
+    fn named<'g>(&self, from: &Node, name: &str, guard: &'g impl Guard) -> Option<&'g Node> {
         let from = from.number;
         self.names.get(&EdgeRef { from, name }, guard)
     }
 
-    fn next(&self, from: &Node, level: &str) -> Option<Arc<Node>> {
+    fn next<'g>(&self, from: &Node, level: &str, guard: &'g impl Guard) -> Option<Held<'g>> {
         match level {
-            ANY => from.any.load_full(),
-            name => self.named(from, name, &self.names.guard()).cloned(),
+            ANY => from.any.load_full().map(Held::Any),
+            name => self.named(from, name, guard).map(Held::There),
         }
     }
 
-    fn grow(&self, parent: &Node, level: &str) -> Arc<Node> {
-        let node = Arc::new(Node {
+    fn grow<'g>(&self, parent: &Node, level: &str, guard: &'g impl Guard) -> Held<'g> {
+        let node = Node {
             number: self.latest.fetch_add(1, Ordering::Relaxed) + 1,
             ..Node::default()
-        });
+        };
         if level == ANY {
+            let node = Arc::new(node);
             parent.any.store(Some(Arc::clone(&node)));
-            return node;
+            return Held::Any(node);
         }
         let edge = Edge {
             from: parent.number,
             name: level.into(),
         };
-        self.names.pin().insert(edge, Arc::clone(&node));
+        let node = self.names.get_or_insert(edge, node, guard);
         parent.names.fetch_add(1, Ordering::Release);
-        node
+        Held::There(node)
     }
 
     fn wither(&self, parent: &Node, level: &str) {
@@ -244,19 +275,20 @@ fn first_level(topic: &str) -> (&str, Option<&str>) {
 impl Hash for Edge {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let Edge { from, name } = self;
-        EdgeRef { from: *from, name }.hash(state);
+        from.hash(state);
+        name.as_bytes().hash(state);
     }
 }
 
 impl Hash for EdgeRef<'_> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.from.hash(state);
-        self.name.hash(state);
+        self.name.as_bytes().hash(state);
     }
 }
 
 impl Equivalent<Edge> for EdgeRef<'_> {
     fn equivalent(&self, edge: &Edge) -> bool {
-        self.from == edge.from && self.name == &*edge.name
+        self.from == edge.from && self.name.as_bytes() == edge.name.as_bytes()
     }
 }
