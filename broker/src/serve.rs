@@ -206,7 +206,7 @@ async fn run(
     access_rules::restore(&shared, bridge.store()).map_err(StartError::Store)?;
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
-    sessions::restore(&table, &shared, bridge.store())
+    sessions::restore(&table, &shared, bridge.shared_store())
         .await
         .map_err(StartError::Store)?;
     access_rules::reload_with(&mut reloading, config, bridge.hub(), &shared, &table);

@@ -1,22 +1,42 @@
 //! Sessions that the store has: brought back when the broker starts.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use inbox_bridge::{Entries, Kept, MemoryBudget, Store, StoreError, Table, entries};
 use mqtt_session::{Found, FoundWill, Restoring, SessionTable, Sessions, Shared, deliver, found_will};
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+
+/// Sessions that are read before those ahead of them are back.
+const READ_AHEAD: usize = 256;
 
 /// Brings back every kept session, before anybody connects: its subscriptions are made, and what waited for it waits again.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(crate) async fn restore(table: &SessionTable, shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
-    for found in Stored::all(store, shared) {
+pub(crate) async fn restore(
+    table: &SessionTable,
+    shared: &Arc<Shared>,
+    store: Arc<dyn Store>,
+) -> Result<(), StoreError> {
+    let (give, mut all) = mpsc::channel(READ_AHEAD);
+    let (sessions, shared_too) = (store.clone(), shared.clone());
+    // On a thread of its own: it takes as long as what follows.
+    let reading = tokio::task::spawn_blocking(move || {
+        // An error means that nobody wants more.
+        let _stopped = Stored::all(&*sessions, &shared_too).try_for_each(|found| give.blocking_send(found));
+    });
+    while let Some(found) = all.recv().await {
         if table.restore(found?).await.is_err() {
             // Ordinary topics have stopped, which the log tells.
             return Ok(());
         }
     }
-    for found in wills(store, shared) {
+    if let Err(Ok(panic)) = reading.await.map_err(JoinError::try_into_panic) {
+        resume_unwind(panic);
+    }
+    for found in wills(&*store, shared) {
         table.restore_will(found?).await;
     }
     let sessions = table.restored().await;

@@ -1,6 +1,7 @@
 //! What is kept of a session, as bytes: a version byte and a MessagePack array. `docs/storage-format.md` has them to the byte. Reading is strict: what was
 //! not written here is an error, never a guess.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -158,9 +159,23 @@ pub(super) fn read<'a, R: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Resul
     };
     let record: R = rmp_serde::from_slice(body)?;
     // Bytes may follow it, for example.
-    match write(&record) == bytes {
-        true => Ok(record),
-        false => Err(RecordError::Form),
+    let mut expected = Expected(body);
+    let is_same = rmp_serde::encode::write(&mut expected, &record).is_ok() && expected.0.is_empty();
+    is_same.then_some(record).ok_or(RecordError::Form)
+}
+
+/// Takes these bytes only.
+struct Expected<'a>(&'a [u8]);
+
+impl io::Write for Expected<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let rest = self.0.strip_prefix(bytes);
+        self.0 = rest.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
