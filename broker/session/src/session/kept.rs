@@ -1,21 +1,20 @@
-//! A session that outlives its connections, and is kept in the store: what it says to its journal, and how it goes on after a restart.
+//! A session that outlives its connections, and is kept in the store: what it says to its journal.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use inbox_types::{Outcome, Port, Ticket};
-use mqtt_codec::{PacketId, RetainHandling, SubscriptionOptions, TopicFilter};
-use pubsub::{OrdinaryDelivery, Publisher, SessionKey};
+use mqtt_codec::{PacketId, RetainHandling, SubscriptionOptions};
+use pubsub::Publisher;
 
-use super::in_flight::Outgoing;
-use super::packet_ids::{PacketIds, Span};
+use super::packet_ids::PacketIds;
 use super::subscribe::InboxSubscription;
 use super::subscriptions::{Subscription, counted};
-use super::{Absent, Ending, Session, Shared};
+use super::{Ending, Session};
 use crate::closed::Closed;
 use crate::keeping::PendingWill;
-use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, Restored, will_key};
+use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, will_key};
 
 /// Tickets of what is kept have these bits, those of publishes do not: these count up from zero.
 const KEPT: u64 = 3 << 62;
@@ -32,7 +31,7 @@ pub(super) struct Keeping {
     /// Which packet identifiers it may use.
     pub(super) ids: PacketIds,
     /// What is kept up to this place may have been sent before the broker ended.
-    sent_up_to: u64,
+    pub(super) sent_up_to: u64,
 }
 
 impl Keeping {
@@ -73,17 +72,6 @@ struct KeptAnswer {
 
 /// Subscriptions, by their numbers without QoS: what they are from now on, if anything.
 type Changes = Vec<(u32, Option<KeptSubscription>)>;
-
-/// What the router is to be told of a subscription that goes on.
-#[derive(Debug, Clone)]
-pub struct Resumed {
-    /// Its number.
-    pub number: u32,
-    /// The filter, without `$share/NAME/`.
-    pub filter: Arc<str>,
-    /// The name of a shared subscription.
-    pub share: Option<Box<str>>,
-}
 
 impl Session {
     /// A connection begins: a session that will outlive it is kept from now on. It stays so until it ends.
@@ -303,54 +291,6 @@ impl Session {
             },
             subscription_id: inbox.subscription_id,
         }
-    }
-
-    /// A session that the store has, without a connection; and what the router is to be told.
-    pub(crate) fn restored(restored: Restored, key: SessionKey, shared: Arc<Shared>) -> (Box<Absent>, Vec<Resumed>) {
-        let Restored {
-            life,
-            head,
-            subscriptions,
-            queued,
-        } = restored;
-        let node = shared.node.clone();
-        let mut session = Box::new(Absent::new(life.id().clone(), key, shared));
-        session.session_expiry = head.expiry;
-        if let Some((first, end)) = head.packet_ids
-            && let (Some(first), Some(end)) = (PacketId::new(first), PacketId::new(end))
-        {
-            session.keeping.ids = PacketIds::restored();
-            let mut outgoing = Outgoing::default();
-            outgoing.restore(Span { first, end });
-            session.has_in_flight(outgoing);
-        }
-        session.subscriptions.expect(subscriptions.len());
-        for (number, kept) in subscriptions {
-            if number == OWN_INBOX {
-                session.reads_inbox(kept.options.qos, kept.options.no_local, kept.subscription_id);
-            } else if let Ok(filter) = TopicFilter::of(kept.filter) {
-                let restored = Subscription::new(number, filter, kept.options, kept.subscription_id);
-                session.subscriptions.restore(restored);
-            }
-        }
-        let last_place = queued.last().map_or(0, |last| last.place.get());
-        session.keeping.sent_up_to = last_place;
-        session.outbox().keep_in(Journal::resumed(life, node, last_place));
-        let waits = queued.into_iter().map(|queued| OrdinaryDelivery {
-            subscription: queued.subscription,
-            message: Arc::new(queued.message),
-            retained: false,
-            kept: Some(queued.place),
-        });
-        session.subscriptions.rest();
-        session.outbox().restore(waits.collect());
-        let resumed = session.subscriptions.all().iter().map(|one| Resumed {
-            number: one.number,
-            filter: one.filter.to_filter(),
-            share: one.filter.share_group().map(Box::from),
-        });
-        let resumed = resumed.collect();
-        (session, resumed)
     }
 }
 

@@ -72,7 +72,7 @@ impl Subscription {
 const SUBSCRIPTION_BYTES: usize = 256;
 /// Up to so many bytes do not count by themselves.
 const UNCOUNTED_BYTES: usize = 2048;
-/// Who keeps a filter's text: the session, its index, and the router for as long as the filter is nobody else's.
+/// Who keeps a filter's text: session and router together, the session's index, and the router's levels for as long as the filter is nobody else's.
 const COPIES: usize = 3;
 
 /// See the module's documentation.

@@ -6,11 +6,7 @@ use std::time::Duration;
 use inbox_types::{Age, ClientId, Qos};
 use tokio::sync::oneshot;
 
-use crate::keeping::{OWN_INBOX, Restored};
-use crate::session::absent::Absent;
-use crate::session::in_flight::{Outgoing, What};
-use crate::session::subscriptions::{Subscriptions, counted};
-use crate::session::{Outbox, Session};
+use crate::keeping::Restored;
 
 /// A session as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +73,7 @@ impl WantedFilters {
     };
 
     /// The first of `all` that are wanted, and whether there are more.
-    fn of<'f>(self, all: impl Iterator<Item = (u32, &'f str, Qos)>) -> (Vec<Subscribed>, bool) {
+    pub(in crate::session) fn of<'f>(self, all: impl Iterator<Item = (u32, &'f str, Qos)>) -> (Vec<Subscribed>, bool) {
         let (mut page, mut bytes) = (Vec::new(), 0);
         for (number, filter, qos) in all.filter(|(number, ..)| self.after.is_none_or(|after| *number > after)) {
             if page.len() == self.limit || bytes >= self.bytes {
@@ -133,77 +129,5 @@ impl Seen {
             ends_in,
             holds: Some(holds),
         }
-    }
-}
-
-impl Session {
-    /// Answers operators who asked what it has.
-    pub(crate) fn tell_who_asked(&self) {
-        for Asked { wanted, tell } in self.outbox.take_asked() {
-            // Who asked may have gone.
-            let _ = tell.send(self.holdings(wanted));
-        }
-    }
-
-    /// What it has, and of its subscriptions those that are wanted.
-    pub(crate) fn holdings(&self, wanted: WantedFilters) -> Holdings {
-        Holdings {
-            protocol: Some(self.link.protocol()),
-            ..holdings(Of {
-                expiry: self.link.session_expiry,
-                outbox: &self.outbox,
-                inbox: self.inbox.as_ref().map(|inbox| inbox.qos),
-                inbox_topic: self.inbox_topic.as_deref().unwrap_or_default(),
-                subscriptions: &self.subscriptions,
-                outgoing: Some(&self.outgoing),
-                wanted,
-            })
-        }
-    }
-}
-
-impl Absent {
-    /// What it has, and of its subscriptions those that are wanted.
-    pub(crate) fn holdings(&self, wanted: WantedFilters) -> Holdings {
-        holdings(Of {
-            expiry: self.session_expiry,
-            outbox: self.outbox(),
-            inbox: self.inbox_qos(),
-            inbox_topic: self.inbox_topic().as_deref().unwrap_or_default(),
-            subscriptions: &self.subscriptions,
-            outgoing: self.outgoing(),
-            wanted,
-        })
-    }
-}
-
-/// Of whom it is asked, and what.
-struct Of<'s> {
-    expiry: u32,
-    outbox: &'s Outbox,
-    inbox: Option<Qos>,
-    inbox_topic: &'s str,
-    subscriptions: &'s Subscriptions,
-    outgoing: Option<&'s Outgoing>,
-    wanted: WantedFilters,
-}
-
-fn holdings(of: Of<'_>) -> Holdings {
-    let in_flight = of.outgoing.into_iter().flat_map(|outgoing| &outgoing.in_flight);
-    let in_flight = in_flight.filter(|sent| matches!(sent.what, What::Ordinary(_))).count();
-    let (waiting, bytes) = of.outbox.ordinary_waiting();
-    let inbox = of.inbox.map(|qos| (OWN_INBOX, of.inbox_topic, qos));
-    let ordinary = of.subscriptions.all().iter();
-    let ordinary = ordinary.map(|one| (counted(one.number), one.filter.as_str(), one.options().qos));
-    let (page, has_more) = of.wanted.of(inbox.into_iter().chain(ordinary));
-    Holdings {
-        protocol: None,
-        expiry: of.expiry,
-        is_durable: of.outbox.journal().is_some(),
-        subscriptions: of.subscriptions.len() + usize::from(of.inbox.is_some()),
-        messages: in_flight + waiting,
-        bytes: of.outgoing.map_or(0, Outgoing::ordinary_bytes) + bytes,
-        page,
-        has_more,
     }
 }

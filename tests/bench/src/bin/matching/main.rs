@@ -79,7 +79,7 @@ async fn measure(kind: &str, sessions: u64, filters: u64, topics: u64) -> anyhow
         for (n, name) in (0..).zip(&names) {
             let session = SessionKey(n / EACH * sessions + which);
             let number = u32::try_from(n % EACH)?;
-            let subscribed = router.subscribe(session, Arc::clone(&sink), number, name, None, false);
+            let subscribed = router.subscribe(session, Arc::clone(&sink), number, name.as_str(), None, false);
             subscribed.await?;
         }
     }
