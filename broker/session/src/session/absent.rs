@@ -230,6 +230,7 @@ impl Session {
     pub(crate) fn rest(mut self: Box<Self>) -> Box<Absent> {
         self.stopwatch.tell_received(&self.shared.metrics);
         self.stopwatch.tell_sent(&self.shared.metrics);
+        let exchanges = self.take_exchanges();
         self.outbox.rest();
         let budget = &self.shared.node.budgets.all;
         let mut subscriptions = mem::replace(&mut self.subscriptions, Subscriptions::new(Charge::new(budget)));
@@ -248,7 +249,7 @@ impl Session {
             inbox,
             session_expiry: self.link.session_expiry,
             keeping: mem::take(&mut self.keeping),
-            exchanges: self.take_exchanges(),
+            exchanges,
         })
     }
 

@@ -57,6 +57,9 @@ cargo xtask bench --peer 'other=/opt/other --listen 127.0.0.1:{port} --data {dir
 
 Leave the machine alone meanwhile. The load average before each run, and every figure, is in `bench/results.json` in Cargo's target
 directory. `--peer mosquitto='/opt/mosquitto -c {config}'` starts another build of a known broker with the configuration shown here.
+
+Not on this page: what sessions cost whose clients are away (`cargo run --release -p inbox-bench --bin absent`); their figures are in
+[operations.md](operations.md#sessions-whose-clients-are-away).
 ";
 
 /// The whole page.
