@@ -206,7 +206,7 @@ async fn run(
     access_rules::restore(&shared, bridge.store()).map_err(StartError::Store)?;
     let (close, closing) = watch::channel(false);
     let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
-    sessions::restore(&table, &shared, bridge.shared_store())
+    sessions::restore_meanwhile(&table, &shared, bridge.shared_store())
         .await
         .map_err(StartError::Store)?;
     access_rules::reload_with(&mut reloading, config, bridge.hub(), &shared, &table);
@@ -339,6 +339,6 @@ fn router_options(config: &Config) -> RouterOptions {
 }
 
 /// Retained messages expire by the measure by which mail does.
-fn age_of(node: Node) -> AgeSource {
+pub(crate) fn age_of(node: Node) -> AgeSource {
     Arc::new(move || node.inboxes.age(node.now()))
 }

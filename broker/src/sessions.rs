@@ -3,40 +3,57 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use inbox_bridge::{Entries, Kept, MemoryBudget, Store, StoreError, Table, entries};
-use mqtt_session::{Found, FoundWill, Restoring, SessionTable, Sessions, Shared, deliver, found_will};
+use inbox_bridge::{Entries, MemoryBudget, Store, StoreError, Table, entries};
+use mqtt_session::{Found, FoundWill, Restoring, SessionTable, Shared, found_will};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
 /// Sessions that are read before those ahead of them are back.
 const READ_AHEAD: usize = 256;
 
-/// Brings back every kept session, before anybody connects: its subscriptions are made, and what waited for it waits again.
+/// Brings back every kept session, before anybody connects: its subscriptions are made, and what waited for it waits again. The wills that the store has are
+/// published if their clients do not come back.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(crate) async fn restore(
+pub(crate) async fn restore(table: &SessionTable, shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+    for found in Stored::all(store, shared) {
+        if table.restore(found?).await.is_err() {
+            // Ordinary topics have stopped, which the log tells.
+            return Ok(());
+        }
+    }
+    finish(table, shared, store).await
+}
+
+/// The same, while a thread of its own reads: that takes as long as what follows.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn restore_meanwhile(
     table: &SessionTable,
     shared: &Arc<Shared>,
     store: Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let (give, mut all) = mpsc::channel(READ_AHEAD);
-    let (sessions, shared_too) = (store.clone(), shared.clone());
-    // On a thread of its own: it takes as long as what follows.
+    let (read_from, of) = (store.clone(), shared.clone());
     let reading = tokio::task::spawn_blocking(move || {
         // An error means that nobody wants more.
-        let _stopped = Stored::all(&*sessions, &shared_too).try_for_each(|found| give.blocking_send(found));
+        let _stopped = Stored::all(&*read_from, &of).try_for_each(|found| give.blocking_send(found));
     });
     while let Some(found) = all.recv().await {
         if table.restore(found?).await.is_err() {
-            // Ordinary topics have stopped, which the log tells.
             return Ok(());
         }
     }
     if let Err(Ok(panic)) = reading.await.map_err(JoinError::try_into_panic) {
         resume_unwind(panic);
     }
-    for found in wills(&*store, shared) {
+    finish(table, shared, &*store).await
+}
+
+async fn finish(table: &SessionTable, shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+    for found in wills(store, shared) {
         table.restore_will(found?).await;
     }
     let sessions = table.restored().await;
@@ -44,28 +61,6 @@ pub(crate) async fn restore(
         tracing::info!(sessions, "kept sessions go on");
     }
     Ok(())
-}
-
-/// The same without a router: ordinary topics lead nowhere.
-///
-/// # Errors
-/// The store cannot be read.
-pub(crate) fn restore_alone(store: &dyn Store, shared: &Arc<Shared>) -> Result<Sessions, StoreError> {
-    let mut sessions = Sessions::default();
-    for found in Stored::all(store, shared) {
-        match found? {
-            Found::Session(restored) => sessions.restore(*restored, shared).remains.forget(),
-            Found::Remains(prefix) => shared.node.inboxes.forget(Kept::Session, prefix),
-        }
-    }
-    for found in wills(store, shared) {
-        if let Some((who, will)) = sessions.restore_will(found?, shared).will
-            && let Some((_ordinary, executor)) = deliver(shared, &who, will)
-        {
-            executor.published();
-        }
-    }
-    Ok(sessions)
 }
 
 /// The wills that the store has.

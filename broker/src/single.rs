@@ -1,38 +1,37 @@
-//! The whole broker on one thread, without I/O: sessions, inboxes and committer, driven step by step by a simulator.
+//! The whole broker on one thread, without I/O: sessions, inboxes, ordinary topics and committer, driven step by step by a simulator.
 //!
 //! Everything that decides anything is the code that serves real clients: the hub, [`Conversation`] with its timers, the table of
-//! sessions. Left out are what only moves bytes or waits (sockets, tasks), and the router for ordinary topics: here it says yes to
-//! everything and delivers nothing.
+//! sessions, the native engine of ordinary topics. Left out are what only moves bytes or waits: sockets, tasks, threads. What awaits something is a
+//! future here, too, and is asked again in the next turn (`single/waiting.rs`).
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Identity;
 #[cfg(feature = "testing")]
 use inbox_bridge::Absences;
 use inbox_bridge::{
-    Clock, Fetched, Hub, Limits, Now, Observer, PendingCommit, ReadRequest, Round, Store, StoreError, Trouble,
+    Clock, Fetched, Hub, Limits, Now, Observer, PendingCommit, ReadRequest, Round, StartError, Store, StoreError,
+    Trouble,
 };
-use tokio::sync::oneshot;
-
-use crate::{access_rules, sessions};
 use intake::InboxNames;
-use mqtt_session::{
-    Conversation, Ending, Metrics, MqttLimits, Parted, PendingWill, Remains, RouterCall, Session, Sessions, Shared,
-    Step,
-};
-use pubsub::{Published, Reach};
+use mqtt_session::{Conversation, Ending, Metrics, MqttLimits, SessionTable, Shared, Step};
+use pubsub::{Router, RouterOptions};
+
+use crate::{access_rules, retained, serve, sessions};
 
 #[cfg(feature = "testing")]
 mod chores;
+mod connection;
 #[cfg(feature = "testing")]
 mod looks;
 mod rights;
+mod waiting;
 
+use connection::Connection;
 pub use rights::Rights;
-use rights::authenticate;
+use waiting::{Waiting, at_once};
 
 /// Names a connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,31 +50,15 @@ pub struct Ended {
 pub struct Single {
     hub: Arc<Hub>,
     shared: Arc<Shared>,
-    sessions: Sessions,
+    table: Arc<SessionTable>,
+    router: Router,
     reads: flume::Receiver<ReadRequest>,
     connections: BTreeMap<ConnId, Connection>,
     last_conn: u64,
+    /// What is left to do for sessions that have ended.
+    chores: Vec<Waiting<()>>,
     #[cfg(feature = "testing")]
     absences: Absences,
-}
-
-struct Connection {
-    conversation: Conversation,
-    /// Of a client whose session cannot be opened yet.
-    wanted: Option<Wanted>,
-    had_session: bool,
-    /// Of one whose session is open.
-    will: Option<Arc<PendingWill>>,
-}
-
-/// A session that waits until another connection has ended.
-struct Wanted {
-    identity: Identity,
-    clean_start: bool,
-    /// There until that is known.
-    gone: Option<oneshot::Receiver<()>>,
-    /// Of its CONNECT, which counts as received when the session is opened.
-    bytes: usize,
 }
 
 impl Single {
@@ -85,37 +68,45 @@ impl Single {
     /// The store failed at once.
     pub fn open_for(
         rights: Rights,
-        store: &dyn Store,
+        store: Arc<dyn Store>,
         limits: Limits,
         mqtt: MqttLimits,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
-    ) -> Result<Self, StoreError> {
-        let (hub, reads) = Hub::open(store, limits, clock, observer)?;
+    ) -> Result<Self, StartError> {
+        let (hub, reads) = Hub::open(&*store, limits, clock, observer)?;
         let hub = Arc::new(hub);
         hub.resize(rights.rules.sizes());
+        let node = Arc::new(hub.node());
+        // Its cache has room for all that a simulation retains, so nothing is read in the background.
+        let options = RouterOptions::default();
+        let router = retained::start(options, serve::age_of((*node).clone()), &node, store.clone())?;
         let packet_bytes_max = mqtt.packet_bytes_max();
         let shared = Arc::new(Shared {
-            node: Arc::new(hub.node()),
             names: InboxNames::new(""),
-            access: rights.access(&hub.node()),
+            access: rights.access(&node),
             mqtt,
             packet_bytes_max,
             quotas: access::Quotas::default(),
             retains: true,
             operators: mqtt_session::Operators::default(),
-            metrics: Metrics::telling(&hub.node().events),
+            metrics: Metrics::telling(&node.events),
+            node,
         });
-        access_rules::restore(&shared, store)?;
+        access_rules::restore(&shared, &*store)?;
+        let table = Arc::new(SessionTable::new(shared.clone(), router.clone()));
+        at_once(sessions::restore(&table, &shared, &*store))?;
         Ok(Single {
             #[cfg(feature = "testing")]
             absences: Absences::default(),
             hub,
-            sessions: sessions::restore_alone(store, &shared)?,
             shared,
+            table,
+            router,
             reads,
             connections: BTreeMap::new(),
             last_conn: 0,
+            chores: Vec::new(),
         })
     }
 
@@ -128,8 +119,8 @@ impl Single {
         let connection = Connection {
             conversation,
             wanted: None,
+            place: None,
             had_session: false,
-            will: None,
         };
         self.connections.insert(conn, connection);
         conn
@@ -142,7 +133,7 @@ impl Single {
             return false;
         };
         match &connection.wanted {
-            Some(wanted) => wanted.gone.is_none(),
+            Some(wanted) => wanted.opened.is_some(),
             None => connection.conversation.wants_bytes(now),
         }
     }
@@ -156,8 +147,12 @@ impl Single {
         let Some(connection) = self.connections.get_mut(&conn) else {
             return Ok(0);
         };
-        if let Some(wanted) = connection.wanted.take() {
-            return Ok(self.open_session(conn, wanted, now));
+        if let Some(wanted) = &mut connection.wanted {
+            let (opened, bytes) = (wanted.opened.take(), wanted.bytes);
+            return Ok(opened.map_or(0, |opened| {
+                connection.open(opened, now);
+                bytes
+            }));
         }
         let used = connection.conversation.receive(input, now);
         if connection.conversation.session().is_none() {
@@ -210,7 +205,7 @@ impl Single {
         }
     }
 
-    /// The network connection is gone.
+    /// The network connection is gone. One that waits for its session is given up half-way, as if its task had panicked.
     pub fn lost(&mut self, conn: ConnId) {
         let now = self.hub.now();
         if let Some(connection) = self.connections.get_mut(&conn) {
@@ -220,12 +215,12 @@ impl Single {
         self.connections.remove(&conn);
     }
 
-    /// What is due by the clock, but for the timers of conversations, which [`Single::turn`] sees to: sessions that expire, wills.
+    /// What is due by the clock, but for the timers of conversations, which [`Single::turn`] sees to: sessions that expire, wills, retained messages.
     pub fn reap(&mut self) {
-        let now = self.hub.now().mono;
-        while let Some(remains) = self.sessions.reap_one(now) {
-            self.bury(remains);
-        }
+        self.chores.retain_mut(|chore| chore.poll().is_pending());
+        let table = self.table.clone();
+        self.see_to(async move { table.reap_due().await });
+        self.router.sweep_retained();
     }
 
     /// The age of the store is saved, if that is due.
@@ -278,20 +273,11 @@ impl Single {
         self.hub.counters().snapshot()
     }
 
-    /// A connection that waited for another one to end looks again.
+    /// A connection that waits for its session looks again.
     pub fn look_again(&mut self, conn: ConnId) {
-        let wanted = self
-            .connections
-            .get_mut(&conn)
-            .and_then(|connection| connection.wanted.as_mut());
-        if let Some(Wanted { gone, .. }) = wanted {
-            // A dropped sender says the same as a sent word.
-            let waits = gone
-                .as_mut()
-                .is_some_and(|gone| gone.try_recv() == Err(oneshot::error::TryRecvError::Empty));
-            if !waits {
-                *gone = None;
-            }
+        let connection = self.connections.get_mut(&conn);
+        if let Some(wanted) = connection.and_then(|connection| connection.wanted.as_mut()) {
+            wanted.look();
         }
     }
 
@@ -299,34 +285,30 @@ impl Single {
     fn carry_out(&mut self, conn: ConnId, now: Now) -> Result<bool, Ended> {
         let mut carried_out = false;
         while let Some(connection) = self.connections.get_mut(&conn) {
-            let Connection { conversation, will, .. } = connection;
-            let Some(step) = conversation.next_step(now) else {
+            let Some(step) = connection.conversation.next_step(now) else {
                 break;
             };
             carried_out = true;
             match step {
                 Step::Authenticate(credentials) => {
-                    let decided = authenticate(&self.shared.access, credentials);
-                    conversation.authenticated(decided, now);
+                    let decided = at_once(self.shared.access.authenticate(credentials));
+                    connection.conversation.authenticated(decided, now);
                 }
                 Step::Open {
                     identity,
                     clean_start,
-                    will: theirs,
-                } => {
-                    *will = theirs;
-                    let wanted = Wanted {
-                        identity,
-                        clean_start,
-                        gone: None,
-                        bytes: 0,
-                    };
-                    self.open_session(conn, wanted, now);
+                    will,
+                } => connection.want(&self.table, identity, clean_start, will, now),
+                Step::Route(call) => {
+                    if let Some(place) = &connection.place {
+                        let routed = at_once(place.route(call));
+                        connection.conversation.routed(routed, now);
+                    }
                 }
-                Step::Route(call) => route(conversation, call, now),
                 Step::Close(session, ending) => {
-                    let will = will.take();
-                    self.close_session(session, will, &ending);
+                    if let Some(place) = connection.place.take() {
+                        self.see_to(async move { place.close(session, &ending).await });
+                    }
                 }
             }
         }
@@ -352,54 +334,11 @@ impl Single {
         }
     }
 
-    /// Opens the session, or waits for it. Gives the bytes that count as received with that.
-    fn open_session(&mut self, conn: ConnId, wanted: Wanted, now: Now) -> usize {
-        let opened = self
-            .sessions
-            .open(wanted.identity.client_id(), wanted.clean_start, &self.shared, now.mono);
-        let connection = self.connections.get_mut(&conn);
-        match opened {
-            Err(gone) => {
-                if let Some(connection) = connection {
-                    let gone = Some(gone);
-                    connection.wanted = Some(Wanted { gone, ..wanted });
-                }
-                0
-            }
-            Ok((session, present, remains)) => {
-                self.bury(remains);
-                if let Some(connection) = self.connections.get_mut(&conn) {
-                    connection.had_session = true;
-                    connection.conversation.opened(session, present, now);
-                }
-                wanted.bytes
-            }
+    /// Does what can be done now. [`Single::reap`] goes on with it when more is durable.
+    fn see_to(&mut self, chore: impl Future<Output = ()> + Send + 'static) {
+        let mut chore = Waiting::new(chore);
+        if chore.poll().is_pending() {
+            self.chores.push(chore);
         }
-    }
-
-    fn close_session(&mut self, session: Box<Session>, will: Option<Arc<PendingWill>>, ending: &Ending) {
-        let (parted, due) = Parted::new(session, will, ending);
-        self.bury(due);
-        let remains = self.sessions.close(parted, self.hub.now().mono);
-        self.bury(remains);
-    }
-
-    fn bury(&self, mut remains: Remains) {
-        let will = remains.will.take();
-        if let Some((_ordinary, executor)) =
-            will.and_then(|(who, will)| mqtt_session::deliver(&self.shared, &who, will))
-        {
-            executor.published();
-        }
-        remains.forget();
-    }
-}
-
-/// A router that says yes to everything, and delivers nothing.
-fn route(conversation: &mut Conversation, call: RouterCall, now: Now) {
-    match call {
-        RouterCall::Publish(_, Some(ticket)) => conversation.routed(ticket, Ok(Published::Now(Reach::Somebody)), now),
-        RouterCall::Subscribe(call) => conversation.subscribed(*call),
-        RouterCall::Publish(_, None) | RouterCall::Unsubscribe(..) => {}
     }
 }

@@ -31,5 +31,4 @@ pub use session::{
     RouterCall, Seen, Session, Shared, SubscribeCall, Subscribed, V311Refusals, Wanted, WantedFilters,
     is_operators_request, is_request,
 };
-pub use session_table::{NotForgotten, Parted, Place, Remains, Resumption, SessionTable, Sessions};
-pub use will::{Executor, deliver};
+pub use session_table::{NotForgotten, Place, Routed, SessionTable};

@@ -10,6 +10,7 @@ mod parted;
 mod place;
 mod remains;
 mod restoring;
+mod routing;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,11 +25,11 @@ use tokio::sync::oneshot;
 
 use bereft::Bereft;
 pub use operating::NotForgotten;
-pub use parted::Parted;
+pub(crate) use parted::Parted;
 pub use place::Place;
 use remains::Ended;
-pub use remains::Remains;
-pub use restoring::Resumption;
+pub(crate) use remains::Remains;
+pub use routing::Routed;
 
 use crate::keeping::PendingWill;
 use crate::session::{Absent, Order, Outbox, Session, Shared};
@@ -46,7 +47,7 @@ pub struct SessionTable {
 
 /// The sessions themselves, without a lock and without waiting. Times are the hub's monotonic clock.
 #[derive(Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     /// In the order of client IDs, so that a page of a long list costs no more than a page.
     slots: BTreeMap<ClientId, Slot>,
     /// When to look at a kept session: its will is due, or it expires.
@@ -169,7 +170,7 @@ impl SessionTable {
 impl Sessions {
     /// Gives the session for `id`, whether it has a past, and what is left of that past; or, if it has a connection, orders that to
     /// end, and gives what tells when it has.
-    pub fn open(
+    pub(crate) fn open(
         &mut self,
         id: &ClientId,
         clean_start: bool,
@@ -214,7 +215,7 @@ impl Sessions {
     }
 
     /// Every connection is to do this.
-    pub fn order_all(&self, order: Order) {
+    pub(crate) fn order_all(&self, order: Order) {
         for slot in self.slots.values() {
             if let Slot::Connected { outbox, .. } = slot {
                 outbox.order(order);
@@ -223,7 +224,7 @@ impl Sessions {
     }
 
     /// A connection has ended: keeps its session as long as was agreed, and lets in who waits for it.
-    pub fn close(&mut self, parted: Parted, now: Duration) -> Remains {
+    pub(crate) fn close(&mut self, parted: Parted, now: Duration) -> Remains {
         let Parted { session, will } = parted;
         let id = session.id().clone();
         let expiry = session.link().session_expiry;
@@ -287,7 +288,7 @@ impl Sessions {
     }
 
     /// What an abandoned connection left, or else the next session that is due: its will is taken, and when it has expired, it ends.
-    pub fn reap_one(&mut self, now: Duration) -> Option<Remains> {
+    pub(crate) fn reap_one(&mut self, now: Duration) -> Option<Remains> {
         if let Some(remains) = self.abandoned.pop() {
             return Some(remains);
         }

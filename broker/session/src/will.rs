@@ -32,11 +32,7 @@ pub(crate) async fn publish(shared: &Arc<Shared>, router: &Router, who: &Identit
 }
 
 /// Publishes a will to an inbox; gives the message if it is for the router, and who is to be told what became of it.
-pub fn deliver(
-    shared: &Arc<Shared>,
-    who: &Identity,
-    will: Arc<PendingWill>,
-) -> Option<(OrdinaryMessage, Arc<Executor>)> {
+fn deliver(shared: &Arc<Shared>, who: &Identity, will: Arc<PendingWill>) -> Option<(OrdinaryMessage, Arc<Executor>)> {
     let Will {
         topic,
         qos,
@@ -83,7 +79,7 @@ pub fn deliver(
 }
 
 /// Waits for the outcome of a will whose client is gone.
-pub struct Executor {
+pub(crate) struct Executor {
     shared: Arc<Shared>,
     from: ClientId,
     will: Arc<PendingWill>,
@@ -91,7 +87,7 @@ pub struct Executor {
 
 impl Executor {
     /// It is published, as safely as it is to be.
-    pub fn published(&self) {
+    fn published(&self) {
         self.shared.metrics.wills_published.add(1);
         self.will.forget(&self.shared.node);
     }

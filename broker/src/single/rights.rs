@@ -1,10 +1,9 @@
 //! Who the clients of a broker on one thread are, and what they may do.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-use access::{Access, Anonymous, Authenticator, Credentials, Denied, Identity, Rules, Strangers};
-use inbox_bridge::{Clock, Limits, Node, Observer, Store, StoreError};
+use access::{Access, Anonymous, Authenticator, Rules, Strangers};
+use inbox_bridge::{Clock, Limits, Node, Observer, StartError, Store};
 use mqtt_session::{MqttLimits, Order};
 
 use super::Single;
@@ -43,12 +42,12 @@ impl Single {
     /// # Errors
     /// The store failed at once.
     pub fn open(
-        store: &dyn Store,
+        store: Arc<dyn Store>,
         limits: Limits,
         mqtt: MqttLimits,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
         Single::open_for(Rights::default(), store, limits, mqtt, clock, observer)
     }
 
@@ -56,15 +55,6 @@ impl Single {
     pub fn enforce(&mut self, rules: Rules) {
         self.hub.resize(rules.sizes());
         self.shared.access.enforce(rules);
-        self.sessions.order_all(Order::Review);
-    }
-}
-
-/// Asks who a client is, of an authenticator that knows at once: nothing waits in a simulation.
-pub(super) fn authenticate(access: &Access, credentials: Credentials) -> Result<Identity, Denied> {
-    let mut answer = access.authenticate(credentials);
-    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(decided) => decided,
-        Poll::Pending => Err(Denied::Undecided),
+        self.table.order_all(Order::Review);
     }
 }

@@ -15,8 +15,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use access::Denied;
-use inbox_types::{Now, Port};
-use mqtt_session::{Conversation, Place, RouterCall, SessionTable, Shared, Step, Wanted};
+use inbox_types::Now;
+use mqtt_session::{Conversation, Place, SessionTable, Shared, Step};
 use pubsub::Router;
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
@@ -193,59 +193,16 @@ impl<T: Io> Connection<T> {
                 self.place = Some(place);
                 self.conversation.opened(session, present, self.now());
             }
-            Step::Route(call) => self.route(call).await,
+            Step::Route(call) => {
+                if let Some(place) = &self.place {
+                    let routed = place.route(call).await;
+                    self.conversation.routed(routed, self.now());
+                }
+            }
             Step::Close(session, ending) => {
                 if let Some(place) = self.place.take() {
                     place.close(session, &ending).await;
                 }
-            }
-        }
-    }
-
-    async fn route(&mut self, call: RouterCall) {
-        let router = &self.broker.router;
-        match call {
-            RouterCall::Publish(message, Some(ticket)) => {
-                let Some(place) = &self.place else { return };
-                let port: Arc<dyn Port> = place.outbox().clone();
-                let routed = router.publish_for(message, &port, ticket).await;
-                self.conversation.routed(ticket, routed, self.now());
-            }
-            RouterCall::Publish(message, None) => {
-                if let Err(error) = router.publish(message).await {
-                    self.conversation.dropped(error);
-                }
-            }
-            RouterCall::Subscribe(mut call) => {
-                let Some(place) = &self.place else { return };
-                let mut refused = Vec::new();
-                for Wanted {
-                    at,
-                    number,
-                    filter,
-                    share,
-                    send_retained,
-                } in call.requests()
-                {
-                    let sink = place.outbox().clone();
-                    if let Err(error) = router
-                        .subscribe(place.key(), sink, number, filter, share, send_retained)
-                        .await
-                    {
-                        refused.push((at, error));
-                    }
-                }
-                for (at, error) in refused {
-                    call.refused(at, error);
-                }
-                self.conversation.subscribed(*call);
-            }
-            RouterCall::Unsubscribe(number, orphans) => {
-                if let Some(place) = &self.place {
-                    router.unsubscribe(place.key(), number).await;
-                }
-                // What nobody else can have is counted by the router.
-                let _lost = router.hand_over(orphans).await;
             }
         }
     }

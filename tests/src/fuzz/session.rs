@@ -153,7 +153,7 @@ impl Client {
 }
 
 fn commit(world: &World) -> bool {
-    let pending = world.single.begin_commit(&world.store, true);
+    let pending = world.single.begin_commit(&*world.store, true);
     let wrote = !pending.batch().is_empty();
     let written = if wrote {
         world.store.commit(pending.batch())

@@ -63,7 +63,7 @@ impl Observer for Told {
 
 /// The broker and what it stands on.
 pub(super) struct World {
-    pub(super) store: MemoryStore,
+    pub(super) store: Arc<MemoryStore>,
     pub(super) time: Arc<Time>,
     pub(super) told: Arc<Told>,
     pub(super) single: Single,
@@ -90,8 +90,12 @@ pub(super) fn small_mqtt() -> MqttLimits {
 impl World {
     pub(super) fn new(mut limits: Limits, mqtt: MqttLimits) -> Self {
         limits.sizes.shards_are_fixed = true;
-        let (store, time, told) = (MemoryStore::new(), Arc::<Time>::default(), Arc::<Told>::default());
-        let single = Single::open(&store, limits.clone(), mqtt.clone(), time.clone(), told.clone()).unwrap();
+        let (store, time, told) = (
+            Arc::new(MemoryStore::new()),
+            Arc::<Time>::default(),
+            Arc::<Told>::default(),
+        );
+        let single = Single::open(store.clone(), limits.clone(), mqtt.clone(), time.clone(), told.clone()).unwrap();
         World {
             store,
             time,
@@ -104,9 +108,9 @@ impl World {
 
     /// The machine stops, and starts again with what is durable.
     pub(super) fn crash(&mut self) {
-        self.store = self.store.crash_image();
+        self.store = Arc::new(self.store.crash_image());
         let (limits, mqtt) = (self.limits.clone(), self.mqtt.clone());
-        self.single = Single::open(&self.store, limits, mqtt, self.time.clone(), self.told.clone()).unwrap();
+        self.single = Single::open(self.store.clone(), limits, mqtt, self.time.clone(), self.told.clone()).unwrap();
     }
 
     /// Pages that readers wait for. Gives how many there were.
@@ -114,7 +118,7 @@ impl World {
         let mut pages = 0;
         while let Some(request) = self.single.next_read() {
             pages += 1;
-            if let Ok(Some(page)) = self.single.fetch(&self.store, &request) {
+            if let Ok(Some(page)) = self.single.fetch(&*self.store, &request) {
                 self.single.hand_over(&request, page);
             }
         }

@@ -260,7 +260,7 @@ impl World {
         let clock = self.clock.clone();
         let opened = Single::open_for(
             self.rights()?,
-            &self.disk,
+            Arc::new(self.disk.clone()),
             self.limits.clone(),
             self.mqtt.clone(),
             clock,

@@ -26,11 +26,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use access::{Credentials, Identity, Origin};
-use inbox_types::{Now, Ticket};
+use inbox_types::Now;
 
 use crate::closed::Closed;
 use crate::keeping::PendingWill;
-use crate::session::{Ending, RouteResult, RouterCall, Session, Shared, SubscribeCall};
+use crate::session::{Ending, RouterCall, Session, Shared};
+use crate::session_table::Routed;
 use counted::Counted;
 use ending::obey;
 use handshake::{Admitted, Refused};
@@ -54,7 +55,7 @@ pub enum Step {
         /// What is published when it disappears.
         will: Option<Arc<PendingWill>>,
     },
-    /// Ask the router; the answer goes to [`Conversation::routed`], [`Conversation::subscribed`] or [`Conversation::dropped`].
+    /// Ask the router, as [`Place::route`](crate::Place::route) does; the answer goes to [`Conversation::routed`].
     Route(RouterCall),
     /// Put the session away, and see to the will: the connection has ended.
     Close(Box<Session>, Ending),
@@ -202,28 +203,24 @@ impl Conversation {
         matches!(self.state, State::Admitted(_) | State::Leaving(..))
     }
 
-    /// The router took an ordinary message with QoS 1 or 2, or did not.
-    pub fn routed(&mut self, ticket: Ticket, result: RouteResult, now: Now) {
-        if let State::Open(session) = &mut self.state {
-            let routed = session.routed(ticket, result);
-            self.received(routed.map(|()| 0), now);
-        } else if let State::Leaving(session, _) = &mut self.state {
-            // How the connection ends is settled already.
-            let _too_late = session.routed(ticket, result);
-        }
-    }
-
-    /// The router did not take an ordinary message with QoS 0.
-    pub fn dropped(&mut self, why: pubsub::PublishError) {
-        if let State::Open(session) | State::Leaving(session, _) = &self.state {
-            session.dropped("", why);
-        }
-    }
-
-    /// The router has seen to a SUBSCRIBE.
-    pub fn subscribed(&mut self, call: SubscribeCall) {
-        if let State::Open(session) | State::Leaving(session, _) = &mut self.state {
-            session.subscribed(call);
+    /// The router has seen to what was asked of it.
+    pub fn routed(&mut self, routed: Routed, now: Now) {
+        let (session, leaves) = match &mut self.state {
+            State::Open(session) => (session, false),
+            State::Leaving(session, _) => (session, true),
+            _ => return,
+        };
+        match routed {
+            Routed::Published(ticket, result) => {
+                let routed = session.routed(ticket, result);
+                // How a connection ends that is leaving is settled already.
+                if !leaves {
+                    self.received(routed.map(|()| 0), now);
+                }
+            }
+            Routed::Dropped(why) => session.dropped("", why),
+            Routed::Subscribed(call) => session.subscribed(call),
+            Routed::Done => {}
         }
     }
 

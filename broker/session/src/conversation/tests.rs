@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::session::Order;
 use crate::session_table::tests::shared;
-use crate::session_table::{Parted, Sessions};
+use crate::session_table::{Parted, Routed, Sessions};
 use pubsub::{Published, Reach};
 
 const CONNECT: &[u8] = b"\x10\x15\0\x04MQTT\x05\0\0\x0a\x05\x11\0\0\0\x3c\0\x03bob";
@@ -93,12 +93,16 @@ impl Talk {
                     };
                     self.conversation.opened(session, present, self.now);
                 }
-                Step::Route(RouterCall::Publish(_, Some(ticket))) => {
-                    self.conversation
-                        .routed(ticket, Ok(Published::Now(Reach::Somebody)), self.now);
+                Step::Route(call) => {
+                    let routed = match call {
+                        RouterCall::Publish(_, Some(ticket)) => {
+                            Routed::Published(ticket, Ok(Published::Now(Reach::Somebody)))
+                        }
+                        RouterCall::Subscribe(call) => Routed::Subscribed(*call),
+                        RouterCall::Publish(_, None) | RouterCall::Unsubscribe(..) => Routed::Done,
+                    };
+                    self.conversation.routed(routed, self.now);
                 }
-                Step::Route(RouterCall::Subscribe(call)) => self.conversation.subscribed(*call),
-                Step::Route(RouterCall::Publish(_, None) | RouterCall::Unsubscribe(..)) => {}
                 Step::Close(session, ending) => {
                     self.closes += 1;
                     let (parted, _) = Parted::new(session, None, &ending);

@@ -8,7 +8,7 @@ use crate::session::{Ending, Session};
 
 /// See the module's documentation.
 #[must_use = "a session that is not put away keeps its client out"]
-pub struct Parted {
+pub(crate) struct Parted {
     pub(super) session: Box<Session>,
     /// What is due later (MQTT 5, section 3.1.2.5).
     pub(super) will: Option<Arc<PendingWill>>,
@@ -17,7 +17,7 @@ pub struct Parted {
 impl Parted {
     /// Takes `session` off its connection. Gives also the will that is due at once: it is to be published before the session is put
     /// away, because what the next connection of this client publishes comes after it.
-    pub fn new(mut session: Box<Session>, will: Option<Arc<PendingWill>>, ending: &Ending) -> (Self, Remains) {
+    pub(crate) fn new(mut session: Box<Session>, will: Option<Arc<PendingWill>>, ending: &Ending) -> (Self, Remains) {
         session.disconnected();
         let (due, will) = match will {
             Some(will) if *ending == (Ending::Left { with_will: false }) => {

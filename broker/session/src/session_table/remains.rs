@@ -17,10 +17,10 @@ use crate::will;
 
 /// What is left to do when a session has ended; it needs the router, and so cannot be done under the lock.
 #[derive(Default)]
-pub struct Remains {
+pub(crate) struct Remains {
     pub(super) session: Option<Ended>,
     /// What must be published, and from whom.
-    pub will: Option<(Identity, Arc<PendingWill>)>,
+    pub(crate) will: Option<(Identity, Arc<PendingWill>)>,
 }
 
 /// A session that is no more.
@@ -35,7 +35,7 @@ pub(super) struct Ended {
 
 impl Remains {
     /// Nothing but a will, if there is one.
-    pub fn of_will(will: Option<(Identity, Arc<PendingWill>)>) -> Self {
+    pub(crate) fn of_will(will: Option<(Identity, Arc<PendingWill>)>) -> Self {
         Remains { session: None, will }
     }
 
@@ -51,11 +51,10 @@ impl Remains {
             will,
         }
     }
-}
 
-impl Remains {
     /// What the store has of the session goes. It is the last thing to do.
-    pub fn forget(&self) {
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
         if let Some(journal) = self.journal() {
             journal.end(None);
         }

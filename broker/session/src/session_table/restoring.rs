@@ -12,15 +12,15 @@ use crate::keeping::{Found, FoundWill, Restored, RestoredWill};
 use crate::session::{Outbox, Resumed, Session, Shared};
 
 /// A session that the store had, and what is to be done for it.
-pub struct Resumption {
+pub(crate) struct Resumption {
     /// By which the router is to know it.
-    pub key: SessionKey,
+    pub(crate) key: SessionKey,
     /// What is to take its messages.
-    pub outbox: Arc<Outbox>,
+    pub(crate) outbox: Arc<Outbox>,
     /// Its subscriptions.
-    pub subscriptions: Vec<Resumed>,
+    pub(crate) subscriptions: Vec<Resumed>,
     /// Of an earlier life of the same client.
-    pub remains: Remains,
+    pub(crate) remains: Remains,
 }
 
 impl SessionTable {
@@ -70,7 +70,7 @@ impl SessionTable {
 
 impl Sessions {
     /// Keeps what the store has of a session for as long as it has left. If its time is over, it is the next one that is reaped.
-    pub fn restore(&mut self, restored: Restored, shared: &Arc<Shared>) -> Resumption {
+    pub(crate) fn restore(&mut self, restored: Restored, shared: &Arc<Shared>) -> Resumption {
         self.last_key += 1;
         let key = SessionKey(self.last_key);
         let (left, expiry) = (restored.left(), restored.expiry());
@@ -106,7 +106,7 @@ impl Sessions {
     }
 
     /// Has a will published that the store has, unless its client comes back in time. Gives an earlier one of the same client: it was being published.
-    pub fn restore_will(&mut self, found: FoundWill, shared: &Shared) -> Remains {
+    pub(crate) fn restore_will(&mut self, found: FoundWill, shared: &Shared) -> Remains {
         let restored = match found {
             FoundWill::Will(restored) => *restored,
             FoundWill::Damaged(key) => {

@@ -181,7 +181,7 @@ impl Run {
 
     fn begin_commit(&mut self, all: bool) {
         if self.committing.is_none() {
-            self.committing = Some(self.world.single.begin_commit(&self.world.store, all));
+            self.committing = Some(self.world.single.begin_commit(&*self.world.store, all));
         }
     }
 
@@ -213,7 +213,7 @@ impl Run {
                 return;
             };
             // It may be of a reader who has gone meanwhile: then the next one is looked at.
-            let page = self.world.single.fetch(&self.world.store, &request).ok().flatten();
+            let page = self.world.single.fetch(&*self.world.store, &request).ok().flatten();
             self.fetched = page.map(|page| (request, page));
         }
     }

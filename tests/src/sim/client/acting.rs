@@ -7,6 +7,9 @@ use crate::sim::oracle::{Filter, Said};
 use crate::sim::random::Random;
 use crate::{Props, PublishPacket, Version, disconnect, ping, property, subscribe, unsubscribe};
 
+/// What nobody publishes to: these clients read their inboxes, and ordinary topics are others' (`sim/ordinary/`).
+const NOBODYS: &str = "nobodys/#";
+
 impl Client {
     /// Something to do, by chance.
     pub(in crate::sim) fn act(&mut self, random: &mut Random, ledger: &mut Ledger) -> Vec<Sent> {
@@ -33,7 +36,7 @@ impl Client {
                 let filter = if own {
                     self.names[self.at].clone()
                 } else {
-                    "ordinary/#".into()
+                    NOBODYS.into()
                 };
                 vec![(
                     unsubscribe(self.version, packet_id, &filter),
@@ -81,7 +84,7 @@ impl Client {
         let other = (self.at + 1) % self.names.len();
         let ordinary = random.percent(50);
         let filter = if ordinary {
-            "ordinary/#".into()
+            NOBODYS.into()
         } else {
             self.names[other].clone()
         };

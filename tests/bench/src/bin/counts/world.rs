@@ -49,7 +49,7 @@ impl Observer for Strict {
 
 pub(crate) struct World {
     single: Single,
-    store: MemoryStore,
+    store: Arc<MemoryStore>,
     time: Arc<Time>,
 }
 
@@ -58,7 +58,8 @@ impl World {
     pub(crate) fn new(store: MemoryStore) -> Self {
         let time = Arc::<Time>::default();
         let mqtt = MqttLimits::default();
-        let single = Single::open(&store, Limits::default(), mqtt, time.clone(), Arc::new(Strict)).unwrap();
+        let store = Arc::new(store);
+        let single = Single::open(store.clone(), Limits::default(), mqtt, time.clone(), Arc::new(Strict)).unwrap();
         World { single, store, time }
     }
 
@@ -104,7 +105,7 @@ impl World {
 
     /// One round of the committer.
     pub(crate) fn commit(&self) {
-        let pending = self.single.begin_commit(&self.store, false);
+        let pending = self.single.begin_commit(&*self.store, false);
         let written = if pending.batch().is_empty() {
             Ok(())
         } else {
@@ -118,7 +119,7 @@ impl World {
         while let Some(request) = self.single.next_read() {
             let page = self
                 .single
-                .fetch(&self.store, &request)
+                .fetch(&*self.store, &request)
                 .ok()
                 .flatten()
                 .expect("the reader is there");
