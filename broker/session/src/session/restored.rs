@@ -52,6 +52,9 @@ impl Session {
                 session.subscriptions.restore(restored);
             }
         }
+        for queued in &queued {
+            session.subscriptions.was_given(queued.subscription);
+        }
         let last_place = queued.last().map_or(0, |last| last.place.get());
         session.keeping.sent_up_to = last_place;
         session.outbox().keep_in(Journal::resumed(life, node, last_place));

@@ -225,6 +225,11 @@ impl Subscriptions {
         self.insert(subscription);
     }
 
+    /// Something waits in the store for a subscription with this number, which may have ended: no other one is to have it.
+    pub(super) fn was_given(&mut self, number: u32) {
+        self.next = self.next.max(counted(number));
+    }
+
     /// A number for a subscription with `qos`, which it tells: see [`outlives_connection`]. One that takes the place of `earlier`
     /// is the same but for the QoS, so that deliveries under way find it.
     pub(super) fn number(&mut self, earlier: Option<u32>, qos: Qos) -> u32 {

@@ -100,6 +100,26 @@ fn a_session_that_ends_takes_its_records_with_it() {
 }
 
 #[test]
+fn what_was_in_flight_of_an_ended_subscription_is_not_anothers_after_a_crash() {
+    // Goal: regression: subscriptions were counted from one again after a restart, so the next one had the number of the one that had ended, and was sent
+    // what the store still had of that.
+    let mut keeping = begin();
+    keeping.publish();
+    keeping.commit(true);
+    assert_eq!(keeping.hear().len(), 1);
+    keeping.send(&unsubscribe(V5, 2, "t/#"));
+    keeping.commit(false);
+    keeping.crash();
+    assert!(keeping.connect(false, 1000));
+    keeping.send(&subscribe(V5, 3, "s/x", 1));
+    keeping.commit(false);
+    assert_eq!(keeping.hear().len(), 1, "SUBACK");
+    keeping.crash();
+    assert!(keeping.connect(false, 1000));
+    assert_eq!(keeping.unanswered, [], "a message on t/x");
+}
+
+#[test]
 fn a_session_goes_on_to_expire_while_the_broker_is_down() {
     // Goal: the time from its last connection counts, over restarts too; a connection begins it anew.
     let mut keeping = begin();
