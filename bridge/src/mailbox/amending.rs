@@ -236,13 +236,20 @@ impl Mailbox {
         self.amending.as_ref().is_some_and(|amending| amending.holds_back(seq))
     }
 
-    /// Those of its messages that took the places of others, with their `id`s, and are not durable.
+    /// Those of its messages that took the places of others, with their `id`s, and are not durable. Some of them have left for a later one with their key,
+    /// in the batch that has both.
     pub(crate) fn edits(&self) -> impl Iterator<Item = Seq> {
         let pending = self.amending.iter().flat_map(|amending| &amending.pending);
         let is_edit = |pending: &Pending| pending.done == Some(PublishState::Edited);
-        pending
+        let here = pending
             .filter(move |(_, pending)| is_edit(pending))
-            .map(|(seq, _)| *seq)
+            .map(|(seq, _)| *seq);
+        let unwritten = self.unwritten_committing.iter();
+        here.chain(
+            unwritten
+                .filter(|one| one.state == PublishState::Edited)
+                .map(|one| one.seq),
+        )
     }
 
     /// The batch is durable that has this message: what its publisher is told.

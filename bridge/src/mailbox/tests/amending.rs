@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::desk::{Desk, SIZE};
 use crate::hub::tests::kit::{FAR, message_from};
 use crate::mailbox::Amends;
-use inbox_types::{AttachmentId, COLLAPSE, Left, Message, Outcome, PublishState, Qos, Ticket};
+use inbox_types::{AttachmentId, COLLAPSE, Left, Message, Outcome, PublishState, Qos, Seq, Ticket};
 
 /// A message with these names.
 pub(super) fn named(from: &str, id: Option<&str>, key: Option<&str>) -> Arc<Message> {
@@ -200,6 +200,24 @@ fn an_edit_replaces_what_nobody_was_sent() {
         (told[&2], told[&3], told[&4]),
         (PublishState::Edited, PublishState::Edited, PublishState::Told)
     );
+}
+
+// Goal: regression: an edit that left for a later message with its key, in one commit, was known by the `id` as if that were its own: after a restart a
+// repetition of the first message was refused as another payload (rule 8).
+#[test]
+fn an_edit_that_is_replaced_before_it_is_written_is_still_an_edit() {
+    let mut desk = Desk::default();
+    desk.publish_message(named("ann", Some("a"), Some("door")), None);
+    desk.commit();
+    edit(&mut desk, "ann", "a");
+    collapsing(&mut desk, "ann", "door");
+    let batch = desk.begin(true);
+    assert_eq!(
+        (batch.puts.len(), batch.removals.len()),
+        (1, 1),
+        "the last of the three is there"
+    );
+    assert_eq!(desk.mailbox.edits().collect::<Vec<_>>(), [Seq(2)]);
 }
 
 // Goal: an edit goes on with the receipts that the earlier message asked for, so that its sender's wish is not lost.
