@@ -1,5 +1,6 @@
 //! What a session leaves when it ends.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use access::Identity;
@@ -80,8 +81,10 @@ impl SessionTable {
         if let Some(journal) = journal {
             let (port, told) = Told::channel();
             journal.end(Some((port, Ticket(0))));
-            // An error means that nothing is durable any more, and the broker ends.
-            let _ = told.await;
+            if told.await != Ok(true) {
+                // Nothing is durable any more, and the broker ends: its client is not let in, or it would be told that this session is gone.
+                pending::<()>().await;
+            }
         }
     }
 

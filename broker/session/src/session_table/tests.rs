@@ -1,6 +1,6 @@
 //! Tests of the table without a router and without tasks.
 
-use inbox_bridge::{Hub, MemoryStore, Table, Unobserved};
+use inbox_bridge::{Hub, MemoryStore, Store, Table, Unobserved};
 use inbox_types::{Age, Limits, SystemClock};
 
 use super::*;
@@ -413,6 +413,39 @@ async fn a_session_that_is_to_be_forgotten_ends_whoever_takes_it_over() {
     for order in [Order::TakenOver, Order::ShutDown, Order::Disconnect, Order::Review] {
         session.outbox().order(order);
         assert_eq!(session.outbox().take_order(), Some(Order::Forget));
+    }
+}
+
+/// Polls once.
+fn is_ready(future: std::pin::Pin<&mut impl Future>) -> bool {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    future.poll(&mut cx).is_ready()
+}
+
+#[tokio::test]
+async fn a_clean_start_is_let_in_when_the_session_before_it_is_durably_gone() {
+    // Goal: contract rule 13, and regression: a client was told of a clean start although the commit had failed that should have discarded its session for
+    // good.
+    for fails in [false, true] {
+        let store = MemoryStore::new();
+        let hub = opened(&store);
+        let shared = shared_over(&hub, true);
+        let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+        let table = Arc::new(SessionTable::new(shared.clone(), router));
+        let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
+        place.close(connected(session, &shared, 60), &Ending::Lost).await;
+        hub.commit_round(&store, true).unwrap();
+        let mut anew = std::pin::pin!(table.open(Identity::anonymous(bob()), true, None));
+        assert!(!is_ready(anew.as_mut()));
+        for _ in 0..3 {
+            let pending = hub.begin_commit(&store, true);
+            let written = match fails {
+                true => Err(inbox_bridge::Failure::Injected.into()),
+                false => store.commit(pending.batch()),
+            };
+            let _what_was_said = hub.finish_commit(pending, written);
+        }
+        assert_eq!(is_ready(anew.as_mut()), !fails);
     }
 }
 
