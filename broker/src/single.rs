@@ -205,14 +205,20 @@ impl Single {
         }
     }
 
-    /// The network connection is gone. One that waits for its session is given up half-way, as if its task had panicked.
+    /// The network connection is gone. Where sessions are kept, one that waits for its session gets it before that is noticed: the session before it may
+    /// be on its way out of the store. Else it is forgotten.
     pub fn lost(&mut self, conn: ConnId) {
         let now = self.hub.now();
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.conversation.lost(now);
             let _ended = self.carry_out(conn, now);
         }
-        self.connections.remove(&conn);
+        let connection = self.connections.remove(&conn);
+        let connection =
+            connection.filter(|connection| connection.wanted.is_some() && self.shared.mqtt.durable_sessions);
+        if let Some(connection) = connection {
+            self.see_to(connection.open_for_nobody(self.hub.clone()));
+        }
     }
 
     /// What is due by the clock, but for the timers of conversations, which [`Single::turn`] sees to: sessions that expire, wills, retained messages.
@@ -277,6 +283,7 @@ impl Single {
     pub fn look_again(&mut self, conn: ConnId) {
         let connection = self.connections.get_mut(&conn);
         if let Some(wanted) = connection.and_then(|connection| connection.wanted.as_mut()) {
+            self.chores.retain_mut(|chore| chore.poll().is_pending());
             wanted.look();
         }
     }

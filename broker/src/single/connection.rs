@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use access::Identity;
-use inbox_bridge::Now;
-use mqtt_session::{Conversation, PendingWill, Place, Session, SessionTable};
+use inbox_bridge::{Hub, Now};
+use mqtt_session::{Conversation, PendingWill, Place, Session, SessionTable, Step};
 
 use super::waiting::Waiting;
 
@@ -50,6 +50,22 @@ impl Connection {
         match wanted.opened.take() {
             Some(opened) => self.open(opened, now),
             None => self.wanted = Some(wanted),
+        }
+    }
+
+    /// Gets its session, whose client is not there any more.
+    pub(super) async fn open_for_nobody(mut self, hub: Arc<Hub>) {
+        let Some(mut wanted) = self.wanted.take() else { return };
+        let opened = match wanted.opened.take() {
+            Some(opened) => opened,
+            None => wanted.opening.outcome().await,
+        };
+        self.open(opened, hub.now());
+        self.conversation.lost(hub.now());
+        while let Some(step) = self.conversation.next_step(hub.now()) {
+            if let (Step::Close(session, ending), Some(place)) = (step, self.place.take()) {
+                place.close(session, &ending).await;
+            }
         }
     }
 

@@ -14,6 +14,11 @@ impl<T> Waiting<T> {
         Waiting(Box::pin(what))
     }
 
+    /// The same, awaited.
+    pub(super) fn outcome(self) -> impl Future<Output = T> + Send {
+        self.0
+    }
+
     /// Goes on with it. It is not to be asked again when it is ready.
     pub(super) fn poll(&mut self) -> Poll<T> {
         self.0.as_mut().poll(&mut Context::from_waker(Waker::noop()))
