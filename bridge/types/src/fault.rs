@@ -179,6 +179,38 @@ mod on {
         IgnoreWindow,
         /// MQTT-4.6.0-2: publishes are answered in another order.
         SwapAnswers,
+        /// Rule 13: SUBACK before the subscription is durable.
+        AckSubscriptionEarly,
+        /// Rule 13: UNSUBACK before it is durable that the subscription has ended.
+        AckEndEarly,
+        /// Rule 13: PUBACK before a session that is kept has the message durably.
+        AckKeptEarly,
+        /// Rule 13: PUBACK when the first of several sessions has the message.
+        AckAfterFirst,
+        /// Rule 13: a message does not wait for a client that is away.
+        LoseWhileAway,
+        /// Rule 13: what was sent leaves the store, although it is not acknowledged.
+        ForgetWhenSent,
+        /// Rule 13: what was acknowledged stays in the store.
+        KeepAcknowledged,
+        /// Rule 13: after a restart a session is gone.
+        ForgetSession,
+        /// Rule 13: after a restart a session lacks a subscription.
+        ForgetSubscription,
+        /// Rule 13: after a restart what waits comes in another order.
+        ReverseQueue,
+        /// Rule 13: after a restart DUP is not set.
+        NoDupAfterRestart,
+        /// Rule 13: after a restart packet identifiers are used that the client remembers.
+        ForgetPacketIds,
+        /// Rule 13: a clean start goes on with what was before.
+        KeepEnded,
+        /// Retained messages: PUBACK before the message is durable.
+        AckRetainedEarly,
+        /// Retained messages: one that was cleared is back after a restart.
+        KeepCleared,
+        /// Retained messages: one is gone after a restart.
+        ForgetRetained,
         /// Bounded memory: QoS 0 messages pile up for a reader that does not read.
         UnboundedQos0,
         /// Bounded memory: a reader that takes no bytes is sent its whole window.

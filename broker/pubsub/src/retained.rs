@@ -115,7 +115,7 @@ impl Retaining {
         self.settle(&mut state);
         if clears {
             state.index.remove(&message.topic);
-            if let Some(store) = store {
+            if let Some(store) = store.filter(|_| !inbox_types::fault!(KeepCleared)) {
                 // Also where there was nothing: the store may not have heard of the last removal, or have a record that cannot be read.
                 let waits = publisher.map(|publisher| (publisher.clone() as Arc<dyn Port>, Ticket(0)));
                 store.keep(record::key(&message.topic), None, waits);
@@ -143,7 +143,7 @@ impl Retaining {
         let budget = self.store.as_ref().and_then(|store| store.budget());
         let message = record::decode(key, record, budget).inspect_err(|_| self.unreadable(1))?;
         let mut state = self.state.lock();
-        if message.is_expired((self.now)()) {
+        if message.is_expired((self.now)()) || inbox_types::fault!(ForgetRetained) {
             self.forget(vec![(&*message.topic).into()]);
         } else {
             state.index.restore(message);

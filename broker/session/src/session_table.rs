@@ -187,6 +187,7 @@ impl Sessions {
             will.forget(&shared.node);
         }
         let (session, present, remains) = match self.take_back(id, &shared.node) {
+            Some(kept) if inbox_types::fault!(KeepEnded) => (kept.session.wake(), !clean_start, Remains::default()),
             Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
                 // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
                 let will = match kept.will {

@@ -42,6 +42,8 @@ pub(super) struct Client {
     pub(super) is_up: bool,
     /// It asked for a clean start.
     clean: bool,
+    /// Its sessions end with their connections.
+    ends_at_once: bool,
     /// Its publishes that are not finished, in order of first sending.
     open: BTreeMap<u16, Open>,
     order: VecDeque<u16>,
@@ -100,6 +102,7 @@ impl Client {
             manner: Manner::AtOnce,
             is_up: false,
             clean: true,
+            ends_at_once: false,
             open: BTreeMap::new(),
             order: VecDeque::new(),
             next_id: 1,
@@ -117,6 +120,12 @@ impl Client {
             received: 0,
             persona: None,
         }
+    }
+
+    /// The same, with sessions that end with their connections.
+    pub(super) fn ending_at_once(mut self) -> Self {
+        self.ends_at_once = true;
+        self
     }
 
     /// The network connection is gone, as this client sees it.

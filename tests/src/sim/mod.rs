@@ -4,12 +4,12 @@
 //! ```text
 //! world ── chooses what happens next ──▶ clients ══ links ══ inboxd::single::Single ══ disk
 //!                                                       │
-//!                                                    oracle ── ledger of all messages
+//!                                                    oracle ── ledger of all mail; and, apart, the book of ordinary topics
 //! ```
 //!
 //! The same seed gives the same run, to the byte. The broker's own code runs: sessions, mailboxes, committer, sequence numbers, and the
-//! store with its log, blocks and checkpoints, over files and a tree in memory. What is not simulated: sockets, threads, timers, the
-//! engines, ordinary topics.
+//! store with its log, blocks and checkpoints, over files and a tree in memory, and the native router. What is not simulated: sockets, threads,
+//! timers, the engines.
 
 mod client;
 mod clock;
@@ -17,6 +17,7 @@ mod disk;
 mod law;
 mod ledger;
 mod oracle;
+mod ordinary;
 mod payload;
 mod random;
 mod trace;
@@ -81,8 +82,8 @@ pub fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Outcome {
         Ok(checked) => checked.err(),
         Err(panic) => Some(format!("a panic: {}", panic_text(&*panic))),
     };
-    let (hash, oracle, crashes) = (world.trace.hash(), &world.oracle, world.crashes);
-    let (promises, deliveries, repeats) = (oracle.promises, oracle.deliveries, oracle.repeats);
+    let (hash, crashes) = (world.trace.hash(), world.crashes);
+    let (promises, deliveries, repeats) = world.seen();
     let violation = what.map(|what| Violation {
         what,
         trace: world.trace.text(),

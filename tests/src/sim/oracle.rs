@@ -38,7 +38,7 @@ use notices::Notices;
 use proof::Proof;
 use receipts::Receipts;
 use rooms::Rooms;
-pub(super) use said::{Filter, Said, Terms};
+pub(super) use said::{Filter, Said, Terms, Word};
 
 /// See the module's documentation.
 pub(super) struct Oracle {
@@ -335,7 +335,7 @@ impl Oracle {
                     link.answers_2.push_back(packet_id);
                 }
             },
-            Said::Publish { .. } | Said::Ask { .. } | Said::Auth { .. } | Said::Other => {}
+            Said::Publish { .. } | Said::Ask { .. } | Said::Auth { .. } | Said::Ordinary(_) | Said::Other => {}
             Said::Ack {
                 kind: AckKind::PubRel,
                 packet_id,

@@ -3,7 +3,9 @@
 mod broker;
 mod clients;
 mod ending;
+mod link;
 mod machine;
+mod ordinary;
 mod users;
 
 use std::collections::VecDeque;
@@ -16,16 +18,18 @@ use inbox_bridge::{
 };
 use inbox_bridge::{Sizes, WhenFull, take_given, take_given_back};
 use inboxd::config::MqttLimits;
-use inboxd::single::{ConnId, Single};
+use inboxd::single::Single;
 
 use super::Check;
-use super::client::{Client, mail_of};
+use super::client::Client;
 use super::clock::SimClock;
 use super::disk::Disk;
-use super::oracle::{Oracle, Said, Terms};
+use super::oracle::{Oracle, Terms};
+use super::ordinary::Book;
 use super::random::Random;
 use super::trace::Trace;
-use crate::{Packet, Version};
+use link::{Link, show};
+use ordinary::Ordinary;
 use users::Users;
 
 /// Memory budgets that two connections use up, and that all of them and a few messages do.
@@ -65,28 +69,8 @@ pub(super) struct World {
     pub(super) crashes: u64,
     /// Where clients have users.
     users: Option<Users>,
-}
-
-/// One network connection.
-struct Link {
-    client: usize,
-    version: Version,
-    /// `None` when the broker has ended it.
-    conn: Option<ConnId>,
-    /// The client has given it up: what it sent may still arrive.
-    is_cut: bool,
-    /// To the broker, and how much of it has arrived.
-    up: Vec<u8>,
-    arrived: usize,
-    /// What the bytes of `up` mean, and where each packet ends.
-    said: VecDeque<(usize, Said)>,
-    /// Of the broker's out buffer: how much the oracle has seen; and the start of a packet of which it has not seen the end.
-    seen: usize,
-    partial: Vec<u8>,
-    /// Written by the broker, and not with the client.
-    down: VecDeque<u8>,
-    /// With the client, and not a whole packet.
-    got: Vec<u8>,
+    /// Where there are ordinary topics.
+    ordinary: Option<Ordinary>,
 }
 
 /// Keeps what the broker tells its operator.
@@ -102,11 +86,19 @@ impl Observer for Watcher {
     fn disk_is_full(&self, _is_full: bool, _free_bytes: u64) {}
 }
 
+/// One seed in four: the others mean what they meant before there were ordinary topics.
+pub(super) fn has_ordinary_topics(seed: u64) -> bool {
+    seed % 4 == 1
+}
+
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut world = World::of_anybody(seed);
         if seed % Users::ONE_IN == Users::ONE_IN - 1 {
             world.have_users();
+        }
+        if has_ordinary_topics(seed) {
+            world.have_ordinary();
         }
         world
     }
@@ -211,6 +203,7 @@ impl World {
             retried: 0,
             crashes: 0,
             users: None,
+            ordinary: None,
         }
     }
 
@@ -227,6 +220,9 @@ impl World {
         }
         if self.users.is_some() && self.random.percent(1) {
             return self.something_of_users();
+        }
+        if self.ordinary.is_some() && self.random.percent(15) {
+            return self.something_ordinary();
         }
         match self.random.below(1000) {
             0..200 => self.client_acts(),
@@ -245,6 +241,17 @@ impl World {
             996 if self.random.percent(30) => self.disk_fails(),
             _ => Ok(()),
         }
+    }
+
+    /// Publishes that were acknowledged with success; messages sent to readers, and those of them that were sent before.
+    pub(super) fn seen(&self) -> (u64, u64, u64) {
+        let (oracle, book) = (&self.oracle, self.ordinary.as_ref().map(|ordinary| &ordinary.book));
+        let (promises, deliveries, repeats) = book.map_or((0, 0, 0), Book::seen);
+        (
+            oracle.promises + promises,
+            oracle.deliveries + deliveries,
+            oracle.repeats + repeats,
+        )
     }
 
     fn some_link(&mut self, happen: fn(&mut World, usize) -> Check) -> Check {
@@ -375,27 +382,5 @@ impl World {
             },
         );
         broker.expire(inbox, &page.unwrap_or_default().entries);
-    }
-}
-
-fn show(packet: &Packet) -> String {
-    match packet {
-        Packet::ConnAck(connack) => format!(
-            "CONNACK {:#04x}, session present {}",
-            connack.code, connack.session_present
-        ),
-        Packet::Publish(publish) => format!(
-            "PUBLISH {} QoS {} id {}{}",
-            mail_of(&publish.payload).map_or_else(|| "?".into(), |mail| format!("m{mail}")),
-            publish.qos,
-            publish.packet_id,
-            if publish.dup { " DUP" } else { "" },
-        ),
-        Packet::Ack(ack) => format!("{:?} {} {:#04x}", ack.kind, ack.packet_id, ack.reason),
-        Packet::SubAck(suback) => format!("SUBACK {} {:02x?}", suback.packet_id, suback.codes),
-        Packet::UnsubAck(unsuback) => format!("UNSUBACK {} {:02x?}", unsuback.packet_id, unsuback.codes),
-        Packet::PingResp => "PINGRESP".into(),
-        Packet::Disconnect(reason, _) => format!("DISCONNECT {reason:#04x}"),
-        Packet::Auth(reason, _) => format!("AUTH {reason:#04x}"),
     }
 }

@@ -98,7 +98,8 @@ impl Native {
             return Ok(self.deliver(fan_out).await);
         }
         let _turn = self.turn.lock().await;
-        let publisher = fan_out.publisher_if(self.retaining.keeps(&message));
+        let keeps = self.retaining.keeps(&message) && !inbox_types::fault!(AckRetainedEarly);
+        let publisher = fan_out.publisher_if(keeps);
         if let Err(why) = self.retaining.put(&message, publisher.as_ref()) {
             publisher.inspect(|publisher| publisher.is_answered());
             return Err(why);
@@ -224,6 +225,9 @@ impl<'a> FanOut<'a> {
 
     /// Whom somebody who has to keep the message tells.
     fn publisher(&mut self) -> Option<Arc<Publisher>> {
+        if inbox_types::fault!(AckAfterFirst) && self.publisher.is_some() {
+            return None;
+        }
         if self.publisher.is_none() {
             self.publisher = self.waits.map(|(port, ticket)| Publisher::new(port, ticket));
         }

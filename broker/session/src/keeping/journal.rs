@@ -122,7 +122,7 @@ impl Journal {
             place,
             subscription: delivery.subscription,
             message: delivery.message.clone(),
-            publisher,
+            publisher: publisher.filter(|_| !inbox_types::fault!(AckKeptEarly)),
             due,
         });
         self.ask_by(state, due);
@@ -227,6 +227,7 @@ impl Keeping for Journal {
         if !tasks.gone.is_empty() && is_due(tasks.gone_since + self.node.holds.removal) {
             let room = most.saturating_sub(into.len()).min(tasks.gone.len());
             let gone = tasks.gone.drain(..room);
+            let gone = gone.filter(|_| !inbox_types::fault!(KeepAcknowledged));
             into.extend(gone.map(|place| change(self.life.queued(place), None, None)));
         }
         let held = tasks.held.front().map(|held| held.due);

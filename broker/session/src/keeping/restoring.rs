@@ -155,15 +155,17 @@ impl Reading {
     fn end(self) -> Option<Found> {
         Some(match (self.id, self.head, self.damage) {
             (_, _, Damage::Unknown) => return None,
-            (Ok(id), Some(head), Damage::None) => Found::Session(Box::new(Restored {
-                life: Life {
-                    id,
-                    begins: self.begins,
-                },
-                head,
-                subscriptions: self.subscriptions,
-                queued: self.queued,
-            })),
+            (Ok(id), Some(head), Damage::None) if !inbox_types::fault!(ForgetSession) => {
+                Found::Session(Box::new(Restored {
+                    life: Life {
+                        id,
+                        begins: self.begins,
+                    },
+                    head,
+                    subscriptions: self.subscriptions,
+                    queued: self.queued,
+                }))
+            }
             // Without a head it had begun to be forgotten.
             _ => Found::Remains(self.prefix),
         })

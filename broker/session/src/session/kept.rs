@@ -37,7 +37,7 @@ pub(super) struct Keeping {
 impl Keeping {
     /// Whether a message that is kept there may have been sent by the broker before this one (MQTT-3.3.1-1).
     pub(super) fn may_have_been_sent(&self, kept: Option<NonZeroU64>) -> bool {
-        kept.is_some_and(|place| place.get() <= self.sent_up_to)
+        kept.is_some_and(|place| place.get() <= self.sent_up_to) && !inbox_types::fault!(NoDupAfterRestart)
     }
 
     /// One that was not given before.
@@ -224,6 +224,14 @@ impl Session {
         };
         for (number, change) in &changes {
             journal.keep_subscription(*number, change.as_ref(), None);
+        }
+        let is_early = match last {
+            Some(_) => inbox_types::fault!(AckSubscriptionEarly),
+            None => inbox_types::fault!(AckEndEarly),
+        };
+        if is_early {
+            journal.keep_subscription(last_number, last.as_ref(), None);
+            return self.give(&bytes, attach);
         }
         let ticket = self.keeping.ticket();
         let port: Arc<dyn Port> = self.outbox.clone();

@@ -273,6 +273,9 @@ impl Session {
         if self.write_ordinary(&ordinary, Some(packet_id), dup, age) {
             let qos = ordinary.qos;
             self.note_encoded(packet_id);
+            if inbox_types::fault!(ForgetWhenSent) {
+                self.kept_no_more(ordinary.kept);
+            }
             self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
         } else {
             self.kept_no_more(delivery.kept);

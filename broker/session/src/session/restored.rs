@@ -37,6 +37,7 @@ impl Session {
         session.session_expiry = head.expiry;
         if let Some((first, end)) = head.packet_ids
             && let (Some(first), Some(end)) = (PacketId::new(first), PacketId::new(end))
+            && !inbox_types::fault!(ForgetPacketIds)
         {
             session.keeping.ids = PacketIds::restored();
             let mut outgoing = Outgoing::default();
@@ -44,7 +45,8 @@ impl Session {
             session.has_in_flight(outgoing);
         }
         session.subscriptions.expect(subscriptions.len());
-        for (number, kept) in subscriptions {
+        let forgotten = usize::from(inbox_types::fault!(ForgetSubscription));
+        for (number, kept) in subscriptions.into_iter().skip(forgotten) {
             if number == OWN_INBOX {
                 session.reads_inbox(kept.options.qos, kept.options.no_local, kept.subscription_id);
             } else if let Ok(filter) = TopicFilter::of(kept.filter) {
@@ -65,7 +67,10 @@ impl Session {
             kept: Some(queued.place),
         });
         session.subscriptions.rest();
-        session.outbox().restore(waits.collect());
+        session.outbox().restore(match inbox_types::fault!(ReverseQueue) {
+            true => waits.rev().collect(),
+            false => waits.collect(),
+        });
         let resumed = session.subscriptions.all().iter().map(|one| Resumed {
             number: one.number,
             filter: one.filter.to_filter(),

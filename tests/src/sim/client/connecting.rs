@@ -16,7 +16,7 @@ impl Client {
             6 => Manner::OutOfOrder,
             _ => Manner::Never,
         };
-        self.clean = plain || random.percent(30);
+        self.clean = plain || random.percent(30) || self.ends_at_once;
         // A publish that was begun without a receive maximum could not be resumed under one.
         if self.clean || self.open.is_empty() {
             self.version = if plain || random.percent(65) {
@@ -31,6 +31,7 @@ impl Client {
         } else {
             random.pick(&[0, 1, 30, u32::MAX, u32::MAX])
         };
+        let expiry = if self.ends_at_once { 0 } else { expiry };
         let window = if plain {
             65_535
         } else {

@@ -8,6 +8,11 @@ const MAIL_BYTES_MAX: usize = 4096;
 const MAIL_BYTES_ADDED: usize = 1024;
 
 impl Oracle {
+    /// So many messages may wait for a session.
+    pub(in crate::sim) fn let_wait(&mut self, messages: usize) {
+        self.terms.waiting_max += messages;
+    }
+
     /// How much waits for a session is bounded.
     pub(in crate::sim) fn check_memory(
         &self,

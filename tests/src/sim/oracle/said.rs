@@ -52,6 +52,33 @@ pub(in crate::sim) enum Said {
         packet_id: u16,
         own: bool,
     },
+    /// By a client of ordinary topics.
+    Ordinary(Word),
+    Other,
+}
+
+/// What a client of ordinary topics says.
+#[derive(Debug, Clone)]
+pub(in crate::sim) enum Word {
+    Connect,
+    Publish {
+        message: usize,
+        qos: u8,
+        packet_id: u16,
+    },
+    Ack {
+        kind: AckKind,
+        packet_id: u16,
+    },
+    Subscribe {
+        filter: &'static str,
+        qos: u8,
+        packet_id: u16,
+    },
+    Unsubscribe {
+        filter: &'static str,
+        packet_id: u16,
+    },
     Other,
 }
 

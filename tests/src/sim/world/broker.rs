@@ -6,6 +6,7 @@ use inboxd::single::Ended;
 use super::{Check, World, show};
 use crate::Packet;
 use crate::sim::client::mail_of;
+use crate::sim::oracle::Said;
 
 /// The broker looks at its budget whenever it has grown by so many bytes.
 const MEMORY_BYTES_UNNOTICED: usize = 4096;
@@ -55,7 +56,10 @@ impl World {
                 format_args!("the broker takes from link {at}: {said:?}"),
             );
             let mono = self.time_of_change();
-            if counts {
+            if let (Some(ordinary), Said::Ordinary(word)) = (&mut self.ordinary, &said) {
+                ordinary.book.now = self.clock.mono();
+                ordinary.book.took(at, word);
+            } else if counts {
                 self.oracle.took(at, &said, mono)?;
             }
         }
@@ -106,7 +110,7 @@ impl World {
             if self.random.percent(70) {
                 return Ok(());
             }
-            self.give_up(link.client);
+            self.give_up_link(at);
         }
         let (Some(broker), Some(conn)) = (self.broker.as_mut(), self.links[at].conn) else {
             return Ok(());
@@ -138,6 +142,9 @@ impl World {
         self.oracle.check_ending(at, code_of(ended))?;
         self.oracle.check_was_stuck(at, code_of(ended))?;
         self.oracle.ended(at);
+        if let Some(ordinary) = &mut self.ordinary {
+            ordinary.book.ended(at);
+        }
         self.retire(at);
         self.is_turned_away(at);
         match ended.closed.as_ref() {
@@ -169,6 +176,10 @@ impl World {
                 self.clock.mono(),
                 format_args!("the broker answers on link {at}: {}", show(&packet)),
             );
+            if self.links[at].is_ordinary {
+                self.ordinary_is_told(at, &packet)?;
+                continue;
+            }
             self.oracle.says(at, &packet, used, &self.names, self.clock.mono())?;
         }
         Ok(())

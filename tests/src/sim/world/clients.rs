@@ -1,7 +1,5 @@
 //! The clients' side of the network: they connect, say what they choose, read what arrived, and go away.
 
-use std::collections::VecDeque;
-
 use inboxd::single::ConnId;
 
 use super::{Check, Link, World, show};
@@ -38,19 +36,7 @@ impl World {
     /// A connection has begun. Gives its place among the links.
     pub(super) fn link(&mut self, client: usize, version: Version, conn: ConnId) -> usize {
         let at = self.links.len();
-        self.links.push(Link {
-            client,
-            version,
-            conn: Some(conn),
-            is_cut: false,
-            up: Vec::new(),
-            arrived: 0,
-            said: VecDeque::new(),
-            seen: 0,
-            partial: Vec::new(),
-            down: VecDeque::new(),
-            got: Vec::new(),
-        });
+        self.links.push(Link::new(client, version, conn, false));
         self.alive.push(at);
         self.oracle.connected(at, client);
         at
@@ -84,12 +70,20 @@ impl World {
         }
     }
 
+    /// The client of this link gives it up.
+    pub(super) fn give_up_link(&mut self, at: usize) {
+        match self.links[at].is_ordinary {
+            true => self.ordinary_gives_up(at),
+            false => self.give_up(self.links[at].client),
+        }
+    }
+
     pub(super) fn send(&mut self, at: usize, sent: Vec<Sent>) {
         let link = &mut self.links[at];
         for (bytes, said) in sent {
             self.trace.say(
                 self.clock.mono(),
-                format_args!("c{} says on link {at}: {said:?}", link.client),
+                format_args!("{} says on link {at}: {said:?}", link.name()),
             );
             link.up.extend(bytes);
             link.said.push_back((link.up.len(), said));
@@ -107,6 +101,10 @@ impl World {
         }
         while let Some((packet, used)) = Packet::take(self.links[at].version, &self.links[at].got) {
             self.links[at].got.drain(..used);
+            if self.links[at].is_ordinary {
+                self.ordinary_gets(at, packet)?;
+                continue;
+            }
             let client = self.links[at].client;
             self.trace
                 .say(self.clock.mono(), format_args!("c{client} gets {}", show(&packet)));
@@ -115,7 +113,7 @@ impl World {
         }
         let link = &self.links[at];
         if link.conn.is_none() && link.down.is_empty() {
-            self.give_up(link.client);
+            self.give_up_link(at);
             self.retire(at);
         }
         Ok(())

@@ -39,6 +39,7 @@ impl World {
             // Who waits for room in the whole broker is told then.
             self.housekeeping()?;
             self.settle()?;
+            self.read_ordinary()?;
             self.oracle.check_quiet()?;
             self.oracle.check_empty()?;
             self.check_totals()?;
@@ -95,7 +96,7 @@ impl World {
     }
 
     /// Does everything that can be done until nothing is left to do.
-    fn settle(&mut self) -> Check {
+    pub(super) fn settle(&mut self) -> Check {
         let mut quiet = 0;
         for _ in 0..QUIET_ROUNDS_MAX {
             let before = self.trace.lines();
@@ -107,6 +108,10 @@ impl World {
                     self.cut(at)?;
                 }
                 self.client_reads(at)?;
+                if self.links[at].is_ordinary {
+                    self.ordinary_settles(at);
+                    continue;
+                }
                 let client = self.links[at].client;
                 if self.current[client] == Some(at) && self.clients[client].is_up {
                     let sent = self.clients[client].settle(&mut self.random);

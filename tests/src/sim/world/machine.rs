@@ -17,7 +17,7 @@ impl World {
             self.trace.say(now, format_args!("the commit ends"));
             self.take_notes()?;
             if let Some(began) = began {
-                self.oracle.committed(began, now);
+                self.is_committed(began, now);
             }
             self.check_totals()?;
         } else if self.dying.is_none() {
@@ -25,6 +25,9 @@ impl World {
             let sees_all = !self.disk.lacks();
             let pending = broker.begin_commit(&self.disk, false);
             self.oracle.commit_begins();
+            if let Some(ordinary) = &mut self.ordinary {
+                ordinary.book.commit_begins();
+            }
             let (puts, removals) = (pending.batch().puts.len(), pending.batch().removals.len());
             self.disk.begin(&mut self.random);
             if pending.batch().is_empty() {
@@ -32,7 +35,7 @@ impl World {
                 broken.map_err(|error| error.to_string())?;
                 self.take_notes()?;
                 if sees_all {
-                    self.oracle.committed(now, now);
+                    self.is_committed(now, now);
                 }
             } else {
                 self.trace
@@ -42,6 +45,13 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn is_committed(&mut self, began: u64, now: u64) {
+        self.oracle.committed(began, now);
+        if let Some(ordinary) = &mut self.ordinary {
+            ordinary.book.committed(began);
+        }
     }
 
     /// What the broker believes to be in the store is there, and no more: totals that are too small make an inbox with mail look empty.
@@ -100,6 +110,7 @@ impl World {
             }
         }
         self.oracle.crashed();
+        self.ordinary_crash();
         let closed = self.random.pick(&[0, 0, 1, 30]) * SECOND;
         self.pass(closed);
         if self.random.percent(20) {

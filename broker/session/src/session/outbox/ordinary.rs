@@ -161,6 +161,9 @@ impl Sink for Outbox {
             };
         }
         let online = self.online();
+        if !online && inbox_types::fault!(LoseWhileAway) {
+            return;
+        }
         self.wake(|state| {
             if !self.has_room_for(state, delivery.message.size()) {
                 state.overflowed += 1;

@@ -1,0 +1,343 @@
+//! A client of ordinary topics. It keeps the rules of MQTT, but it is slow, comes and goes, and does not always acknowledge.
+
+use std::collections::BTreeMap;
+
+use super::{ALL, Book, TOPICS};
+use crate::sim::client::Sent;
+use crate::sim::oracle::{Said, Word};
+use crate::sim::payload::{mail_of, payload};
+use crate::sim::random::Random;
+use crate::{AckKind, Packet, Props, PublishPacket, Version, ack, disconnect, ping, property, pubrel};
+use crate::{Connect, subscribe, unsubscribe};
+
+/// See the module's documentation.
+pub(in crate::sim) struct Client {
+    at: usize,
+    name: String,
+    /// Its session is kept for ever; else it ends with its connection.
+    pub(in crate::sim) is_kept: bool,
+    pub(in crate::sim) version: Version,
+    pub(in crate::sim) is_up: bool,
+    /// Acknowledges at once, late, or never.
+    haste: Haste,
+    /// It subscribes to all topics with one filter, and not to some by their names.
+    has_wildcard: bool,
+    /// With which it subscribes at most. After a crash those with QoS 2 have hundreds of packet identifiers to release.
+    qos_max: u8,
+    subscribed: Vec<&'static str>,
+    /// Publishes that are not finished: the message, its QoS, and whether PUBREC came.
+    open: BTreeMap<u16, Open>,
+    next_id: u16,
+    window: usize,
+    /// Of its own.
+    receive_maximum: u16,
+    /// What it was sent with QoS 2 and has not released.
+    unreleased: BTreeMap<u16, Vec<u8>>,
+    owed: Vec<(AckKind, u16)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    AtOnce,
+    Late,
+    Never,
+}
+
+struct Open {
+    topic: usize,
+    qos: u8,
+    retain: bool,
+    released: bool,
+}
+
+impl Client {
+    pub(in crate::sim) fn new(at: usize, is_kept: bool, random: &mut Random) -> Self {
+        Client {
+            at,
+            // With a slash it has no inbox: a refusal is not told there.
+            name: format!("t/{at}"),
+            is_kept,
+            version: Version::V5,
+            is_up: false,
+            haste: Haste::AtOnce,
+            has_wildcard: random.percent(40),
+            qos_max: random.pick(&[1, 2]),
+            subscribed: Vec::new(),
+            open: BTreeMap::new(),
+            next_id: 1,
+            window: 1,
+            receive_maximum: 65_535,
+            unreleased: BTreeMap::new(),
+            owed: Vec::new(),
+        }
+    }
+
+    /// CONNECT, and whether it is a clean start. With `plain`, as one that acknowledges everything at once.
+    pub(in crate::sim) fn connect(&mut self, random: &mut Random, plain: bool) -> (Sent, bool) {
+        self.haste = match random.below(6) {
+            _ if plain => Haste::AtOnce,
+            0..3 => Haste::AtOnce,
+            3 | 4 => Haste::Late,
+            _ => Haste::Never,
+        };
+        // A publish that was begun without a receive maximum could not be resumed under one.
+        if self.open.is_empty() || !self.is_kept {
+            self.version = random.pick(&[Version::V5, Version::V5, Version::V311]);
+        }
+        // A clean session of MQTT 3.1.1 is not kept.
+        let anew = self.version == Version::V5 && !plain && random.percent(12);
+        let is_clean = !self.is_kept || anew;
+        if is_clean {
+            self.forget();
+        }
+        let mut connect = Connect::new(self.version, &self.name);
+        connect.clean = is_clean;
+        if self.version == Version::V5 {
+            let expiry = if self.is_kept { u32::MAX } else { 0 };
+            self.receive_maximum = random.pick(&[1, 2, 8, 65_535]);
+            let props = Props::new().four(property::SESSION_EXPIRY, expiry);
+            connect = connect.props(props.two(property::RECEIVE_MAXIMUM, self.receive_maximum));
+        } else {
+            self.receive_maximum = 65_535;
+        }
+        ((connect.encode(), Said::Ordinary(Word::Connect)), is_clean)
+    }
+
+    /// The network connection is gone, as this client sees it.
+    pub(in crate::sim) fn down(&mut self) {
+        self.is_up = false;
+        self.owed.clear();
+    }
+
+    pub(in crate::sim) fn receive_maximum(&self) -> usize {
+        self.receive_maximum.into()
+    }
+
+    /// Its session is gone.
+    fn forget(&mut self) {
+        self.subscribed.clear();
+        self.open.clear();
+        self.unreleased.clear();
+    }
+
+    /// Something to do, by chance.
+    pub(in crate::sim) fn act(&mut self, random: &mut Random, book: &mut Book) -> Vec<Sent> {
+        match random.below(100) {
+            0..45 => {
+                let most = random.between(1, 4);
+                (0..most).filter_map(|_| self.publish(random, book)).collect()
+            }
+            45..70 if self.haste != Haste::Never => self.acknowledge(random.pick(&[1, 2, usize::MAX])),
+            70..82 => {
+                let filter = self.filter(random);
+                if self.subscribed.contains(&filter) && random.percent(60) {
+                    return Vec::new();
+                }
+                let qos = self.qos(random);
+                vec![self.subscribe(filter, qos)]
+            }
+            82..90 => self.unsubscribe(random).into_iter().collect(),
+            90..92 => vec![(ping(), Said::Ordinary(Word::Other))],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Everything that is owed, for the end of a run.
+    pub(in crate::sim) fn settle(&mut self) -> Vec<Sent> {
+        self.haste = Haste::AtOnce;
+        self.acknowledge(usize::MAX)
+    }
+
+    /// DISCONNECT.
+    pub(in crate::sim) fn leave(&self) -> Sent {
+        let bytes = disconnect(self.version, 0, &Props::new());
+        (bytes, Said::Ordinary(Word::Other))
+    }
+
+    fn qos(&self, random: &mut Random) -> u8 {
+        self.qos_max.min(random.pick(&[1, 2, 2]))
+    }
+
+    fn filter(&self, random: &mut Random) -> &'static str {
+        match self.has_wildcard {
+            true => ALL,
+            false => random.pick(&TOPICS),
+        }
+    }
+
+    /// Subscribes to everything, as who has no subscription yet.
+    pub(in crate::sim) fn look_at_all(&mut self) -> Sent {
+        self.has_wildcard = true;
+        self.subscribe(ALL, 1)
+    }
+
+    fn subscribe(&mut self, filter: &'static str, qos: u8) -> Sent {
+        if !self.subscribed.contains(&filter) {
+            self.subscribed.push(filter);
+        }
+        let packet_id = self.free_id();
+        let word = Word::Subscribe { filter, qos, packet_id };
+        let bytes = subscribe(self.version, packet_id, filter, qos, &Props::new());
+        (bytes, Said::Ordinary(word))
+    }
+
+    fn unsubscribe(&mut self, random: &mut Random) -> Option<Sent> {
+        if self.subscribed.is_empty() {
+            return None;
+        }
+        let filter = self.subscribed.remove(random.below(self.subscribed.len()));
+        let packet_id = self.free_id();
+        let bytes = unsubscribe(self.version, packet_id, filter);
+        Some((bytes, Said::Ordinary(Word::Unsubscribe { filter, packet_id })))
+    }
+
+    fn publish(&mut self, random: &mut Random, book: &mut Book) -> Option<Sent> {
+        if self.open.len() >= self.window {
+            return None;
+        }
+        let open = Open {
+            topic: random.below(TOPICS.len()),
+            qos: random.pick(&[1, 1, 2]),
+            retain: random.percent(25),
+            released: false,
+        };
+        let clears = open.retain && random.percent(25);
+        let packet_id = self.free_id();
+        let sent = self.transmit(&open, clears, packet_id, false, random, book);
+        self.open.insert(packet_id, open);
+        Some(sent)
+    }
+
+    /// One transmission, which is a message of its own: nobody knows what became of the one before.
+    fn transmit(
+        &self,
+        open: &Open,
+        clears: bool,
+        packet_id: u16,
+        again: bool,
+        random: &mut Random,
+        book: &mut Book,
+    ) -> Sent {
+        let &Open { topic, qos, retain, .. } = open;
+        let message = book.sending(self.at, topic, qos, retain, clears);
+        let mut body = match clears {
+            true => Vec::new(),
+            false => payload(message, random.below(60)),
+        };
+        if let Some(first) = body.first_mut() {
+            *first = b'o';
+        }
+        let mut packet = PublishPacket::new(TOPICS[topic], body, qos, packet_id);
+        (packet.retain, packet.dup) = (retain, again);
+        let word = Word::Publish {
+            message,
+            qos,
+            packet_id,
+        };
+        (packet.encode(self.version), Said::Ordinary(word))
+    }
+
+    /// A packet of the broker has arrived. Gives what is to be sent at once.
+    pub(in crate::sim) fn receive(
+        &mut self,
+        packet: Packet,
+        random: &mut Random,
+        book: &mut Book,
+    ) -> Result<Vec<Sent>, String> {
+        match packet {
+            Packet::ConnAck(connack) => {
+                self.is_up = true;
+                let window = connack.props.number(property::RECEIVE_MAXIMUM);
+                self.window = window.map_or(50, |max| max as usize);
+                if !connack.session_present {
+                    self.forget();
+                    // Most clients subscribe then.
+                    let filter = self.filter(random);
+                    let qos = self.qos(random);
+                    return Ok(match random.percent(70) {
+                        true => vec![self.subscribe(filter, qos)],
+                        false => Vec::new(),
+                    });
+                }
+                Ok(self.resume(random, book))
+            }
+            Packet::Publish(publish) => {
+                match publish.qos {
+                    1 => self.owed.push((AckKind::PubAck, publish.packet_id)),
+                    2 => {
+                        let earlier = self.unreleased.insert(publish.packet_id, publish.payload.clone());
+                        if earlier.is_some_and(|earlier| mail_of(&earlier) != mail_of(&publish.payload)) {
+                            return Err(format!(
+                                "QoS 2: packet identifier {} is used again before it is released, so c{} loses a message (MQTT-4.3.3-10)",
+                                publish.packet_id, self.at
+                            ));
+                        }
+                        self.owed.push((AckKind::PubRec, publish.packet_id));
+                    }
+                    _ => {}
+                }
+                Ok(self.prompt())
+            }
+            Packet::Ack(ack) => {
+                match ack.kind {
+                    AckKind::PubRec if ack.reason < 0x80 => {
+                        if let Some(open) = self.open.get_mut(&ack.packet_id) {
+                            open.released = true;
+                        }
+                        self.owed.push((AckKind::PubRel, ack.packet_id));
+                    }
+                    AckKind::PubAck | AckKind::PubRec | AckKind::PubComp => drop(self.open.remove(&ack.packet_id)),
+                    AckKind::PubRel => {
+                        self.unreleased.remove(&ack.packet_id);
+                        self.owed.push((AckKind::PubComp, ack.packet_id));
+                    }
+                }
+                Ok(self.prompt())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What this client answers without being pushed.
+    fn prompt(&mut self) -> Vec<Sent> {
+        match self.haste {
+            Haste::AtOnce => self.acknowledge(usize::MAX),
+            Haste::Late | Haste::Never => Vec::new(),
+        }
+    }
+
+    fn acknowledge(&mut self, most: usize) -> Vec<Sent> {
+        let some = most.min(self.owed.len());
+        let said = |(kind, packet_id)| {
+            let bytes = match kind {
+                AckKind::PubAck => ack(0x40, packet_id),
+                AckKind::PubRec => ack(0x50, packet_id),
+                AckKind::PubRel => pubrel(packet_id),
+                AckKind::PubComp => ack(0x70, packet_id),
+            };
+            (bytes, Said::Ordinary(Word::Ack { kind, packet_id }))
+        };
+        self.owed.drain(..some).map(said).collect()
+    }
+
+    /// Sends again what is not finished (MQTT-4.4.0-1).
+    fn resume(&mut self, random: &mut Random, book: &mut Book) -> Vec<Sent> {
+        let resume = |(packet_id, open): (&u16, &Open)| match open.released {
+            true => {
+                let (kind, packet_id) = (AckKind::PubRel, *packet_id);
+                (pubrel(packet_id), Said::Ordinary(Word::Ack { kind, packet_id }))
+            }
+            false => self.transmit(open, false, *packet_id, true, random, book),
+        };
+        self.open.iter().map(resume).collect()
+    }
+
+    fn free_id(&mut self) -> u16 {
+        while self.next_id == 0 || self.open.contains_key(&self.next_id) {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        id
+    }
+}
