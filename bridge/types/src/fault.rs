@@ -240,6 +240,12 @@ mod on {
     }
 
     impl Fault {
+        /// Whether it is of what ordinary topics keep: it shows only where there are some.
+        pub fn is_of_ordinary_topics(self) -> bool {
+            let (first, last) = (Fault::AckSubscriptionEarly as usize, Fault::ForgetRetained as usize);
+            (first..=last).contains(&(self as usize))
+        }
+
         /// Whether this thread makes it.
         pub fn is_on(self) -> bool {
             FAULT.get() == Some(self)

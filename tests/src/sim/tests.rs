@@ -42,7 +42,7 @@ fn every_other_deliberate_fault_is_noticed() {
 /// Goal: so are those of what ordinary topics keep, in the worlds that have some.
 #[test]
 fn every_deliberate_fault_of_ordinary_topics_is_noticed() {
-    let missed = missed(Fault::ALL.iter().filter(|fault| is_of_ordinary_topics(**fault)));
+    let missed = missed(Fault::ALL.iter().filter(|fault| fault.is_of_ordinary_topics()));
     assert!(missed.is_empty(), "not noticed in {SEEDS} seeds: {missed:?}");
 }
 
@@ -50,7 +50,7 @@ fn every_deliberate_fault_of_ordinary_topics_is_noticed() {
 const SEEDS: u64 = 400;
 
 fn are_noticed(half: usize) {
-    let faults = Fault::ALL.iter().filter(|fault| !is_of_ordinary_topics(**fault));
+    let faults = Fault::ALL.iter().filter(|fault| !fault.is_of_ordinary_topics());
     let missed = missed(faults.skip(half).step_by(2));
     assert!(missed.is_empty(), "not noticed in {SEEDS} seeds: {missed:?}");
 }
@@ -59,33 +59,11 @@ fn are_noticed(half: usize) {
 fn missed<'f>(faults: impl Iterator<Item = &'f Fault>) -> Vec<&'f Fault> {
     let shows = |fault: Fault, seed: u64| run(seed, STEPS, Some(fault)).violation.is_some();
     let is_missed = |fault: &&Fault| {
-        let ordinary = is_of_ordinary_topics(**fault);
+        let ordinary = fault.is_of_ordinary_topics();
         let mut seeds = (0..SEEDS).filter(|seed| world::has_ordinary_topics(*seed) == ordinary);
         !seeds.any(|seed| shows(**fault, seed))
     };
     faults.filter(is_missed).collect()
-}
-
-fn is_of_ordinary_topics(fault: Fault) -> bool {
-    matches!(
-        fault,
-        Fault::AckSubscriptionEarly
-            | Fault::AckEndEarly
-            | Fault::AckKeptEarly
-            | Fault::AckAfterFirst
-            | Fault::LoseWhileAway
-            | Fault::ForgetWhenSent
-            | Fault::KeepAcknowledged
-            | Fault::ForgetSession
-            | Fault::ForgetSubscription
-            | Fault::ReverseQueue
-            | Fault::NoDupAfterRestart
-            | Fault::ForgetPacketIds
-            | Fault::KeepEnded
-            | Fault::AckRetainedEarly
-            | Fault::KeepCleared
-            | Fault::ForgetRetained
-    )
 }
 
 /// Goal: so are mistakes of the store below the broker: what it promises about crashes is in every run.
