@@ -162,7 +162,8 @@ impl Client {
             self.names[to].clone()
         };
         let mut packet = PublishPacket::new(topic, body(ledger, mail, length), qos, packet_id).props(props);
-        packet.retain = random.percent(5);
+        // What is retained would take up a small memory budget for good.
+        packet.retain = random.percent(5) && !ordinary;
         if qos > 0 {
             let open = Open {
                 mail,
