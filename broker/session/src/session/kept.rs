@@ -250,14 +250,18 @@ impl Session {
         if self.keeping.ids.told(ticket) {
             return Ok(true);
         }
-        let Some(waiting) = self.keeping.answer.take_if(|waiting| waiting.ticket == ticket) else {
+        let is_meant = |waiting: &mut Box<KeptAnswer>| waiting.ticket == ticket;
+        if let Outcome::Refused(_) = outcome
+            && self.keeping.answer.as_mut().is_some_and(is_meant)
+        {
+            // The answer is never given.
+            return Err(Closed::ShuttingDown.into());
+        }
+        let Some(waiting) = self.keeping.answer.take_if(is_meant) else {
             // Of an earlier connection, or of a publish.
             return Ok(ticket.0 & KEPT == KEPT);
         };
         self.is_subscribing = false;
-        if let Outcome::Refused(_) = outcome {
-            return Err(Closed::ShuttingDown.into());
-        }
         let KeptAnswer {
             bytes, attach, then, ..
         } = *waiting;

@@ -53,7 +53,16 @@ pub(super) fn bob() -> ClientId {
 }
 
 /// Connects a session that is kept for `expiry` seconds.
-pub(super) fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Session> {
+pub(super) fn connected(session: Box<Session>, shared: &Shared, expiry: u32) -> Box<Session> {
+    connected_with(session, shared, expiry, None)
+}
+
+fn connected_with(
+    mut session: Box<Session>,
+    shared: &Shared,
+    expiry: u32,
+    will: Option<Arc<PendingWill>>,
+) -> Box<Session> {
     let properties = ConnectProperties {
         session_expiry: Some(expiry),
         ..ConnectProperties::default()
@@ -69,7 +78,9 @@ pub(super) fn connected(mut session: Box<Session>, shared: &Shared, expiry: u32)
         password: None,
         properties,
     };
-    session.connected(Link::new(&connect, &shared.mqtt), false, false);
+    let mut link = Link::new(&connect, &shared.mqtt);
+    link.will = will;
+    session.connected(link, false, false);
     session
 }
 
@@ -518,5 +529,34 @@ fn a_will_of_before_is_published_unless_its_client_comes_back() {
             "{due:?}"
         );
         assert!(reaped(&mut sessions).is_none());
+    }
+}
+
+#[test]
+fn mqtt_3_1_2_7_connack_means_that_the_will_is_durable() {
+    // Goal: CONNACK comes with the commit that has the will. When that fails, nothing is said: no DISCONNECT comes before CONNACK (MQTT-3.14.0-1).
+    for is_durable in [true, false] {
+        let store = MemoryStore::new();
+        let hub = opened(&store);
+        let shared = shared_after(&hub, false, Some(SECOND));
+        let (session, ..) = Sessions::default().open(&bob(), true, &shared, Duration::ZERO).unwrap();
+        let mut session = connected_with(session, &shared, 0, will(0));
+        let now = shared.node.now();
+        session.drain(now).unwrap();
+        assert!(session.take_out().is_empty());
+        let pending = hub.begin_commit(&store, true);
+        let written = match is_durable {
+            true => store.commit(pending.batch()),
+            false => Err(inbox_bridge::Failure::Injected.into()),
+        };
+        let _what_was_said = hub.finish_commit(pending, written);
+        let drained = session.drain(now);
+        assert_eq!(drained.is_ok(), is_durable, "{drained:?}");
+        if let Err(ending) = drained {
+            session.say_goodbye(&ending);
+        }
+        assert_eq!(session.take_out().first().copied(), is_durable.then_some(0x20));
+        let kept = inbox_bridge::entries(&store, Table::WILLS).count();
+        assert_eq!(kept, usize::from(is_durable));
     }
 }
