@@ -63,7 +63,11 @@ fn deliver(shared: &Arc<Shared>, who: &Identity, will: Arc<PendingWill>) -> Opti
             shared.node.inboxes.publish_qos0(&inbox, message);
             executor.published();
         }
-        Ok(Taken::Inbox(inbox, message)) => {
+        Ok(Taken::Inbox(inbox, mut message)) => {
+            // A crash before its record is gone publishes it again: so that it is stored once all the same.
+            if let Some(named) = Arc::get_mut(&mut message).filter(|message| message.id.is_none()) {
+                named.id = will.id();
+            }
             let port: Arc<dyn Port> = executor;
             let will = &mut vec![(message, Ticket(0))];
             shared.node.inboxes.publish(&inbox, &port, will, shared.node.now());

@@ -8,7 +8,7 @@ use access::Identity;
 use bytes::Bytes;
 use inbox_types::{Age, Kept, Node, Port, Ticket};
 
-use super::wills::{RestoredWill, Will, write_will};
+use super::wills::{RestoredWill, Will, connection_of, write_will};
 
 /// A will that is not published yet, and where the store has it.
 #[derive(Debug)]
@@ -54,10 +54,56 @@ impl PendingWill {
         }
     }
 
+    /// An `id` by which it is known when it is published again, after a crash (contract rule 8); `None`: no crash publishes it.
+    pub(crate) fn id(&self) -> Option<Box<str>> {
+        let connection = self.key.get().and_then(|key| connection_of(key))?;
+        let digits: String = connection.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(format!("will-{digits}").into())
+    }
+
     /// It is published, or does not have to be.
     pub fn forget(&self, node: &Node) {
         if let Some(key) = self.key.get() {
             node.inboxes.keep(Kept::Will, key.clone(), None, None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inbox_types::{ClientId, MemoryBudget, Micros, Qos};
+    use pubsub::SessionKey;
+
+    use super::super::wills::{FoundWill, found_will, will_key};
+    use super::*;
+
+    #[test]
+    fn a_will_is_known_again_after_a_crash() {
+        // Goal: what a crash publishes again has the `id` that it had; that of another connection has another one, and one in memory only has none.
+        let who = Identity::anonymous(ClientId::new("bob").unwrap());
+        let will = Will {
+            topic: "alice".into(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            delay: 0,
+            message_expiry: None,
+            payload: Bytes::new(),
+            properties: None,
+        };
+        let restored = |nth: u32| {
+            let key = will_key(who.client_id(), Micros(7), SessionKey(1), nth);
+            let record = write_will(&who, &will, None);
+            let FoundWill::Will(restored) = found_will(&key, &record, &MemoryBudget::new(usize::MAX)) else {
+                panic!("it is one");
+            };
+            PendingWill::restored(*restored).id()
+        };
+        let before = PendingWill::new(will.clone());
+        assert_eq!(before.id(), None);
+        let key = will_key(who.client_id(), Micros(7), SessionKey(1), 2);
+        before.key.set(key).unwrap();
+        assert!(before.id().is_some_and(|id| id.starts_with("will-")));
+        assert_eq!(restored(2), before.id());
+        assert_ne!(restored(3), before.id());
     }
 }

@@ -78,6 +78,11 @@ pub(crate) fn will_key(id: &ClientId, begins: Micros, session: SessionKey, nth: 
     [id, &[0], &begins, &session, &nth.to_be_bytes()].concat().into()
 }
 
+/// What tells the connection from every other one of its client.
+pub(super) fn connection_of(key: &[u8]) -> Option<&[u8]> {
+    key.get(key.len().checked_sub(BEHIND_ID - 1)?..)
+}
+
 pub(crate) fn write_will(who: &Identity, will: &Will, due: Option<Age>) -> Bytes {
     let attributes = who.attributes().iter();
     write(&WillWire {
