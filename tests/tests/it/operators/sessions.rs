@@ -150,12 +150,12 @@ fn what_a_session_owes_its_group_is_not_ended_with_it() {
     let mut broker = Broker::start();
     let mut olga = Operator::of(&broker);
     let (mut one, _) = kept(&broker, Version::V5, "one");
-    one.subscribe("$share/group/work/#", 1);
+    one.subscribe("$share/group/jobs/#", 1);
     let (mut alice, _) = kept(&broker, Version::V5, "alice");
-    alice.publish("work/1", "first", 1);
+    alice.publish("jobs/1", "first", 1);
     assert_eq!(one.receive().text(), "first");
     let (mut other, _) = kept(&broker, Version::V5, "other");
-    other.subscribe("$share/group/work/#", 1);
+    other.subscribe("$share/group/jobs/#", 1);
     other.disconnect();
     assert_eq!(
         olga.ask("session/end", json!({"client": "one"})),
