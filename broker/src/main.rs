@@ -8,8 +8,8 @@ use admin::Remote;
 use clap::Parser;
 use inbox_bridge::{OpenError, Store, open_existing_store};
 use inboxd::cli::{
-    AclArgs, AclQuestion, BackupArgs, CheckArgs, Cli, Command, DoctorArgs, HealthArgs, ImportArgs, InboxArgs, InitArgs,
-    PasswdArgs, RemoteArgs, RestoreArgs, ServeArgs, SessionArgs, StoreAction, TraceArgs,
+    AclArgs, AclQuestion, BackupArgs, BrokerArgs, CheckArgs, Cli, Command, DoctorArgs, HealthArgs, ImportArgs,
+    InboxArgs, InitArgs, PasswdArgs, RemoteArgs, RestoreArgs, ServeArgs, SessionArgs, StoreAction, TraceArgs,
 };
 use inboxd::config::{Config, ConfigError, LogConfig, ignored_variables};
 use inboxd::exit::Exit;
@@ -141,51 +141,49 @@ fn ask_health(args: &HealthArgs) -> Outcome {
 }
 
 fn look_into_inboxes(args: &InboxArgs) -> Outcome {
-    let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr());
-    let streams = Streams {
-        input: &mut input,
-        out: &mut out,
-        notes: &mut notes,
-    };
     let failed = |error: inbox_command::InboxCommandError| (error.exit(), error.into());
-    if let Some(broker) = named(&args.broker.remote)? {
-        start_quiet_log()?;
-        return inbox_command::run_live(&args.action, &broker, streams).map_err(failed);
-    }
-    let mut config = configured(args.broker.settings.load())?;
-    // Whoever only looks makes no file that the broker could not write to.
-    config.log.audit_file.take_if(|_| !args.action.changes());
-    start_log(&config.log)?;
-    match open(&config)? {
-        Mail::Live(broker) => inbox_command::run_live(&args.action, &broker, streams).map_err(failed),
-        Mail::Stored(store) => {
-            let ran = inbox_command::run(&args.action, &*store, streams).map_err(failed);
-            ran.and(closed(&*store))
-        }
-    }
+    of_broker(
+        &args.broker,
+        args.action.changes(),
+        |broker, streams| inbox_command::run_live(&args.action, broker, streams).map_err(failed),
+        |store, streams| inbox_command::run(&args.action, store, streams).map_err(failed),
+    )
 }
 
 fn look_at_sessions(args: &SessionArgs) -> Outcome {
+    let failed = |error: session_command::SessionCommandError| (error.exit(), error.into());
+    of_broker(
+        &args.broker,
+        false,
+        |broker, streams| session_command::run_live(&args.action, broker, streams).map_err(failed),
+        |store, streams| session_command::run(&args.action, store, streams).map_err(failed),
+    )
+}
+
+/// Asks a broker that runs, or else looks at the store of one that is stopped, which the command may change or not.
+fn of_broker(
+    args: &BrokerArgs,
+    changes_store: bool,
+    live: impl FnOnce(&Remote, Streams<'_>) -> Outcome,
+    stored: impl FnOnce(&dyn Store, Streams<'_>) -> Outcome,
+) -> Outcome {
     let (mut input, mut out, mut notes) = (io::stdin().lock(), io::stdout().lock(), io::stderr());
     let streams = Streams {
         input: &mut input,
         out: &mut out,
         notes: &mut notes,
     };
-    let failed = |error: session_command::SessionCommandError| (error.exit(), error.into());
-    if let Some(broker) = named(&args.broker.remote)? {
+    if let Some(broker) = named(&args.remote)? {
         start_quiet_log()?;
-        return session_command::run_live(&args.action, &broker, streams).map_err(failed);
+        return live(&broker, streams);
     }
-    let mut config = configured(args.broker.settings.load())?;
-    config.log.audit_file = None;
+    let mut config = configured(args.settings.load())?;
+    // Whoever only looks makes no file that the broker could not write to.
+    config.log.audit_file.take_if(|_| !changes_store);
     start_log(&config.log)?;
     match open(&config)? {
-        Mail::Live(broker) => session_command::run_live(&args.action, &broker, streams).map_err(failed),
-        Mail::Stored(store) => {
-            let ran = session_command::run(&args.action, &*store, streams).map_err(failed);
-            ran.and(closed(&*store))
-        }
+        Mail::Live(broker) => live(&broker, streams),
+        Mail::Stored(store) => stored(&*store, streams).and(closed(&*store)),
     }
 }
 
