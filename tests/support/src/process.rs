@@ -1,9 +1,29 @@
 //! What Linux knows about a process.
 
 use std::io;
+use std::process::{Child, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use procfs::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// How often it is looked whether a process has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Waits until `child` has ended, at most so long; `None`: it has not.
+///
+/// # Errors
+/// The system did not say.
+pub fn ended_within(child: &mut Child, most: Duration) -> io::Result<Option<ExitStatus>> {
+    let until = Instant::now() + most;
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < until => thread::sleep(LOOK_INTERVAL),
+            ended => return Ok(ended),
+        }
+    }
+}
 
 /// Resident memory (VmRSS) in KiB; `None` if there is no such process.
 pub fn rss_kib(pid: u32) -> Option<u64> {

@@ -3,12 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use inbox_test_support::net::free_ports;
-use inbox_test_support::process::own_memory_kib;
+use inbox_test_support::process::{ended_within, own_memory_kib};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Messages that a session keeps, as [`CONFIG`] says.
@@ -30,7 +29,6 @@ cache_bytes = "1MiB"
 "#;
 /// An orderly end takes no longer than this.
 const END_MAX: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running broker. Dropping it kills it.
 pub(crate) struct Broker {
@@ -70,14 +68,10 @@ impl Broker {
     pub(crate) fn terminate(&mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("the broker has a process id")?, Signal::TERM)?;
-        let until = Instant::now() + END_MAX;
-        while self.child.try_wait()?.is_none() {
-            anyhow::ensure!(
-                Instant::now() < until,
-                "the broker did not end {END_MAX:?} after SIGTERM"
-            );
-            thread::sleep(LOOK_INTERVAL);
-        }
+        anyhow::ensure!(
+            ended_within(&mut self.child, END_MAX)?.is_some(),
+            "the broker did not end {END_MAX:?} after SIGTERM"
+        );
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
 use inbox_test_support::net::free_ports;
-use inbox_test_support::process::rss_kib;
+use inbox_test_support::process::{ended_within, rss_kib};
 
 use crate::launch::{Gaps, Launch, Scratch, fill};
 
@@ -102,14 +102,10 @@ impl Broker {
     /// Asks it to end, and waits.
     pub(crate) fn terminate(mut self) -> anyhow::Result<()> {
         signal(self.pid, Signal::TERM);
-        let until = Instant::now() + END_MAX;
-        while self.child.try_wait()?.is_none() {
-            anyhow::ensure!(
-                Instant::now() < until,
-                "the broker did not end {END_MAX:?} after SIGTERM"
-            );
-            thread::sleep(LOOK_INTERVAL);
-        }
+        anyhow::ensure!(
+            ended_within(&mut self.child, END_MAX)?.is_some(),
+            "the broker did not end {END_MAX:?} after SIGTERM"
+        );
         Ok(())
     }
 
