@@ -13,8 +13,7 @@ use super::subscribe::InboxSubscription;
 use super::subscriptions::{Subscription, counted};
 use super::{Ending, Session};
 use crate::closed::Closed;
-use crate::keeping::PendingWill;
-use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, will_key};
+use crate::keeping::{Head, Journal, KeptSubscription, OWN_INBOX, PendingWill, will_key};
 
 /// Tickets of what is kept have these bits, those of publishes do not: these count up from zero.
 const KEPT: u64 = 3 << 62;
@@ -97,18 +96,18 @@ impl Session {
         }
     }
 
-    /// Says CONNACK, when the will of the connection is durable (MQTT-3.1.2-7). A will that the store does not take now is in memory only.
-    pub(super) fn connack_when_will_is_kept(&mut self, connack: Vec<u8>) {
+    /// CONNACK, which is all that is written, is given when the will of the connection is durable (MQTT-3.1.2-7). A will that the store does not take now is
+    /// in memory only.
+    pub(super) fn hold_connack_until_will_is_kept(&mut self) {
         let inboxes = &self.shared.node.inboxes;
         let is_kept = self.shared.mqtt.will_after_restart.is_some();
         let will = self.link.will.take().filter(|_| is_kept && inboxes.refuses().is_none());
-        let Some(will) = will else {
-            return self.give(&connack, false);
-        };
+        let Some(will) = will else { return };
         let ticket = self.keeping.ticket();
         let begins = self.shared.node.now().wall;
         let key = will_key(&self.id, begins, self.key, self.keeping.connections);
         self.keeping.connections = self.keeping.connections.wrapping_add(1);
+        let connack = std::mem::take(&mut self.out);
         self.wait_for(KeptAnswer {
             ticket,
             bytes: connack,

@@ -207,12 +207,14 @@ impl Session {
         self.publishes = false;
         self.link = link;
         self.id_is_assigned = assigned_id;
-        let mut connack = Vec::new();
-        let assigned_id = assigned_id.then_some(self.id.as_str());
-        self.link
-            .write_connack(&mut connack, session_present, assigned_id, &self.shared);
+        self.link.write_connack(
+            &mut self.out,
+            session_present,
+            assigned_id.then_some(self.id.as_str()),
+            &self.shared,
+        );
         self.keep_from_now();
-        self.connack_when_will_is_kept(connack);
+        self.hold_connack_until_will_is_kept();
         self.outgoing.resume(self.inbox.is_some());
         self.holds_nothing();
         self.is_paced_from_now();
