@@ -80,6 +80,19 @@ impl Kept {
         let will = self.will.as_ref().map(|(_, due)| *due);
         will.into_iter().chain(self.expires).min()
     }
+
+    /// Its will is to be published, and from whom.
+    fn take_will(&mut self) -> Option<(Identity, Arc<PendingWill>)> {
+        let (will, _) = self.will.take()?;
+        Some((self.session.identity().clone(), will))
+    }
+
+    /// Its will is not to be published, if it `is_void`, which is asked with the time when it is due.
+    fn drop_will_if(&mut self, is_void: impl Fn(&PendingWill, Duration) -> bool, node: &Node) {
+        if let Some((will, _)) = self.will.take_if(|(will, due)| is_void(will, *due)) {
+            will.forget(node);
+        }
+    }
 }
 
 impl SessionTable {
@@ -188,16 +201,10 @@ impl Sessions {
         }
         let (session, present, remains) = match self.take_back(id, &shared.node) {
             Some(kept) if inbox_types::fault!(KeepEnded) => (kept.session.wake(), !clean_start, Remains::default()),
-            Some(kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
+            Some(mut kept) if !clean_start && kept.expires.is_none_or(|expires| expires > now) => {
                 // A will that was not due yet is not published: the session goes on (MQTT-3.1.3-9).
-                let will = match kept.will {
-                    Some((will, due)) if due <= now => Some((kept.session.identity().clone(), will)),
-                    Some((will, _)) => {
-                        will.forget(&shared.node);
-                        None
-                    }
-                    None => None,
-                };
+                kept.drop_will_if(|_, due| due > now, &shared.node);
+                let will = kept.take_will();
                 (kept.session.wake(), true, Remains::of_will(will))
             }
             old => {
@@ -304,8 +311,7 @@ impl Sessions {
         if kept.expires.is_some_and(|expires| expires <= now) {
             return Some(self.end(&id));
         }
-        let identity = kept.session.identity();
-        let will = kept.will.take().map(|(will, _)| (identity.clone(), will));
+        let will = kept.take_will();
         if let Some(due) = kept.due() {
             self.due.insert((due, id));
         }
@@ -329,9 +335,7 @@ impl Sessions {
     /// Takes a kept session out, whose client is back. If it had a connection when the broker crashed, it has not disappeared.
     fn take_back(&mut self, id: &ClientId, node: &Node) -> Option<Kept> {
         let mut kept = self.take_kept(id)?;
-        if let Some((will, _)) = kept.will.take_if(|(will, _)| will.is_of_before) {
-            will.forget(node);
-        }
+        kept.drop_will_if(|will, _| will.is_of_before, node);
         Some(kept)
     }
 

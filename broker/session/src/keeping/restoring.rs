@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use inbox_types::{Age, ClientId, MemoryBudget, Micros};
@@ -22,9 +23,11 @@ pub struct Restored {
 }
 
 impl Restored {
-    /// For how long it is kept without a connection, in seconds; `u32::MAX` is for ever.
-    pub(crate) fn expiry(&self) -> u32 {
-        self.head.expiry
+    /// For how long it is kept from this age of the store on; `None` is for ever. Of one that had a connection all of its time is left.
+    pub(crate) fn lives(&self, age: Age) -> Option<Duration> {
+        let waited = self.left().map_or(Duration::ZERO, |left| age.since(left));
+        let lives = Duration::from_secs(self.head.expiry.into());
+        (self.head.expiry != u32::MAX).then(|| lives.saturating_sub(waited))
     }
 
     /// The age of the store when its last connection ended; `None` if it had one when the broker ended.

@@ -40,8 +40,8 @@ impl Remains {
         Remains { session: None, will }
     }
 
-    pub(super) fn of(kept: Kept) -> Self {
-        let will = kept.will.map(|(will, _)| (kept.session.identity().clone(), will));
+    pub(super) fn of(mut kept: Kept) -> Self {
+        let will = kept.take_will();
         Remains {
             session: Some(Ended {
                 key: kept.session.key(),

@@ -73,27 +73,21 @@ impl Sessions {
     pub(crate) fn restore(&mut self, restored: Restored, shared: &Arc<Shared>) -> Resumption {
         self.last_key += 1;
         let key = SessionKey(self.last_key);
-        let (left, expiry) = (restored.left(), restored.expiry());
+        let now = shared.node.now();
+        let lives = restored.lives(shared.node.inboxes.age(now));
+        let had_connection = restored.left().is_none();
         let (mut session, subscriptions) = Session::restored(restored, key, shared.clone());
         let id = session.identity().client_id().clone();
-        let now = shared.node.now();
-        let age = shared.node.inboxes.age(now);
-        let waited = left.map_or(Duration::ZERO, |left| {
-            Duration::from_micros(age.0.saturating_sub(left.0))
-        });
-        if left.is_none() {
-            // It had a connection when the broker ended.
+        if had_connection {
             let mut woken = session.wake();
             woken.is_left();
             session = woken.rest();
         }
         let outbox = session.outbox().clone();
         let remains = self.take_kept(&id).map_or_else(Remains::default, Remains::of);
-        let lives = Duration::from_secs(expiry.into()).saturating_sub(waited);
-        let expires = (expiry != u32::MAX).then(|| now.mono + lives);
         let kept = Kept {
             session,
-            expires,
+            expires: lives.map(|lives| now.mono + lives),
             will: None,
         };
         self.put(id, kept);
@@ -136,7 +130,7 @@ fn will_due(restored: &RestoredWill, shared: &Shared) -> Duration {
     let now = shared.node.now();
     let age = shared.node.inboxes.age(now);
     let left = match restored.due {
-        Some(due) => Duration::from_micros(due.0.saturating_sub(age.0)),
+        Some(due) => due.since(age),
         None => Duration::from_secs(restored.will.delay.into()),
     };
     now.mono + left.max(shared.mqtt.will_after_restart.unwrap_or_default())

@@ -107,15 +107,11 @@ impl Seen {
         let all = restored.subscriptions.iter();
         let all = all.map(|(number, kept)| (*number, &*kept.filter, kept.options.qos));
         let (page, has_more) = wanted.of(all);
-        let expiry = restored.head.expiry;
         // Of one that had a connection it begins when the broker starts.
-        let ends_in = restored.left().filter(|_| expiry != u32::MAX).map(|left| {
-            let waited = Duration::from_micros(age.0.saturating_sub(left.0));
-            Duration::from_secs(expiry.into()).saturating_sub(waited)
-        });
+        let ends_in = restored.left().and_then(|_| restored.lives(age));
         let holds = Holdings {
             protocol: None,
-            expiry,
+            expiry: restored.head.expiry,
             is_durable: true,
             subscriptions: restored.subscriptions.len(),
             messages: restored.queued.len(),
