@@ -123,17 +123,16 @@ mod tests {
     use std::sync::Arc;
 
     use access::Identity;
-    use inbox_types::{Age, Now, Qos};
-    use pubsub::{OrdinaryDelivery, OrdinaryMessage, Router, Sink};
+    use inbox_types::{Now, Qos};
+    use pubsub::{OrdinaryDelivery, OrdinaryMessage, Sink};
 
-    use super::super::tests::{bob, connected, shared};
+    use super::super::tests::{bob, connected, shared, table_of};
     use super::*;
     use crate::Closed;
     use crate::session::{RouterCall, Session};
 
     fn table() -> Arc<SessionTable> {
-        let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-        Arc::new(SessionTable::new(shared(), router))
+        table_of(&shared())
     }
 
     fn id(text: &str) -> ClientId {

@@ -1,4 +1,7 @@
-//! Tests of the table without a router and without tasks.
+//! Tests of the table.
+
+mod ending;
+mod wills;
 
 use inbox_bridge::{Hub, MemoryStore, Store, Table, Unobserved};
 use inbox_types::{Age, Limits, SystemClock};
@@ -46,6 +49,12 @@ fn shared_after(hub: &Arc<Hub>, durable_sessions: bool, will_after_restart: Opti
         operators: crate::session::Operators::default(),
         metrics: Metrics::default(),
     })
+}
+
+/// A table with a router of its own.
+pub(super) fn table_of(shared: &Arc<Shared>) -> Arc<SessionTable> {
+    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
+    Arc::new(SessionTable::new(shared.clone(), router))
 }
 
 pub(super) fn bob() -> ClientId {
@@ -155,63 +164,6 @@ fn a_session_ends_when_it_expires() {
 }
 
 #[test]
-fn a_will_with_a_delay_is_published_or_not() {
-    // Goal: MQTT-3.1.3-9, section 3.1.3.2.2: after the delay or at the end of the session, whichever is first; not when the client is
-    // back before; but when it is back with clean start, or after the delay.
-    let shared = shared();
-    let fresh = || {
-        let mut sessions = Sessions::default();
-        kept(&mut sessions, &shared, 3, will(2));
-        sessions
-    };
-    assert!(fresh().reap_one(SECOND).is_none());
-    assert!(
-        fresh()
-            .reap_one(2 * SECOND)
-            .is_some_and(|remains| remains.will.is_some() && remains.session.is_none())
-    );
-    for (after, clean_start, comes) in [(SECOND, false, false), (SECOND, true, true), (2 * SECOND, false, true)] {
-        let (_, _, remains) = fresh().open(&bob(), clean_start, &shared, after).unwrap();
-        assert_eq!(
-            remains.will.is_some(),
-            comes,
-            "{after:?} later, clean start {clean_start}"
-        );
-    }
-    let mut sessions = Sessions::default();
-    kept(&mut sessions, &shared, 1, will(9));
-    assert!(
-        sessions
-            .reap_one(SECOND)
-            .is_some_and(|remains| remains.will.is_some() && remains.session.is_some())
-    );
-}
-
-#[test]
-fn mqtt_3_1_2_8_when_a_will_is_due() {
-    // Goal: MQTT-3.1.2-8, MQTT-3.1.2-10: never after a normal DISCONNECT; otherwise at once, unless it has a delay and the session
-    // goes on.
-    let shared = shared();
-    let (left, with_will) = (Ending::Left { with_will: false }, Ending::Left { with_will: true });
-    for (ending, delay, expiry, at_once, later) in [
-        (&left, 0, 60, false, false),
-        (&with_will, 0, 60, true, false),
-        (&Ending::Lost, 0, 60, true, false),
-        (&Ending::Lost, 5, 60, false, true),
-        (&Ending::Lost, 5, 0, true, false),
-    ] {
-        let (session, _, _) = Sessions::default().open(&bob(), true, &shared, Duration::ZERO).unwrap();
-        let session = connected(session, &shared, expiry);
-        let (parted, due) = Parted::new(session, will(delay), ending);
-        assert_eq!(
-            (due.will.is_some(), parted.will.is_some()),
-            (at_once, later),
-            "{ending:?}, delay {delay}, expiry {expiry}"
-        );
-    }
-}
-
-#[test]
 fn kept_sessions_beyond_the_limit_end_early() {
     // Goal: mqtt.sessions_max bounds what clients that are away cost; the one that would end first goes first.
     let (shared, mut sessions) = (shared(), Sessions::default());
@@ -298,168 +250,6 @@ async fn a_connection_that_panics_gives_everything_back() {
     );
 }
 
-#[tokio::test]
-async fn an_operator_ends_connections_and_sessions() {
-    // Goal: a connection is ordered to end, a kept session ends with all that belongs to it, and both are counted.
-    let shared = shared();
-    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-    let table = Arc::new(SessionTable::new(shared.clone(), router));
-    assert!(!table.disconnect(&bob()));
-    assert_eq!(table.forget(&bob()).await, Ok(false));
-    let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-    assert!(table.disconnect(&bob()));
-    assert_eq!(session.outbox().take_order(), Some(Order::Disconnect));
-    place
-        .close(connected(session, &shared, 60), &Closed::ByOperator.into())
-        .await;
-    assert_eq!(
-        (table.kept(), table.is_kept(&bob()), table.disconnect(&bob())),
-        (1, true, false)
-    );
-    assert_eq!(table.forget(&bob()).await, Ok(true));
-    assert_eq!((table.kept(), table.is_kept(&bob())), (0, false));
-    let (_place, _session, present) = table.open(Identity::anonymous(bob()), false, None).await;
-    assert!(!present);
-}
-
-#[tokio::test]
-async fn a_session_that_is_forgotten_is_not_kept() {
-    // Goal: regression: the connection was about to end as it is when the operator asked, so that its session was kept. And a session that came in
-    // its place stays.
-    let shared = shared();
-    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-    let table = Arc::new(SessionTable::new(shared.clone(), router));
-    for is_replaced in [false, true] {
-        let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-        let session = connected(session, &shared, if is_replaced { 0 } else { 60 });
-        let outbox = session.outbox().clone();
-        let asked = tokio::spawn({
-            let table = table.clone();
-            async move { table.forget(&bob()).await }
-        });
-        while outbox.take_order() != Some(Order::Forget) {
-            tokio::task::yield_now().await;
-        }
-        place.close(session, &Closed::TakenOver.into()).await;
-        let next = match is_replaced {
-            true => Some(table.open(Identity::anonymous(bob()), false, None).await),
-            false => None,
-        };
-        assert_eq!(asked.await.unwrap(), Ok(true));
-        assert_eq!((table.kept(), table.disconnect(&bob())), (0, is_replaced));
-        if let Some((_, session, _)) = &next {
-            assert_eq!(session.outbox().take_order(), Some(Order::Disconnect));
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_session_has_ended_when_nothing_can_bring_it_back() {
-    // Goal: of a client that is away and of one that is there, an operator is told so when the store has nothing of the session any more, and not before.
-    for is_away in [true, false] {
-        let store = MemoryStore::new();
-        let hub = opened(&store);
-        let shared = shared_over(&hub, true);
-        let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-        let table = Arc::new(SessionTable::new(shared.clone(), router));
-        let stored = || inbox_bridge::kept(&store, Table::SESSIONS).unwrap().len();
-        let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-        let mut session = connected(session, &shared, 60);
-        hub.commit_round(&store, true).unwrap();
-        assert_eq!(stored(), 1);
-        let ask = || {
-            let table = table.clone();
-            tokio::spawn(async move { table.forget(&bob()).await })
-        };
-        let asked = match is_away {
-            true => {
-                place.close(session, &Closed::ByOperator.into()).await;
-                ask()
-            }
-            false => {
-                let asked = ask();
-                while session.outbox().take_order().is_none() {
-                    tokio::task::yield_now().await;
-                }
-                session.ends_with_its_connection();
-                place.close(session, &Closed::ByOperator.into()).await;
-                asked
-            }
-        };
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(!asked.is_finished() && stored() == 1, "away: {is_away}");
-        while !asked.is_finished() {
-            hub.commit_round(&store, true).unwrap();
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        assert_eq!((asked.await.unwrap(), stored()), (Ok(true), 0));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_operator_is_told_of_a_session_that_a_crash_would_bring_back() {
-    // Goal: where the store takes nothing for a while, nobody says that the session has ended for good, also when asked again.
-    let store = MemoryStore::new();
-    let hub = opened(&store);
-    let shared = shared_over(&hub, true);
-    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-    let table = Arc::new(SessionTable::new(shared.clone(), router));
-    let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-    place
-        .close(connected(session, &shared, 60), &Closed::ByOperator.into())
-        .await;
-    for _ in 0..2 {
-        assert_eq!(table.forget(&bob()).await, Err(NotForgotten::NotDurable));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_that_is_to_be_forgotten_ends_whoever_takes_it_over() {
-    // Goal: neither a take-over nor a shutdown makes its connection forget that; and an operator whose patience ends is told so.
-    let shared = shared();
-    let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-    let table = Arc::new(SessionTable::new(shared.clone(), router));
-    let (_place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-    assert_eq!(table.forget(&bob()).await, Err(NotForgotten::StillThere));
-    for order in [Order::TakenOver, Order::ShutDown, Order::Disconnect, Order::Review] {
-        session.outbox().order(order);
-        assert_eq!(session.outbox().take_order(), Some(Order::Forget));
-    }
-}
-
-/// Polls once.
-fn is_ready(future: std::pin::Pin<&mut impl Future>) -> bool {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    future.poll(&mut cx).is_ready()
-}
-
-#[tokio::test]
-async fn a_clean_start_is_let_in_when_the_session_before_it_is_durably_gone() {
-    // Goal: contract rule 13, and regression: a client was told of a clean start although the commit had failed that should have discarded its session for
-    // good.
-    for fails in [false, true] {
-        let store = MemoryStore::new();
-        let hub = opened(&store);
-        let shared = shared_over(&hub, true);
-        let router = Router::start(pubsub::RouterOptions::default(), Arc::new(Age::default)).unwrap();
-        let table = Arc::new(SessionTable::new(shared.clone(), router));
-        let (place, session, _) = table.open(Identity::anonymous(bob()), true, None).await;
-        place.close(connected(session, &shared, 60), &Ending::Lost).await;
-        hub.commit_round(&store, true).unwrap();
-        let mut anew = std::pin::pin!(table.open(Identity::anonymous(bob()), true, None));
-        assert!(!is_ready(anew.as_mut()));
-        for _ in 0..3 {
-            let pending = hub.begin_commit(&store, true);
-            let written = match fails {
-                true => Err(inbox_bridge::Failure::Injected.into()),
-                false => store.commit(pending.batch()),
-            };
-            let _what_was_said = hub.finish_commit(pending, written);
-        }
-        assert_eq!(is_ready(anew.as_mut()), !fails);
-    }
-}
-
 #[test]
 fn a_slot_is_free_again_when_its_holder_is_gone() {
     // Goal: a gauge never counts more than it may, nor one that is gone.
@@ -470,93 +260,4 @@ fn a_slot_is_free_again_when_its_holder_is_gone() {
     drop(first);
     assert_eq!(gauge.get(), 0);
     assert!(gauge.enter(1).is_some());
-}
-
-/// The will of bob, as the store has it; due at that age, or still of a connection.
-fn stored_will(nth: u32, due: Option<Age>) -> FoundWill {
-    let who = Identity::anonymous(bob());
-    let will = will(2).map(Arc::into_inner).unwrap().unwrap().will;
-    let key = will_key(&bob(), inbox_types::Micros(7), SessionKey(1), nth);
-    found_will(
-        &key,
-        &write_will(&who, &will, due),
-        &inbox_types::MemoryBudget::new(usize::MAX),
-    )
-}
-
-#[test]
-fn a_will_of_before_is_published_unless_its_client_comes_back() {
-    // Goal: after a restart a will waits for its delay or for will.after_restart, whichever is longer; a client that comes back with or without clean start
-    // has not disappeared; that of a client that was away before is published when its session ends, as always; and of two records the earlier one was being
-    // published.
-    let shared = shared_after(&opened(&MemoryStore::new()), false, Some(5 * SECOND));
-    let start = shared.node.now().mono;
-    let with_will = |due| {
-        let mut sessions = Sessions::default();
-        assert!(sessions.restore_will(stored_will(1, due), &shared).will.is_none());
-        sessions
-    };
-    let mut sessions = with_will(None);
-    assert!(sessions.reap_one(start + 4 * SECOND).is_none());
-    let reaped = |sessions: &mut Sessions| sessions.reap_one(start + 60 * SECOND);
-    assert!(reaped(&mut sessions).is_some_and(|remains| remains.will.is_some() && remains.session.is_none()));
-    assert!(reaped(&mut sessions).is_none(), "only once");
-    for clean_start in [true, false] {
-        let mut sessions = with_will(None);
-        let (_, present, remains) = sessions.open(&bob(), clean_start, &shared, start).unwrap();
-        assert!(!present && remains.will.is_none());
-        assert!(reaped(&mut sessions).is_none());
-    }
-    let mut sessions = with_will(None);
-    let earlier = sessions.restore_will(stored_will(2, None), &shared);
-    assert!(earlier.will.is_some());
-    assert!(reaped(&mut sessions).is_some_and(|remains| remains.will.is_some()));
-    assert!(reaped(&mut sessions).is_none());
-    // With a session that is kept.
-    for (due, clean_start, is_published) in [
-        (None, false, false),
-        (None, true, false),
-        (Some(Age(u64::MAX)), false, false),
-        (Some(Age(u64::MAX)), true, true),
-    ] {
-        let mut sessions = Sessions::default();
-        kept(&mut sessions, &shared, u32::MAX, None);
-        assert!(sessions.restore_will(stored_will(1, due), &shared).will.is_none());
-        let (_, present, remains) = sessions.open(&bob(), clean_start, &shared, start).unwrap();
-        assert_eq!(
-            (present, remains.will.is_some()),
-            (!clean_start, is_published),
-            "{due:?}"
-        );
-        assert!(reaped(&mut sessions).is_none());
-    }
-}
-
-#[test]
-fn mqtt_3_1_2_7_connack_means_that_the_will_is_durable() {
-    // Goal: CONNACK comes with the commit that has the will. When that fails, nothing is said: no DISCONNECT comes before CONNACK (MQTT-3.14.0-1).
-    for is_durable in [true, false] {
-        let store = MemoryStore::new();
-        let hub = opened(&store);
-        let shared = shared_after(&hub, false, Some(SECOND));
-        let (session, ..) = Sessions::default().open(&bob(), true, &shared, Duration::ZERO).unwrap();
-        let mut session = connected_with(session, &shared, 0, will(0));
-        let now = shared.node.now();
-        session.drain(now).unwrap();
-        assert!(session.take_out().is_empty());
-        let pending = hub.begin_commit(&store, true);
-        let written = match is_durable {
-            true => store.commit(pending.batch()),
-            false => Err(inbox_bridge::Failure::Injected.into()),
-        };
-        let _what_was_said = hub.finish_commit(pending, written);
-        let drained = session.drain(now);
-        assert_eq!(drained.is_ok(), is_durable, "{drained:?}");
-        if let Err(ending) = drained {
-            session.say_goodbye(&ending);
-        }
-        assert_eq!(session.take_out().first().copied(), is_durable.then_some(0x20));
-        let kept = inbox_bridge::entries(&store, Table::WILLS).count();
-        assert_eq!(kept, usize::from(is_durable));
-    }
 }
