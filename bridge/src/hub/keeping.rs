@@ -24,6 +24,9 @@ use crate::tables::entries;
 /// Changes that one batch takes, unless they come to [`BATCH_BYTES_MAX`] before: the next one follows at once.
 const BATCH_CHANGES_MAX: usize = 4_096;
 
+/// Sources are asked at multiples of this, in nanoseconds, so that one batch has what is due of thousands of them.
+const STEP: u64 = 2_000_000;
+
 /// What waits for the next batch, in order.
 pub(super) type Waiting = VecDeque<Wanted>;
 
@@ -71,8 +74,9 @@ impl Hub {
         self.keep(change.table, change.key, change.value, origin);
     }
 
-    /// Has `source` asked by then. It may be asked earlier, and more than once.
+    /// Has `source` asked by then, or within [`STEP`] of it. It may be asked earlier, and more than once.
     pub fn keep_from(&self, source: Arc<dyn Keeping>, by: Duration) {
+        let by = stepped(by, self.clock.mono());
         self.keeping.lock().push((by, source));
         self.alarm.want(by);
     }
@@ -94,6 +98,7 @@ impl Hub {
                 false => Some(by),
             };
             if let Some(by) = more {
+                let by = stepped(by, now);
                 next = Some(next.map_or(by, |next: Duration| next.min(by)));
                 later.push((by, source));
             }
@@ -190,6 +195,17 @@ impl Hub {
     fn refuse_all(&self, origins: impl IntoIterator<Item = Origin>) {
         let origins = origins.into_iter().map(Some);
         self.refuse(origins, &self.counters.refused_store_failed, Refusal::StoreFailed);
+    }
+}
+
+/// When a source is asked that wants to be by then: at once, or at the next step.
+fn stepped(by: Duration, now: Duration) -> Duration {
+    match by <= now {
+        true => by,
+        false => {
+            let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX - STEP);
+            Duration::from_nanos(nanos.next_multiple_of(STEP))
+        }
     }
 }
 

@@ -50,6 +50,11 @@ pub trait Clock: Send + Sync + 'static {
     /// The time.
     fn now(&self) -> Now;
 
+    /// [`Now::mono`] alone, for who needs it for each message.
+    fn mono(&self) -> Duration {
+        self.now().mono
+    }
+
     /// In which boot of which machine [`Now::mono`] counts. A clock that does not know is never the same one after a restart.
     fn boot(&self) -> BootId {
         BootId::UNKNOWN
@@ -82,14 +87,18 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mono = clock_gettime(MONOTONIC);
         Now {
             wall: Micros(u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)),
-            mono: Duration::new(
-                u64::try_from(mono.tv_sec).unwrap_or_default(),
-                u32::try_from(mono.tv_nsec).unwrap_or_default(),
-            ),
+            mono: self.mono(),
         }
+    }
+
+    fn mono(&self) -> Duration {
+        let mono = clock_gettime(MONOTONIC);
+        Duration::new(
+            u64::try_from(mono.tv_sec).unwrap_or_default(),
+            u32::try_from(mono.tv_nsec).unwrap_or_default(),
+        )
     }
 
     fn boot(&self) -> BootId {

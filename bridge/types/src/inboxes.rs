@@ -72,7 +72,7 @@ pub trait Inboxes: Send + Sync {
     /// Keeps `value` under `key` among what is `kept` for ordinary topics, until another one takes its place; `None`: nothing any more. Values of one
     /// key become durable in the order of the calls. Who `waits`, a port and its ticket, is told when this one is.
     fn keep(&self, kept: Kept, key: Bytes, value: Option<Bytes>, waits: Option<(Arc<dyn Port>, Ticket)>);
-    /// Has `source` asked, `by` that time on the monotonic clock, for what it has to keep: see [`Keeping::gather`].
+    /// Has `source` asked, about `by` that time on the monotonic clock (a batch is for many), for what it has to keep: see [`Keeping::gather`].
     fn keep_from(&self, source: Arc<dyn Keeping>, by: Duration);
     /// What is `kept` under keys that begin with `prefix` is kept no longer, in the order of the keys. Nothing may be kept under them after this.
     fn forget(&self, kept: Kept, prefix: Bytes);
@@ -198,5 +198,10 @@ impl Node {
     /// The time.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// [`Now::mono`] alone.
+    pub fn mono(&self) -> Duration {
+        self.clock.mono()
     }
 }
