@@ -42,6 +42,12 @@ pub trait Port: Send + Sync {
     fn deliver(&self, attachment: AttachmentId, delivery: Delivery) -> Room;
     /// What became of a publish. Comes exactly once per ticket.
     fn settle(&self, ticket: Ticket, outcome: Outcome);
+    /// The same of several, which are taken out of `settled`.
+    fn settle_all(&self, settled: &mut Vec<(Ticket, Outcome)>) {
+        for (ticket, outcome) in settled.drain(..) {
+            self.settle(ticket, outcome);
+        }
+    }
 }
 
 /// What became of a publish with QoS 1 or 2.

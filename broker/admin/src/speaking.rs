@@ -43,13 +43,11 @@ impl Speaker {
         let mut published = self.router.publish(message.clone()).await;
         if published == Err(PublishError::RetainedFull) {
             // Whoever is subscribed sees it nevertheless.
-            published = self
-                .router
-                .publish(OrdinaryMessage {
-                    retain: false,
-                    ..message
-                })
-                .await;
+            let unretained = OrdinaryMessage {
+                retain: false,
+                ..Arc::unwrap_or_clone(message)
+            };
+            published = self.router.publish(unretained).await;
         }
         if let Err(error) = published {
             tracing::debug!(%error, topic, "a $SYS message was not published");

@@ -40,7 +40,7 @@ pub enum Taken {
     /// To somebody's inbox.
     Inbox(ClientId, Arc<Message>),
     /// To the router.
-    Ordinary(OrdinaryMessage),
+    Ordinary(Arc<OrdinaryMessage>),
 }
 
 /// Why a message goes nowhere.
@@ -111,7 +111,7 @@ impl Intake<'_> {
                 }
                 Taken::Inbox(owner, Arc::new(self.mail(who, said)))
             }
-            _ => Taken::Ordinary(self.ordinary(who, topic, said)),
+            _ => Taken::Ordinary(Arc::new(self.ordinary(who, topic, said))),
         })
     }
 

@@ -101,6 +101,10 @@ pub struct OrdinaryDelivery {
 pub trait Sink: Send + Sync {
     /// Takes what it can of `batch`, in order; what is left in it afterwards is dropped.
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>);
+    /// The same of a single one.
+    fn deliver_one(&self, delivery: OrdinaryDelivery) {
+        self.deliver(&mut vec![delivery]);
+    }
     /// Whether it takes more retained messages, a page of them. If not, `wake` is notified when it does. It has room for a page that is not large,
     /// also when others come in between.
     fn has_room(&self, _wake: &Arc<Notify>) -> bool {
@@ -112,7 +116,7 @@ pub trait Sink: Send + Sync {
     }
     /// Takes a delivery, and has it kept. Who published it, if somebody waits, is held on to until it is.
     fn keep(&self, delivery: OrdinaryDelivery, _publisher: Option<Arc<Publisher>>) {
-        self.deliver(&mut vec![delivery]);
+        self.deliver_one(delivery);
     }
     /// The router lost this many messages for this session: an overflow that happened before the sink's own queue.
     fn lost(&self, messages: u64);
@@ -280,7 +284,8 @@ impl Router {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn publish(&self, message: OrdinaryMessage) -> Result<Reach, PublishError> {
+    pub async fn publish(&self, message: impl Into<Arc<OrdinaryMessage>>) -> Result<Reach, PublishError> {
+        let message = message.into();
         match &self.engine {
             Behind::Native(engine) => engine.publish_for(message, None).await,
             Behind::Rumqttd(engine) => engine.publish_for(message, None).await,

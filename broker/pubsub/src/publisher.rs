@@ -10,7 +10,8 @@ use crate::{Behind, OrdinaryMessage, PublishError, Reach, Router};
 
 /// The publisher of one message. Everyone who has to keep that message holds it until that is done; who lets go of it last tells the publisher.
 pub struct Publisher {
-    port: Arc<dyn Port>,
+    /// Nobody when it was told.
+    port: Option<Arc<dyn Port>>,
     ticket: Ticket,
     refused: Mutex<Option<Refusal>>,
     is_answered: AtomicBool,
@@ -33,10 +34,11 @@ impl Router {
     /// See [`PublishError`].
     pub async fn publish_for(
         &self,
-        message: OrdinaryMessage,
+        message: impl Into<Arc<OrdinaryMessage>>,
         port: &Arc<dyn Port>,
         ticket: Ticket,
     ) -> Result<Published, PublishError> {
+        let message = message.into();
         match &self.engine {
             Behind::Native(engine) => engine.publish_for(message, Some((port, ticket))).await,
             Behind::Rumqttd(engine) => engine.publish_for(message, Some((port, ticket))).await,
@@ -48,7 +50,7 @@ impl Publisher {
     /// Tells `port` under `ticket` when nobody holds it any more.
     pub fn new(port: &Arc<dyn Port>, ticket: Ticket) -> Arc<Self> {
         Arc::new(Publisher {
-            port: Arc::clone(port),
+            port: Some(Arc::clone(port)),
             ticket,
             refused: Mutex::new(None),
             is_answered: AtomicBool::new(false),
@@ -58,6 +60,44 @@ impl Publisher {
     /// It has its answer in another way, and is told nothing.
     pub(crate) fn is_answered(&self) {
         self.is_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets go of several. Those of one port that come one after the other, and that nobody else holds, are told together.
+    pub fn let_go_of(all: &mut Vec<Arc<Publisher>>) {
+        let mut told = Vec::with_capacity(all.len());
+        let mut port: Option<Arc<dyn Port>> = None;
+        for (theirs, ticket, outcome) in all.drain(..).filter_map(Arc::into_inner).filter_map(Publisher::answer) {
+            if let Some(before) = port.replace(theirs)
+                && port.as_ref().is_some_and(|port| !Arc::ptr_eq(port, &before))
+            {
+                before.settle_all(&mut told);
+            }
+            told.push((ticket, outcome));
+        }
+        if let Some(port) = port {
+            port.settle_all(&mut told);
+        }
+    }
+
+    /// Who is to be told, and what.
+    fn answer(mut self) -> Option<(Arc<dyn Port>, Ticket, Outcome)> {
+        self.take_answer()
+    }
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an ordinary message has no place in an inbox: everyone who keeps it has settled"
+    )]
+    fn take_answer(&mut self) -> Option<(Arc<dyn Port>, Ticket, Outcome)> {
+        let port = self.port.take()?;
+        if *self.is_answered.get_mut() {
+            return None;
+        }
+        let outcome = match self.refused.get_mut().take() {
+            Some(why) => Outcome::Refused(why),
+            None => Outcome::Accepted(Proof::of(Seq::ZERO)),
+        };
+        Some((port, self.ticket, outcome))
     }
 }
 
@@ -90,19 +130,10 @@ impl Port for Publisher {
 }
 
 impl Drop for Publisher {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "an ordinary message has no place in an inbox: everyone who keeps it has settled"
-    )]
     fn drop(&mut self) {
-        if *self.is_answered.get_mut() {
-            return;
+        if let Some((port, ticket, outcome)) = self.take_answer() {
+            port.settle(ticket, outcome);
         }
-        let outcome = match self.refused.get_mut().take() {
-            Some(why) => Outcome::Refused(why),
-            None => Outcome::Accepted(Proof::of(Seq::ZERO)),
-        };
-        self.port.settle(self.ticket, outcome);
     }
 }
 

@@ -32,7 +32,11 @@ pub(crate) async fn publish(shared: &Arc<Shared>, router: &Router, who: &Identit
 }
 
 /// Publishes a will to an inbox; gives the message if it is for the router, and who is to be told what became of it.
-fn deliver(shared: &Arc<Shared>, who: &Identity, will: Arc<PendingWill>) -> Option<(OrdinaryMessage, Arc<Executor>)> {
+fn deliver(
+    shared: &Arc<Shared>,
+    who: &Identity,
+    will: Arc<PendingWill>,
+) -> Option<(Arc<OrdinaryMessage>, Arc<Executor>)> {
     let Will {
         topic,
         qos,

@@ -145,7 +145,7 @@ impl<T: Io> Connection<T> {
             let used = self.offer_partial(now);
             let mut carried_out = false;
             while let Some(step) = self.conversation.next_step(now) {
-                self.carry_out(step).await;
+                self.carry_out(step, now).await;
                 carried_out = true;
             }
             if carried_out {
@@ -175,7 +175,7 @@ impl<T: Io> Connection<T> {
         used
     }
 
-    async fn carry_out(&mut self, step: Step) {
+    async fn carry_out(&mut self, step: Step, now: Now) {
         match step {
             Step::Authenticate(credentials) => {
                 let now = self.now();
@@ -196,7 +196,7 @@ impl<T: Io> Connection<T> {
             Step::Route(call) => {
                 if let Some(place) = &self.place {
                     let routed = place.route(call).await;
-                    self.conversation.routed(routed, self.now());
+                    self.conversation.routed(routed, now);
                 }
             }
             Step::Close(session, ending) => {

@@ -121,7 +121,7 @@ impl Embedded {
 
     pub(super) async fn publish_for(
         &self,
-        message: OrdinaryMessage,
+        message: Arc<OrdinaryMessage>,
         waits: Option<(&Arc<dyn Port>, Ticket)>,
     ) -> Result<Published, PublishError> {
         let kib = u32::try_from(message.size() / 1024 + 1)
@@ -142,7 +142,7 @@ impl Embedded {
         let waits = waits.filter(|_| is_kept || self.keeps.load(Ordering::Relaxed));
         let publisher = waits.map(|(port, ticket)| Publisher::new(port, ticket));
         let command = Command::Publish {
-            message: Arc::new(message),
+            message,
             room,
             publisher: publisher.clone(),
             reply,

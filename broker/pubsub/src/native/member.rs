@@ -57,9 +57,7 @@ impl Member {
             sink.keep(delivery, fan_out.publisher());
             return true;
         }
-        fan_out.batch.push(delivery);
-        sink.deliver(&mut fan_out.batch);
-        fan_out.batch.clear();
+        sink.deliver_one(delivery);
         true
     }
 }

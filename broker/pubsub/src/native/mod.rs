@@ -34,8 +34,8 @@ use tokio::task::yield_now;
 
 use super::retained::{Page, Replay, Retaining};
 use super::{
-    Counters, OrdinaryDelivery, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions,
-    SessionKey, SubscribeError, Wanted,
+    Counters, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions, SessionKey,
+    SubscribeError, Wanted,
 };
 use member::Member;
 use sessions::Sessions;
@@ -65,8 +65,6 @@ pub(super) struct FanOut<'a> {
     waits: Option<(&'a Arc<dyn Port>, Ticket)>,
     /// The same, from the first on who has to keep it.
     publisher: Option<Arc<Publisher>>,
-    /// Kept, so that there is one allocation for a message.
-    batch: Vec<OrdinaryDelivery>,
     reached: Reach,
     /// Of crowds that are large: they wait for their turn.
     later: Vec<Member>,
@@ -86,13 +84,12 @@ impl Native {
 
     pub(super) async fn publish_for(
         &self,
-        message: OrdinaryMessage,
+        message: Arc<OrdinaryMessage>,
         waits: Option<(&Arc<dyn Port>, Ticket)>,
     ) -> Result<Published, PublishError> {
         if self.is_over() {
             return Err(PublishError::Stopped);
         }
-        let message = Arc::new(message);
         let mut fan_out = FanOut::new(&message, waits);
         if !message.retain {
             return Ok(self.deliver(fan_out).await);
@@ -197,7 +194,6 @@ impl<'a> FanOut<'a> {
             message,
             waits,
             publisher: None,
-            batch: Vec::new(),
             reached: Reach::Nobody,
             later: Vec::new(),
         }

@@ -11,7 +11,7 @@ use super::member::Subscriber;
 use super::trie::{LEVELS_MAX, TooManyLevels, Trie};
 use super::*;
 use crate::tests::{Setup, message, options, recorder, retained};
-use crate::{Engine, Sink};
+use crate::{Engine, OrdinaryDelivery, Sink};
 
 fn member(session: u64, subscription: u32) -> Member {
     Member {

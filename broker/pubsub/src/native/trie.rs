@@ -110,13 +110,15 @@ impl Trie {
             }
             return;
         };
+        let (any, has_names) = (node.any.load(), node.names.load(Ordering::Acquire) > 0);
+        if any.is_none() && !has_names {
+            return;
+        }
         let (name, left) = first_level(left);
-        if let Some(any) = &*node.any.load() {
+        if let Some(any) = &*any {
             self.walk(any, left, visit, guard);
         }
-        if node.names.load(Ordering::Acquire) > 0
-            && let Some(named) = self.named(node, name, guard)
-        {
+        if has_names && let Some(named) = self.named(node, name, guard) {
             self.walk(named, left, visit, guard);
         }
     }

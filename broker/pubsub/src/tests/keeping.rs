@@ -162,3 +162,22 @@ of_every_engine! {
     one_member_of_a_shared_subscription_keeps_a_message
     a_publisher_goes_on_to_wait_for_whoever_a_message_is_handed_to
 }
+
+#[test]
+fn publishers_that_are_let_go_of_together_are_each_told_once() {
+    // Goal: in the order of their letting go at each port; who is held by somebody else is told when that lets go, and a refusal is told as one.
+    let ((alice, alices), (bob, bobs)) = (port(), port());
+    let ports = [&alices, &alices, &bobs, &alices, &bobs];
+    let mut all: Vec<_> = (0..)
+        .zip(ports)
+        .map(|(n, port)| Publisher::new(port, Ticket(n)))
+        .collect();
+    let held = all[1].clone();
+    all[3].settle(Ticket(0), Outcome::Refused(Refusal::DiskFull));
+    Publisher::let_go_of(&mut all);
+    assert!(all.is_empty());
+    assert_eq!(alice.take(), [(Ticket(0), Ok(())), (Ticket(3), Err(Refusal::DiskFull))]);
+    assert_eq!(bob.take(), [(Ticket(2), Ok(())), (Ticket(4), Ok(()))]);
+    drop(held);
+    assert_eq!(alice.take(), [(Ticket(1), Ok(()))]);
+}

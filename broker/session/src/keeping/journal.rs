@@ -110,7 +110,7 @@ impl Journal {
         publisher: Option<Arc<Publisher>>,
         is_online: bool,
     ) -> Option<NonZeroU64> {
-        let now = self.node.now().mono;
+        let now = self.node.mono();
         let due = if is_online { now + self.node.holds.message } else { now };
         let mut state = self.state.lock();
         if state.is_over {
@@ -129,33 +129,34 @@ impl Journal {
         Some(place)
     }
 
-    /// The client has the message at this place, or it is not to have it any more. Gives the publisher, if it waits: to be let go of without any lock, or
+    /// The client has the messages at these places, or is not to have them any more. Gives the publishers that wait: to be let go of without any lock, or
     /// handed to whoever has the message then.
-    pub(crate) fn done(self: &Arc<Self>, place: NonZeroU64) -> Option<Arc<Publisher>> {
-        let now = self.node.now().mono;
+    pub(crate) fn done(self: &Arc<Self>, places: &[NonZeroU64], publishers: &mut Vec<Arc<Publisher>>) {
         let mut state = self.state.lock();
         if state.is_over {
-            return None;
+            return;
         }
         let tasks = state.tasks();
-        let found = tasks.held.binary_search_by_key(&place, |held| held.place);
-        match found {
-            Ok(at) => tasks.held.remove(at)?.publisher,
-            Err(_) => {
-                if tasks.gone.is_empty() {
-                    tasks.gone_since = now;
+        let mut is_first = false;
+        for place in places {
+            match tasks.take_held(*place) {
+                Some(held) => publishers.extend(held.publisher),
+                None => {
+                    is_first |= tasks.gone.is_empty();
+                    tasks.gone.push(place.get());
                 }
-                tasks.gone.push(place.get());
-                let by = tasks.gone_since + self.node.holds.removal;
-                self.ask_by(state, by);
-                None
             }
+        }
+        if is_first {
+            tasks.gone_since = self.node.mono();
+            let by = tasks.gone_since + self.node.holds.removal;
+            self.ask_by(state, by);
         }
     }
 
     /// The client is away: nobody will acknowledge soon what is held.
     pub(crate) fn hold_no_more(self: &Arc<Self>) {
-        let now = self.node.now().mono;
+        let now = self.node.mono();
         let mut state = self.state.lock();
         let Some(tasks) = state.tasks.as_mut().filter(|tasks| !tasks.held.is_empty()) else {
             return;
@@ -199,6 +200,18 @@ impl Journal {
 impl State {
     fn tasks(&mut self) -> &mut Tasks {
         self.tasks.get_or_insert_default()
+    }
+}
+
+impl Tasks {
+    /// Takes out what is at `place`, unless the store has it.
+    fn take_held(&mut self, place: NonZeroU64) -> Option<Held> {
+        // Clients mostly answer in order.
+        if self.held.front().is_some_and(|held| held.place == place) {
+            return self.held.pop_front();
+        }
+        let at = self.held.binary_search_by_key(&place, |held| held.place).ok()?;
+        self.held.remove(at)
     }
 }
 

@@ -215,6 +215,7 @@ impl Absent {
             bytes_written: 0,
             acknowledged: open.acknowledged,
             rejected: open.rejected,
+            done: Vec::new(),
             outcomes: Vec::new(),
             stopwatch: super::Stopwatch::default(),
             replies: Vec::new(),

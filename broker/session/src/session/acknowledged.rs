@@ -80,8 +80,8 @@ impl Session {
         match self.outgoing.remove(packet_id).map(|sent: Sent| sent.what) {
             Some(What::Mail(seq)) if reason >= reason::UNSPECIFIED_ERROR => self.rejected.push((seq, reason)),
             Some(What::Mail(seq)) => self.acknowledged.push(seq),
-            Some(What::Ordinary(ordinary)) => self.kept_no_more(ordinary.kept),
-            Some(What::Released(kept)) => self.kept_no_more(kept),
+            Some(What::Ordinary(ordinary)) => self.done.extend(ordinary.kept),
+            Some(What::Released(kept)) => self.done.extend(kept),
             None => {}
         }
     }
@@ -93,11 +93,27 @@ impl Session {
 
     /// The same, where somebody else is to have the message, and its publisher goes on to wait.
     pub(super) fn take_publisher(&self, kept: Option<NonZeroU64>) -> Option<Arc<Publisher>> {
-        self.outbox.journal()?.done(kept?)
+        let mut publishers = Vec::new();
+        self.outbox.journal()?.done(&[kept?], &mut publishers);
+        publishers.pop()
     }
 
-    /// Tells the inbox what the client has acknowledged. To be done before it starts over, or that would come again.
+    /// Tells the journal what the client has acknowledged.
+    fn tell_done(&mut self) {
+        if self.done.is_empty() {
+            return;
+        }
+        if let Some(journal) = self.outbox.journal() {
+            let mut publishers = Vec::with_capacity(self.done.len());
+            journal.done(&self.done, &mut publishers);
+            Publisher::let_go_of(&mut publishers);
+        }
+        self.done.clear();
+    }
+
+    /// Tells the journal and the inbox what the client has acknowledged. To be done before the inbox starts over, or that would come again.
     pub(super) fn tell_acknowledged(&mut self) {
+        self.tell_done();
         if self.acknowledged.is_empty() && self.rejected.is_empty() {
             return;
         }

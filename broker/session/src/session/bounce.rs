@@ -82,10 +82,7 @@ impl Session {
         };
         let (topic, payload) = match subject {
             Subject::Mail(inbox, message) => (self.topic_of(&inbox), hash(&message.payload)),
-            Subject::Ordinary(said) => {
-                let (topic, payload) = *said;
-                (topic, hash(&payload))
-            }
+            Subject::Ordinary(message) => (message.topic.clone(), hash(&message.payload)),
             Subject::Hashed(said) => *said,
         };
         let fits = |bounce: &&mut Bounce| bounce.refused.topic == topic && bounce.why == why;
@@ -155,7 +152,7 @@ impl Session {
     pub(super) fn subject_topic(&self, ticket: Ticket) -> Option<Arc<str>> {
         Some(match self.incoming.subject(ticket)? {
             Subject::Mail(inbox, _) => self.topic_of(inbox),
-            Subject::Ordinary(said) => said.0.clone(),
+            Subject::Ordinary(message) => message.topic.clone(),
             Subject::Hashed(said) => said.0.clone(),
         })
     }

@@ -44,7 +44,7 @@ pub(super) struct Sent {
 #[derive(Debug, Clone)]
 pub(super) enum What {
     Mail(Seq),
-    Ordinary(Box<Ordinary>),
+    Ordinary(Ordinary),
     /// An ordinary message that the client has, and is to release; and where the session's journal has it: until then the client may forget it when
     /// the broker ends.
     Released(Option<NonZeroU64>),
@@ -128,7 +128,7 @@ impl Outgoing {
     }
 
     pub(super) fn shrink(&mut self) {
-        self.in_flight.shrink_to(4);
+        self.in_flight.shrink_to_fit();
         self.resend.shrink_to_fit();
         self.mail = Vec::new();
         self.ordinary = Vec::new();

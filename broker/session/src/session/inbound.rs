@@ -67,8 +67,7 @@ impl Session {
             Ok(Taken::Ordinary(message)) => {
                 // Others the router takes, unless it has stopped.
                 if message.retain || self.bounces() {
-                    let said = Box::new((message.topic.clone(), message.payload.clone()));
-                    self.incoming.note_subject(ticket, Subject::Ordinary(said));
+                    self.incoming.note_subject(ticket, Subject::Ordinary(message.clone()));
                 }
                 self.calls.push_back(RouterCall::Publish(message, Some(ticket)));
             }

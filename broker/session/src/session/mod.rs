@@ -63,6 +63,7 @@ mod tests;
 mod waiting;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use access::{Identity, Pace};
@@ -141,6 +142,8 @@ pub struct Session {
     bytes_written: u64,
     /// Mail that the client acknowledged, for the inbox to be told at once.
     acknowledged: Vec<Seq>,
+    /// The same of ordinary messages that are kept: their places in the journal.
+    done: Vec<NonZeroU64>,
     /// Mail that it does not want, and why.
     rejected: Vec<(Seq, u8)>,
     outcomes: Vec<(Ticket, Outcome)>,
@@ -352,6 +355,7 @@ impl Session {
         self.settle_when_written.shrink_to_fit();
         self.calls.shrink_to_fit();
         self.acknowledged = Vec::new();
+        self.done = Vec::new();
         self.rejected = Vec::new();
         self.incoming.shrink();
         self.bouncing.shrink();

@@ -276,7 +276,7 @@ impl Session {
             if inbox_types::fault!(ForgetWhenSent) {
                 self.kept_no_more(ordinary.kept);
             }
-            self.outgoing.push(packet_id, What::Ordinary(Box::new(ordinary)), qos);
+            self.outgoing.push(packet_id, What::Ordinary(ordinary), qos);
         } else {
             self.kept_no_more(delivery.kept);
         }

@@ -379,6 +379,10 @@ impl Port for Outbox {
     fn settle(&self, ticket: Ticket, outcome: Outcome) {
         self.wake(|state| state.outcomes.push((ticket, outcome)));
     }
+
+    fn settle_all(&self, settled: &mut Vec<(Ticket, Outcome)>) {
+        self.wake(|state| state.outcomes.append(settled));
+    }
 }
 
 fn is_qos0(delivery: &Delivery) -> bool {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use inbox_types::{ClientId, Message};
+use pubsub::OrdinaryMessage;
 use sha2::{Digest, Sha256};
 
 /// Kept with a publish until it is answered. What is large is boxed: most publishes go to an inbox.
 #[derive(Debug, Clone)]
 pub(super) enum Subject {
     Mail(ClientId, Arc<Message>),
-    Ordinary(Box<(Arc<str>, Bytes)>),
+    Ordinary(Arc<OrdinaryMessage>),
     /// A topic, and the SHA-256 of a payload that was not kept.
     Hashed(Box<(Arc<str>, [u8; 32])>),
 }

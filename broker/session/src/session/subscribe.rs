@@ -30,7 +30,7 @@ pub(super) struct InboxSubscription {
 /// What the session asks of the router. Its task carries these out in order, before anything else.
 pub enum RouterCall {
     /// Publish; the result goes to [`Session::routed`], unless nobody waits for it (QoS 0).
-    Publish(OrdinaryMessage, Option<Ticket>),
+    Publish(Arc<OrdinaryMessage>, Option<Ticket>),
     /// Subscribe; then call [`Session::subscribed`].
     Subscribe(Box<SubscribeCall>),
     /// Unsubscribe; then give what waited for a shared subscription to other members.

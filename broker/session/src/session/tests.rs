@@ -168,7 +168,7 @@ struct Client<'w> {
     session: Box<Session>,
     world: &'w World,
     /// What went to the router.
-    routed: Vec<OrdinaryMessage>,
+    routed: Vec<Arc<OrdinaryMessage>>,
     /// The numbers and filters that the router was asked for.
     subscriptions: Vec<(u32, String, bool)>,
     /// What it was given for other members of shared subscriptions.

@@ -94,6 +94,14 @@ impl Outbox {
         self.ordinary_waits(&state);
     }
 
+    fn take_in(&self, state: &mut Waiting, delivery: OrdinaryDelivery) {
+        // Whoever sends retained messages waits for room.
+        match delivery.retained || self.has_room_for(state, delivery.message.size()) {
+            true => state.push(delivery),
+            false => state.overflowed += 1,
+        }
+    }
+
     /// Whether there is room for a live message of this size. One is always taken, whatever its size.
     fn has_room_for(&self, state: &Waiting, size: usize) -> bool {
         let live = state.ordinary.len() - state.retained;
@@ -134,15 +142,18 @@ impl Sink for Outbox {
             return;
         }
         self.wake(|state| {
-            for delivery in batch.drain(..) {
-                // Whoever sends retained messages waits for room.
-                match delivery.retained || self.has_room_for(state, delivery.message.size()) {
-                    true => state.push(delivery),
-                    false => state.overflowed += 1,
-                }
-            }
+            batch.drain(..).for_each(|delivery| self.take_in(state, delivery));
             self.ordinary_waits(state);
         });
+    }
+
+    fn deliver_one(&self, delivery: OrdinaryDelivery) {
+        if self.online() || outlives_connection(&delivery) {
+            self.wake(|state| {
+                self.take_in(state, delivery);
+                self.ordinary_waits(state);
+            });
+        }
     }
 
     fn keeps(&self) -> bool {
@@ -151,7 +162,7 @@ impl Sink for Outbox {
 
     fn keep(&self, mut delivery: OrdinaryDelivery, publisher: Option<Arc<Publisher>>) {
         let Some(journal) = self.journal().filter(|_| outlives_connection(&delivery)) else {
-            return Sink::deliver(self, &mut vec![delivery]);
+            return self.deliver_one(delivery);
         };
         if let Some(why) = journal.refuses() {
             // As mail is refused: nothing new is kept now. Where nobody waits for the answer, it is dropped and counted.
