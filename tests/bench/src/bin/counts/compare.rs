@@ -24,9 +24,11 @@ struct Benchmark {
 
 /// On one thread the counts are the same every time; the tolerance is for what the compiler makes of changes elsewhere: linking a second
 /// engine in cost p2p-v311 5 %, by other inlining. sled works with threads of its own, and its counts of the same build were 2 % apart.
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 7] = [
     in_process("p2p-v5"),
     in_process("p2p-v311"),
+    in_process("ordinary"),
+    in_process("ordinary-kept"),
     in_process("offline"),
     in_process("replay"),
     Benchmark {

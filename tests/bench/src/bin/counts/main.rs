@@ -53,6 +53,10 @@ enum Benchmark {
     P2pV5,
     /// From one connected client to another, with MQTT 3.1.1.
     P2pV311,
+    /// From one connected client to another, by an ordinary topic.
+    Ordinary,
+    /// The same, to a client whose session is kept in the store.
+    OrdinaryKept,
     /// To the inboxes of absent clients, with a store in memory.
     Offline,
     /// From pages of the store to a client that reads and acknowledges.
@@ -81,6 +85,8 @@ fn run(benchmark: Benchmark, messages: usize) {
     match benchmark {
         Benchmark::P2pV5 => p2p::run(Version::V5, messages),
         Benchmark::P2pV311 => p2p::run(Version::V311, messages),
+        Benchmark::Ordinary => p2p::ordinary(false, messages),
+        Benchmark::OrdinaryKept => p2p::ordinary(true, messages),
         Benchmark::Offline => inboxes::offline(messages),
         Benchmark::Replay => inboxes::replay(messages),
         Benchmark::StoreSled => inboxes::store_sled(messages),

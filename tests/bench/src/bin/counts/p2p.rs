@@ -1,9 +1,10 @@
-//! From one connected client to another: PUBLISH, decode, session, mailbox, encode, and both PUBACKs on the way back. Nothing reaches
+//! From one connected client to another: PUBLISH, decode, session, mailbox or subscription, encode, and both PUBACKs on the way back. Nothing reaches
 //! the store.
 
 use std::time::Duration;
 
-use inbox_test_support::packets::{PublishPacket, Version};
+use inbox_test_support::packets::{Connect, PublishPacket, Version};
+use inboxd::single::ConnId;
 
 use super::PAYLOAD_BYTES;
 use super::world::{World, acknowledge, pubacks};
@@ -16,6 +17,7 @@ const WINDOW_TIME: Duration = Duration::from_micros(50);
 /// The committer looks at an inbox that is busy once in each `store.commit_hold`, which is 200 windows.
 const WINDOWS_PER_COMMIT: usize = 200;
 
+/// By inbox.
 pub(crate) fn run(version: Version, messages: usize) {
     let mut world = World::new(MemoryStore::new());
     let (alice, bob) = (
@@ -23,8 +25,27 @@ pub(crate) fn run(version: Version, messages: usize) {
         world.reader(version, "reader-17"),
     );
     world.read_pages();
+    exchange(&mut world, version, (alice, bob), "reader-17", messages);
+    assert_eq!(world.counted("never_written"), messages, "nothing waited for the disk");
+}
+
+/// By an ordinary topic, to a reader whose session is kept, or is not.
+pub(crate) fn ordinary(is_kept: bool, messages: usize) {
+    let (version, topic) = (Version::V311, "devices/reader-17/cmd");
+    let mut world = World::new(MemoryStore::new());
+    let alice = world.connect(version, "publisher-17");
+    let connect = match is_kept {
+        true => Connect::persistent(version, "reader-17"),
+        false => Connect::new(version, "reader-17"),
+    };
+    let bob = world.connect_with(&connect);
+    world.subscribe(bob, version, topic);
+    exchange(&mut world, version, (alice, bob), topic, messages);
+}
+
+fn exchange(world: &mut World, version: Version, (alice, bob): (ConnId, ConnId), topic: &str, messages: usize) {
     let publishes: Vec<u8> = (1..=WINDOW as u16)
-        .flat_map(|id| PublishPacket::new("reader-17", [b'x'; PAYLOAD_BYTES], 1, id).encode(version))
+        .flat_map(|id| PublishPacket::new(topic, [b'x'; PAYLOAD_BYTES], 1, id).encode(version))
         .collect();
     let mut acks = Vec::new();
     for window in 1..=messages / WINDOW {
@@ -42,5 +63,4 @@ pub(crate) fn run(version: Version, messages: usize) {
             world.commit();
         }
     }
-    assert_eq!(world.counted("never_written"), messages, "nothing waited for the disk");
 }

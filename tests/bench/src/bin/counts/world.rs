@@ -69,8 +69,13 @@ impl World {
 
     /// A client that has connected.
     pub(crate) fn connect(&mut self, version: Version, id: &str) -> ConnId {
+        self.connect_with(&Connect::new(version, id))
+    }
+
+    /// The same, with this CONNECT.
+    pub(crate) fn connect_with(&mut self, connect: &Connect) -> ConnId {
         let conn = self.single.connect();
-        self.give(conn, &Connect::new(version, id).encode());
+        self.give(conn, &connect.encode());
         self.take(conn, |out| assert_eq!(out[0], 0x20, "CONNACK"));
         conn
     }
@@ -78,9 +83,18 @@ impl World {
     /// A client that reads its inbox with QoS 1.
     pub(crate) fn reader(&mut self, version: Version, id: &str) -> ConnId {
         let conn = self.connect(version, id);
-        self.give(conn, &subscribe(version, 1, id, 1, &Props::new()));
-        self.take(conn, |out| assert_eq!(out[0], 0x90, "SUBACK"));
+        self.subscribe(conn, version, id);
         conn
+    }
+
+    /// The client subscribes with QoS 1.
+    pub(crate) fn subscribe(&mut self, conn: ConnId, version: Version, filter: &str) {
+        self.give(conn, &subscribe(version, 1, filter, 1, &Props::new()));
+        self.turn(conn);
+        // Where the session is kept, SUBACK waits for this.
+        self.commit();
+        self.turn(conn);
+        self.take(conn, |out| assert_eq!(out[0], 0x90, "SUBACK"));
     }
 
     /// What one read of a socket brought, and what the connection's task does with it.
