@@ -72,7 +72,7 @@ impl Table {
     /// Shows the audience of this very filter, and tells what was said of it; false without one.
     fn visit(&self, filter: &str, visit: impl FnOnce(&Audience) -> bool) -> bool {
         match has_wildcard(filter) {
-            true => self.wild.get(filter).is_some_and(|audience| visit(&audience)),
+            true => self.wild.visit(filter, visit).unwrap_or_default(),
             false => self.exact.pin().get(filter).is_some_and(visit),
         }
     }
