@@ -355,6 +355,13 @@ impl Router {
         }
     }
 
+    /// Gives back memory that very many subscriptions took while they were made: to be called by the thread that made them.
+    pub fn trim(&self) {
+        if let Behind::Native(engine) = &self.engine {
+            engine.trim();
+        }
+    }
+
     /// Delivers what was published before, and makes every later call fail.
     pub async fn shutdown(&self) {
         self.retaining.end_all();

@@ -160,6 +160,10 @@ impl Native {
         self.change(|sessions| sessions.close(&self.table, session));
     }
 
+    pub(super) fn trim(&self) {
+        self.table.trim();
+    }
+
     /// Gives the number of those that nobody else could have.
     pub(super) fn hand_over(&self, orphans: &[Orphan]) -> u64 {
         let without = orphans

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use papaya::Guard;
+
 use super::Hasher;
 use super::audience::{Audience, Joined};
 use super::member::Member;
@@ -59,6 +61,12 @@ impl Table {
     /// Whether somebody has this filter.
     pub(super) fn has(&self, filter: &str) -> bool {
         self.visit(filter, |_| true)
+    }
+
+    /// Gives back what the maps were before they grew, as far as this thread made them grow. They do so by themselves, but only when more has gone.
+    pub(super) fn trim(&self) {
+        self.exact.guard().flush();
+        self.wild.trim();
     }
 
     /// Delivers a message that lost its reader to another member of its shared subscription. Tells whether there is one.

@@ -198,6 +198,11 @@ impl Trie {
         self.root.is_empty() && self.names.is_empty()
     }
 
+    /// See [`Table::trim`](super::table::Table::trim).
+    pub(super) fn trim(&self) {
+        self.names.guard().flush();
+    }
+
     fn named<'g>(&self, from: &Node, name: &str, guard: &'g impl Guard) -> Option<&'g Step> {
         let from = from.number;
         self.names.get(&EdgeRef { from, name }, guard)

@@ -64,6 +64,7 @@ impl SessionTable {
     /// All of them are here: those beyond `mqtt.sessions_max` end. Gives how many there are.
     pub async fn restored(&self) -> usize {
         self.make_room().await;
+        self.router.trim();
         self.kept()
     }
 }
