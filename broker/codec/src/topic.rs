@@ -1,6 +1,6 @@
 //! Topic names and topic filters (MQTT 5, sections 4.7 and 4.8.2).
 
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 /// What a shared subscription begins with (MQTT-4.8.2-1).
 pub(super) const SHARE_PREFIX: &str = "$share/";
@@ -24,7 +24,7 @@ pub fn topic_name_fault(topic: &str) -> Option<&'static str> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicFilter {
     /// As the client wrote it. Shared, because whoever finds subscriptions by their filters keeps it, too.
-    text: Arc<str>,
+    text: ArcStr,
 }
 
 /// Why a string is not a [`TopicFilter`].
@@ -64,7 +64,7 @@ impl TopicFilter {
     ///
     /// # Errors
     /// See [`FilterError`].
-    pub fn of(text: Arc<str>) -> Result<Self, FilterError> {
+    pub fn of(text: ArcStr) -> Result<Self, FilterError> {
         check_filter(&text)?;
         Ok(TopicFilter { text })
     }
@@ -75,8 +75,8 @@ impl TopicFilter {
     }
 
     /// The same, to be kept.
-    pub fn to_text(&self) -> Arc<str> {
-        Arc::clone(&self.text)
+    pub fn to_text(&self) -> ArcStr {
+        self.text.clone()
     }
 
     /// The share name of a shared subscription.
@@ -94,9 +94,9 @@ impl TopicFilter {
     }
 
     /// The same, to be kept: without a copy, unless the subscription is shared.
-    pub fn to_filter(&self) -> Arc<str> {
+    pub fn to_filter(&self) -> ArcStr {
         match self.share_group() {
-            None => Arc::clone(&self.text),
+            None => self.text.clone(),
             Some(_) => self.filter().into(),
         }
     }

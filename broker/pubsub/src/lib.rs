@@ -19,6 +19,7 @@ mod native;
 mod numbers;
 mod options;
 mod orphans;
+mod place;
 mod publisher;
 mod retained;
 mod topic;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use arcstr::ArcStr;
 use bytes::Bytes;
 use inbox_types::{Age, ClientId, Expiry, Properties, Qos, Refusal};
 use tokio::sync::Notify;
@@ -40,6 +42,7 @@ use embedded::Embedded;
 use native::Native;
 pub use options::{Engine, RouterOptions};
 pub use orphans::Orphan;
+use place::Place;
 pub use publisher::{Published, Publisher};
 use retained::Retaining;
 pub use retained::{Damaged, RetainedStore, Unreadable};
@@ -203,39 +206,9 @@ struct Wanted {
     session: SessionKey,
     sink: Arc<dyn Sink>,
     subscription: u32,
-    filter: Arc<str>,
+    filter: ArcStr,
     share: Option<Box<str>>,
     send_retained: bool,
-}
-
-/// Where a subscription is listed: by names, which stay what they are when tables change. Few are shared, so only these have room for a share.
-#[derive(Clone, PartialEq, Eq)]
-enum Place {
-    Own(Arc<str>),
-    Shared(Box<(Arc<str>, Box<str>)>),
-}
-
-impl Place {
-    fn new(filter: Arc<str>, share: Option<Box<str>>) -> Self {
-        match share {
-            None => Place::Own(filter),
-            Some(share) => Place::Shared(Box::new((filter, share))),
-        }
-    }
-
-    fn filter(&self) -> &Arc<str> {
-        match self {
-            Place::Own(filter) => filter,
-            Place::Shared(shared) => &shared.0,
-        }
-    }
-
-    fn share(&self) -> Option<&str> {
-        match self {
-            Place::Own(_) => None,
-            Place::Shared(shared) => Some(&shared.1),
-        }
-    }
 }
 
 impl Router {
@@ -307,7 +280,7 @@ impl Router {
         session: SessionKey,
         sink: Arc<dyn Sink>,
         subscription: u32,
-        filter: impl Into<Arc<str>>,
+        filter: impl Into<ArcStr>,
         share: Option<&str>,
         send_retained: bool,
     ) -> Result<(), SubscribeError> {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arcstr::ArcStr;
 use hashbrown::HashSet;
 use parking_lot::RwLock;
 
@@ -25,7 +26,7 @@ pub(super) struct Audience {
 
 #[derive(Debug, Default)]
 struct Filters {
-    exact: HashSet<Arc<str>>,
+    exact: HashSet<ArcStr>,
     /// By [`router_name`].
     wildcards: HashSet<Box<str>>,
 }
@@ -60,12 +61,12 @@ impl Audience {
     }
 
     /// Somebody is subscribed to `filter`.
-    pub(super) fn begins(&self, filter: &Arc<str>) {
+    pub(super) fn begins(&self, filter: &ArcStr) {
         let mut filters = self.filters.write();
         if has_wildcard(filter) {
             filters.wildcards.insert(router_name(filter).into());
         } else {
-            filters.exact.insert(Arc::clone(filter));
+            filters.exact.insert(filter.clone());
         }
     }
 
@@ -105,7 +106,7 @@ mod tests {
             ("#", "a", "$SYS/a"),
             ("$SYS/#", "$SYS/a", "a/b"),
         ] {
-            audience.begins(&Arc::from(filter));
+            audience.begins(&ArcStr::from(filter));
             assert_eq!(audience.reach(topic), Reach::Somebody, "{filter}");
             assert_eq!(audience.reach(another), Reach::Nobody, "{filter}");
             audience.ends(filter);
@@ -113,7 +114,7 @@ mod tests {
         }
         for n in 0..=WILDCARDS_ASKED_MAX {
             assert_eq!(audience.reach("a/b"), Reach::Nobody, "{n}");
-            audience.begins(&Arc::from(format!("{n}/+")));
+            audience.begins(&ArcStr::from(format!("{n}/+")));
         }
         assert_eq!(audience.reach("a/b"), Reach::Somebody);
     }

@@ -8,6 +8,7 @@ mod group;
 
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use hashbrown::HashMap;
 use inbox_types::Qos;
 
@@ -31,7 +32,7 @@ pub(super) struct FilterIndex(pub(super) u32);
 /// All subscriptions of all sessions.
 pub(super) struct Subscriptions {
     filters: Vec<Filter>,
-    by_name: HashMap<Arc<str>, FilterIndex>,
+    by_name: HashMap<ArcStr, FilterIndex>,
     /// Filters that somebody uses.
     live: usize,
     live_max: usize,
@@ -113,7 +114,7 @@ impl Subscriptions {
         session: SessionKey,
         sink: Arc<dyn Sink>,
         subscription: u32,
-        filter: &Arc<str>,
+        filter: &ArcStr,
         share: Option<&str>,
     ) -> Result<bool, SubscribeError> {
         let known = self.by_name.get(filter).copied();
@@ -121,7 +122,7 @@ impl Subscriptions {
         if !is_live && self.live >= self.live_max {
             return Err(SubscribeError::FiltersFull(self.live_max));
         }
-        let place = Place::new(Arc::clone(filter), share.map(Box::from));
+        let place = Place::new(filter.clone(), share);
         let slot = self.open(session, sink);
         let before = self
             .session_mut(slot)
@@ -270,7 +271,7 @@ impl Subscriptions {
         self.filters.retain(Filter::is_live);
         self.by_name.clear();
         for (index, filter) in (0..).zip(&self.filters) {
-            self.by_name.insert(Arc::clone(&filter.name), FilterIndex(index));
+            self.by_name.insert(filter.name.clone(), FilterIndex(index));
         }
         self.unused_matches = 0;
     }
@@ -283,14 +284,14 @@ impl Subscriptions {
         self.sessions.get_mut(slot.0 as usize).and_then(Option::as_mut)
     }
 
-    fn push_filter(&mut self, name: &Arc<str>) -> FilterIndex {
+    fn push_filter(&mut self, name: &ArcStr) -> FilterIndex {
         let index = FilterIndex(u32::try_from(self.filters.len()).unwrap_or(u32::MAX));
         self.filters.push(Filter {
-            name: Arc::clone(name),
+            name: name.clone(),
             members: Vec::new(),
             groups: Vec::new(),
         });
-        self.by_name.insert(Arc::clone(name), index);
+        self.by_name.insert(name.clone(), index);
         index
     }
 

@@ -135,7 +135,7 @@ impl Native {
         if self.is_over() {
             return Err(SubscribeError::Stopped);
         }
-        let (filter, sink) = (Arc::clone(&wanted.filter), Arc::clone(&wanted.sink));
+        let (filter, sink) = (wanted.filter.clone(), Arc::clone(&wanted.sink));
         let Wanted {
             session,
             subscription,

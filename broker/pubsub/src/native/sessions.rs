@@ -70,7 +70,7 @@ impl Sessions {
             entry.take(number);
         }
         let moved = entry.take(subscription);
-        entry.put(subscription, Place::new(filter, share));
+        entry.put(subscription, Place::new(filter, share.as_deref()));
         if let Some(place) = moved {
             self.leave(table, session, &place);
         }

@@ -1,7 +1,6 @@
 //! All filters: those without wildcards by their names, others in the trie.
 
-use std::sync::Arc;
-
+use arcstr::ArcStr;
 use papaya::Guard;
 
 use super::Hasher;
@@ -14,7 +13,7 @@ use crate::{Orphan, SessionKey};
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Table {
-    exact: papaya::HashMap<Arc<str>, Audience, Hasher>,
+    exact: papaya::HashMap<ArcStr, Audience, Hasher>,
     wild: Trie,
 }
 
@@ -28,19 +27,19 @@ impl Table {
     }
 
     /// Adds a member to the audience of `filter`.
-    pub(super) fn join(&self, filter: &Arc<str>, member: Member, share: Option<&str>) -> Result<Joined, TooManyLevels> {
+    pub(super) fn join(&self, filter: &ArcStr, member: Member, share: Option<&str>) -> Result<Joined, TooManyLevels> {
         if has_wildcard(filter) {
             return self.wild.join(filter, member, share);
         }
         let exact = self.exact.pin();
         let (alone, joined) = Audience::alone(member.clone(), share);
         // Mostly it is the first one, for whom one search does.
-        let Err(there) = exact.try_insert(Arc::clone(filter), alone) else {
+        let Err(there) = exact.try_insert(filter.clone(), alone) else {
             return Ok(joined);
         };
         let (audience, joined) = there.current.join(member, share);
         if let Some(audience) = audience {
-            exact.insert(Arc::clone(filter), audience);
+            exact.insert(filter.clone(), audience);
         }
         Ok(joined)
     }

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -25,7 +26,7 @@ use crate::{OrdinaryDelivery, OrdinaryMessage, Router, SessionKey, Sink};
 pub(crate) struct Replay {
     session: SessionKey,
     subscription: u32,
-    filter: Arc<str>,
+    filter: ArcStr,
     sink: Arc<dyn Sink>,
     id: u64,
     /// The last stamp when it began.
@@ -55,7 +56,7 @@ pub(super) struct Replays {
 
 struct Running {
     subscription: u32,
-    filter: Arc<str>,
+    filter: ArcStr,
     id: u64,
     wake: Arc<Notify>,
 }
@@ -87,7 +88,7 @@ impl Retaining {
         &self,
         session: SessionKey,
         subscription: u32,
-        filter: &Arc<str>,
+        filter: &ArcStr,
         sink: &Arc<dyn Sink>,
     ) -> Replay {
         self.supersede(session, subscription, filter);
@@ -98,14 +99,14 @@ impl Retaining {
         let (id, wake) = (replays.last, Arc::new(Notify::new()));
         replays.by_session.entry(session).or_default().push(Running {
             subscription,
-            filter: Arc::clone(filter),
+            filter: filter.clone(),
             id,
             wake: Arc::clone(&wake),
         });
         Replay {
             session,
             subscription,
-            filter: Arc::clone(filter),
+            filter: filter.clone(),
             sink: Arc::clone(sink),
             id,
             up_to,

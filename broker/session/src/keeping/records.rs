@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use bytes::Bytes;
 use inbox_types::wire::{Bin, WireExpiry, WireProperties};
 use inbox_types::{ClientId, Expiry, MemoryBudget, Qos};
@@ -46,7 +47,7 @@ pub(crate) struct Head {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptSubscription {
     /// As the client wrote it.
-    pub(crate) filter: Arc<str>,
+    pub(crate) filter: ArcStr,
     /// With the QoS that was granted.
     pub(crate) options: SubscriptionOptions,
     /// MQTT 5 property 0x0B.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use mqtt_codec::{PacketId, TopicFilter};
 use pubsub::{OrdinaryDelivery, SessionKey};
 
@@ -18,7 +19,7 @@ pub struct Resumed {
     /// Its number.
     pub number: u32,
     /// The filter, without `$share/NAME/`.
-    pub filter: Arc<str>,
+    pub filter: ArcStr,
     /// The name of a shared subscription.
     pub share: Option<Box<str>>,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use access::{Action, Target};
+use arcstr::ArcStr;
 use hashbrown::HashMap;
 use inbox_types::{AttachmentId, Port, Qos, Seq, Ticket};
 
@@ -68,7 +69,7 @@ pub struct Wanted<'c> {
     /// The number of the subscription.
     pub number: u32,
     /// The topic filter, without `$share/NAME/`.
-    pub filter: Arc<str>,
+    pub filter: ArcStr,
     /// The name of a shared subscription.
     pub share: Option<&'c str>,
     /// Whether retained messages are to be sent.

@@ -1,13 +1,13 @@
 //! One filter of the table.
 
-use std::sync::Arc;
+use arcstr::ArcStr;
 
 use super::group::Group;
 use super::{Member, Slot};
 
 /// A filter, and who is subscribed with it.
 pub(super) struct Filter {
-    pub(super) name: Arc<str>,
+    pub(super) name: ArcStr,
     pub(super) members: Vec<Member>,
     pub(super) groups: Vec<Group>,
 }
