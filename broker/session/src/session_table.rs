@@ -72,25 +72,26 @@ struct Kept {
     session: Box<Absent>,
     /// `None` is never.
     expires: Option<Duration>,
-    will: Option<(Arc<PendingWill>, Duration)>,
+    /// With the time when it is due. Few have one.
+    will: Option<Box<(Arc<PendingWill>, Duration)>>,
 }
 
 impl Kept {
     fn due(&self) -> Option<Duration> {
-        let will = self.will.as_ref().map(|(_, due)| *due);
+        let will = self.will.as_ref().map(|will| will.1);
         will.into_iter().chain(self.expires).min()
     }
 
     /// Its will is to be published, and from whom.
     fn take_will(&mut self) -> Option<(Identity, Arc<PendingWill>)> {
-        let (will, _) = self.will.take()?;
+        let (will, _) = *self.will.take()?;
         Some((self.session.identity().clone(), will))
     }
 
     /// Its will is not to be published, if it `is_void`, which is asked with the time when it is due.
     fn drop_will_if(&mut self, is_void: impl Fn(&PendingWill, Duration) -> bool, node: &Node) {
-        if let Some((will, _)) = self.will.take_if(|(will, due)| is_void(will, *due)) {
-            will.forget(node);
+        if let Some(will) = self.will.take_if(|will| is_void(&will.0, will.1)) {
+            will.0.forget(node);
         }
     }
 }
@@ -280,7 +281,7 @@ impl Sessions {
         let will = will.map(|will| {
             let delay = Duration::from_secs(u64::from(will.will.delay.min(expiry)));
             session.will_is_due_in(&will, delay);
-            (will, now + delay)
+            Box::new((will, now + delay))
         });
         let expires = (expiry != u32::MAX).then(|| now + Duration::from_secs(u64::from(expiry)));
         let session = session.rest();

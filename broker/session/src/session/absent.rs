@@ -20,7 +20,6 @@ use super::{Link, Outbox, RouterCall, Session, Shared};
 
 /// See the module's documentation.
 pub(crate) struct Absent {
-    shared: Arc<Shared>,
     /// Of the last connection.
     identity: Identity,
     key: SessionKey,
@@ -62,12 +61,12 @@ struct Open {
 
 impl Absent {
     /// A session that has no past.
-    pub(super) fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(id: ClientId, key: SessionKey, shared: &Arc<Shared>) -> Self {
         let budget = &shared.node.budgets.all;
         Absent {
             identity: Identity::anonymous(id),
             key,
-            outbox: Arc::new(Outbox::new(&shared.mqtt, budget)),
+            outbox: Arc::new(Outbox::new(shared)),
             subscriptions: Subscriptions::new(Charge::new(budget)),
             inbox: None,
             session_expiry: 0,
@@ -77,7 +76,6 @@ impl Absent {
                 last_notice: 0,
                 next_id: PacketId::MIN,
             },
-            shared,
         }
     }
 
@@ -118,7 +116,7 @@ impl Absent {
 
     /// Where that is.
     pub(super) fn inbox_topic(&self) -> Option<Box<str>> {
-        self.shared.names.topic_of(self.identity.client_id())
+        self.outbox.shared().names.topic_of(self.identity.client_id())
     }
 
     /// Messages to the client that are in flight, if there are any.
@@ -151,9 +149,8 @@ impl Absent {
     }
 
     /// The client is back, or what is left is to be done for it.
-    pub(crate) fn wake(self: Box<Self>) -> Box<Session> {
+    pub(crate) fn wake(self) -> Box<Session> {
         let Absent {
-            shared,
             identity,
             key,
             outbox,
@@ -162,8 +159,9 @@ impl Absent {
             session_expiry,
             keeping,
             exchanges,
-        } = *self;
+        } = self;
         subscriptions.wake();
+        let shared = outbox.shared().clone();
         let mut link = Link::default();
         link.session_expiry = session_expiry;
         let open = match exchanges {
@@ -242,7 +240,6 @@ impl Session {
             subscription_id: inbox.subscription_id,
         });
         Box::new(Absent {
-            shared: self.shared.clone(),
             identity: self.identity.clone(),
             key: self.key,
             outbox: self.outbox.clone(),

@@ -160,7 +160,7 @@ pub struct Session {
 impl Session {
     /// A session that has no past.
     pub fn new(id: ClientId, key: SessionKey, shared: Arc<Shared>) -> Box<Self> {
-        Box::new(Absent::new(id, key, shared)).wake()
+        Absent::new(id, key, &shared).wake()
     }
 
     /// Whose session it is.

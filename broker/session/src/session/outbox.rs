@@ -16,7 +16,7 @@ use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Q
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
-use super::MqttLimits;
+use super::Shared;
 use super::order::{Asked, Holdings, Order, WantedFilters};
 use crate::keeping::Journal;
 
@@ -30,7 +30,7 @@ const RETAINED_BYTES_MAX: usize = 1024 * 1024;
 pub struct Outbox {
     /// Made when something waits: for most sessions without a connection nothing does.
     state: Mutex<Option<Box<Waiting>>>,
-    budget: Arc<MemoryBudget>,
+    shared: Arc<Shared>,
     online: AtomicBool,
     /// The inbox was told that there is no room, and has not been told otherwise. Changes under the lock of `state`.
     is_full: AtomicBool,
@@ -40,9 +40,6 @@ pub struct Outbox {
     is_asked: AtomicBool,
     /// Where its session is kept, from when it is on.
     journal: OnceLock<Arc<Journal>>,
-    queue_messages_max: usize,
-    queue_bytes_max: usize,
-    untaken_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -105,20 +102,22 @@ impl Waiting {
 }
 
 impl Outbox {
-    /// Its mail counts against `budget`; ordinary messages do so by themselves.
-    pub(crate) fn new(limits: &MqttLimits, budget: &Arc<MemoryBudget>) -> Self {
+    /// Its mail counts against the budget of `shared`; ordinary messages do so by themselves.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Outbox {
             state: Mutex::new(None),
-            budget: budget.clone(),
+            shared: shared.clone(),
             online: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             ordinary_waiting: AtomicUsize::new(0),
             is_asked: AtomicBool::new(false),
             journal: OnceLock::new(),
-            queue_messages_max: limits.queue_messages_max,
-            queue_bytes_max: limits.queue_bytes_max,
-            untaken_bytes_max: limits.untaken_bytes_max,
         }
+    }
+
+    /// What its session shares with others.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Whether a connection serves this session.
@@ -190,7 +189,7 @@ impl Outbox {
         let mut state = self.state();
         state.unwritten = unwritten;
         // At half, or the inbox would be asked for each message.
-        let has_room = state.mail_bytes + unwritten <= self.untaken_bytes_max / 2;
+        let has_room = state.mail_bytes + unwritten <= self.shared.mqtt.untaken_bytes_max / 2;
         if has_room {
             self.is_full.store(false, Ordering::Relaxed);
         }
@@ -334,7 +333,7 @@ impl Outbox {
     }
 
     fn state(&self) -> MappedMutexGuard<'_, Waiting> {
-        let make = || Box::new(Waiting::new(&self.budget));
+        let make = || Box::new(Waiting::new(&self.shared.node.budgets.all));
         MutexGuard::map(self.state.lock(), |state| &mut **state.get_or_insert_with(make))
     }
 
@@ -360,7 +359,7 @@ impl Port for Outbox {
     fn deliver(&self, attachment: AttachmentId, delivery: Delivery) -> Room {
         self.wake(|state| {
             let qos0 = is_qos0(&delivery);
-            if qos0 && state.mail_qos0 >= self.queue_messages_max && !inbox_types::fault!(UnboundedQos0) {
+            if qos0 && state.mail_qos0 >= self.shared.mqtt.queue_messages_max && !inbox_types::fault!(UnboundedQos0) {
                 state.mail_overflowed += 1;
             } else {
                 state.mail_qos0 += usize::from(qos0);
@@ -368,7 +367,7 @@ impl Port for Outbox {
                 state.charge.cover(state.mail_bytes);
                 state.mail.push_back((attachment, delivery));
             }
-            if state.mail_bytes + state.unwritten < self.untaken_bytes_max {
+            if state.mail_bytes + state.unwritten < self.shared.mqtt.untaken_bytes_max {
                 return Room::Left;
             }
             self.is_full.store(true, Ordering::Relaxed);

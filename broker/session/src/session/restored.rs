@@ -26,7 +26,7 @@ pub struct Resumed {
 
 impl Session {
     /// A session that the store has, without a connection; and what the router is to be told.
-    pub(crate) fn restored(restored: Restored, key: SessionKey, shared: Arc<Shared>) -> (Box<Absent>, Vec<Resumed>) {
+    pub(crate) fn restored(restored: Restored, key: SessionKey, shared: &Arc<Shared>) -> (Box<Absent>, Vec<Resumed>) {
         let Restored {
             life,
             head,

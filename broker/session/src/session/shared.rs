@@ -33,6 +33,12 @@ pub struct Shared {
     pub metrics: Metrics,
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     /// `who` wrote to the inbox of `owner`: it is no stranger to it any more, or one that wrote before.
     pub(crate) fn wrote(&self, who: &Identity, owner: &ClientId) {

@@ -88,7 +88,7 @@ pub(super) struct Subscriptions {
     /// Counts all of it, router's part included.
     charge: Charge,
     /// How many of [`NOTED`] were passed.
-    noted: usize,
+    noted: u8,
 }
 
 impl Subscriptions {
@@ -170,8 +170,9 @@ impl Subscriptions {
             self.index = Some(Box::new(self.by_filters()));
         }
         self.count();
-        let passed = NOTED.get(self.noted).is_some_and(|number| self.all.len() > *number);
-        self.noted += usize::from(passed);
+        let next = NOTED.get(usize::from(self.noted));
+        let passed = next.is_some_and(|number| self.all.len() > *number);
+        self.noted += u8::from(passed);
         passed.then_some(self.all.len())
     }
 

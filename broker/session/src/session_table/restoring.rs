@@ -77,7 +77,7 @@ impl Sessions {
         let now = shared.node.now();
         let lives = restored.lives(shared.node.inboxes.age(now));
         let had_connection = restored.left().is_none();
-        let (mut session, subscriptions) = Session::restored(restored, key, shared.clone());
+        let (mut session, subscriptions) = Session::restored(restored, key, shared);
         let id = session.identity().client_id().clone();
         if had_connection {
             let mut woken = session.wake();
@@ -115,7 +115,10 @@ impl Sessions {
         let will = Arc::new(PendingWill::restored(restored));
         let earlier = match self.take_kept(who.client_id()) {
             Some(mut kept) => {
-                let earlier = kept.will.replace((will, due)).map(|(will, _)| (who.clone(), will));
+                let earlier = kept
+                    .will
+                    .replace(Box::new((will, due)))
+                    .map(|will| (who.clone(), will.0));
                 kept.session.was_of(who.clone());
                 self.put(who.client_id().clone(), kept);
                 earlier

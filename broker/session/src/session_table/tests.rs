@@ -190,11 +190,7 @@ fn a_connection_that_panicked_does_not_lock_its_client_out() {
     let (shared, mut sessions) = (shared(), Sessions::default());
     let (session, _, _) = sessions.open(&bob(), false, &shared, Duration::ZERO).unwrap();
     let mut gone = sessions.open(&bob(), false, &shared, Duration::ZERO).err().unwrap();
-    sessions.abandon(
-        &bob(),
-        &Arc::new(Outbox::new(&MqttLimits::default(), &shared.node.budgets.all)),
-        Remains::default(),
-    );
+    sessions.abandon(&bob(), &Arc::new(Outbox::new(&shared)), Remains::default());
     assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     sessions.abandon(&bob(), session.outbox(), Remains::default());
     assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed));

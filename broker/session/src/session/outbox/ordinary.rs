@@ -104,8 +104,9 @@ impl Outbox {
 
     /// Whether there is room for a live message of this size. One is always taken, whatever its size.
     fn has_room_for(&self, state: &Waiting, size: usize) -> bool {
+        let limits = &self.shared.mqtt;
         let live = state.ordinary.len() - state.retained;
-        live < self.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= self.queue_bytes_max)
+        live < limits.queue_messages_max && (live == 0 || state.ordinary_bytes + size <= limits.queue_bytes_max)
     }
 }
 
