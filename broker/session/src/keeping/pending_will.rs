@@ -39,9 +39,19 @@ impl PendingWill {
         }
     }
 
-    /// Has the store keep it there, as the will of `who`. Who `waits` is told when that is durable.
-    pub(crate) fn keep(&self, key: Bytes, who: &Identity, node: &Node, waits: (Arc<dyn Port>, Ticket)) {
-        let record = write_will(who, &self.will, None);
+    /// Has the store keep it there, as the will of `who`. Who `waits` is told when that is durable. A delay ends with the session at the latest (MQTT 5,
+    /// section 3.1.3.2.2), and so it does where a crash ends the connection.
+    pub(crate) fn keep(
+        &self,
+        key: Bytes,
+        who: &Identity,
+        session_expiry: u32,
+        node: &Node,
+        waits: (Arc<dyn Port>, Ticket),
+    ) {
+        let mut will = self.will.clone();
+        will.delay = will.delay.min(session_expiry);
+        let record = write_will(who, &will, None);
         let key = self.key.get_or_init(|| key).clone();
         node.inboxes.keep(Kept::Will, key, Some(record), Some(waits));
     }

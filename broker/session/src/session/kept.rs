@@ -115,7 +115,9 @@ impl Session {
             is_connack: true,
             then: Changes::new(),
         });
-        will.keep(key, &self.identity, &self.shared.node, (self.outbox.clone(), ticket));
+        let waits = (self.outbox.clone() as Arc<dyn Port>, ticket);
+        let expiry = self.link.session_expiry;
+        will.keep(key, &self.identity, expiry, &self.shared.node, waits);
     }
 
     /// The connection has ended, and its will is due after `delay`.

@@ -147,3 +147,23 @@ fn mqtt_3_1_2_7_connack_means_that_the_will_is_durable() {
         assert_eq!(kept, usize::from(is_durable));
     }
 }
+
+#[test]
+fn a_delay_ends_with_the_session_after_a_crash_too() {
+    // Goal: section 3.1.3.2.2: the store has the delay, or the session expiry where that is sooner. A crash ends the connection, and nobody writes it again.
+    for (delay, expiry, kept) in [(9, 0, 0), (9, 3, 3), (2, 3, 2), (9, u32::MAX, 9)] {
+        let store = MemoryStore::new();
+        let hub = opened(&store);
+        let shared = shared_after(&hub, false, Some(SECOND));
+        let (session, ..) = Sessions::default().open(&bob(), true, &shared, Duration::ZERO).unwrap();
+        let _connected = connected_with(session, &shared, expiry, will(delay));
+        let pending = hub.begin_commit(&store, true);
+        let written = store.commit(pending.batch());
+        hub.finish_commit(pending, written).unwrap();
+        let (key, record) = inbox_bridge::entries(&store, Table::WILLS).next().unwrap().unwrap();
+        let FoundWill::Will(found) = found_will(key.as_bytes(), &record, &shared.node.budgets.all) else {
+            panic!("it is one");
+        };
+        assert_eq!(found.will.delay, kept, "delay {delay}, expiry {expiry}");
+    }
+}
