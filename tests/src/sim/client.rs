@@ -191,13 +191,16 @@ impl Client {
                         !open.released && open.request.is_none() && open.amend.is_none() && random.percent(50)
                     })
                     .collect::<Vec<_>>();
-                Ok(again
+                let last = self.last_safe(random);
+                let again = again
                     .into_iter()
                     .filter_map(|open| match open.mail.filter(|mail| self.may_repeat(*mail, ledger)) {
                         Some(mail) => self.repeat(mail, ledger),
                         None => self.publish_to(open.to, open.qos, random, ledger),
                     })
-                    .collect())
+                    .collect::<Vec<_>>();
+                let last = last.and_then(|mail| self.repeat(mail, ledger));
+                Ok(again.into_iter().chain(last).collect())
             }
             Packet::Publish(publish) => self.got(&publish, random).map(|()| self.prompt(random)),
             Packet::Ack(ack) => {

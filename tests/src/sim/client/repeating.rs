@@ -59,8 +59,17 @@ impl Client {
 
     /// One of those that are acknowledged.
     pub(super) fn any_safe(&mut self, random: &mut Random) -> Option<usize> {
-        let can = self.version == Version::V5 && self.open.len() < self.window && !self.safe.is_empty();
-        can.then(|| self.safe[random.below(self.safe.len())])
+        self.can_repeat().then(|| self.safe[random.below(self.safe.len())])
+    }
+
+    /// The last one that was acknowledged: some clients make sure of it when the broker does not know their sessions any more.
+    pub(super) fn last_safe(&self, random: &mut Random) -> Option<usize> {
+        let last = self.safe.back().filter(|_| self.can_repeat() && random.percent(50));
+        last.copied()
+    }
+
+    fn can_repeat(&self) -> bool {
+        self.version == Version::V5 && self.open.len() < self.window && !self.safe.is_empty()
     }
 
     pub(super) fn repeat(&mut self, mail: usize, ledger: &mut Ledger) -> Option<Sent> {
