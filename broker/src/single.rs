@@ -121,6 +121,7 @@ impl Single {
             wanted: None,
             place: None,
             had_session: false,
+            is_resumed: false,
         };
         self.connections.insert(conn, connection);
         conn

@@ -107,9 +107,15 @@ fn every_target_has_a_corpus_and_corpora_are_small() {
     assert!(bytes < CORPORA_BYTES_MAX, "all corpora together have {bytes} bytes");
 }
 
-/// Mistakes about users, tokens, rules, lists, shares, absent owners, receipts and changed minds: the clients of the target have none, those of the simulator
-/// do.
-const NOT_HERE: [Fault; 36] = [
+/// Mistakes about users, tokens, rules, lists, shares, absent owners, wills, receipts and changed minds: the clients of the target have none, those of the
+/// simulator do.
+const NOT_HERE: [Fault; 42] = [
+    Fault::AckWillEarly,
+    Fault::ForgetWill,
+    Fault::RepeatWill,
+    Fault::HurryWill,
+    Fault::KeepWillOfReturned,
+    Fault::KeepVoidWill,
     Fault::ReceiptBeforeAck,
     Fault::ReceiptApart,
     Fault::AmendApart,

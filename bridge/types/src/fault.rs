@@ -155,6 +155,18 @@ mod on {
         ForgetIds,
         /// Rule 8: an `id` of one sender is taken for that of another.
         ShareIds,
+        /// Wills: CONNACK comes before the will is durable.
+        AckWillEarly,
+        /// Wills: after a restart a will is gone.
+        ForgetWill,
+        /// Wills: what a crash publishes again is another message.
+        RepeatWill,
+        /// Wills: after a restart a will is published at once.
+        HurryWill,
+        /// Wills: one that a crash left is published although its client came back.
+        KeepWillOfReturned,
+        /// Wills: one that a goodbye made void stays in the store.
+        KeepVoidWill,
         /// Rule 11: a sender is told that its message was delivered when it is sent.
         ReceiptBeforeAck,
         /// Rule 11: a receipt is made beside the removal that causes it, and not with it.

@@ -197,7 +197,9 @@ impl Sessions {
             waiting.push(tell);
             return Err(gone);
         }
-        if let Some((_, will)) = self.bereft.take(id) {
+        if !inbox_types::fault!(KeepWillOfReturned)
+            && let Some((_, will)) = self.bereft.take(id)
+        {
             will.forget(&shared.node);
         }
         let (session, present, remains) = match self.take_back(id, &shared.node) {

@@ -70,7 +70,7 @@ fn deliver(
         Ok(Taken::Inbox(inbox, mut message)) => {
             // A crash before its record is gone publishes it again: so that it is stored once all the same.
             if let Some(named) = Arc::get_mut(&mut message).filter(|message| message.id.is_none()) {
-                named.id = will.id();
+                named.id = will.id().filter(|_| !inbox_types::fault!(RepeatWill));
             }
             let port: Arc<dyn Port> = executor;
             let will = &mut vec![(message, Ticket(0))];

@@ -16,6 +16,8 @@ pub(super) struct Connection {
     /// From then on, until it is put away.
     pub(super) place: Option<Place>,
     pub(super) had_session: bool,
+    /// That session has a past.
+    pub(super) is_resumed: bool,
 }
 
 /// A session that waits until another connection has ended, or until nothing can bring back the one before.
@@ -71,6 +73,7 @@ impl Connection {
 
     pub(super) fn open(&mut self, (place, session, present): Opened, now: Now) {
         (self.wanted, self.place, self.had_session) = (None, Some(place), true);
+        self.is_resumed = present;
         self.conversation.opened(session, present, now);
     }
 }

@@ -1,6 +1,8 @@
 //! Looks inside that only tests take.
 
-use inbox_bridge::{ClientId, InboxRecord};
+use std::sync::Arc;
+
+use inbox_bridge::{ClientId, Events, InboxRecord};
 
 use super::{ConnId, Single};
 
@@ -10,6 +12,17 @@ impl Single {
         let connection = self.connections.get(&conn);
         let session = connection.and_then(|connection| connection.conversation.session());
         session.map_or((0, 0), |session| session.outbox().mail_waiting())
+    }
+
+    /// Whether the session that this client was given has a past; `None`: it has none yet.
+    pub fn is_resumed(&self, conn: ConnId) -> Option<bool> {
+        let connection = self.connections.get(&conn)?;
+        connection.had_session.then_some(connection.is_resumed)
+    }
+
+    /// Where the broker tells what happens.
+    pub fn events(&self) -> &Arc<Events> {
+        &self.shared.node.events
     }
 
     /// See [`Hub::totals`].

@@ -28,6 +28,8 @@ pub(super) struct Mail {
     left: bool,
     /// It was sent again as the same (contract rule 8).
     pub(super) repeated: bool,
+    /// It was left as a will: the broker may give it an `id`, and publish it again after a crash.
+    pub(super) is_will: bool,
     /// Of whom it was taken, where clients have users, and what is to become of it; a will is judged when it is published.
     pub(super) bearer: Option<Bearer>,
     pub(super) verdict: Option<Verdict>,
@@ -137,6 +139,7 @@ impl Ledger {
             rejected: false,
             left: false,
             repeated: false,
+            is_will: false,
             bearer: None,
             verdict: None,
             seq: None,
@@ -184,7 +187,7 @@ impl Ledger {
             ));
         }
         if let Some(earlier) = mail.seq {
-            if mail.id.is_none() || mail.promised {
+            if (mail.id.is_none() && !mail.is_will) || mail.promised {
                 return Err(format!(
                     "rules 6 and 8: m{at} was sent once, or repeated with its id, and got two places, {earlier} and {seq}"
                 ));

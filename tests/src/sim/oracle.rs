@@ -22,6 +22,7 @@ mod said;
 mod saying;
 mod sessions;
 mod strangers;
+mod wills;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -39,6 +40,8 @@ use proof::Proof;
 use receipts::Receipts;
 use rooms::Rooms;
 pub(super) use said::{Filter, Said, Terms, Word};
+use sessions::Hello;
+use wills::Wills;
 
 /// See the module's documentation.
 pub(super) struct Oracle {
@@ -55,6 +58,7 @@ pub(super) struct Oracle {
     rooms: Rooms,
     receipts: Receipts,
     amending: Amending,
+    wills: Wills,
     owners: Vec<Owner>,
     /// How many each client was told that it missed.
     dropped: BTreeMap<usize, u64>,
@@ -92,8 +96,10 @@ struct Link {
     /// It is not to go on.
     is_over: bool,
     window: usize,
-    /// The tick of CONNECT, whether it asks for a clean start, and for a session that does not expire.
-    connect: Option<(u64, bool, bool)>,
+    /// Of a client that was taken CONNECT from.
+    hello: Option<Hello>,
+    /// It said goodbye, and whether its will is to be published nevertheless.
+    leaves: Option<bool>,
     attachment: Option<Attachment>,
     /// Requests, and the ticks at which they were taken.
     asked: BTreeMap<u16, u64>,
@@ -137,6 +143,7 @@ impl Oracle {
             rooms: Rooms::default(),
             receipts: Receipts::default(),
             amending: Amending::default(),
+            wills: Wills::default(),
             owners: (0..clients).map(|_| Owner::default()).collect(),
             dropped: BTreeMap::new(),
             access: None,
@@ -154,7 +161,8 @@ impl Oracle {
             proof: None,
             is_over: false,
             window: 0,
-            connect: None,
+            hello: None,
+            leaves: None,
             attachment: None,
             asked: BTreeMap::new(),
             answers_1: VecDeque::new(),
@@ -204,6 +212,7 @@ impl Oracle {
             .iter_mut()
             .for_each(|session| *session = Session::default());
         self.ledger.crashed();
+        self.wills.crashed();
         self.rooms.crashed();
         self.owners.iter_mut().for_each(Owner::crashed);
         self.access.iter_mut().for_each(Access::crashed);
@@ -211,6 +220,7 @@ impl Oracle {
 
     /// A seq was given.
     pub(super) fn given(&mut self, mail: usize, inbox: usize, seq: u64, now: u64) -> Check {
+        self.will_published(mail)?;
         self.ledger.given(mail, inbox, seq, now, self.tick)?;
         self.owners[inbox].gets_mail(now);
         let reads = |link: &Link| link.client == inbox && link.attachment.is_some();
@@ -261,6 +271,7 @@ impl Oracle {
             }
         }
         self.ledger.committed(began, now, self.terms.flush);
+        self.wills_committed();
         self.owners.iter_mut().for_each(Owner::committed);
         self.access.iter_mut().for_each(Access::committed);
     }
@@ -290,10 +301,12 @@ impl Oracle {
                 window,
                 clean,
                 for_ever,
+                will,
             } => {
                 (link.version, link.window) = (version, window.min(self.terms.in_flight_max));
-                link.connect = Some((tick, clean, for_ever));
+                link.hello = Some(Hello::new(tick, clean, for_ever, will));
             }
+            Said::Leave { with_will } => link.leaves = Some(with_will),
             Said::Publish {
                 mail,
                 qos: 1,

@@ -7,14 +7,15 @@ mod link;
 mod machine;
 mod ordinary;
 mod users;
+mod wills;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inbox_bridge::{
-    ClientId, Entry, Fetched, Left, Limits, Observer, PageLimit, PendingCommit, Place, ReadRequest, Seq, Store,
-    StoreError,
+    ClientId, Entry, Fetched, Left, Limits, Listener, Observer, PageLimit, PendingCommit, Place, ReadRequest, Seq,
+    Store, StoreError,
 };
 use inbox_bridge::{Sizes, WhenFull, take_given, take_given_back};
 use inboxd::config::MqttLimits;
@@ -31,6 +32,7 @@ use super::trace::Trace;
 use link::{Link, show};
 use ordinary::Ordinary;
 use users::Users;
+use wills::WILL_AFTER_RESTART;
 
 /// Memory budgets that two connections use up, and that all of them and a few messages do.
 const MEMORY_BYTES_SMALL: [usize; 2] = [12_000, 40_000];
@@ -49,6 +51,8 @@ pub(super) struct World {
     mqtt: MqttLimits,
     names: Vec<String>,
     broker: Option<Single>,
+    /// What that tells its operator.
+    events: Option<Listener>,
     /// Steps until the process of a broker whose disk failed has ended.
     dying: Option<usize>,
     /// More than the memory budget was used while the last packets were taken.
@@ -133,7 +137,7 @@ impl World {
         let mut mqtt = MqttLimits {
             // Its oracle knows sessions as long as the broker lives.
             durable_sessions: false,
-            will_after_restart: None,
+            will_after_restart: Some(WILL_AFTER_RESTART),
             // The network may hold a CONNECT up for longer than the default.
             connect_timeout: Duration::from_secs(24 * 3600),
             in_flight_max: random.pick(&[1, 3, 100]) as u16,
@@ -157,6 +161,7 @@ impl World {
         let terms = Terms {
             in_flight_max: usize::from(mqtt.in_flight_max),
             flush: limits.ack_flush_interval.as_micros() as u64,
+            will_after_restart: WILL_AFTER_RESTART.as_micros() as u64,
             settle: limits.qos0_settle.as_micros() as u64,
             are_small: limits.inbox_messages_max < 100_000 || limits.inbox_bytes_max < 1 << 30,
             has_little_memory: MEMORY_BYTES_SMALL.contains(&limits.memory_bytes_max),
@@ -192,6 +197,7 @@ impl World {
             mqtt,
             names,
             broker: None,
+            events: None,
             dying: None,
             is_over_budget: false,
             links: Vec::new(),
@@ -273,9 +279,11 @@ impl World {
             clock,
             self.watcher.clone(),
         );
-        self.broker = Some(opened.map_err(|error| format!("the broker does not start: {error}"))?);
+        let broker = opened.map_err(|error| format!("the broker does not start: {error}"))?;
+        self.events = Some(wills::listen_to(&broker));
+        self.broker = Some(broker);
         self.retried = 0;
-        self.oracle.skew.started(self.clock.offset());
+        self.oracle.started(self.clock.offset());
         // Of receipts that an earlier run left.
         self.take_notes()
     }
@@ -316,6 +324,11 @@ impl World {
             return Ok(());
         };
         broker.reap();
+        self.take_notes()?;
+        self.oracle.check_wills(true)?;
+        let Some(broker) = self.broker.as_mut() else {
+            return Ok(());
+        };
         broker.keep_age();
         broker.evict_idle(Duration::from_secs(self.random.pick(&[0, 5])));
         let sees_all = !self.disk.lacks();

@@ -107,14 +107,16 @@ impl Session {
         let begins = self.shared.node.now().wall;
         let key = will_key(&self.id, begins, self.key, self.keeping.connections);
         self.keeping.connections = self.keeping.connections.wrapping_add(1);
-        let connack = std::mem::take(&mut self.out);
-        self.wait_for(KeptAnswer {
-            ticket,
-            bytes: connack,
-            attach: false,
-            is_connack: true,
-            then: Changes::new(),
-        });
+        if !inbox_types::fault!(AckWillEarly) {
+            let connack = std::mem::take(&mut self.out);
+            self.wait_for(KeptAnswer {
+                ticket,
+                bytes: connack,
+                attach: false,
+                is_connack: true,
+                then: Changes::new(),
+            });
+        }
         let waits = (self.outbox.clone() as Arc<dyn Port>, ticket);
         let expiry = self.link.session_expiry;
         will.keep(key, &self.identity, expiry, &self.shared.node, waits);
@@ -129,7 +131,9 @@ impl Session {
 
     /// The client said goodbye.
     pub(crate) fn will_is_void(&self, will: &PendingWill) {
-        will.forget(&self.shared.node);
+        if !inbox_types::fault!(KeepVoidWill) {
+            will.forget(&self.shared.node);
+        }
     }
 
     /// Has more packet identifiers reserved, if few are left.

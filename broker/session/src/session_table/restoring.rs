@@ -103,6 +103,7 @@ impl Sessions {
     /// Has a will published that the store has, unless its client comes back in time. Gives an earlier one of the same client: it was being published.
     pub(crate) fn restore_will(&mut self, found: FoundWill, shared: &Shared) -> Remains {
         let restored = match found {
+            FoundWill::Will(_) if inbox_types::fault!(ForgetWill) => return Remains::default(),
             FoundWill::Will(restored) => *restored,
             FoundWill::Damaged(key) => {
                 shared.node.inboxes.keep(Keeps::Will, key, None, None);
@@ -137,5 +138,8 @@ fn will_due(restored: &RestoredWill, shared: &Shared) -> Duration {
         Some(due) => due.since(age),
         None => Duration::from_secs(restored.will.delay.into()),
     };
-    now.mono + left.max(shared.mqtt.will_after_restart.unwrap_or_default())
+    match inbox_types::fault!(HurryWill) {
+        true => now.mono,
+        false => now.mono + left.max(shared.mqtt.will_after_restart.unwrap_or_default()),
+    }
 }

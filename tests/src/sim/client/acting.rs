@@ -60,7 +60,9 @@ impl Client {
     /// DISCONNECT.
     pub(in crate::sim) fn leave(&mut self, random: &mut Random) -> Sent {
         let reason = random.pick(&[0, 0, 4]);
-        (disconnect(self.version, reason, &Props::new()), Said::Other)
+        let with_will = self.version == Version::V5 && reason != 0;
+        let bytes = disconnect(self.version, reason, &Props::new());
+        (bytes, Said::Leave { with_will })
     }
 
     /// SUBSCRIBE to the own inbox.

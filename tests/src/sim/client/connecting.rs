@@ -49,15 +49,18 @@ impl Client {
         connect = self.log_in(connect, random, plain);
         let has_wills = self.persona.as_ref().is_none_or(|persona| persona.has_wills);
         let mut left = None;
+        let mut delay = 0;
         if !plain && has_wills && random.percent(15) {
             let to = random.below(self.names.len());
             let qos = random.below(3) as u8;
             let mail = ledger.sending(self.at, to, qos, None);
+            ledger.get_mut(mail).is_will = true;
             left = Some(mail);
             let mut will = Will::new(&self.names[to], "");
             (will.qos, will.payload) = (qos, body(ledger, Some(mail), 0));
             if v5 && random.percent(50) {
-                will.props = Props::new().four(property::WILL_DELAY, random.between(1, 20) as u32);
+                delay = random.between(1, 20) as u32;
+                will.props = Props::new().four(property::WILL_DELAY, delay);
             }
             connect = connect.will(will);
         }
@@ -76,6 +79,8 @@ impl Client {
                 window,
                 clean: self.clean,
                 for_ever,
+                // It is due when the session ends at the latest (MQTT 5, section 3.1.3.2.2).
+                will: left.map(|mail| (mail, u64::from(delay.min(expiry)) * 1_000_000)),
             },
         )
     }

@@ -94,6 +94,7 @@ impl Oracle {
     /// A commit begins, and takes what there is.
     pub(in crate::sim) fn commit_begins(&mut self) {
         self.owners.iter_mut().for_each(Owner::commit_begins);
+        self.wills.commit_begins(self.tick);
         if let Some(access) = &mut self.access {
             access.began = self.tick;
         }

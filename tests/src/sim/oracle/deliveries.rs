@@ -67,7 +67,12 @@ impl Oracle {
         if link.version == Version::V5 {
             let is_marked = publish.props.user("$inboxd") == Some("edit");
             let own_id = mail.amends.as_ref().filter(|_| !is_marked).or(mail.id.as_ref());
-            let expected_id = own_id.cloned().unwrap_or_else(|| format!("{seq:016x}"));
+            let of_will = publish
+                .props
+                .user("id")
+                .filter(|id| mail.is_will && id.starts_with("will-"));
+            let made = || of_will.map_or_else(|| format!("{seq:016x}"), str::to_owned);
+            let expected_id = own_id.cloned().unwrap_or_else(made);
             if is_marked && publish.props.user("edit-of") != mail.amends.as_deref() {
                 return Err(format!("rule 12: m{mail_at} is said to be an edit of another message"));
             }

@@ -33,6 +33,7 @@ impl Oracle {
         self.rooms.check_told()?;
         self.receipts.check_told(&self.ledger)?;
         self.amending.check_replaced(&self.ledger)?;
+        self.check_wills_are_kept()?;
         match (0..self.ledger.len()).find(|at| self.ledger.must_be_there(*at)) {
             Some(at) => Err(format!(
                 "rule 3: m{at} was acknowledged to its publisher and never came to its reader"

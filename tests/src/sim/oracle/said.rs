@@ -12,6 +12,12 @@ pub(in crate::sim) enum Said {
         window: usize,
         clean: bool,
         for_ever: bool,
+        /// Its number, and for how many microseconds it waits when the connection has ended.
+        will: Option<(usize, u64)>,
+    },
+    /// DISCONNECT.
+    Leave {
+        with_will: bool,
     },
     Publish {
         mail: Option<usize>,
@@ -95,6 +101,8 @@ pub(in crate::sim) struct Terms {
     pub(in crate::sim) in_flight_max: usize,
     pub(in crate::sim) flush: u64,
     pub(in crate::sim) drops_oldest: bool,
+    /// How long clients have to come back after a restart, in microseconds.
+    pub(in crate::sim) will_after_restart: u64,
     /// Messages that one sender may hold in an inbox.
     pub(in crate::sim) sender_messages_max: Option<u64>,
     /// In microseconds.

@@ -1,19 +1,46 @@
-//! What the broker may answer to CONNECT and SUBSCRIBE, and what a session holds from then on.
+//! What the broker may make of CONNECT, what it may answer to SUBSCRIBE, and what a session holds from then on.
 
 use super::absence::Owner;
 use super::{Attachment, Check, Filter, Oracle, Session};
 
+/// What a client asked for by CONNECT.
+#[derive(Clone, Copy)]
+pub(super) struct Hello {
+    pub(super) tick: u64,
+    /// A clean start, and a session that does not expire.
+    pub(super) clean: bool,
+    pub(super) for_ever: bool,
+    /// Its will, and for how many microseconds that waits when the connection has ended.
+    pub(super) will: Option<(usize, u64)>,
+    /// Whether its session has a past; `None`: it is not open yet.
+    pub(super) is_resumed: Option<bool>,
+}
+
+impl Hello {
+    pub(super) fn new(tick: u64, clean: bool, for_ever: bool, will: Option<(usize, u64)>) -> Self {
+        Hello {
+            tick,
+            clean,
+            for_ever,
+            will,
+            is_resumed: None,
+        }
+    }
+}
+
 impl Oracle {
-    pub(super) fn connack(&mut self, at: usize, present: bool, code: u8) -> Check {
+    /// The session of a client is open that has sent CONNECT. CONNACK, which tells of it, may wait for a will, and never come.
+    pub(in crate::sim) fn opens(&mut self, at: usize, present: bool) -> Check {
         let Some(link) = self.links.get_mut(&at) else {
             return Ok(());
         };
-        let Some((tick, clean, for_ever)) = link.connect else {
-            return Err("CONNACK came before CONNECT".into());
+        let Some(hello) = &mut link.hello else {
+            return Err("a session was opened before CONNECT".into());
         };
-        if code != 0 {
-            return Err(format!("CONNECT was refused with {code:#04x}"));
-        }
+        let Hello {
+            tick, clean, for_ever, ..
+        } = *hello;
+        hello.is_resumed = Some(present);
         if present && clean {
             return Err("session present although a clean start was asked for (MQTT-3.2.2-2)".into());
         }
@@ -36,7 +63,23 @@ impl Oracle {
             no_local,
             dropped: self.ledger.unread(link.client).0,
         });
+        self.comes_with_will(at);
         Ok(())
+    }
+
+    pub(super) fn connack(&mut self, at: usize, present: bool, code: u8) -> Check {
+        let Some(link) = self.links.get(&at) else {
+            return Ok(());
+        };
+        match (link.hello.and_then(|hello| hello.is_resumed), code) {
+            (Some(is_resumed), 0) if is_resumed == present => {
+                self.will_is_kept(at);
+                Ok(())
+            }
+            (Some(_), 0) => Err(format!("CONNACK says session present {present}, and that is not so")),
+            (None, 0) => Err("CONNACK came before a session".into()),
+            (_, code) => Err(format!("CONNECT was refused with {code:#04x}")),
+        }
     }
 
     pub(super) fn suback(&mut self, at: usize, packet_id: u16, codes: &[u8]) -> Check {

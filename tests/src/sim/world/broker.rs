@@ -61,12 +61,29 @@ impl World {
                 ordinary.book.took(at, word);
             } else if counts {
                 self.oracle.took(at, &said, mono)?;
+                if matches!(said, Said::Connect { .. }) {
+                    self.opens(at)?;
+                }
             }
         }
         match received {
             Ok(_) => self.observe(at),
             Err(ended) => self.ended(at, &ended),
         }
+    }
+
+    /// A client that the broker let in has its session, and may not know of it yet.
+    fn opens(&mut self, at: usize) -> Check {
+        let (Some(broker), Some(conn)) = (self.broker.as_ref(), self.links[at].conn) else {
+            return Ok(());
+        };
+        let Some(is_resumed) = broker.is_resumed(conn) else {
+            return Ok(());
+        };
+        if !is_resumed {
+            self.clients[self.links[at].client].session_is_lost();
+        }
+        self.oracle.opens(at, is_resumed)
     }
 
     pub(super) fn turn(&mut self, at: usize) -> Check {
@@ -130,7 +147,9 @@ impl World {
             self.clock.mono(),
             format_args!("the broker ends link {at}: {:?}", ended.closed),
         );
+        self.oracle.ends(at, ended.closed.is_some());
         self.take_notes()?;
+        self.oracle.check_wills(false)?;
         let link = &mut self.links[at];
         let last = ended.last.get(link.seen..).unwrap_or_default().to_vec();
         link.conn = None;
@@ -156,6 +175,7 @@ impl World {
     /// The oracle looks at what the broker did.
     fn observe(&mut self, at: usize) -> Check {
         self.take_notes()?;
+        self.oracle.check_wills(false)?;
         let (Some(broker), Some(conn)) = (self.broker.as_ref(), self.links[at].conn) else {
             return Ok(());
         };
@@ -221,6 +241,7 @@ impl World {
             let now = self.clock.mono();
             self.oracle.given(mail, inbox, given.seq.0, now)?;
         }
+        self.take_events();
         let left = std::mem::take(&mut *self.watcher.0.lock().unwrap());
         for (inbox, seq, why) in left {
             let inbox = self.client(&inbox);

@@ -3,7 +3,7 @@
 use super::{Check, MILLI, SECOND, World};
 
 /// Rounds of doing everything that can be done, after which a broker that is not quiet never will be.
-const QUIET_ROUNDS_MAX: usize = 4_000;
+const QUIET_ROUNDS_MAX: usize = 8_000;
 
 impl World {
     /// Nothing goes wrong any more: whoever is connected gets everything, and then everybody comes and reads all there is.

@@ -97,6 +97,7 @@ impl World {
         let batch = self.commit.take().map(|(pending, _)| pending.batch().clone());
         self.disk.crash(batch.as_ref(), &mut self.random);
         (self.broker, self.dying, self.swept_to) = (None, None, None);
+        self.events = None;
         self.pages.clear();
         self.watcher.0.lock().unwrap().clear();
         for at in self.alive.clone() {

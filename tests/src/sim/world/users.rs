@@ -121,6 +121,7 @@ impl World {
             window: 65_535,
             clean: true,
             for_ever: false,
+            will: None,
         };
         let at = self.link(client, version, conn);
         self.oracle.claims(at, who, None);
