@@ -89,10 +89,10 @@ impl Mailbox {
         self.answer(seq, origin, Outcome::Refused(refusal));
     }
 
-    /// Whether the next batch is to take something of this.
+    /// Whether the next batch is to take something of this: not before it can take the count of what left unread, too, which receipts tell of.
     #[inline]
     pub(crate) fn has_unwritten(&self) -> bool {
-        !self.unwritten.is_empty()
+        !self.unwritten.is_empty() && !self.unread.is_wanted()
     }
 
     /// What of it goes into the next batch: which messages.

@@ -1,11 +1,12 @@
 //! Counting what leaves unread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::{Desk, SIZE};
-use crate::hub::tests::kit::{FAR, age, small};
+use crate::hub::tests::kit::{FAR, age, message_from, small};
 use crate::mailbox::Place;
-use inbox_types::{Limits, Seq, WhenFull};
+use inbox_types::{Limits, Message, Qos, Seq, WhenFull};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -109,4 +110,25 @@ fn rule_05_what_left_before_is_known_before_the_first_delivery() {
     desk.step(|mailbox, cx, fx| entries.iter().for_each(|entry| mailbox.expire_stored(entry, cx, fx)));
     desk.commit();
     assert_eq!(desk.counted(), 1);
+}
+
+// Goal: rule 5: what is to be durable of a message that left unread and was never written, as its receipt, is in no batch before the count.
+#[test]
+fn rule_05_what_was_never_written_is_counted_before_anything_is_told_of_it() {
+    let mut desk = Desk::default();
+    desk.mailbox.forget_unread();
+    let message = Message {
+        id: Some("x".into()),
+        ..Arc::unwrap_or_clone(message_from("alice", 1, SIZE, Qos::AtLeastOnce, FAR))
+    };
+    desk.publish_message(Arc::new(message), None);
+    desk.step(|mailbox, cx, fx| mailbox.purge_young(Seq(1), cx, fx));
+    assert!(
+        !desk.mailbox.has_unwritten(),
+        "the store was not asked how many left before"
+    );
+    desk.step(|mailbox, cx, fx| mailbox.unread_read(4, cx, fx));
+    assert!(desk.mailbox.has_unwritten());
+    desk.commit();
+    assert_eq!(desk.counted(), 5);
 }
