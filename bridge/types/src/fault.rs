@@ -213,8 +213,14 @@ mod on {
         ReverseQueue,
         /// Rule 13: after a restart DUP is not set.
         NoDupAfterRestart,
-        /// Rule 13: after a restart packet identifiers are used that the client remembers.
-        ForgetPacketIds,
+        /// Rule 13: a message with QoS 2 is sent before it is durable.
+        SendBeforeDurable,
+        /// Rule 13: PUBREL is sent before it is durable that the client has the message.
+        ReleaseBeforeDurable,
+        /// Rule 13: after a restart a message comes again with another packet identifier.
+        NewPacketId,
+        /// Rule 13: after a restart what the client has is not released.
+        ForgetTaken,
         /// Rule 13: a clean start goes on with what was before.
         KeepEnded,
         /// Retained messages: PUBACK before the message is durable.

@@ -2,11 +2,14 @@
 //!
 //! A message that comes for the session is *held*: for a client that is there it is written only after `store.commit_hold`, so that what it acknowledges before
 //! costs no write; for one that is away, at once. Its publisher is let go of when it is durable, or acknowledged. The messages themselves are in the
-//! session's outbox; here are those that the store does not have yet, and the places of those that it has and should not.
+//! session's outbox; here are those that the store does not have yet, and the places of those that it has and should not. What is for QoS 2 alone is in
+//! `exactly_once.rs`.
+
+mod exactly_once;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use inbox_types::{BATCH_BYTES_MAX, ClientId, Keeping, Kept, KeptChange, Node, Port, Refusal, Ticket};
@@ -15,6 +18,8 @@ use pubsub::{OrdinaryDelivery, OrdinaryMessage, Publisher};
 
 use super::Life;
 use super::records::{self, Head, KeptSubscription};
+use exactly_once::Writing;
+pub(crate) use exactly_once::{PLACES, Waits};
 
 /// Changes that one session has in one batch.
 const GATHERED_MAX: usize = 1_024;
@@ -23,6 +28,9 @@ const GATHERED_MAX: usize = 1_024;
 pub(crate) struct Journal {
     life: Life,
     node: Arc<Node>,
+    session: Weak<dyn Waits>,
+    /// Itself, to be told what is durable.
+    me: Weak<Journal>,
     state: Mutex<State>,
 }
 
@@ -30,6 +38,8 @@ pub(crate) struct Journal {
 struct State {
     last_place: u64,
     is_over: bool,
+    /// The session sends with QoS 2, and is told when something has left the store.
+    tells_of_gone: bool,
     /// Made when there is something to do: of most sessions that are kept there is nothing.
     tasks: Option<Box<Tasks>>,
 }
@@ -42,6 +52,12 @@ struct Tasks {
     /// In the store, and to leave it.
     gone: Vec<u64>,
     gone_since: Duration,
+    oldest_gone: Option<u64>,
+    /// What is held up to this place is due.
+    due_up_to: u64,
+    /// In the store, which is to have instead that the client has them.
+    taken: Vec<NonZeroU64>,
+    writing: Writing,
     /// When the committer will ask, as far as it is known here.
     asked_by: Option<Duration>,
 }
@@ -49,6 +65,7 @@ struct Tasks {
 struct Held {
     place: NonZeroU64,
     subscription: u32,
+    retained: bool,
     message: Arc<OrdinaryMessage>,
     publisher: Option<Arc<Publisher>>,
     due: Duration,
@@ -56,23 +73,25 @@ struct Held {
 
 impl Journal {
     /// Of a session of `id` that begins.
-    pub(crate) fn new(id: &ClientId, node: Arc<Node>) -> Arc<Self> {
+    pub(crate) fn new(id: &ClientId, node: Arc<Node>, session: Weak<dyn Waits>) -> Arc<Self> {
         let life = Life {
             id: id.clone(),
             begins: node.now().wall,
         };
-        Journal::resumed(life, node, 0)
+        Journal::resumed(life, node, 0, session)
     }
 
     /// Of a session that the store has, which has given places up to this one.
-    pub(crate) fn resumed(life: Life, node: Arc<Node>, last_place: u64) -> Arc<Self> {
+    pub(crate) fn resumed(life: Life, node: Arc<Node>, last_place: u64, session: Weak<dyn Waits>) -> Arc<Self> {
         let state = State {
             last_place,
             ..State::default()
         };
-        Arc::new(Journal {
+        Arc::new_cyclic(|me| Journal {
             life,
             node,
+            session,
+            me: me.clone(),
             state: Mutex::new(state),
         })
     }
@@ -121,6 +140,7 @@ impl Journal {
         state.tasks().held.push_back(Held {
             place,
             subscription: delivery.subscription,
+            retained: delivery.retained,
             message: delivery.message.clone(),
             publisher: publisher.filter(|_| !inbox_types::fault!(AckKeptEarly)),
             due,
@@ -144,6 +164,7 @@ impl Journal {
                 None => {
                     is_first |= tasks.gone.is_empty();
                     tasks.gone.push(place.get());
+                    tasks.oldest_gone = tasks.oldest_gone.into_iter().chain([place.get()]).min();
                 }
             }
         }
@@ -218,6 +239,7 @@ impl Tasks {
 impl Keeping for Journal {
     fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration> {
         let mut state = self.state.lock();
+        let tells_of_gone = state.tells_of_gone;
         let tasks = state.tasks.as_mut()?;
         let is_due = |due: Duration| all || due <= now;
         let (most, mut bytes) = (into.len() + GATHERED_MAX, 0);
@@ -227,30 +249,61 @@ impl Keeping for Journal {
             value,
             waits,
         };
+        let told = |is_told: bool| Some((self.me.upgrade().filter(|_| is_told)? as Arc<dyn Port>, Ticket(0)));
         while into.len() < most
             && bytes < BATCH_BYTES_MAX
-            && tasks.held.front().is_some_and(|held| is_due(held.due))
-            && let Some(held) = tasks.held.pop_front()
+            && (tasks.held.front()).is_some_and(|held| is_due(held.due) || held.place.get() <= tasks.due_up_to)
+            && let Some(mut held) = tasks.held.pop_front()
         {
-            let waits = held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0)));
-            let record = records::write_queued(held.subscription, &held.message);
+            let waits = match tasks.writing.hold(&mut held) {
+                true => told(true),
+                false => held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0))),
+            };
+            let record = records::write_queued(held.subscription, held.retained, &held.message);
             bytes += record.len();
             into.push(change(self.life.queued(held.place.get()), Some(record), waits));
         }
-        if !tasks.gone.is_empty() && is_due(tasks.gone_since + self.node.holds.removal) {
+        let room = most.saturating_sub(into.len()).min(tasks.taken.len());
+        for place in tasks.taken.drain(..room) {
+            tasks.writing.take(place);
+            let record = (!inbox_types::fault!(ForgetTaken)).then(records::write_taken);
+            into.push(change(self.life.queued(place.get()), record, told(true)));
+        }
+        // After what was taken: that may be among them.
+        if !tasks.gone.is_empty() && tasks.taken.is_empty() && is_due(tasks.gone_since + self.node.holds.removal) {
             let room = most.saturating_sub(into.len()).min(tasks.gone.len());
             let gone = tasks.gone.drain(..room);
             let gone = gone.filter(|_| !inbox_types::fault!(KeepAcknowledged));
             into.extend(gone.map(|place| change(self.life.queued(place), None, None)));
+            if tells_of_gone && let Some(last) = into.last_mut().filter(|_| room > 0) {
+                tasks.writing.leave(tasks.oldest_gone);
+                last.waits = last.waits.take().or_else(|| told(true));
+            }
+            if tasks.gone.is_empty() {
+                tasks.oldest_gone = None;
+            }
         }
-        let held = tasks.held.front().map(|held| held.due);
+        let held = tasks
+            .held
+            .front()
+            .map(|held| match held.place.get() <= tasks.due_up_to {
+                true => now,
+                false => held.due,
+            });
+        let taken = (!tasks.taken.is_empty()).then_some(now);
         let gone = (!tasks.gone.is_empty()).then(|| tasks.gone_since + self.node.holds.removal);
-        let next = held.into_iter().chain(gone).min();
+        let next = held.into_iter().chain(taken).chain(gone).min();
         tasks.asked_by = next;
-        if next.is_none() {
+        if tasks.is_nothing() {
             state.tasks = None;
         }
         next
+    }
+}
+
+impl Tasks {
+    fn is_nothing(&self) -> bool {
+        self.held.is_empty() && self.taken.is_empty() && self.gone.is_empty() && self.writing.is_nothing()
     }
 }
 

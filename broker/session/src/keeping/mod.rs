@@ -14,7 +14,7 @@ mod wills;
 use bytes::Bytes;
 use inbox_types::{ClientId, Micros};
 
-pub(crate) use journal::Journal;
+pub(crate) use journal::{Journal, PLACES, Waits};
 pub use pending_will::PendingWill;
 pub(crate) use records::{Head, KeptSubscription};
 pub use restoring::{Found, Restored, Restoring};

@@ -14,6 +14,12 @@ use serde::{Deserialize, Serialize};
 
 /// Of every record here.
 const VERSION: u8 = 1;
+/// What a place has whose message the client has, and is to release: MessagePack's nil.
+const TAKEN: [u8; 2] = [VERSION, 0xc0];
+/// Set in the number of the subscription, whose QoS is 2, where a message is one of those that were retained: a QoS of 3 there is not.
+const RETAINED: u32 = 1;
+/// The bits of that QoS.
+const QOS: u32 = 3;
 
 /// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +45,8 @@ pub(crate) struct Head {
     pub(crate) expiry: u32,
     /// The age of the store when its last connection ended, in microseconds; `None` while it has one.
     pub(crate) left: Option<u64>,
-    /// Where it is sent messages with QoS 2: the packet identifiers that may be in use, from the first to the one before the second.
+    /// Where it is sent mail with QoS 2: the packet identifiers that may be in use, from the first to the one before the second. Earlier builds have those of
+    /// ordinary messages in it, too.
     pub(crate) packet_ids: Option<(u16, u16)>,
 }
 
@@ -116,9 +123,24 @@ pub(super) fn read_subscription(bytes: &[u8]) -> Result<KeptSubscription, Record
     })
 }
 
-pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Bytes {
+/// What a place has whose message is with the client.
+pub(super) fn write_taken() -> Bytes {
+    Bytes::from_static(&TAKEN)
+}
+
+/// Whether that is what a place has.
+pub(super) fn is_taken(bytes: &[u8]) -> bool {
+    bytes == TAKEN
+}
+
+/// One that is `retained` is for a subscription with QoS 2.
+pub(super) fn write_queued(subscription: u32, retained: bool, message: &OrdinaryMessage) -> Bytes {
     write(&QueuedWire {
-        subscription,
+        subscription: if retained {
+            subscription | RETAINED
+        } else {
+            subscription
+        },
         topic: &message.topic,
         from: message.from.as_str(),
         retain: message.retain,
@@ -129,8 +151,11 @@ pub(super) fn write_queued(subscription: u32, message: &OrdinaryMessage) -> Byte
     })
 }
 
-/// The number of the subscription, and the message, whose payload counts against `budget`.
-pub(super) fn read_queued(bytes: &[u8], budget: &Arc<MemoryBudget>) -> Result<(u32, OrdinaryMessage), RecordError> {
+/// The number of the subscription, whether the message is one of those that were retained, and the message, whose payload counts against `budget`.
+pub(super) fn read_queued(
+    bytes: &[u8],
+    budget: &Arc<MemoryBudget>,
+) -> Result<(u32, bool, OrdinaryMessage), RecordError> {
     let wire: QueuedWire<'_> = read(bytes)?;
     let message = OrdinaryMessage {
         topic: wire.topic.into(),
@@ -141,7 +166,13 @@ pub(super) fn read_queued(bytes: &[u8], budget: &Arc<MemoryBudget>) -> Result<(u
         payload: budget.payload(wire.payload.0),
         properties: wire.properties.map(|wire| Box::new(wire.into())),
     };
-    Ok((wire.subscription, message))
+    let retained = wire.subscription & QOS == QOS;
+    let subscription = if retained {
+        wire.subscription - RETAINED
+    } else {
+        wire.subscription
+    };
+    Ok((subscription, retained, message))
 }
 
 pub(super) fn write(record: &impl Serialize) -> Bytes {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use inbox_types::{Age, ClientId, MemoryBudget, Micros};
 use pubsub::OrdinaryMessage;
 
-use super::records::{Head, KeptSubscription, RecordError, read_head, read_queued, read_subscription};
+use super::records::{Head, KeptSubscription, RecordError, is_taken, read_head, read_queued, read_subscription};
 use super::{About, Key, Life, parse_key};
 
 /// What the store has of one life of a session.
@@ -20,6 +20,8 @@ pub struct Restored {
     pub(crate) subscriptions: Vec<(u32, KeptSubscription)>,
     /// In the order of their places.
     pub(crate) queued: Vec<Queued>,
+    /// Places of messages that the client has, and is to release.
+    pub(crate) taken: Vec<NonZeroU64>,
 }
 
 impl Restored {
@@ -41,6 +43,8 @@ impl Restored {
 pub(crate) struct Queued {
     pub(crate) place: NonZeroU64,
     pub(crate) subscription: u32,
+    /// It was a retained one.
+    pub(crate) retained: bool,
     pub(crate) message: OrdinaryMessage,
 }
 
@@ -69,6 +73,7 @@ struct Reading {
     head: Option<Head>,
     subscriptions: Vec<(u32, KeptSubscription)>,
     queued: Vec<Queued>,
+    taken: Vec<NonZeroU64>,
     damage: Damage,
 }
 
@@ -133,6 +138,7 @@ impl Reading {
             head: None,
             subscriptions: Vec::new(),
             queued: Vec::new(),
+            taken: Vec::new(),
             damage: Damage::None,
         }
     }
@@ -144,10 +150,15 @@ impl Reading {
             About::Subscription(number) => self.subscriptions.push((number, read_subscription(value)?)),
             About::Queued(place) => {
                 let place = NonZeroU64::new(place).ok_or(RecordError::Value("a place"))?;
-                let (subscription, message) = read_queued(value, budget)?;
+                if is_taken(value) {
+                    self.taken.push(place);
+                    return Ok(());
+                }
+                let (subscription, retained, message) = read_queued(value, budget)?;
                 self.queued.push(Queued {
                     place,
                     subscription,
+                    retained,
                     message,
                 });
             }
@@ -167,6 +178,7 @@ impl Reading {
                     head,
                     subscriptions: self.subscriptions,
                     queued: self.queued,
+                    taken: self.taken,
                 }))
             }
             // Without a head it had begun to be forgotten.

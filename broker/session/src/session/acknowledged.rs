@@ -8,7 +8,7 @@ use pubsub::Publisher;
 use super::in_flight::{Sent, What};
 use super::{Ending, Session};
 use crate::closed::Closed;
-use mqtt_codec::{Ack, AckKind, PacketId, encode, reason};
+use mqtt_codec::{Ack, AckKind, PacketId, reason};
 
 impl Session {
     pub(super) fn puback(&mut self, ack: Ack) -> Result<(), Ending> {
@@ -36,6 +36,10 @@ impl Session {
                 self.finish(ack.packet_id, ack.reason);
                 return Ok(());
             }
+            // It comes when that is durable.
+            Some(Sent {
+                what: What::Taken(_), ..
+            }) => return Ok(()),
             Some(sent) => {
                 sent.awaits = AckKind::PubComp;
                 if let (true, What::Mail(seq)) = (inbox_types::fault!(RemoveOnPubRec), &sent.what) {
@@ -43,6 +47,11 @@ impl Session {
                 }
                 // Released it is not sent again, so an ordinary message's bytes are not needed any more.
                 if let What::Ordinary(ordinary) = &sent.what {
+                    if let Some(place) = ordinary.kept.filter(|_| !inbox_types::fault!(ReleaseBeforeDurable)) {
+                        self.outgoing.replace(ack.packet_id, What::Taken(place));
+                        self.note_taken(place);
+                        return Ok(());
+                    }
                     let kept = ordinary.kept;
                     self.outgoing.replace(ack.packet_id, What::Released(kept));
                 }
@@ -50,15 +59,7 @@ impl Session {
             }
         };
         if !refused {
-            encode::ack(
-                &mut self.out,
-                self.link.version,
-                AckKind::PubRel,
-                ack.packet_id,
-                answer,
-                None,
-                &[],
-            );
+            self.write_pubrel(ack.packet_id, answer);
         }
         Ok(())
     }
@@ -66,7 +67,7 @@ impl Session {
     pub(super) fn pubcomp(&mut self, ack: Ack) -> Result<(), Ending> {
         match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
             None => Ok(()),
-            Some(AckKind::PubComp) => {
+            Some(AckKind::PubComp) if self.outgoing.is_released(ack.packet_id) => {
                 self.finish(ack.packet_id, reason::SUCCESS);
                 Ok(())
             }
@@ -81,7 +82,12 @@ impl Session {
             Some(What::Mail(seq)) if reason >= reason::UNSPECIFIED_ERROR => self.rejected.push((seq, reason)),
             Some(What::Mail(seq)) => self.acknowledged.push(seq),
             Some(What::Ordinary(ordinary)) => self.done.extend(ordinary.kept),
-            Some(What::Released(kept)) => self.done.extend(kept),
+            Some(What::Taken(place)) => self.done.push(place),
+            Some(What::Released(kept)) => {
+                self.done.extend(kept);
+                // Its identifier is free.
+                self.outbox.try_ordinary();
+            }
             None => {}
         }
     }

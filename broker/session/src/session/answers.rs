@@ -90,7 +90,8 @@ impl Session {
     /// Takes the outcomes that came from the inboxes.
     pub(super) fn settle_outcomes(&mut self) -> Result<(), Ending> {
         let mut outcomes = std::mem::take(&mut self.outcomes);
-        self.outbox.take_outcomes(&mut outcomes);
+        let taken = self.outbox.take_outcomes(&mut outcomes);
+        self.taken_are_kept(&taken);
         for (ticket, outcome) in &outcomes {
             if !self.settle_kept(*ticket, outcome)? && !self.settle_notice(*ticket, outcome) {
                 let answer = Answer::from(outcome);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use inbox_types::{AttachmentId, Delivery, Qos, Seq};
 
-use super::packet_ids::Span;
+use super::packet_ids::{Ring, Span, of_place};
 use mqtt_codec::{AckKind, PacketId};
 use pubsub::OrdinaryMessage;
 
@@ -45,8 +45,9 @@ pub(super) struct Sent {
 pub(super) enum What {
     Mail(Seq),
     Ordinary(Ordinary),
-    /// An ordinary message that the client has, and is to release; and where the session's journal has it: until then the client may forget it when
-    /// the broker ends.
+    /// An ordinary message that the client has. It is told to release it when that is durable at this place of the session's journal.
+    Taken(NonZeroU64),
+    /// What the client has, and is to release; and where the session's journal has that, until it is released.
     Released(Option<NonZeroU64>),
 }
 
@@ -64,11 +65,21 @@ pub(super) struct Ordinary {
 }
 
 impl What {
+    /// Whether its identifier follows from its place in the session's journal.
+    fn has_place(&self) -> bool {
+        match self {
+            What::Ordinary(ordinary) => ordinary.qos == Qos::ExactlyOnce && ordinary.kept.is_some(),
+            What::Taken(_) => true,
+            What::Released(kept) => kept.is_some(),
+            What::Mail(_) => false,
+        }
+    }
+
     /// What is kept of it counts so many bytes.
     fn bytes(&self) -> usize {
         match self {
             What::Ordinary(ordinary) => ordinary.message.size(),
-            What::Mail(_) | What::Released(_) => 0,
+            What::Mail(_) | What::Taken(_) | What::Released(_) => 0,
         }
     }
 }
@@ -174,9 +185,42 @@ impl Outgoing {
         self.next_id = span.end;
     }
 
-    /// The oldest identifier that is in use.
+    /// Of a session that goes on: what its client has is to be released.
+    pub(super) fn restore_taken(&mut self, places: &[NonZeroU64]) {
+        self.in_flight.extend(places.iter().map(|place| Sent {
+            packet_id: of_place(*place),
+            what: What::Released(Some(*place)),
+            awaits: AckKind::PubComp,
+            over_this_connection: false,
+        }));
+    }
+
+    /// The client may have a message that is not sent again.
+    pub(super) fn push_taken(&mut self, place: NonZeroU64) {
+        self.push(of_place(place), What::Taken(place), Qos::ExactlyOnce);
+        if let Some(sent) = self.in_flight.back_mut() {
+            sent.awaits = AckKind::PubComp;
+        }
+    }
+
+    /// Whether the client was told to release it, or is about to be.
+    pub(super) fn is_released(&self, packet_id: PacketId) -> bool {
+        let is_taken = |sent: &Sent| matches!(sent.what, What::Taken(_)) && sent.packet_id == packet_id;
+        !self.in_flight.iter().any(is_taken)
+    }
+
+    /// What the client has is to be released. Gives the identifier, if the client may be told now.
+    pub(super) fn taken_is_kept(&mut self, place: NonZeroU64) -> Option<PacketId> {
+        let is_it = |sent: &&mut Sent| matches!(sent.what, What::Taken(theirs) if theirs == place);
+        let sent = self.in_flight.iter_mut().find(is_it)?;
+        sent.what = What::Released(Some(place));
+        sent.over_this_connection.then_some(sent.packet_id)
+    }
+
+    /// The oldest identifier in use of those that are given out in turn.
     pub(super) fn oldest_id(&self) -> Option<PacketId> {
-        self.in_flight.front().map(|sent| sent.packet_id)
+        let mut in_turn = self.in_flight.iter().filter(|sent| !sent.what.has_place());
+        in_turn.next().map(|sent| sent.packet_id)
     }
 
     /// The identifier that is given out next, if it is not in use.
@@ -184,18 +228,31 @@ impl Outgoing {
         self.next_id
     }
 
-    /// An identifier that is not in use. There is one: fewer messages than identifiers are in flight.
-    pub(super) fn free_id(&mut self) -> PacketId {
+    /// Only those of `ring` are given out from now on.
+    pub(super) fn give_from(&mut self, ring: Ring) {
+        self.free_from_next = 0;
+        if !ring.has(self.next_id) {
+            self.next_id = PacketId::MIN;
+        }
+    }
+
+    pub(super) fn is_in_use(&self, packet_id: PacketId) -> bool {
+        self.in_flight.iter().any(|sent| sent.packet_id == packet_id)
+    }
+
+    /// An identifier of `ring` that is not in use. There is one: fewer messages than identifiers are in flight.
+    pub(super) fn free_id(&mut self, ring: Ring) -> PacketId {
         while self.free_from_next == 0 {
             // What is in use is looked through once for very many identifiers, for they are given out one after the other.
-            let in_use = self.in_flight.iter().map(|sent| self.next_id.steps_to(sent.packet_id));
-            self.free_from_next = in_use.min().unwrap_or(u16::MAX);
+            let in_use = self.in_flight.iter().filter(|sent| ring.has(sent.packet_id));
+            let steps = in_use.map(|sent| ring.steps(self.next_id, sent.packet_id));
+            self.free_from_next = steps.min().unwrap_or(ring.len());
             if self.free_from_next == 0 {
-                self.next_id = self.next_id.next();
+                self.next_id = ring.next(self.next_id);
             }
         }
         let id = self.next_id;
-        self.next_id = id.next();
+        self.next_id = ring.next(id);
         self.free_from_next -= 1;
         id
     }
@@ -274,7 +331,7 @@ mod tests {
         // Goal: a client that acknowledges at once sees 1, 2, … 65,535, 1, … and never 0.
         let mut outgoing = Outgoing::default();
         for turn in 0..150_000_u32 {
-            let id = outgoing.free_id();
+            let id = outgoing.free_id(Ring::WHOLE);
             assert_eq!(u32::from(id.get()), turn % 65_535 + 1);
             outgoing.push(id, What::Mail(Seq(turn.into())), Qos::AtLeastOnce);
             assert!(outgoing.remove(id).is_some());
@@ -292,17 +349,17 @@ mod tests {
             // acknowledges some messages very late.
             let mut outgoing = Outgoing::default();
             for at in 0..400_usize {
-                let id = outgoing.free_id();
+                let id = outgoing.free_id(Ring::WHOLE);
                 if stay.contains(&at) {
                     outgoing.push(id, What::Released(None), Qos::AtLeastOnce);
                 }
             }
             for (times, gone) in steps {
                 for _ in 0..times {
-                    let id = outgoing.free_id();
+                    let id = outgoing.free_id(Ring::WHOLE);
                     prop_assert!(outgoing.in_flight.iter().all(|sent| sent.packet_id != id));
                 }
-                let id = outgoing.free_id();
+                let id = outgoing.free_id(Ring::WHOLE);
                 outgoing.push(id, What::Released(None), Qos::AtLeastOnce);
                 let late = outgoing.in_flight.get(gone.index(outgoing.in_flight.len())).map(|sent| sent.packet_id);
                 outgoing.remove(late.unwrap());

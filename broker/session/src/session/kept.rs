@@ -36,7 +36,7 @@ pub(super) struct Keeping {
 impl Keeping {
     /// Whether a message that is kept there may have been sent by the broker before this one (MQTT-3.3.1-1).
     pub(super) fn may_have_been_sent(&self, kept: Option<NonZeroU64>) -> bool {
-        kept.is_some_and(|place| place.get() <= self.sent_up_to) && !inbox_types::fault!(NoDupAfterRestart)
+        kept.is_some_and(|place| place.get() <= self.sent_up_to)
     }
 
     /// One that was not given before.
@@ -77,7 +77,8 @@ impl Session {
     pub(super) fn keep_from_now(&mut self) {
         let is_kept = self.link.session_expiry > 0 && self.shared.mqtt.durable_sessions;
         if is_kept && self.outbox.journal().is_none() {
-            self.outbox.keep_in(Journal::new(&self.id, self.shared.node.clone()));
+            let journal = Journal::new(&self.id, self.shared.node.clone(), self.outbox.waits());
+            self.outbox.keep_in(journal);
         }
         self.keep_head(None);
     }
@@ -87,13 +88,6 @@ impl Session {
         let node = &self.shared.node;
         let age = node.inboxes.age(node.now());
         self.keep_head(Some(age.0));
-    }
-
-    /// A subscription with QoS 2 is granted: from now on it is durable which packet identifiers may be in use. SUBACK comes after that.
-    pub(super) fn delivers_exactly_once(&mut self) {
-        if self.outbox.journal().is_some() && self.keeping.ids.keep() {
-            self.keep_head(None);
-        }
     }
 
     /// CONNACK, which is all that is written, is given when the will of the connection is durable (MQTT-3.1.2-7). A will that the store does not take now is
@@ -145,13 +139,13 @@ impl Session {
 
     /// A packet identifier that is not in use. There is one: see [`Session::room`].
     pub(super) fn free_id(&mut self) -> PacketId {
-        let before = self.outgoing.next_id();
-        let id = self.outgoing.free_id();
-        self.keeping.ids.used(before.steps_to(self.outgoing.next_id()));
+        let (ring, before) = (self.keeping.ids.in_turn(), self.outgoing.next_id());
+        let id = self.outgoing.free_id(ring);
+        self.keeping.ids.used(ring.steps(before, self.outgoing.next_id()));
         id
     }
 
-    fn keep_head(&mut self, left: Option<u64>) {
+    pub(super) fn keep_head(&mut self, left: Option<u64>) {
         let Some(journal) = self.outbox.journal() else { return };
         let (oldest, next) = (self.outgoing.oldest_id(), self.outgoing.next_id());
         let mut waits = None;

@@ -28,6 +28,7 @@ mod awaiting_room;
 mod bounce;
 mod digits;
 mod ending;
+mod exactly_once;
 mod fitting;
 mod held;
 mod in_flight;

@@ -1,5 +1,6 @@
 //! What is sent to the client, and its answers to it.
 
+use std::cell::Cell;
 use std::mem;
 
 use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
@@ -7,9 +8,10 @@ use inbox_types::{Age, Delivery, Message, NOTICE_FROM, Now, Qos};
 use super::fitting::{publish_out, write_fitting};
 use super::in_flight::{Ordinary, What};
 use super::own_user::{OwnUser, Texts};
-use super::subscriptions::Subscription;
+use super::packet_ids::of_place;
+use super::subscriptions::{Subscription, sent_with};
 use super::{OUT_BYTES_MAX, Session};
-use mqtt_codec::{AckKind, PacketId, PublishOut, Version, encode, reason};
+use mqtt_codec::{AckKind, PacketId, PublishOut, Version, reason};
 
 /// Most messages taken from the outbox at once.
 const TAKE_MAX: usize = 64;
@@ -24,7 +26,7 @@ impl Session {
             window
         };
         // What waits to be sent again is not outstanding, and has its identifier nevertheless.
-        let identifiers = usize::from(u16::MAX).saturating_sub(self.outgoing.in_flight.len());
+        let identifiers = usize::from(self.keeping.ids.in_turn().len()).saturating_sub(self.outgoing.in_flight.len());
         // Ordinary messages are kept until the client has them, so their bytes count, too.
         let is_full = self.outgoing.ordinary_bytes() >= self.shared.mqtt.queue_bytes_max;
         let window = if is_full { 0 } else { usize::from(window) };
@@ -136,21 +138,13 @@ impl Session {
         let (awaits, what) = (sent.awaits, sent.what.clone());
         self.outgoing.outstanding += 1;
         match what {
-            _ if awaits == AckKind::PubComp => {
-                encode::ack(
-                    &mut self.out,
-                    self.link.version,
-                    AckKind::PubRel,
-                    packet_id,
-                    reason::SUCCESS,
-                    None,
-                    &[],
-                );
-            }
+            // That follows when the journal has it.
+            What::Taken(_) => return,
+            _ if awaits == AckKind::PubComp => self.write_pubrel(packet_id, reason::SUCCESS),
             What::Ordinary(ordinary) => {
                 if !self.write_ordinary(&ordinary, Some(packet_id), true, age) {
                     self.outgoing.remove(packet_id);
-                    return self.kept_no_more(ordinary.kept);
+                    return self.give_up(ordinary.kept, ordinary.qos, true);
                 }
             }
             What::Mail(_) | What::Released(_) => {}
@@ -241,7 +235,13 @@ impl Session {
     /// Sends ordinary messages that wait, at most `most`. Gives how many were taken.
     fn send_ordinary_waiting(&mut self, most: usize, age: Age) -> usize {
         let mut waiting = mem::take(&mut self.outgoing.ordinary);
-        let lost = self.outbox.take_ordinary(most, OUT_BYTES_MAX, &mut waiting);
+        let first = Cell::new(None);
+        let may_be_sent = |delivery: &pubsub::OrdinaryDelivery| {
+            delivery.message.qos != Qos::ExactlyOnce || self.may_be_sent(delivery, &first)
+        };
+        let lost = self
+            .outbox
+            .take_ordinary(most, OUT_BYTES_MAX, may_be_sent, &mut waiting);
         if lost > 0 {
             self.shared.metrics.ordinary_overflowed.add(lost);
             tracing::warn!(client = %self.id, messages = lost, "ordinary messages were dropped: the client is slower than its subscriptions");
@@ -259,17 +259,21 @@ impl Session {
         let is_void = |subscription: &Subscription| {
             message.is_expired(age) || (subscription.options().no_local && message.from == self.id)
         };
+        let was_sent = self.keeping.may_have_been_sent(delivery.kept);
         let subscription = self.subscriptions.get(delivery.subscription);
         let Some(subscription) = subscription.filter(|subscription| !is_void(subscription)) else {
-            return self.kept_no_more(delivery.kept);
+            return self.give_up(delivery.kept, sent_with(delivery), was_sent);
         };
-        let ordinary = as_subscribed(subscription, delivery);
+        let dup = was_sent && !inbox_types::fault!(NoDupAfterRestart);
+        let ordinary = as_subscribed(subscription, delivery, was_sent);
         if ordinary.qos == Qos::AtMostOnce {
             self.write_ordinary(&ordinary, None, false, age);
             return self.kept_no_more(delivery.kept);
         }
-        let packet_id = self.free_id();
-        let dup = self.keeping.may_have_been_sent(ordinary.kept);
+        let packet_id = match ordinary.kept.filter(|_| ordinary.qos == Qos::ExactlyOnce) {
+            Some(place) if !(was_sent && inbox_types::fault!(NewPacketId)) => of_place(place),
+            _ => self.free_id(),
+        };
         if self.write_ordinary(&ordinary, Some(packet_id), dup, age) {
             let qos = ordinary.qos;
             self.note_encoded(packet_id);
@@ -278,7 +282,7 @@ impl Session {
             }
             self.outgoing.push(packet_id, What::Ordinary(ordinary), qos);
         } else {
-            self.kept_no_more(delivery.kept);
+            self.give_up(delivery.kept, ordinary.qos, was_sent);
         }
     }
 
@@ -306,12 +310,17 @@ impl Session {
     }
 }
 
-fn as_subscribed(subscription: &Subscription, delivery: &pubsub::OrdinaryDelivery) -> Ordinary {
+/// What was begun with QoS 2 before the broker ended goes on with that.
+fn as_subscribed(subscription: &Subscription, delivery: &pubsub::OrdinaryDelivery, was_sent: bool) -> Ordinary {
     let message = &delivery.message;
+    let goes_on = was_sent && sent_with(delivery) == Qos::ExactlyOnce;
     Ordinary {
         message: message.clone(),
         subscription: subscription.number,
-        qos: subscription.options().qos.min(message.qos),
+        qos: match goes_on {
+            true => Qos::ExactlyOnce,
+            false => subscription.options().qos.min(message.qos),
+        },
         // MQTT-3.3.1-8, -9, -12, -13.
         retain: delivery.retained || (message.retain && subscription.options().retain_as_published),
         subscription_id: subscription.subscription_id(),

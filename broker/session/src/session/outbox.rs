@@ -6,19 +6,22 @@
 //! window), by `queue_messages_max` and `queue_bytes_max`, retained messages by [`RETAINED_MESSAGES_MAX`], [`RETAINED_BYTES_MAX`] and a page for each subscription that is sent some.
 
 mod ordinary;
+mod waiting;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll};
 
-use inbox_types::{AttachmentId, Charge, Delivery, MemoryBudget, Outcome, Port, Qos, Room, Seq, Ticket};
+use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Room, Seq, Ticket};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::Shared;
 use super::order::{Asked, Holdings, Order, WantedFilters};
-use crate::keeping::Journal;
+use crate::keeping::{Journal, Waits};
+use waiting::Waiting;
 
 /// Retained messages that wait, from which on the router keeps the others until some of them are taken.
 const RETAINED_MESSAGES_MAX: usize = 1_024;
@@ -40,65 +43,6 @@ pub struct Outbox {
     is_asked: AtomicBool,
     /// Where its session is kept, from when it is on.
     journal: OnceLock<Arc<Journal>>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    mail: VecDeque<(AttachmentId, Delivery)>,
-    /// The sum of the sizes in `mail`.
-    mail_bytes: usize,
-    charge: Charge,
-    /// What the session had encoded and the socket not taken when it last looked here, in bytes.
-    unwritten: usize,
-    /// Those of `mail` with QoS 0.
-    mail_qos0: usize,
-    ordinary: VecDeque<pubsub::OrdinaryDelivery>,
-    /// Those of `ordinary` that come from the retained messages.
-    retained: usize,
-    /// The sum of their sizes.
-    retained_bytes: usize,
-    /// Who has more of them, and is to be told when there is room.
-    hungry: Vec<Arc<Notify>>,
-    /// The sum of the sizes of the others.
-    ordinary_bytes: usize,
-    outcomes: Vec<(Ticket, Outcome)>,
-    order: Option<Order>,
-    asked: Vec<Asked>,
-    overflowed: u64,
-    mail_overflowed: u64,
-    waker: Option<Waker>,
-}
-
-impl Waiting {
-    fn new(budget: &Arc<MemoryBudget>) -> Self {
-        Waiting {
-            mail: VecDeque::new(),
-            mail_bytes: 0,
-            charge: Charge::new(budget),
-            unwritten: 0,
-            mail_qos0: 0,
-            ordinary: VecDeque::new(),
-            retained: 0,
-            retained_bytes: 0,
-            hungry: Vec::new(),
-            ordinary_bytes: 0,
-            outcomes: Vec::new(),
-            order: None,
-            asked: Vec::new(),
-            overflowed: 0,
-            mail_overflowed: 0,
-            waker: None,
-        }
-    }
-
-    /// Whether nothing is lost with it.
-    fn is_nothing(&self) -> bool {
-        let (messages, told) = (
-            self.mail.len() + self.ordinary.len(),
-            self.overflowed + self.mail_overflowed,
-        );
-        messages == 0 && told == 0 && self.outcomes.is_empty() && self.hungry.is_empty() && self.order.is_none()
-    }
 }
 
 impl Outbox {
@@ -134,6 +78,7 @@ impl Outbox {
             state.charge.settle(0);
             state.mail_qos0 = 0;
             state.unwritten = 0;
+            state.ordinary_is_early = false;
             state.waker = None;
             // They look again, elsewhere.
             state.asked = Vec::new();
@@ -155,6 +100,12 @@ impl Outbox {
     /// Where its session is kept, if it is.
     pub(crate) fn journal(&self) -> Option<&Arc<Journal>> {
         self.journal.get()
+    }
+
+    /// Itself, as a journal knows it.
+    pub(crate) fn waits(self: &Arc<Self>) -> Weak<dyn Waits> {
+        let session: Weak<Outbox> = Arc::downgrade(self);
+        session
     }
 
     /// Its session is kept from now on, there.
@@ -206,8 +157,14 @@ impl Outbox {
     /// Ready when anything waits that the session can use: mail and ordinary messages only when it can send such.
     pub fn poll_any(&self, mail: bool, ordinary: bool, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        let messages = (mail && !state.mail.is_empty()) || (ordinary && !state.ordinary.is_empty());
-        if messages || !state.outcomes.is_empty() || state.order.is_some() || !state.asked.is_empty() {
+        let ordinary = ordinary && !state.ordinary.is_empty() && !state.ordinary_is_early;
+        let messages = ordinary || (mail && !state.mail.is_empty());
+        if messages
+            || !state.outcomes.is_empty()
+            || !state.taken.is_empty()
+            || state.order.is_some()
+            || !state.asked.is_empty()
+        {
             return Poll::Ready(());
         }
         match &state.waker {
@@ -247,10 +204,12 @@ impl Outbox {
         state.order.take_if(|order| *order == Order::Review).or(state.order)
     }
 
-    /// The outcomes that came; `into` gives its room in exchange.
-    pub fn take_outcomes(&self, into: &mut Vec<(Ticket, Outcome)>) {
+    /// The outcomes that came; `into` gives its room in exchange. Gives places of messages that the client has, of which the journal has that now.
+    pub fn take_outcomes(&self, into: &mut Vec<(Ticket, Outcome)>) -> Vec<NonZeroU64> {
         into.clear();
-        std::mem::swap(&mut self.state().outcomes, into);
+        let mut state = self.state();
+        std::mem::swap(&mut state.outcomes, into);
+        std::mem::take(&mut state.taken)
     }
 
     /// The next pieces of mail, at most `most` and not many more than `bytes`, and how many with QoS 0 had to be dropped since the

@@ -1,8 +1,10 @@
 //! How a session goes on after a restart.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
+use inbox_types::Qos;
 use mqtt_codec::{PacketId, TopicFilter};
 use pubsub::{OrdinaryDelivery, SessionKey};
 
@@ -32,17 +34,27 @@ impl Session {
             head,
             subscriptions,
             queued,
+            taken,
         } = restored;
         let node = shared.node.clone();
         let mut session = Box::new(Absent::new(life.id().clone(), key, shared));
         session.session_expiry = head.expiry;
+        let mut outgoing = Outgoing::default();
         if let Some((first, end)) = head.packet_ids
             && let (Some(first), Some(end)) = (PacketId::new(first), PacketId::new(end))
-            && !inbox_types::fault!(ForgetPacketIds)
         {
             session.keeping.ids = PacketIds::restored();
-            let mut outgoing = Outgoing::default();
             outgoing.restore(Span { first, end });
+        }
+        outgoing.restore_taken(&taken);
+        let has_qos_2 = subscriptions
+            .iter()
+            .any(|(_, kept)| kept.options.qos == Qos::ExactlyOnce);
+        if has_qos_2 || !taken.is_empty() || queued.iter().any(|one| one.message.qos == Qos::ExactlyOnce) {
+            session.keeping.ids.leave_places();
+        }
+        outgoing.give_from(session.keeping.ids.in_turn());
+        if outgoing.finished().is_none() {
             session.has_in_flight(outgoing);
         }
         session.subscriptions.expect(subscriptions.len());
@@ -58,13 +70,15 @@ impl Session {
         for queued in &queued {
             session.subscriptions.was_given(queued.subscription);
         }
-        let last_place = queued.last().map_or(0, |last| last.place.get());
+        let places = queued.last().map(|last| last.place).into_iter().chain(taken);
+        let last_place = places.max().map_or(0, NonZeroU64::get);
         session.keeping.sent_up_to = last_place;
-        session.outbox().keep_in(Journal::resumed(life, node, last_place));
+        let journal = Journal::resumed(life, node, last_place, session.outbox().waits());
+        session.outbox().keep_in(journal);
         let waits = queued.into_iter().map(|queued| OrdinaryDelivery {
             subscription: queued.subscription,
             message: Arc::new(queued.message),
-            retained: false,
+            retained: queued.retained,
             kept: Some(queued.place),
         });
         session.subscriptions.rest();

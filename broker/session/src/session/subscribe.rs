@@ -132,7 +132,7 @@ impl Session {
                 },
             };
             if denied.is_none() && options.qos == Qos::ExactlyOnce {
-                self.delivers_exactly_once();
+                self.delivers_exactly_once(matches!(target, Target::Inbox(_) | Target::SharedInbox(_)));
             }
             let code = denied.as_ref().map_or(options.qos as u8, NotGranted::code);
             call.denied.extend(denied.map(|denied| (filter.into(), denied)));

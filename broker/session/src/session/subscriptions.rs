@@ -265,6 +265,11 @@ pub(super) fn outlives_connection(delivery: &pubsub::OrdinaryDelivery) -> bool {
     delivery.subscription & ((1 << QOS_BITS) - 1) != 0 && delivery.message.qos != Qos::AtMostOnce
 }
 
+/// The QoS with which a message is sent, unless its subscription gets another one.
+pub(super) fn sent_with(delivery: &pubsub::OrdinaryDelivery) -> Qos {
+    qos(delivery.subscription).min(delivery.message.qos)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;

@@ -1,6 +1,6 @@
 //! A client of ordinary topics. It keeps the rules of MQTT, but it is slow, comes and goes, and does not always acknowledge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ALL, Book, TOPICS};
 use crate::sim::client::Sent;
@@ -22,7 +22,7 @@ pub(in crate::sim) struct Client {
     haste: Haste,
     /// It subscribes to all topics with one filter, and not to some by their names.
     has_wildcard: bool,
-    /// With which it subscribes at most. After a crash those with QoS 2 have hundreds of packet identifiers to release.
+    /// With which it subscribes at most.
     qos_max: u8,
     subscribed: Vec<&'static str>,
     /// Publishes that are not finished: the message, its QoS, and whether PUBREC came.
@@ -33,6 +33,8 @@ pub(in crate::sim) struct Client {
     receive_maximum: u16,
     /// What it was sent with QoS 2 and has not released.
     unreleased: BTreeMap<u16, Vec<u8>>,
+    /// Messages that came to its application with QoS 2, but for retained ones: these come with each new subscription.
+    had: BTreeSet<usize>,
     owed: Vec<(AckKind, u16)>,
 }
 
@@ -68,6 +70,7 @@ impl Client {
             window: 1,
             receive_maximum: 65_535,
             unreleased: BTreeMap::new(),
+            had: BTreeSet::new(),
             owed: Vec::new(),
         }
     }
@@ -109,6 +112,17 @@ impl Client {
         self.owed.clear();
     }
 
+    /// With everything delivered: nothing is left open that was begun with QoS 2.
+    pub(in crate::sim) fn check_released(&self) -> Result<(), String> {
+        match self.unreleased.first_key_value() {
+            Some((packet_id, _)) => Err(format!(
+                "rule 10: packet identifier {packet_id} is never released to c{}",
+                self.at
+            )),
+            None => Ok(()),
+        }
+    }
+
     pub(in crate::sim) fn receive_maximum(&self) -> usize {
         self.receive_maximum.into()
     }
@@ -118,6 +132,7 @@ impl Client {
         self.subscribed.clear();
         self.open.clear();
         self.unreleased.clear();
+        self.had.clear();
     }
 
     /// Something to do, by chance.
@@ -266,6 +281,12 @@ impl Client {
                     1 => self.owed.push((AckKind::PubAck, publish.packet_id)),
                     2 => {
                         let earlier = self.unreleased.insert(publish.packet_id, publish.payload.clone());
+                        let is_live = earlier.is_none() && !publish.retain;
+                        if let Some(message) = mail_of(&publish.payload).filter(|_| is_live)
+                            && !self.had.insert(message)
+                        {
+                            return Err(format!("rule 10: o{message} came to c{} twice, with QoS 2", self.at));
+                        }
                         if earlier.is_some_and(|earlier| mail_of(&earlier) != mail_of(&publish.payload)) {
                             return Err(format!(
                                 "QoS 2: packet identifier {} is used again before it is released, so c{} loses a message (MQTT-4.3.3-10)",

@@ -185,7 +185,10 @@ impl World {
         }
         self.settle()?;
         match &self.ordinary {
-            Some(ordinary) => ordinary.book.check_quiet().and_then(|()| ordinary.book.check_empty()),
+            Some(ordinary) => {
+                ordinary.clients.iter().try_for_each(Client::check_released)?;
+                ordinary.book.check_quiet().and_then(|()| ordinary.book.check_empty())
+            }
             None => Ok(()),
         }
     }

@@ -68,21 +68,24 @@ proptest! {
         prop_assert_eq!(read_head(&write_head(&head)).unwrap(), head);
         let kept = KeptSubscription { filter: "$share/g/a/+".into(), options, subscription_id: id };
         prop_assert_eq!(read_subscription(&write_subscription(&kept)).unwrap(), kept);
-        let (subscription, read) = read_queued(&write_queued(number, &message), &budget()).unwrap();
-        prop_assert_eq!(subscription, number);
-        prop_assert_eq!(read, message);
+        for (subscription, retained) in [(number & !3, false), (number & !3 | 2, false), (number & !3 | 2, true)] {
+            let read = read_queued(&write_queued(subscription, retained, &message), &budget()).unwrap();
+            prop_assert_eq!(read, (subscription, retained, message.clone()));
+        }
+        prop_assert!(is_taken(&write_taken()) && !is_taken(&write_queued(number, false, &message)));
+        prop_assert!(read_queued(&write_taken(), &budget()).is_err());
     }
 
     #[test]
     fn damage_is_an_error(message in message(), at: prop::sample::Index, bit in 0..8_u32, cut: prop::sample::Index) {
         // Goal: a record that is cut off, or goes on, is never taken for one; one with a flipped bit is refused or is another one, and nothing panics.
-        let written = write_queued(9, &message);
+        let written = write_queued(9, false, &message);
         prop_assert!(read_queued(&written[..cut.index(written.len())], &budget()).is_err());
         prop_assert!(read_queued(&[&written[..], &[0]].concat(), &budget()).is_err());
         let mut flipped = written.to_vec();
         flipped[at.index(written.len())] ^= 1 << bit;
-        if let Ok((subscription, read)) = read_queued(&flipped, &budget()) {
-            prop_assert_eq!(write_queued(subscription, &read), flipped);
+        if let Ok((subscription, retained, read)) = read_queued(&flipped, &budget()) {
+            prop_assert_eq!(write_queued(subscription, retained, &read), flipped);
         }
     }
 

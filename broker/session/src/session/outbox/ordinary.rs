@@ -1,29 +1,48 @@
 //! What waits of ordinary topics.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use inbox_types::{Outcome, Port, Ticket};
+use inbox_types::{Outcome, Port, Qos, Ticket};
 use pubsub::{OrdinaryDelivery, Publisher, Sink};
 use tokio::sync::Notify;
 
 use super::{Outbox, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, Waiting, take};
-use crate::session::subscriptions::outlives_connection;
+use crate::keeping::Waits;
+use crate::session::subscriptions::{outlives_connection, sent_with};
 
 impl Outbox {
-    /// The next ordinary messages, as [`Outbox::take_mail`] gives mail, and how many had to be dropped since the last call.
-    pub fn take_ordinary(&self, most: usize, bytes: usize, into: &mut Vec<OrdinaryDelivery>) -> u64 {
+    /// The next ordinary messages, as [`Outbox::take_mail`] gives mail, up to the first that `may_be_sent` says no of; and how many had to be dropped since
+    /// the last call. Whoever says no sees to it that [`Outbox::try_ordinary`] or [`Waits::is_kept`] is called when that may have changed.
+    pub fn take_ordinary(
+        &self,
+        most: usize,
+        bytes: usize,
+        may_be_sent: impl Fn(&OrdinaryDelivery) -> bool,
+        into: &mut Vec<OrdinaryDelivery>,
+    ) -> u64 {
         let mut state = self.state();
+        let is_early = |delivery: &OrdinaryDelivery| !may_be_sent(delivery);
+        let early = (self.journal()).and_then(|_| state.ordinary.iter().take(most).position(is_early));
+        state.ordinary_is_early = early == Some(0);
         take(
             &mut state.ordinary,
-            most,
+            early.unwrap_or(most),
             bytes,
             |delivery| delivery.message.size(),
             into,
         );
         self.left(&mut state, into);
         std::mem::take(&mut state.overflowed)
+    }
+
+    /// What could not be sent yet may be now.
+    pub(crate) fn try_ordinary(&self) {
+        if let Some(state) = &mut *self.state.lock() {
+            state.ordinary_is_early = false;
+        }
     }
 
     /// The ordinary messages that wait for one subscription, which has ended.
@@ -134,6 +153,18 @@ impl Waiting {
     }
 }
 
+impl Waits for Outbox {
+    fn is_kept(&self, taken: &[NonZeroU64]) {
+        if taken.is_empty() && !self.online() {
+            return;
+        }
+        self.wake(|state| {
+            state.ordinary_is_early = false;
+            state.taken.extend(taken);
+        });
+    }
+}
+
 impl Sink for Outbox {
     fn deliver(&self, batch: &mut Vec<OrdinaryDelivery>) {
         if !self.online() {
@@ -143,7 +174,15 @@ impl Sink for Outbox {
             return;
         }
         self.wake(|state| {
-            batch.drain(..).for_each(|delivery| self.take_in(state, delivery));
+            for mut delivery in batch.drain(..) {
+                if delivery.retained && sent_with(&delivery) == Qos::ExactlyOnce {
+                    // It is sent with the packet identifier of its place.
+                    delivery.kept = self
+                        .journal()
+                        .and_then(|journal| journal.hold(&delivery, None, self.online()));
+                }
+                self.take_in(state, delivery);
+            }
             self.ordinary_waits(state);
         });
     }

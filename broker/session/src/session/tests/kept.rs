@@ -1,6 +1,7 @@
 //! Sessions that outlive the broker: what was acknowledged is there after any crash, against a model.
 
 mod broker;
+mod exactly_once;
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use proptest::prelude::*;
 
 use super::said::texts;
 use super::*;
-use broker::{begin, now_or_never};
+use broker::{Keeping, begin};
 
 #[test]
 fn what_an_online_reader_acknowledges_at_once_is_never_written() {
@@ -155,56 +156,6 @@ fn an_overflow_is_let_go_of_at_once() {
     keeping.crash();
     keeping.connect(false, 1000);
     assert_eq!(keeping.unanswered.len(), 20);
-}
-
-#[test]
-fn packet_identifiers_of_qos_2_that_may_be_in_use_are_released_after_a_crash() {
-    // Goal: a client that answered PUBREC would take what comes with the same identifier for the same message (MQTT-4.3.3-10): so each that may be in use is
-    // released first, what was not completed comes again with another one, and with the next crash the same is true. An orderly end leaves
-    // only what was open.
-    let mut keeping = begin();
-    keeping.send(&subscribe(V5, 2, "t/#", 2));
-    keeping.commit(false);
-    assert_eq!(keeping.hear().len(), 1);
-    for _ in 0..3 {
-        keeping.published += 1;
-        let message = ordinary("t/x", 2, &keeping.published.to_string());
-        now_or_never(keeping.router.publish(message)).unwrap();
-    }
-    keeping.complete(Vec::new());
-    let in_use: Vec<_> = keeping.unanswered.iter().map(|(id, _)| *id).collect();
-    assert_eq!(in_use.len(), 3);
-    keeping.send(&ack(0x50, in_use[0]));
-    keeping.world.pass(Duration::from_secs(1));
-    keeping.commit(true);
-    for crash in 0..3 {
-        keeping.crash();
-        assert!(keeping.connect(false, 1000));
-        let heard = keeping.heard.clone();
-        let released = keeping.complete(heard);
-        assert!(
-            in_use.iter().all(|id| crash > 0 || released.contains(id)),
-            "{released:?}"
-        );
-        let again: Vec<_> = keeping.unanswered.clone();
-        assert_eq!(again.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [1, 2, 3]);
-        assert!(
-            again.iter().all(|(id, _)| !released.contains(id)),
-            "{again:?} of {released:?}"
-        );
-    }
-    for (id, _) in keeping.unanswered.clone() {
-        keeping.send(&ack(0x50, id));
-    }
-    keeping.complete(Vec::new());
-    keeping.disconnect();
-    keeping.world.pass(Duration::from_secs(1));
-    keeping.commit(true);
-    keeping.crash();
-    assert!(keeping.connect(false, 1000));
-    let heard = keeping.heard.clone();
-    assert_eq!(keeping.complete(heard), [0; 0], "nothing was open");
-    assert!(keeping.unanswered.is_empty());
 }
 
 #[derive(Debug, Clone)]

@@ -205,10 +205,14 @@ impl Keeping {
     }
 
     pub(super) fn publish(&mut self) -> u64 {
+        self.publish_with(1)
+    }
+
+    pub(super) fn publish_with(&mut self, qos: u8) -> u64 {
         self.published += 1;
         let port: Arc<dyn Port> = self.told.clone();
         let number = self.published;
-        let message = ordinary("t/x", 1, &number.to_string());
+        let message = ordinary("t/x", qos, &number.to_string());
         let published = self.router.publish_for(message, &port, Ticket(number));
         if let Published::Now(_) = now_or_never(published).unwrap() {
             self.told.0.lock().insert(number);
@@ -222,24 +226,6 @@ impl Keeping {
         assert!(before.is_empty(), "SUBACK came before it was durable: {before:?}");
         self.commit(false);
         self.hear()
-    }
-
-    /// Bob answers every PUBREL, until nothing more comes. Gives their packet identifiers.
-    pub(super) fn complete(&mut self, mut heard: Vec<Said>) -> Vec<u16> {
-        let mut released = Vec::new();
-        loop {
-            self.commit(false);
-            heard.extend(self.hear());
-            if heard.is_empty() {
-                return released;
-            }
-            for said in std::mem::take(&mut heard) {
-                if let Said::Ack { first: 0x62, id, .. } = said {
-                    released.push(id);
-                    self.send(&ack(0x70, id));
-                }
-            }
-        }
     }
 
     pub(super) fn records(&self) -> usize {
