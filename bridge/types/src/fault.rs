@@ -221,6 +221,12 @@ mod on {
         NewPacketId,
         /// Rule 13: after a restart what the client has is not released.
         ForgetTaken,
+        /// Rule 13: a publish with QoS 2 is not known after a restart.
+        ForgetExchange,
+        /// Rule 13: that a publish with QoS 2 was taken is durable in another commit than what it has kept.
+        RecordApart,
+        /// Rule 13: PUBCOMP is sent, and the store has not forgotten the publish.
+        CompleteBeforeDurable,
         /// Rule 13: a clean start goes on with what was before.
         KeepEnded,
         /// Retained messages: PUBACK before the message is durable.

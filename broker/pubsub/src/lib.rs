@@ -22,6 +22,7 @@ mod orphans;
 mod place;
 mod publisher;
 mod retained;
+mod together;
 mod topic;
 mod turns;
 
@@ -46,6 +47,7 @@ use place::Place;
 pub use publisher::{Published, Publisher};
 use retained::Retaining;
 pub use retained::{Damaged, RetainedStore, Unreadable};
+pub use together::{Keeper, Together};
 
 /// Whether the router, and the retained messages with it, take the topic filter `filter` to match the topic `name`.
 pub fn matches(name: &str, filter: &str) -> bool {
@@ -260,8 +262,8 @@ impl Router {
     pub async fn publish(&self, message: impl Into<Arc<OrdinaryMessage>>) -> Result<Reach, PublishError> {
         let message = message.into();
         match &self.engine {
-            Behind::Native(engine) => engine.publish_for(message, None).await,
-            Behind::Rumqttd(engine) => engine.publish_for(message, None).await,
+            Behind::Native(engine) => engine.publish_for(message, None, None).await,
+            Behind::Rumqttd(engine) => engine.publish_for(message, None, None).await,
         }
         .map(Published::reach)
     }

@@ -1,12 +1,12 @@
 //! Who publishes a message, and is told when it is safe.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use inbox_types::{AttachmentId, Delivery, Outcome, Port, Proof, Refusal, Room, Seq, Ticket};
 use parking_lot::Mutex;
 
-use crate::{Behind, OrdinaryMessage, PublishError, Reach, Router};
+use crate::{Behind, OrdinaryMessage, PublishError, Reach, Router, Together};
 
 /// The publisher of one message. Everyone who has to keep that message holds it until that is done; who lets go of it last tells the publisher.
 pub struct Publisher {
@@ -15,6 +15,8 @@ pub struct Publisher {
     ticket: Ticket,
     refused: Mutex<Option<Refusal>>,
     is_answered: AtomicBool,
+    /// What is kept of the message is kept with this.
+    together: Weak<Together>,
 }
 
 /// When a publisher has its answer.
@@ -40,8 +42,26 @@ impl Router {
     ) -> Result<Published, PublishError> {
         let message = message.into();
         match &self.engine {
-            Behind::Native(engine) => engine.publish_for(message, Some((port, ticket))).await,
-            Behind::Rumqttd(engine) => engine.publish_for(message, Some((port, ticket))).await,
+            Behind::Native(engine) => engine.publish_for(message, Some((port, ticket)), None).await,
+            Behind::Rumqttd(engine) => engine.publish_for(message, Some((port, ticket)), None).await,
+        }
+    }
+
+    /// The same, and what is kept becomes durable in one commit, with the record of `together`; but for what is retained, which goes by
+    /// itself.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish_once(
+        &self,
+        message: Arc<OrdinaryMessage>,
+        port: &Arc<dyn Port>,
+        ticket: Ticket,
+        together: &Arc<Together>,
+    ) -> Result<Published, PublishError> {
+        match &self.engine {
+            Behind::Native(engine) => engine.publish_for(message, Some((port, ticket)), Some(together)).await,
+            Behind::Rumqttd(engine) => engine.publish_for(message, Some((port, ticket)), Some(together)).await,
         }
     }
 }
@@ -49,12 +69,30 @@ impl Router {
 impl Publisher {
     /// Tells `port` under `ticket` when nobody holds it any more.
     pub fn new(port: &Arc<dyn Port>, ticket: Ticket) -> Arc<Self> {
+        Publisher::with(port, ticket, None)
+    }
+
+    /// The same; what is kept is kept `together`.
+    pub(crate) fn with(port: &Arc<dyn Port>, ticket: Ticket, together: Option<&Arc<Together>>) -> Arc<Self> {
         Arc::new(Publisher {
             port: Some(Arc::clone(port)),
             ticket,
             refused: Mutex::new(None),
             is_answered: AtomicBool::new(false),
+            together: together.map_or_else(Weak::new, Arc::downgrade),
         })
+    }
+
+    /// What the message is kept with, wherever it is.
+    pub fn together(&self) -> Option<Arc<Together>> {
+        self.together.upgrade()
+    }
+
+    /// Everyone has the message who is to have it.
+    pub(crate) fn is_complete(self: &Arc<Self>) {
+        if let Some(together) = self.together() {
+            together.keep(self.clone(), self.refused.lock().is_some());
+        }
     }
 
     /// It has its answer in another way, and is told nothing.

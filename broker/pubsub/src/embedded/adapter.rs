@@ -269,6 +269,8 @@ impl Adapter {
             }
         }
         self.subscriptions.flush();
+        let publishers = messages.iter().filter_map(|message| message.publisher.as_ref());
+        publishers.for_each(Publisher::is_complete);
         for (filter, messages) in self.found.lost.drain(..) {
             error!(messages, "the router lost messages of a filter; please report this");
             self.counters.lost.fetch_add(messages, Ordering::Relaxed);

@@ -32,7 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::retained::{Page, Replay, Retaining};
 use super::{
     Counters, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions, SessionKey,
-    SubscribeError, Wanted,
+    SubscribeError, Together, Wanted,
 };
 use adapter::Adapter;
 use audience::{Audience, Coming};
@@ -123,6 +123,7 @@ impl Embedded {
         &self,
         message: Arc<OrdinaryMessage>,
         waits: Option<(&Arc<dyn Port>, Ticket)>,
+        together: Option<&Arc<Together>>,
     ) -> Result<Published, PublishError> {
         let kib = u32::try_from(message.size() / 1024 + 1)
             .unwrap_or(u32::MAX)
@@ -140,7 +141,8 @@ impl Embedded {
         let asks = (message.qos != Qos::AtMostOnce).then(|| Arc::clone(&message.topic));
         let is_kept = message.retain && self.retaining.keeps(&message);
         let waits = waits.filter(|_| is_kept || self.keeps.load(Ordering::Relaxed));
-        let publisher = waits.map(|(port, ticket)| Publisher::new(port, ticket));
+        let together = together.filter(|_| !message.retain);
+        let publisher = waits.map(|(port, ticket)| Publisher::with(port, ticket, together));
         let command = Command::Publish {
             message,
             room,

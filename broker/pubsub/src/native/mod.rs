@@ -35,7 +35,7 @@ use tokio::task::yield_now;
 use super::retained::{Page, Replay, Retaining};
 use super::{
     Counters, OrdinaryMessage, Orphan, PublishError, Published, Publisher, Reach, RouterOptions, SessionKey,
-    SubscribeError, Wanted,
+    SubscribeError, Together, Wanted,
 };
 use member::Member;
 use sessions::Sessions;
@@ -63,7 +63,9 @@ pub(super) struct FanOut<'a> {
     message: &'a Arc<OrdinaryMessage>,
     /// Who is told when it is safe.
     waits: Option<(&'a Arc<dyn Port>, Ticket)>,
-    /// The same, from the first on who has to keep it.
+    /// How it is kept: by everyone for itself, or together.
+    together: Option<&'a Arc<Together>>,
+    /// Who waits, from the first on who has to keep it.
     publisher: Option<Arc<Publisher>>,
     reached: Reach,
     /// Of crowds that are large: they wait for their turn.
@@ -86,12 +88,14 @@ impl Native {
         &self,
         message: Arc<OrdinaryMessage>,
         waits: Option<(&Arc<dyn Port>, Ticket)>,
+        together: Option<&Arc<Together>>,
     ) -> Result<Published, PublishError> {
         if self.is_over() {
             return Err(PublishError::Stopped);
         }
         let mut fan_out = FanOut::new(&message, waits);
         if !message.retain {
+            fan_out.together = together;
             return Ok(self.deliver(fan_out).await);
         }
         let _turn = self.turn.lock().await;
@@ -125,7 +129,10 @@ impl Native {
             yield_now().await;
         }
         match fan_out.publisher {
-            Some(_) => Published::Later(fan_out.reached),
+            Some(publisher) => {
+                publisher.is_complete();
+                Published::Later(fan_out.reached)
+            }
             None => Published::Now(fan_out.reached),
         }
     }
@@ -197,6 +204,7 @@ impl<'a> FanOut<'a> {
         FanOut {
             message,
             waits,
+            together: None,
             publisher: None,
             reached: Reach::Nobody,
             later: Vec::new(),
@@ -229,7 +237,9 @@ impl<'a> FanOut<'a> {
             return None;
         }
         if self.publisher.is_none() {
-            self.publisher = self.waits.map(|(port, ticket)| Publisher::new(port, ticket));
+            self.publisher = self
+                .waits
+                .map(|(port, ticket)| Publisher::with(port, ticket, self.together));
         }
         self.publisher.clone()
     }

@@ -95,7 +95,7 @@ impl Talk {
                 }
                 Step::Route(call) => {
                     let routed = match call {
-                        RouterCall::Publish(_, Some(ticket)) => {
+                        RouterCall::Publish(_, Some(ticket)) | RouterCall::PublishOnce(_, ticket, _) => {
                             Routed::Published(ticket, Ok(Published::Now(Reach::Somebody)))
                         }
                         RouterCall::Subscribe(call) => Routed::Subscribed(*call),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use inbox_types::{BATCH_BYTES_MAX, ClientId, Keeping, Kept, KeptChange, Node, Port, Refusal, Ticket};
 use parking_lot::Mutex;
-use pubsub::{OrdinaryDelivery, OrdinaryMessage, Publisher};
+use pubsub::{OrdinaryDelivery, OrdinaryMessage, Publisher, Together};
 
 use super::Life;
 use super::records::{self, Head, KeptSubscription};
@@ -49,6 +49,8 @@ struct State {
 struct Tasks {
     /// Not in the store, in the order of their places.
     held: VecDeque<Held>,
+    /// The same, of those that are kept together with something else.
+    shared: VecDeque<Held>,
     /// In the store, and to leave it.
     gone: Vec<u64>,
     gone_since: Duration,
@@ -131,21 +133,30 @@ impl Journal {
     ) -> Option<NonZeroU64> {
         let now = self.node.mono();
         let due = if is_online { now + self.node.holds.message } else { now };
+        // Not let go of with the lock held: it may have the journal keep things.
+        let together = publisher.as_ref().and_then(|publisher| publisher.together());
         let mut state = self.state.lock();
         if state.is_over {
             return None;
         }
         state.last_place += 1;
         let place = NonZeroU64::new(state.last_place)?;
-        state.tasks().held.push_back(Held {
+        let held = Held {
             place,
             subscription: delivery.subscription,
             retained: delivery.retained,
             message: delivery.message.clone(),
             publisher: publisher.filter(|_| !inbox_types::fault!(AckKeptEarly)),
             due,
-        });
-        self.ask_by(state, due);
+        };
+        let bytes = delivery.message.size();
+        let joins = |together: &Arc<Together>| together.join(self.clone(), place, bytes);
+        if together.as_ref().is_some_and(joins) {
+            state.tasks().shared.push_back(held);
+        } else {
+            state.tasks().held.push_back(held);
+            self.ask_by(state, due);
+        }
         Some(place)
     }
 
@@ -159,7 +170,7 @@ impl Journal {
         let tasks = state.tasks();
         let mut is_first = false;
         for place in places {
-            match tasks.take_held(*place) {
+            match take(&mut tasks.held, *place).or_else(|| take(&mut tasks.shared, *place)) {
                 Some(held) => publishers.extend(held.publisher),
                 None => {
                     is_first |= tasks.gone.is_empty();
@@ -206,6 +217,25 @@ impl Journal {
         self.state.lock().is_over
     }
 
+    /// The change that writes a message.
+    fn queued(&self, mut held: Held, writing: &mut Writing) -> KeptChange {
+        let waits = match writing.hold(&mut held) {
+            true => self.told(),
+            false => held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0))),
+        };
+        KeptChange {
+            kept: Kept::Session,
+            key: self.life.queued(held.place.get()),
+            value: Some(records::write_queued(held.subscription, held.retained, &held.message)),
+            waits,
+        }
+    }
+
+    /// It is told what becomes of a change itself.
+    fn told(&self) -> Option<(Arc<dyn Port>, Ticket)> {
+        Some((self.me.upgrade()? as Arc<dyn Port>, Ticket(0)))
+    }
+
     /// Has the committer ask by then, unless it will.
     fn ask_by(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, by: Duration) {
         let tasks = state.tasks();
@@ -224,18 +254,6 @@ impl State {
     }
 }
 
-impl Tasks {
-    /// Takes out what is at `place`, unless the store has it.
-    fn take_held(&mut self, place: NonZeroU64) -> Option<Held> {
-        // Clients mostly answer in order.
-        if self.held.front().is_some_and(|held| held.place == place) {
-            return self.held.pop_front();
-        }
-        let at = self.held.binary_search_by_key(&place, |held| held.place).ok()?;
-        self.held.remove(at)
-    }
-}
-
 impl Keeping for Journal {
     fn gather(&self, now: Duration, all: bool, into: &mut Vec<KeptChange>) -> Option<Duration> {
         let mut state = self.state.lock();
@@ -249,25 +267,20 @@ impl Keeping for Journal {
             value,
             waits,
         };
-        let told = |is_told: bool| Some((self.me.upgrade().filter(|_| is_told)? as Arc<dyn Port>, Ticket(0)));
         while into.len() < most
             && bytes < BATCH_BYTES_MAX
             && (tasks.held.front()).is_some_and(|held| is_due(held.due) || held.place.get() <= tasks.due_up_to)
-            && let Some(mut held) = tasks.held.pop_front()
+            && let Some(held) = tasks.held.pop_front()
         {
-            let waits = match tasks.writing.hold(&mut held) {
-                true => told(true),
-                false => held.publisher.map(|publisher| (publisher as Arc<dyn Port>, Ticket(0))),
-            };
-            let record = records::write_queued(held.subscription, held.retained, &held.message);
-            bytes += record.len();
-            into.push(change(self.life.queued(held.place.get()), Some(record), waits));
+            let change = self.queued(held, &mut tasks.writing);
+            bytes += change.value.as_ref().map_or(0, bytes::Bytes::len);
+            into.push(change);
         }
         let room = most.saturating_sub(into.len()).min(tasks.taken.len());
         for place in tasks.taken.drain(..room) {
             tasks.writing.take(place);
-            let record = (!inbox_types::fault!(ForgetTaken)).then(records::write_taken);
-            into.push(change(self.life.queued(place.get()), record, told(true)));
+            let record = (!inbox_types::fault!(ForgetTaken)).then(records::write_nil);
+            into.push(change(self.life.queued(place.get()), record, self.told()));
         }
         // After what was taken: that may be among them.
         if !tasks.gone.is_empty() && tasks.taken.is_empty() && is_due(tasks.gone_since + self.node.holds.removal) {
@@ -277,7 +290,7 @@ impl Keeping for Journal {
             into.extend(gone.map(|place| change(self.life.queued(place), None, None)));
             if tells_of_gone && let Some(last) = into.last_mut().filter(|_| room > 0) {
                 tasks.writing.leave(tasks.oldest_gone);
-                last.waits = last.waits.take().or_else(|| told(true));
+                last.waits = last.waits.take().or_else(|| self.told());
             }
             if tasks.gone.is_empty() {
                 tasks.oldest_gone = None;
@@ -301,9 +314,23 @@ impl Keeping for Journal {
     }
 }
 
+/// Takes out what is at `place`, if it is there. Those are in the order of their places.
+fn take(held: &mut VecDeque<Held>, place: NonZeroU64) -> Option<Held> {
+    // Clients mostly answer in order.
+    if held.front().is_some_and(|held| held.place == place) {
+        return held.pop_front();
+    }
+    let at = held.binary_search_by_key(&place, |held| held.place).ok()?;
+    held.remove(at)
+}
+
 impl Tasks {
     fn is_nothing(&self) -> bool {
-        self.held.is_empty() && self.taken.is_empty() && self.gone.is_empty() && self.writing.is_nothing()
+        self.held.is_empty()
+            && self.shared.is_empty()
+            && self.taken.is_empty()
+            && self.gone.is_empty()
+            && self.writing.is_nothing()
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) const OWN_INBOX: u32 = 0;
 const HEAD: u8 = b'h';
 const QUEUED: u8 = b'q';
 const SUBSCRIPTION: u8 = b's';
+const EXCHANGE: u8 = b'x';
 
 /// Where one life of a session keeps what it has: `client id, NUL, when it began`, which no client ID begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,10 @@ impl Life {
         self.key(SUBSCRIPTION, &number.to_be_bytes())
     }
 
+    fn exchange(&self, packet_id: u16) -> Bytes {
+        self.key(EXCHANGE, &packet_id.to_be_bytes())
+    }
+
     fn key(&self, kind: u8, rest: &[u8]) -> Bytes {
         self.concat(&[&[kind], rest]).into()
     }
@@ -89,6 +94,8 @@ enum About {
     Head,
     Queued(u64),
     Subscription(u32),
+    /// A publish of the client with this packet identifier.
+    Exchange(u16),
 }
 
 /// `None` of one that nobody here wrote.
@@ -101,6 +108,7 @@ fn parse_key(key: &[u8]) -> Option<Key<'_>> {
         HEAD if rest.is_empty() => About::Head,
         QUEUED => About::Queued(u64::from_be_bytes(rest.try_into().ok()?)),
         SUBSCRIPTION => About::Subscription(u32::from_be_bytes(rest.try_into().ok()?)),
+        EXCHANGE => About::Exchange(u16::from_be_bytes(rest.try_into().ok()?)),
         _ => return None,
     };
     Some(Key {
@@ -127,6 +135,7 @@ mod tests {
             (life.head(), About::Head),
             (life.queued(0x7300_0000_0000_0001), About::Queued(0x7300_0000_0000_0001)),
             (life.subscription(u32::MAX), About::Subscription(u32::MAX)),
+            (life.exchange(0x7800), About::Exchange(0x7800)),
         ] {
             let parsed = Key {
                 prefix: &life.prefix(),

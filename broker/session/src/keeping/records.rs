@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// Of every record here.
 const VERSION: u8 = 1;
-/// What a place has whose message the client has, and is to release: MessagePack's nil.
-const TAKEN: [u8; 2] = [VERSION, 0xc0];
+/// What says something by its being there: MessagePack's nil. Of a place, that the client has its message, and is to release it.
+const NIL: [u8; 2] = [VERSION, 0xc0];
 /// Set in the number of the subscription, whose QoS is 2, where a message is one of those that were retained: a QoS of 3 there is not.
 const RETAINED: u32 = 1;
 /// The bits of that QoS.
@@ -123,14 +123,14 @@ pub(super) fn read_subscription(bytes: &[u8]) -> Result<KeptSubscription, Record
     })
 }
 
-/// What a place has whose message is with the client.
-pub(super) fn write_taken() -> Bytes {
-    Bytes::from_static(&TAKEN)
+/// What says something by its being there.
+pub(super) fn write_nil() -> Bytes {
+    Bytes::from_static(&NIL)
 }
 
-/// Whether that is what a place has.
-pub(super) fn is_taken(bytes: &[u8]) -> bool {
-    bytes == TAKEN
+/// Whether that is all.
+pub(super) fn is_nil(bytes: &[u8]) -> bool {
+    bytes == NIL
 }
 
 /// One that is `retained` is for a subscription with QoS 2.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use inbox_types::{Age, ClientId, MemoryBudget, Micros};
+use mqtt_codec::PacketId;
 use pubsub::OrdinaryMessage;
 
-use super::records::{Head, KeptSubscription, RecordError, is_taken, read_head, read_queued, read_subscription};
+use super::records::{Head, KeptSubscription, RecordError, is_nil, read_head, read_queued, read_subscription};
 use super::{About, Key, Life, parse_key};
 
 /// What the store has of one life of a session.
@@ -22,6 +23,8 @@ pub struct Restored {
     pub(crate) queued: Vec<Queued>,
     /// Places of messages that the client has, and is to release.
     pub(crate) taken: Vec<NonZeroU64>,
+    /// Packet identifiers of publishes that were taken, and that the client has not released.
+    pub(crate) exchanges: Vec<PacketId>,
 }
 
 impl Restored {
@@ -74,6 +77,7 @@ struct Reading {
     subscriptions: Vec<(u32, KeptSubscription)>,
     queued: Vec<Queued>,
     taken: Vec<NonZeroU64>,
+    exchanges: Vec<PacketId>,
     damage: Damage,
 }
 
@@ -139,6 +143,7 @@ impl Reading {
             subscriptions: Vec::new(),
             queued: Vec::new(),
             taken: Vec::new(),
+            exchanges: Vec::new(),
             damage: Damage::None,
         }
     }
@@ -148,9 +153,13 @@ impl Reading {
         match about {
             About::Head => self.head = Some(read_head(value)?),
             About::Subscription(number) => self.subscriptions.push((number, read_subscription(value)?)),
+            About::Exchange(id) => match PacketId::new(id).filter(|_| is_nil(value)) {
+                Some(id) => self.exchanges.push(id),
+                None => return Err(RecordError::Value("a packet identifier, and nothing else")),
+            },
             About::Queued(place) => {
                 let place = NonZeroU64::new(place).ok_or(RecordError::Value("a place"))?;
-                if is_taken(value) {
+                if is_nil(value) {
                     self.taken.push(place);
                     return Ok(());
                 }
@@ -179,6 +188,7 @@ impl Reading {
                     subscriptions: self.subscriptions,
                     queued: self.queued,
                     taken: self.taken,
+                    exchanges: self.exchanges,
                 }))
             }
             // Without a head it had begun to be forgotten.

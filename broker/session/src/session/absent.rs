@@ -136,11 +136,11 @@ impl Absent {
         });
     }
 
-    /// Messages to the client are in flight.
-    pub(super) fn has_in_flight(&mut self, outgoing: Outgoing) {
+    /// These exchanges go on.
+    pub(super) fn goes_on(&mut self, incoming: Incoming, outgoing: Outgoing) {
         self.exchanges = Exchanges::Open(Box::new(Open {
             outgoing,
-            incoming: Incoming::default(),
+            incoming,
             bouncing: Bounces::default(),
             calls: VecDeque::new(),
             acknowledged: Vec::new(),

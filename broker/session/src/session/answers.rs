@@ -2,7 +2,7 @@
 
 use inbox_types::{PublishState, Qos, Seq, Ticket};
 
-use super::incoming::Answer;
+use super::incoming::{Answer, Released};
 use super::subject::Subject;
 use super::{Ending, Session, Shared};
 use crate::closed::Closed;
@@ -105,23 +105,14 @@ impl Session {
     }
 
     pub(super) fn pubrel(&mut self, ack: Ack) -> Result<(), Ending> {
-        let reason = match self.incoming.release(ack.packet_id) {
-            Some(true) => reason::SUCCESS,
-            Some(false) => reason::PACKET_IDENTIFIER_NOT_FOUND,
+        match self.incoming.release(ack.packet_id) {
+            Released::Now => self.write_pubcomp(ack.packet_id, reason::SUCCESS),
+            Released::Unknown => self.write_pubcomp(ack.packet_id, reason::PACKET_IDENTIFIER_NOT_FOUND),
+            Released::Forget => self.forget_exchange(ack.packet_id),
+            Released::Forgetting => {}
             // With a PUBCOMP, the client would use the identifier for another message, which would count as this one.
-            None => {
-                return Err(Closed::EarlyPubRel.into());
-            }
-        };
-        encode::ack(
-            &mut self.out,
-            self.link.version,
-            AckKind::PubComp,
-            ack.packet_id,
-            reason,
-            None,
-            &[],
-        );
+            Released::Early => return Err(Closed::EarlyPubRel.into()),
+        }
         Ok(())
     }
 

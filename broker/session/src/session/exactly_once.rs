@@ -1,4 +1,6 @@
-//! QoS 2 to a session that is kept: exactly once, over crashes too (contract rule 13).
+//! QoS 2 of a session that is kept, on ordinary topics: exactly once, over crashes too (contract rule 13).
+//!
+//! What it is sent:
 //!
 //! ```text
 //!  waits ──durable──▶ sent ──PUBREC──▶ taken ──durable──▶ released ──PUBCOMP──▶ nothing
@@ -8,18 +10,30 @@
 //!
 //! The packet identifier of an ordinary message follows from its place in the journal, so it is the same after a crash, and a client that remembers it knows the
 //! message again. Retained messages have a place, too. Mail has none: see `packet_ids.rs`.
+//!
+//! What it publishes:
+//!
+//! ```text
+//!  PUBLISH ──▶ routed ──durable, with all that it has kept──▶ PUBREC ──PUBREL──▶ being forgotten ──durable──▶ PUBCOMP
+//! ```
+//!
+//! After a crash a publish is either known, with everything that came of it, or nothing came of it.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
-use inbox_types::Qos;
+use inbox_types::{Outcome, Port, Qos, Ticket};
 use mqtt_codec::{AckKind, PacketId, encode, reason};
-use pubsub::OrdinaryDelivery;
+use pubsub::{OrdinaryDelivery, Together};
 
 use super::Session;
 use super::packet_ids::of_place;
 use super::subscriptions::sent_with;
 use crate::keeping::PLACES;
+
+/// Tickets of publishes that the store is to forget have these bits, and the packet identifier.
+const EXCHANGE: u64 = 7 << 61;
 
 impl Session {
     /// A subscription with QoS 2 is granted. That to the own `inbox` has it durable, before SUBACK, which packet identifiers may be in use.
@@ -42,15 +56,16 @@ impl Session {
         };
         let subscription = self.subscriptions.get(delivery.subscription);
         let is_exactly_once = sent_with(delivery) == Qos::ExactlyOnce
+            || self.keeping.may_have_been_sent(Some(place))
             || subscription.is_some_and(|subscription| subscription.options().qos == Qos::ExactlyOnce);
         let first = first.replace(first.get().or(Some(place))).unwrap_or(place);
         let is_free = || place.get() - first.get() < PLACES && !self.outgoing.is_in_use(of_place(place));
         !is_exactly_once || (is_free() && journal.may_be_sent(place))
     }
 
-    /// A message is not sent, or not again. A client that may have it is told to release it: it would take another message for it.
-    pub(super) fn give_up(&mut self, kept: Option<NonZeroU64>, qos: Qos, was_sent: bool) {
-        match kept.filter(|_| qos == Qos::ExactlyOnce && was_sent) {
+    /// A message is not sent, or not again. A client that may have begun with it, by QoS 2, is told to release it: it would take another message for it.
+    pub(super) fn give_up(&mut self, kept: Option<NonZeroU64>, may_be_begun: bool) {
+        match kept.filter(|_| may_be_begun) {
             Some(place) => {
                 self.outgoing.push_taken(place);
                 self.note_taken(place);
@@ -73,6 +88,47 @@ impl Session {
                 self.write_pubrel(packet_id, reason::SUCCESS);
             }
         }
+    }
+
+    /// What a publish with this packet identifier is to be kept with, if this session is kept.
+    pub(super) fn exchange(&mut self, packet_id: PacketId) -> Option<Arc<Together>> {
+        let journal = self.outbox.journal().filter(|_| !inbox_types::fault!(ForgetExchange))?;
+        let inboxes = self.shared.node.inboxes.clone();
+        let together = Together::new(inboxes, journal.exchange(packet_id.get()));
+        self.incoming.is_kept_with(packet_id, &together);
+        Some(together)
+    }
+
+    /// The client has released a publish. PUBCOMP comes when the store has forgotten it: the client uses the identifier for another message then, which would be taken
+    /// for this one.
+    pub(super) fn forget_exchange(&mut self, packet_id: PacketId) {
+        if inbox_types::fault!(CompleteBeforeDurable) {
+            return self.exchange_is_over(packet_id);
+        }
+        let Some(journal) = self.outbox.journal() else { return };
+        let port: Arc<dyn Port> = self.outbox.clone();
+        journal.forget_exchange(packet_id.get(), (port, Ticket(EXCHANGE | u64::from(packet_id.get()))));
+    }
+
+    /// Takes the word that the store has forgotten a publish, if it is that.
+    pub(super) fn settle_exchange(&mut self, ticket: Ticket, outcome: &Outcome) -> bool {
+        let of_exchange = ticket.0 ^ EXCHANGE;
+        let packet_id = u16::try_from(of_exchange).ok().and_then(PacketId::new);
+        if let (Some(packet_id), Outcome::Accepted(_)) = (packet_id, outcome) {
+            self.exchange_is_over(packet_id);
+        }
+        packet_id.is_some()
+    }
+
+    fn exchange_is_over(&mut self, packet_id: PacketId) {
+        if self.incoming.over(packet_id) {
+            self.write_pubcomp(packet_id, reason::SUCCESS);
+        }
+    }
+
+    pub(super) fn write_pubcomp(&mut self, packet_id: PacketId, reason: u8) {
+        let version = self.link.version;
+        encode::ack(&mut self.out, version, AckKind::PubComp, packet_id, reason, None, &[]);
     }
 
     pub(super) fn write_pubrel(&mut self, packet_id: PacketId, reason: u8) {

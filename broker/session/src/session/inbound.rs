@@ -69,7 +69,12 @@ impl Session {
                 if message.retain || self.bounces() {
                     self.incoming.note_subject(ticket, Subject::Ordinary(message.clone()));
                 }
-                self.calls.push_back(RouterCall::Publish(message, Some(ticket)));
+                // What is retained is kept by itself.
+                let together = (exactly_once && !message.retain).then(|| self.exchange(packet_id));
+                self.calls.push_back(match together.flatten() {
+                    Some(together) => RouterCall::PublishOnce(message, ticket, together),
+                    None => RouterCall::Publish(message, Some(ticket)),
+                });
             }
             Err(shut @ Shut::Denied(Denied::Reserved)) if self.link.version == Version::V311 => {
                 // As other brokers do: a client that does not know that it may not would send it again and again.

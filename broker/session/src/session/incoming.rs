@@ -1,6 +1,7 @@
 //! The publishes of a client that are not finished: their answers in line, and both halves of QoS 2.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use inbox_types::{Outcome, PublishState, Seq, Ticket};
@@ -9,6 +10,7 @@ use super::subject::Subject;
 use crate::not_published::NotPublished;
 use crate::session::MqttLimits;
 use mqtt_codec::{AckKind, PacketId, reason};
+use pubsub::Together;
 
 /// Publishes that are not finished.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ struct Pending {
     subject: Option<Subject>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct ExactlyOnce {
     /// Under which its outcome comes; `None` when it is accepted: what comes with this packet identifier until PUBREL is the same
     /// message.
@@ -43,6 +45,32 @@ struct ExactlyOnce {
     place: Ticket,
     /// It counts in [`Incoming::open`].
     over_this_connection: bool,
+    record: Record,
+}
+
+/// What the store has of a publish with QoS 2, so that it is known after a crash.
+enum Record {
+    Nothing,
+    /// A record, if anything is kept of it.
+    With(Arc<Together>),
+    Kept,
+    /// It is being removed: PUBREL came, and whether over the present connection.
+    Leaving(bool),
+}
+
+/// What follows from a PUBREL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Released {
+    /// PUBCOMP: it was accepted.
+    Now,
+    /// PUBCOMP which says that nothing is known of it.
+    Unknown,
+    /// PUBCOMP when the store has forgotten it, which it is to be told.
+    Forget,
+    /// The same, and it was told.
+    Forgetting,
+    /// Its outcome is not known.
+    Early,
 }
 
 /// What a publish is answered.
@@ -61,6 +89,17 @@ pub(super) enum Answer {
     Unheard,
     /// It is not accepted.
     Refused(NotPublished),
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Record::Nothing => "Nothing",
+            Record::With(_) => "With",
+            Record::Kept => "Kept",
+            Record::Leaving(_) => "Leaving",
+        })
+    }
 }
 
 impl Answer {
@@ -125,6 +164,9 @@ impl Incoming {
         self.open = 0;
         for known in self.exactly_once.values_mut() {
             known.over_this_connection = false;
+            if let Record::Leaving(is_asked) = &mut known.record {
+                *is_asked = false;
+            }
         }
     }
 
@@ -164,6 +206,7 @@ impl Incoming {
                 waits_for: Some(ticket),
                 place: ticket,
                 over_this_connection: true,
+                record: Record::Nothing,
             };
             self.exactly_once.insert(packet_id, known);
         }
@@ -206,23 +249,17 @@ impl Incoming {
     /// A QoS 2 publish that is known came again: its PUBREC takes its place in line, unless it stands there already.
     /// Gives that place if it is a new one.
     pub(super) fn begin_again(&mut self, packet_id: PacketId) -> Option<Ticket> {
-        let known = self.exactly_once.get(&packet_id).copied()?;
-        if known.place.0 >= self.first_ticket {
-            return None;
-        }
+        let first_ticket = self.first_ticket;
+        self.exactly_once
+            .get(&packet_id)
+            .filter(|known| known.place.0 < first_ticket)?;
         let place = self.push(packet_id, AckKind::PubRec);
+        let known = self.exactly_once.get_mut(&packet_id)?;
         if let Some(pending) = self.pending.back_mut().filter(|_| known.waits_for.is_none()) {
             pending.answer = Some(Answer::Success);
         }
         self.open += usize::from(!known.over_this_connection);
-        self.exactly_once.insert(
-            packet_id,
-            ExactlyOnce {
-                place,
-                over_this_connection: true,
-                ..known
-            },
-        );
+        (known.place, known.over_this_connection) = (place, true);
         Some(place)
     }
 
@@ -257,16 +294,60 @@ impl Incoming {
         }
     }
 
-    /// The client releases a QoS 2 publish. Tells whether it was accepted; `None` when its outcome is not known.
-    pub(super) fn release(&mut self, packet_id: PacketId) -> Option<bool> {
-        match self.exactly_once.get(&packet_id) {
-            Some(ExactlyOnce { waits_for: Some(_), .. }) => None,
-            Some(known) => {
-                self.open -= usize::from(known.over_this_connection);
-                self.exactly_once.remove(&packet_id);
-                Some(true)
+    /// The client releases a QoS 2 publish.
+    pub(super) fn release(&mut self, packet_id: PacketId) -> Released {
+        let Some(known) = self.exactly_once.get_mut(&packet_id) else {
+            return Released::Unknown;
+        };
+        if known.waits_for.is_some() {
+            return Released::Early;
+        }
+        let is_kept = match &known.record {
+            Record::Nothing => false,
+            Record::With(together) => together.is_kept(),
+            Record::Kept => true,
+            Record::Leaving(_) => {
+                known.record = Record::Leaving(true);
+                return Released::Forgetting;
             }
-            None => Some(false),
+        };
+        if is_kept {
+            known.record = Record::Leaving(true);
+            return Released::Forget;
+        }
+        self.over(packet_id);
+        Released::Now
+    }
+
+    /// Nothing is known of it any more. Tells whether PUBREL came over the present connection.
+    pub(super) fn over(&mut self, packet_id: PacketId) -> bool {
+        let known = self.exactly_once.remove(&packet_id);
+        self.open -= usize::from(known.as_ref().is_some_and(|known| known.over_this_connection));
+        known.is_some_and(|known| matches!(known.record, Record::Leaving(true)))
+    }
+
+    /// What this publish has kept is kept so.
+    pub(super) fn is_kept_with(&mut self, packet_id: PacketId, together: &Arc<Together>) {
+        if let Some(known) = self.exactly_once.get_mut(&packet_id) {
+            known.record = Record::With(together.clone());
+        }
+    }
+
+    /// Of a session that goes on: these were accepted, and not released.
+    pub(super) fn restored(packet_ids: &[PacketId]) -> Self {
+        let known = |packet_id: &PacketId| {
+            let known = ExactlyOnce {
+                waits_for: None,
+                place: Ticket(0),
+                over_this_connection: false,
+                record: Record::Kept,
+            };
+            (*packet_id, known)
+        };
+        Incoming {
+            exactly_once: packet_ids.iter().map(known).collect(),
+            // Their places in line are gone.
+            ..Incoming::from(1)
         }
     }
 

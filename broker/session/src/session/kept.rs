@@ -246,7 +246,7 @@ impl Session {
 
     /// Takes the outcome of what was to be kept, if it is one.
     pub(super) fn settle_kept(&mut self, ticket: Ticket, outcome: &Outcome) -> Result<bool, Ending> {
-        if self.keeping.ids.told(ticket) {
+        if self.keeping.ids.told(ticket) || self.settle_exchange(ticket, outcome) {
             return Ok(true);
         }
         let is_meant = |waiting: &mut Box<KeptAnswer>| waiting.ticket == ticket;

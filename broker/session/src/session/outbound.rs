@@ -144,7 +144,7 @@ impl Session {
             What::Ordinary(ordinary) => {
                 if !self.write_ordinary(&ordinary, Some(packet_id), true, age) {
                     self.outgoing.remove(packet_id);
-                    return self.give_up(ordinary.kept, ordinary.qos, true);
+                    return self.give_up(ordinary.kept, ordinary.qos == Qos::ExactlyOnce);
                 }
             }
             What::Mail(_) | What::Released(_) => {}
@@ -260,9 +260,11 @@ impl Session {
             message.is_expired(age) || (subscription.options().no_local && message.from == self.id)
         };
         let was_sent = self.keeping.may_have_been_sent(delivery.kept);
+        // Whatever its subscription had then.
+        let may_be_begun = was_sent && message.qos == Qos::ExactlyOnce;
         let subscription = self.subscriptions.get(delivery.subscription);
         let Some(subscription) = subscription.filter(|subscription| !is_void(subscription)) else {
-            return self.give_up(delivery.kept, sent_with(delivery), was_sent);
+            return self.give_up(delivery.kept, may_be_begun);
         };
         let dup = was_sent && !inbox_types::fault!(NoDupAfterRestart);
         let ordinary = as_subscribed(subscription, delivery, was_sent);
@@ -282,7 +284,7 @@ impl Session {
             }
             self.outgoing.push(packet_id, What::Ordinary(ordinary), qos);
         } else {
-            self.give_up(delivery.kept, ordinary.qos, was_sent);
+            self.give_up(delivery.kept, may_be_begun);
         }
     }
 

@@ -10,6 +10,7 @@ use pubsub::{OrdinaryDelivery, SessionKey};
 
 use super::absent::Absent;
 use super::in_flight::Outgoing;
+use super::incoming::Incoming;
 use super::packet_ids::{PacketIds, Span};
 use super::subscriptions::Subscription;
 use super::{Session, Shared};
@@ -35,6 +36,7 @@ impl Session {
             subscriptions,
             queued,
             taken,
+            exchanges,
         } = restored;
         let node = shared.node.clone();
         let mut session = Box::new(Absent::new(life.id().clone(), key, shared));
@@ -54,8 +56,8 @@ impl Session {
             session.keeping.ids.leave_places();
         }
         outgoing.give_from(session.keeping.ids.in_turn());
-        if outgoing.finished().is_none() {
-            session.has_in_flight(outgoing);
+        if outgoing.finished().is_none() || !exchanges.is_empty() {
+            session.goes_on(Incoming::restored(&exchanges), outgoing);
         }
         session.subscriptions.expect(subscriptions.len());
         let forgotten = usize::from(inbox_types::fault!(ForgetSubscription));

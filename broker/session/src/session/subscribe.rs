@@ -14,7 +14,7 @@ use crate::closed::Closed;
 use crate::keeping::OWN_INBOX;
 use mqtt_codec::TopicFilter;
 use mqtt_codec::{PacketId, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe, encode, reason};
-use pubsub::{OrdinaryMessage, Orphan, SubscribeError};
+use pubsub::{OrdinaryMessage, Orphan, SubscribeError, Together};
 
 /// A session reads its inbox.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct InboxSubscription {
 pub enum RouterCall {
     /// Publish; the result goes to [`Session::routed`], unless nobody waits for it (QoS 0).
     Publish(Arc<OrdinaryMessage>, Option<Ticket>),
+    /// The same, of a session that is kept, with QoS 2.
+    PublishOnce(Arc<OrdinaryMessage>, Ticket, Arc<Together>),
     /// Subscribe; then call [`Session::subscribed`].
     Subscribe(Box<SubscribeCall>),
     /// Unsubscribe; then give what waited for a shared subscription to other members.

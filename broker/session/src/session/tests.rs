@@ -233,6 +233,7 @@ impl Client<'_> {
                         self.session.routed(ticket, self.router_says)?;
                     }
                 }
+                RouterCall::PublishOnce(..) => panic!("only what is kept is published so"),
                 RouterCall::Subscribe(call) => {
                     for wanted in call.requests() {
                         self.subscriptions

@@ -29,6 +29,11 @@ impl Place {
                 let port: Arc<dyn Port> = self.outbox.clone();
                 Routed::Published(ticket, router.publish_for(message, &port, ticket).await)
             }
+            RouterCall::PublishOnce(message, ticket, together) => {
+                let port: Arc<dyn Port> = self.outbox.clone();
+                let published = router.publish_once(message, &port, ticket, &together).await;
+                Routed::Published(ticket, published)
+            }
             RouterCall::Publish(message, None) => match router.publish(message).await {
                 Ok(_) => Routed::Done,
                 Err(error) => Routed::Dropped(error),

@@ -3,9 +3,6 @@
 use crate::Publish;
 use crate::build::Version;
 
-/// QoS 2 is to be exactly once over restarts, too. Off: a restart may make a second copy of what its publisher sent again, or of what its subscriber had
-/// answered with PUBREC.
-pub(super) const QOS_2_IS_ONCE_OVER_RESTARTS: bool = false;
 /// Topics of each publisher.
 pub(super) const ROOMS: u64 = 3;
 

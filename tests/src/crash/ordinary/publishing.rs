@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::plan::{Key, QOS_2_IS_ONCE_OVER_RESTARTS, SOURCES, Source};
+use super::plan::{Key, SOURCES, Source};
 use super::retained::{self, Retained, SLOTS};
 use super::sessions::Sessions;
 use super::{During, connect, pause};
@@ -85,7 +85,7 @@ impl Publisher<'_> {
     /// MQTT-4.4.0-1: in the order of before, and with the identifiers of before where the session went on. Where it did not, a QoS 2 message that PUBREC answered
     /// is the broker's, and the others are published as if for the first time.
     fn send_again(&mut self, before: BTreeMap<u64, Open>, is_present: bool) {
-        if QOS_2_IS_ONCE_OVER_RESTARTS && !is_present && !before.is_empty() {
+        if !is_present && before.values().any(|open| open.is_received) {
             let what = format!(
                 "the session of publisher {} is not present, and its exchanges go on",
                 self.number

@@ -99,6 +99,22 @@ fn a_session_that_is_back_after_a_clean_one_is_noticed() {
 }
 
 #[test]
+fn a_message_with_qos_2_that_comes_twice_is_noticed() {
+    // Goal: what was sent with QoS 2 and is the subscriber's does not come again, also not from a publisher that sends again.
+    let mut books = Sessions::subscribed_session();
+    let key = books.publishing(4);
+    let mut publish = delivery(key);
+    publish.qos = 2;
+    books.delivered(SESSION, Version::V5, &publish);
+    publish.dup = true;
+    books.delivered(SESSION, Version::V5, &publish);
+    assert_eq!(books.violations, [""; 0], "it was not the subscriber's");
+    books.acknowledged(SESSION, key);
+    books.delivered(SESSION, Version::V5, &publish);
+    assert!(books.violations[0].contains("twice"), "{:?}", books.violations);
+}
+
+#[test]
 fn a_message_that_is_missing_is_noticed() {
     // Goal: what was acknowledged to its publisher comes, and comes again until it is acknowledged; without an answer to the publisher it need not.
     let mut books = Sessions::subscribed_session();

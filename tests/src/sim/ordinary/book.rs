@@ -45,6 +45,8 @@ struct Message {
     clears: bool,
     /// The broker took it: the tick, and in which run.
     taken: Option<(u64, u32)>,
+    /// The same transmission came again after a crash: the broker may have it from before, or from then on, so it has no certain place.
+    again: bool,
     /// From when on no further subscription can get it.
     through: Option<u64>,
     /// Its publisher was told that it is safe.
@@ -156,6 +158,7 @@ impl Book {
             retain,
             clears,
             taken: None,
+            again: false,
             through: None,
             promised: None,
         });
@@ -204,7 +207,9 @@ impl Book {
                     session.open.insert(packet_id, message);
                 }
                 link.answers.push_back((packet_id, message));
-                self.messages[message].taken = Some((tick, self.run));
+                let known = &mut self.messages[message];
+                (known.again, known.through) = (known.taken.is_some(), None);
+                known.taken.get_or_insert((tick, self.run));
             }
             Word::Ack { kind, packet_id } => {
                 if kind == AckKind::PubRel {
@@ -269,7 +274,6 @@ impl Book {
     pub(in crate::sim) fn committed(&mut self, began: u64) {
         let tick = self.commit_began;
         for session in &mut self.sessions {
-            session.is_durable |= session.is_kept && session.begun.is_some_and(|begun| begun <= tick);
             for gone in session.fates.values_mut().filter_map(|fate| fate.gone.as_mut()) {
                 gone.is_durable |= gone.run == self.run && gone.tick <= tick && gone.due <= began;
             }

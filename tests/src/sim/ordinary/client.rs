@@ -10,6 +10,9 @@ use crate::sim::random::Random;
 use crate::{AckKind, Packet, Props, PublishPacket, Version, ack, disconnect, ping, property, pubrel};
 use crate::{Connect, subscribe, unsubscribe};
 
+/// Identifiers below this one are for publishes with QoS 2.
+const AGAIN: u16 = 1_000;
+
 /// See the module's documentation.
 pub(in crate::sim) struct Client {
     at: usize,
@@ -25,6 +28,8 @@ pub(in crate::sim) struct Client {
     /// With which it subscribes at most.
     qos_max: u8,
     subscribed: Vec<&'static str>,
+    /// It has asked for a clean start, and forgotten what was before; and no CONNACK came.
+    begins_anew: bool,
     /// Publishes that are not finished: the message, its QoS, and whether PUBREC came.
     open: BTreeMap<u16, Open>,
     next_id: u16,
@@ -46,6 +51,9 @@ enum Haste {
 }
 
 struct Open {
+    /// The number of its last transmission, and its payload.
+    message: usize,
+    body: Vec<u8>,
     topic: usize,
     qos: u8,
     retain: bool,
@@ -65,8 +73,9 @@ impl Client {
             has_wildcard: random.percent(40),
             qos_max: random.pick(&[1, 2]),
             subscribed: Vec::new(),
+            begins_anew: false,
             open: BTreeMap::new(),
-            next_id: 1,
+            next_id: AGAIN,
             window: 1,
             receive_maximum: 65_535,
             unreleased: BTreeMap::new(),
@@ -87,10 +96,15 @@ impl Client {
         if self.open.is_empty() || !self.is_kept {
             self.version = random.pick(&[Version::V5, Version::V5, Version::V311]);
         }
+        if self.begins_anew {
+            // What it has forgotten it cannot go on with (MQTT-3.2.2-4).
+            self.version = Version::V5;
+        }
         // A clean session of MQTT 3.1.1 is not kept.
         let anew = self.version == Version::V5 && !plain && random.percent(12);
-        let is_clean = !self.is_kept || anew;
+        let is_clean = !self.is_kept || anew || self.begins_anew;
         if is_clean {
+            self.begins_anew = self.is_kept;
             self.forget();
         }
         let mut connect = Connect::new(self.version, &self.name);
@@ -210,42 +224,50 @@ impl Client {
         if self.open.len() >= self.window {
             return None;
         }
-        let open = Open {
+        let mut open = Open {
+            message: 0,
+            body: Vec::new(),
             topic: random.below(TOPICS.len()),
             qos: random.pick(&[1, 1, 2]),
             retain: random.percent(25),
             released: false,
         };
         let clears = open.retain && random.percent(25);
-        let packet_id = self.free_id();
-        let sent = self.transmit(&open, clears, packet_id, false, random, book);
+        let packet_id = match open.qos {
+            2 => self.free_again(),
+            _ => self.free_id(),
+        };
+        let sent = self.transmit(&mut open, clears, packet_id, false, random, book);
         self.open.insert(packet_id, open);
         Some(sent)
     }
 
-    /// One transmission, which is a message of its own: nobody knows what became of the one before.
+    /// One transmission. It is a message of its own, because nobody knows what became of the one before; but for QoS 2, of which the broker has to know that, unless
+    /// it is to be retained.
     fn transmit(
         &self,
-        open: &Open,
+        open: &mut Open,
         clears: bool,
         packet_id: u16,
         again: bool,
         random: &mut Random,
         book: &mut Book,
     ) -> Sent {
-        let &Open { topic, qos, retain, .. } = open;
-        let message = book.sending(self.at, topic, qos, retain, clears);
-        let mut body = match clears {
-            true => Vec::new(),
-            false => payload(message, random.below(60)),
-        };
-        if let Some(first) = body.first_mut() {
-            *first = b'o';
+        let &mut Open { topic, qos, retain, .. } = open;
+        if !again || qos < 2 || retain {
+            open.message = book.sending(self.at, topic, qos, retain, clears);
+            open.body = match clears {
+                true => Vec::new(),
+                false => payload(open.message, random.below(60)),
+            };
+            if let Some(first) = open.body.first_mut() {
+                *first = b'o';
+            }
         }
-        let mut packet = PublishPacket::new(TOPICS[topic], body, qos, packet_id);
+        let mut packet = PublishPacket::new(TOPICS[topic], &open.body, qos, packet_id);
         (packet.retain, packet.dup) = (retain, again);
         let word = Word::Publish {
-            message,
+            message: open.message,
             qos,
             packet_id,
         };
@@ -262,6 +284,7 @@ impl Client {
         match packet {
             Packet::ConnAck(connack) => {
                 self.is_up = true;
+                self.begins_anew = false;
                 let window = connack.props.number(property::RECEIVE_MAXIMUM);
                 self.window = window.map_or(50, |max| max as usize);
                 if !connack.session_present {
@@ -343,18 +366,26 @@ impl Client {
 
     /// Sends again what is not finished (MQTT-4.4.0-1).
     fn resume(&mut self, random: &mut Random, book: &mut Book) -> Vec<Sent> {
-        let resume = |(packet_id, open): (&u16, &Open)| match open.released {
+        let mut before = std::mem::take(&mut self.open);
+        let resume = |(packet_id, open): (&u16, &mut Open)| match open.released {
             true => {
                 let (kind, packet_id) = (AckKind::PubRel, *packet_id);
                 (pubrel(packet_id), Said::Ordinary(Word::Ack { kind, packet_id }))
             }
             false => self.transmit(open, false, *packet_id, true, random, book),
         };
-        self.open.iter().map(resume).collect()
+        let sent = before.iter_mut().map(resume).collect();
+        self.open = before;
+        sent
+    }
+
+    /// An identifier that was in use not long ago, for QoS 2: whoever lets go of it too late, or too soon, is to be found out.
+    fn free_again(&self) -> u16 {
+        (1..).find(|id| !self.open.contains_key(id)).unwrap_or(1)
     }
 
     fn free_id(&mut self) -> u16 {
-        while self.next_id == 0 || self.open.contains_key(&self.next_id) {
+        while self.next_id < AGAIN || self.open.contains_key(&self.next_id) {
             self.next_id = self.next_id.wrapping_add(1);
         }
         let id = self.next_id;

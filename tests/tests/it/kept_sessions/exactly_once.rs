@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inbox_tests::{AckKind, Broker, Packet, RawClient, Version, ack, property};
+use inbox_tests::{AckKind, Broker, Packet, PublishPacket, RawClient, Version, ack, property, pubrel};
 
 use super::{kept, leaves_a_session};
 
@@ -75,7 +75,7 @@ fn rule_10_retained_messages_that_were_begun_come_once_over_a_crash() {
     let mut broker = Broker::start();
     let mut alice = RawClient::clean(&broker, Version::V5, "alice");
     for n in 0..3 {
-        let message = inbox_tests::PublishPacket::new(format!("news/{n}"), n.to_string(), 2, 0).retain();
+        let message = PublishPacket::new(format!("news/{n}"), n.to_string(), 2, 0).retain();
         assert!(alice.publish_packet(message).unwrap().reason < 0x80);
     }
     let mut bob = kept(&broker, Version::V5, "bob", false);
@@ -94,4 +94,46 @@ fn rule_10_retained_messages_that_were_begun_come_once_over_a_crash() {
         bob.acknowledge(&again);
     }
     bob.expect_nothing();
+}
+
+#[test]
+fn rule_10_what_a_session_publishes_comes_once_over_a_crash() {
+    // Goal: MQTT-4.3.3-10 over kill -9: a publish that is sent again with its packet identifier is the same one, whether PUBREC had come or not, and PUBREL is answered; the next
+    // publish with that identifier is another one.
+    for version in Version::BOTH {
+        let mut broker = Broker::start();
+        leaves_a_session(&broker, version, "bob", "news/#", 2);
+        let mut alice = kept(&broker, version, "alice", false);
+        let mut expected = Vec::new();
+        for round in 0..4 {
+            let publish = |n: usize| PublishPacket::new("news/today", format!("{round}.{n}"), 2, n as u16);
+            for n in 1..=4 {
+                expected.push(format!("{round}.{n}"));
+                alice.send(&publish(n).encode(version));
+            }
+            // Of the first ones the answers come before the crash, and of the others they may.
+            for n in 1..=2 {
+                assert!(alice.ack(AckKind::PubRec, n).reason < 0x80);
+            }
+            alice.send(&pubrel(1));
+            while !matches!(alice.next(), Packet::Ack(ack) if (ack.kind, ack.packet_id) == (AckKind::PubRec, 3)) {}
+            broker.crash_and_restart();
+            alice = kept(&broker, version, "alice", true);
+            (1..=2).for_each(|n| alice.send(&pubrel(n)));
+            (3..=4).for_each(|n| alice.send(&publish(n).dup().encode(version)));
+            let mut open = vec![1, 2, 3, 4];
+            while !open.is_empty() {
+                match alice.next() {
+                    Packet::Ack(ack) if ack.kind == AckKind::PubRec => alice.send(&pubrel(ack.packet_id)),
+                    Packet::Ack(ack) => open.retain(|id| *id != ack.packet_id),
+                    other => panic!("alice got {other:?}"),
+                }
+            }
+        }
+        let mut bob = kept(&broker, version, "bob", true);
+        let mut came = bob.texts(expected.len());
+        came.sort();
+        assert_eq!(came, expected);
+        bob.expect_nothing();
+    }
 }

@@ -7,10 +7,11 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use inbox_types::{AttachmentId, Delivery, Outcome, Port, Room, Ticket};
-use pubsub::Publisher;
+use inbox_types::{AttachmentId, Delivery, Kept, KeptChange, Outcome, Port, Room, Ticket};
+use pubsub::{Keeper, Publisher};
 
-use super::{Held, Journal, State};
+use super::super::records;
+use super::{Held, Journal, State, take};
 
 /// Places that are so far apart have the same packet identifier.
 pub(crate) const PLACES: u64 = 16_384;
@@ -71,7 +72,8 @@ impl Journal {
             self.ask_by(state, now);
             return false;
         }
-        let is_written = tasks.writing.held.iter().all(|(theirs, _)| *theirs != place);
+        let is_written = tasks.shared.binary_search_by_key(&place, |held| held.place).is_err()
+            && tasks.writing.held.iter().all(|(theirs, _)| *theirs != place);
         let gone = [tasks.oldest_gone, tasks.writing.oldest_gone];
         let has_before = gone.into_iter().flatten().any(|gone| gone + PLACES <= place.get());
         is_written && !has_before
@@ -88,10 +90,50 @@ impl Journal {
         self.ask_by(state, now);
     }
 
+    /// What says that a publish with this packet identifier was taken.
+    pub(crate) fn exchange(&self, packet_id: u16) -> KeptChange {
+        KeptChange {
+            kept: Kept::Session,
+            key: self.life.exchange(packet_id),
+            value: Some(records::write_nil()),
+            waits: None,
+        }
+    }
+
+    /// The publish with this packet identifier is released. Who waits is told when nothing is known of it any more, durably.
+    pub(crate) fn forget_exchange(&self, packet_id: u16, waits: (Arc<dyn Port>, Ticket)) {
+        self.keep(self.life.exchange(packet_id), None, Some(waits));
+    }
+
     /// So many places are given to nothing.
     #[cfg(test)]
     pub(crate) fn skip(&self, places: u64) {
         self.state.lock().last_place += places;
+    }
+}
+
+/// Of what is kept together with something else.
+impl Keeper for Journal {
+    fn give(&self, place: NonZeroU64, into: &mut Vec<KeptChange>) {
+        let mut state = self.state.lock();
+        let Some(tasks) = state.tasks.as_mut() else { return };
+        if let Some(held) = take(&mut tasks.shared, place) {
+            into.push(self.queued(held, &mut tasks.writing));
+        }
+    }
+
+    fn keep_apart(&self, place: NonZeroU64) {
+        let (Some(me), now) = (self.me.upgrade(), self.node.now().mono) else {
+            return;
+        };
+        let mut state = self.state.lock();
+        let Some(tasks) = state.tasks.as_mut() else { return };
+        if let Some(mut held) = take(&mut tasks.shared, place) {
+            held.due = now;
+            let at = tasks.held.partition_point(|earlier| earlier.place < place);
+            tasks.held.insert(at, held);
+            me.ask_by(state, now);
+        }
     }
 }
 

@@ -72,8 +72,8 @@ proptest! {
             let read = read_queued(&write_queued(subscription, retained, &message), &budget()).unwrap();
             prop_assert_eq!(read, (subscription, retained, message.clone()));
         }
-        prop_assert!(is_taken(&write_taken()) && !is_taken(&write_queued(number, false, &message)));
-        prop_assert!(read_queued(&write_taken(), &budget()).is_err());
+        prop_assert!(is_nil(&write_nil()) && !is_nil(&write_queued(number, false, &message)));
+        prop_assert!(read_queued(&write_nil(), &budget()).is_err());
     }
 
     #[test]

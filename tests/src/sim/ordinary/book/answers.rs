@@ -78,7 +78,7 @@ impl Book {
         let fate = &self.sessions[link.client].fates[&message];
         let last = link.last.get(&known.from).copied().unwrap_or_default();
         let is_behind = known.taken.is_some_and(|(taken, _)| taken < last);
-        match fate.must && fate.link != at && is_behind {
+        match fate.must && fate.link != at && is_behind && !known.again {
             true => Err(format!(
                 "rule 13: o{message} was acknowledged, and is left out of what t/{} gets",
                 link.client
@@ -92,7 +92,7 @@ impl Book {
         let link = &self.links[&at];
         let is_before = |message: &usize| {
             let known = &self.messages[*message];
-            known.from == from && known.taken.is_some_and(|(theirs, _)| theirs < taken)
+            known.from == from && !known.again && known.taken.is_some_and(|(theirs, _)| theirs < taken)
         };
         let fates = self.sessions[link.client].fates.iter();
         let left_out = fates.filter(|(message, fate)| fate.must && fate.link != at && is_before(message));

@@ -177,7 +177,12 @@ impl Keeping {
                     session.subscribed(*call);
                 }
                 RouterCall::Unsubscribe(number, _) => now_or_never(self.router.unsubscribe(session.key(), number)),
-                RouterCall::Publish(..) => panic!("he publishes nothing"),
+                RouterCall::PublishOnce(message, ticket, together) => {
+                    let port: Arc<dyn Port> = session.outbox().clone();
+                    let published = self.router.publish_once(message, &port, ticket, &together);
+                    session.routed(ticket, now_or_never(published)).unwrap();
+                }
+                RouterCall::Publish(..) => panic!("he publishes with QoS 2, and retains nothing"),
             }
         }
     }
