@@ -149,6 +149,16 @@ pub enum Refusal {
     StoreFailed,
 }
 
+impl Refusal {
+    /// Whether it is about what the broker has room for just now, and not about the message, its sender or its recipient.
+    pub fn is_for_now(self) -> bool {
+        match self {
+            Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled | Refusal::StoreFailed => true,
+            Refusal::InboxFull | Refusal::LargerThanInbox | Refusal::SenderShare | Refusal::OtherPayload => false,
+        }
+    }
+}
+
 /// Why a message left an inbox without being read (contract rules 5 and 12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Left {

@@ -33,6 +33,7 @@ pub use routing::Routed;
 
 use crate::keeping::PendingWill;
 use crate::session::{Absent, Order, Outbox, Session, Shared};
+use crate::will::PutOff;
 use pubsub::{Router, SessionKey};
 
 /// How often it is looked for sessions that expired and wills that are due. Both are given in seconds.
@@ -43,6 +44,7 @@ pub struct SessionTable {
     shared: Arc<Shared>,
     router: Router,
     state: Mutex<Sessions>,
+    put_off: Arc<PutOff>,
 }
 
 /// The sessions themselves, without a lock and without waiting. Times are the hub's monotonic clock.
@@ -103,6 +105,7 @@ impl SessionTable {
             shared,
             router,
             state: Mutex::default(),
+            put_off: Arc::default(),
         }
     }
 
@@ -158,12 +161,23 @@ impl SessionTable {
 
     /// Sees to everything that is due now.
     pub async fn reap_due(&self) {
+        self.publish_put_off().await;
         let now = self.shared.node.now().mono;
         loop {
             let Some(remains) = self.state.lock().reap_one(now) else {
                 return;
             };
             self.bury(remains).await;
+        }
+    }
+
+    /// Publishes wills that had to wait, if something new is taken again.
+    async fn publish_put_off(&self) {
+        if self.shared.node.inboxes.refuses().is_some() {
+            return;
+        }
+        for (who, will) in self.put_off.take() {
+            self.bury(Remains::of_will(Some((who, will)))).await;
         }
     }
 

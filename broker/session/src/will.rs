@@ -1,20 +1,44 @@
 //! Publishing the will of a client that disappeared (MQTT 5, section 3.1.2.5). It leaves the store when it is published as safely as its QoS says: a crash in
-//! between publishes it again.
+//! between publishes it again. While nothing new is taken, because the disk is nearly full for instance, a will that the store has is put off.
 
 use std::sync::Arc;
 
 use access::{Denied, Identity};
-use inbox_types::{AttachmentId, ClientId, Delivery, Outcome, Port, Qos, Room, Ticket};
+use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Refusal, Room, Ticket};
+use parking_lot::Mutex;
 
 use crate::keeping::{PendingWill, Will};
 use crate::refusals::Cause;
 use crate::session::Shared;
 use intake::{Publication, Shut, Taken};
-use pubsub::{OrdinaryMessage, Published, Router};
+use pubsub::{OrdinaryMessage, PublishError, Published, Router};
+
+/// Wills that are due, and have to wait until something new is taken.
+#[derive(Debug, Default)]
+pub(crate) struct PutOff(Mutex<Vec<(Identity, Arc<PendingWill>)>>);
+
+impl PutOff {
+    /// All of them; whoever is still refused comes back.
+    pub(crate) fn take(&self) -> Vec<(Identity, Arc<PendingWill>)> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
 
 /// Publishes `will` as the message of `who`. Nobody awaits an acknowledgement, so a refusal is only counted and logged.
-pub(crate) async fn publish(shared: &Arc<Shared>, router: &Router, who: &Identity, will: Arc<PendingWill>) {
-    let Some((message, executor)) = deliver(shared, who, will) else {
+pub(crate) async fn publish(
+    shared: &Arc<Shared>,
+    router: &Router,
+    put_off: &Arc<PutOff>,
+    who: &Identity,
+    will: Arc<PendingWill>,
+) {
+    let executor = Arc::new(Executor {
+        shared: shared.clone(),
+        put_off: put_off.clone(),
+        who: who.clone(),
+        will,
+    });
+    let Some(message) = deliver(&executor) else {
         return;
     };
     let published = match message.qos {
@@ -27,16 +51,14 @@ pub(crate) async fn publish(shared: &Arc<Shared>, router: &Router, who: &Identit
     match published {
         Ok(Published::Now(_)) => executor.published(),
         Ok(Published::Later(_)) => {}
+        Err(PublishError::Refused(why)) => executor.refused_for(why),
         Err(why) => executor.refused(&why),
     }
 }
 
-/// Publishes a will to an inbox; gives the message if it is for the router, and who is to be told what became of it.
-fn deliver(
-    shared: &Arc<Shared>,
-    who: &Identity,
-    will: Arc<PendingWill>,
-) -> Option<(Arc<OrdinaryMessage>, Arc<Executor>)> {
+/// Publishes a will to an inbox; gives the message if it is for the router.
+fn deliver(executor: &Arc<Executor>) -> Option<Arc<OrdinaryMessage>> {
+    let Executor { shared, who, will, .. } = &**executor;
     let Will {
         topic,
         qos,
@@ -54,11 +76,6 @@ fn deliver(
         properties: properties.clone(),
     };
     let taken = shared.intake(shared.node.now()).take(who, topic, said);
-    let executor = Arc::new(Executor {
-        shared: shared.clone(),
-        from: who.client_id().clone(),
-        will: will.clone(),
-    });
     if let Ok(Taken::Inbox(inbox, _)) = &taken {
         shared.wrote(who, inbox);
     }
@@ -72,11 +89,11 @@ fn deliver(
             if let Some(named) = Arc::get_mut(&mut message).filter(|message| message.id.is_none()) {
                 named.id = will.id().filter(|_| !inbox_types::fault!(RepeatWill));
             }
-            let port: Arc<dyn Port> = executor;
+            let port: Arc<dyn Port> = executor.clone();
             let will = &mut vec![(message, Ticket(0))];
             shared.node.inboxes.publish(&inbox, &port, will, shared.node.now());
         }
-        Ok(Taken::Ordinary(message)) => return Some((message, executor)),
+        Ok(Taken::Ordinary(message)) => return Some(message),
         Err(shut) => {
             let is_reserved = shut == Shut::Denied(Denied::Reserved);
             shared.metrics.reserved_topics_dropped.add(u64::from(is_reserved));
@@ -89,7 +106,8 @@ fn deliver(
 /// Waits for the outcome of a will whose client is gone.
 pub(crate) struct Executor {
     shared: Arc<Shared>,
-    from: ClientId,
+    put_off: Arc<PutOff>,
+    who: Identity,
     will: Arc<PendingWill>,
 }
 
@@ -100,13 +118,23 @@ impl Executor {
         self.will.forget(&self.shared.node);
     }
 
+    /// The same, if it is not only for now.
+    fn refused_for(&self, why: Refusal) {
+        if !why.is_for_now() || !self.will.is_kept() {
+            return self.refused(&why);
+        }
+        let topic = &self.will.will.topic;
+        tracing::warn!(client = %self.who.client_id(), topic, %why, "a will that is due waits");
+        self.put_off.0.lock().push((self.who.clone(), self.will.clone()));
+    }
+
     fn refused(&self, why: &dyn std::fmt::Display) {
         let now = self.shared.node.now().mono;
         let topic = &self.will.will.topic;
         self.shared
             .metrics
             .refusals
-            .note(Cause::Will, &self.from, topic, why, now);
+            .note(Cause::Will, self.who.client_id(), topic, why, now);
         self.will.forget(&self.shared.node);
     }
 }
@@ -119,7 +147,7 @@ impl Port for Executor {
     fn settle(&self, _: Ticket, outcome: Outcome) {
         match outcome {
             Outcome::Accepted(_) => self.published(),
-            Outcome::Refused(why) => self.refused(&why),
+            Outcome::Refused(why) => self.refused_for(why),
         }
     }
 }

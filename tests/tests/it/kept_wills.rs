@@ -121,6 +121,33 @@ fn after_kill_9_the_wills_of_those_who_do_not_come_back_are_published_once() {
 }
 
 #[test]
+fn a_will_that_is_due_while_the_disk_is_nearly_full_waits() {
+    // Goal: to an inbox and to an ordinary topic: refused after a crash, in a life in which nothing new is taken, and published in the next one.
+    let mut broker = Broker::with_config("[will]\nafter_restart = \"1s\"\n");
+    watcher(&broker).disconnect();
+    let _open = [
+        willing(&broker, Connect::new(Version::V5, "writes"), WATCHER),
+        willing(&broker, Connect::new(Version::V311, "says"), "wills/says"),
+    ];
+    broker.kill9();
+    let config = broker.data().with_file_name("inboxd.toml");
+    let grace = fs::read_to_string(&config).unwrap();
+    let with = |store: &str| fs::write(&config, format!("{grace}{store}")).unwrap();
+    with("[store]\ndisk_free_bytes_min = \"1024TiB\"\n");
+    broker.restart();
+    for name in ["writes", "says"] {
+        broker.wait_for_log(&format!("a will that is due waits client={name}"));
+    }
+    broker.kill9();
+    with("");
+    broker.restart();
+    let mut watcher = watcher(&broker);
+    let mut came = [watcher.receive_and_ack(), watcher.receive_and_ack()].map(|message| message.text().to_owned());
+    came.sort();
+    assert_eq!(came, ["says", "writes"]);
+}
+
+#[test]
 fn a_delay_that_had_begun_goes_on_over_an_orderly_restart_and_a_crash() {
     // Goal: a will with a delay, of a client that was away already, comes after the restart, once; but not when its client is back before.
     for is_crash in [false, true] {

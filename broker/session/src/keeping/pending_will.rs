@@ -71,6 +71,11 @@ impl PendingWill {
         Some(format!("will-{digits}").into())
     }
 
+    /// Whether the store has it, or is to have it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.key.get().is_some()
+    }
+
     /// It is published, or does not have to be.
     pub fn forget(&self, node: &Node) {
         if let Some(key) = self.key.get() {

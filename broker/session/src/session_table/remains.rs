@@ -91,7 +91,7 @@ impl SessionTable {
     async fn bury_but_for_journal(&self, remains: Remains) -> Option<Arc<Journal>> {
         let journal = remains.journal().cloned();
         if let Some((who, will)) = remains.will {
-            will::publish(&self.shared, &self.router, &who, will).await;
+            will::publish(&self.shared, &self.router, &self.put_off, &who, will).await;
         }
         match remains.session {
             Some(Ended {
