@@ -260,6 +260,9 @@ impl Keeping for Journal {
         let tells_of_gone = state.tells_of_gone;
         let tasks = state.tasks.as_mut()?;
         let is_due = |due: Duration| all || due <= now;
+        // What came after something that is kept together with others waits for that: a crash must not leave it without what was before it.
+        let first_shared = (tasks.shared.front()).filter(|_| !all).map(|shared| shared.place);
+        let comes_after = |held: &Held| first_shared.is_some_and(|shared| shared < held.place);
         let (most, mut bytes) = (into.len() + GATHERED_MAX, 0);
         let change = |key, value, waits| KeptChange {
             kept: Kept::Session,
@@ -269,7 +272,8 @@ impl Keeping for Journal {
         };
         while into.len() < most
             && bytes < BATCH_BYTES_MAX
-            && (tasks.held.front()).is_some_and(|held| is_due(held.due) || held.place.get() <= tasks.due_up_to)
+            && (tasks.held.front())
+                .is_some_and(|held| (is_due(held.due) || held.place.get() <= tasks.due_up_to) && !comes_after(held))
             && let Some(held) = tasks.held.pop_front()
         {
             let change = self.queued(held, &mut tasks.writing);
@@ -300,6 +304,7 @@ impl Keeping for Journal {
             .held
             .front()
             .map(|held| match held.place.get() <= tasks.due_up_to {
+                _ if comes_after(held) => held.due.max(now + self.node.holds.message),
                 true => now,
                 false => held.due,
             });

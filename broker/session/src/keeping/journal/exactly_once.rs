@@ -117,7 +117,12 @@ impl Keeper for Journal {
     fn give(&self, place: NonZeroU64, into: &mut Vec<KeptChange>) {
         let mut state = self.state.lock();
         let Some(tasks) = state.tasks.as_mut() else { return };
-        if let Some(held) = take(&mut tasks.shared, place) {
+        let Some(shared) = take(&mut tasks.shared, place) else {
+            return;
+        };
+        // With all that waits before it: a crash must not leave it without those, which then came after it.
+        let before = tasks.held.partition_point(|held| held.place < place);
+        for held in tasks.held.drain(..before).chain([shared]) {
             into.push(self.queued(held, &mut tasks.writing));
         }
     }

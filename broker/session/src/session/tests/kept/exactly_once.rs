@@ -460,6 +460,25 @@ fn what_nobody_keeps_needs_no_record() {
     assert_eq!(once.keeping.records(), before);
 }
 
+#[test]
+fn what_came_before_is_durable_with_what_is_kept_together() {
+    // Goal: a message with QoS 1 is held for its acknowledgement, and one with QoS 2 that came after it is written at once: so is the first, or a crash would
+    // leave the second alone, and the first would come after it.
+    let mut once = Once::begin();
+    let before = once.keeping.records();
+    once.publish(1);
+    once.keeping.commit(false);
+    assert_eq!(once.keeping.records(), before, "it is held");
+    once.publish_own();
+    once.publish(1);
+    once.keeping.commit(false);
+    assert_eq!(
+        once.keeping.records(),
+        before + 3,
+        "two messages, and that one was published"
+    );
+}
+
 fn pubrel(said: &Said) -> Option<u16> {
     match said {
         Said::Ack { first: PUBREL, id, .. } => Some(*id),
