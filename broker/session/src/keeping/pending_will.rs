@@ -86,7 +86,7 @@ impl PendingWill {
 
 #[cfg(test)]
 mod tests {
-    use inbox_types::{ClientId, MemoryBudget, Micros, Qos};
+    use inbox_types::{ClientId, MemoryBudget, Qos};
     use pubsub::SessionKey;
 
     use super::super::wills::{FoundWill, found_will, will_key};
@@ -106,7 +106,7 @@ mod tests {
             properties: None,
         };
         let restored = |nth: u32| {
-            let key = will_key(who.client_id(), Micros(7), SessionKey(1), nth);
+            let key = will_key(who.client_id(), Age(7), SessionKey(1), nth);
             let record = write_will(&who, &will, None);
             let FoundWill::Will(restored) = found_will(&key, &record, &MemoryBudget::new(usize::MAX)) else {
                 panic!("it is one");
@@ -115,7 +115,7 @@ mod tests {
         };
         let before = PendingWill::new(will.clone());
         assert_eq!(before.id(), None);
-        let key = will_key(who.client_id(), Micros(7), SessionKey(1), 2);
+        let key = will_key(who.client_id(), Age(7), SessionKey(1), 2);
         before.key.set(key).unwrap();
         assert!(before.id().is_some_and(|id| id.starts_with("will-")));
         assert_eq!(restored(2), before.id());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Account, Identity};
 use bytes::Bytes;
 use inbox_types::wire::{Bin, WireProperties};
-use inbox_types::{Age, ClientId, MemoryBudget, Micros, Properties, Qos};
+use inbox_types::{Age, ClientId, MemoryBudget, Properties, Qos};
 use pubsub::SessionKey;
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +71,8 @@ struct WillWire<'a> {
     due: Option<u64>,
 }
 
-/// Where the will of the connection is that began then, the `nth` of its session.
-pub(crate) fn will_key(id: &ClientId, begins: Micros, session: SessionKey, nth: u32) -> Bytes {
+/// Where the will of the connection is that began at that age of the store, the `nth` of its session: behind those of earlier ones, also where the system clock is set back.
+pub(crate) fn will_key(id: &ClientId, begins: Age, session: SessionKey, nth: u32) -> Bytes {
     let id = id.as_str().as_bytes();
     let (begins, session) = (begins.0.to_be_bytes(), session.0.to_be_bytes());
     [id, &[0], &begins, &session, &nth.to_be_bytes()].concat().into()
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn key(who: &Identity, nth: u32) -> Bytes {
-        will_key(who.client_id(), Micros(7), SessionKey(u64::MAX), nth)
+        will_key(who.client_id(), Age(7), SessionKey(u64::MAX), nth)
     }
 
     proptest! {

@@ -98,7 +98,7 @@ impl Session {
         let will = self.link.will.take().filter(|_| is_kept && inboxes.refuses().is_none());
         let Some(will) = will else { return };
         let ticket = self.keeping.ticket();
-        let begins = self.shared.node.now().wall;
+        let begins = inboxes.age(self.shared.node.now());
         let key = will_key(&self.id, begins, self.key, self.keeping.connections);
         self.keeping.connections = self.keeping.connections.wrapping_add(1);
         if !inbox_types::fault!(AckWillEarly) {

@@ -63,7 +63,7 @@ fn mqtt_3_1_2_8_when_a_will_is_due() {
 fn stored_will(nth: u32, due: Option<Age>) -> FoundWill {
     let who = Identity::anonymous(bob());
     let will = will(2).map(Arc::into_inner).unwrap().unwrap().will;
-    let key = will_key(&bob(), inbox_types::Micros(7), SessionKey(1), nth);
+    let key = will_key(&bob(), Age(7), SessionKey(1), nth);
     found_will(
         &key,
         &write_will(&who, &will, due),
