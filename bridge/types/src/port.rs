@@ -150,11 +150,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether it is about what the broker has room for just now, and not about the message, its sender or its recipient.
+    /// Whether it is about what the broker has room for just now, and ends by itself. That the store failed does not: nothing changes any more.
     pub fn is_for_now(self) -> bool {
         match self {
-            Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled | Refusal::StoreFailed => true,
-            Refusal::InboxFull | Refusal::LargerThanInbox | Refusal::SenderShare | Refusal::OtherPayload => false,
+            Refusal::DiskFull | Refusal::MemoryFull | Refusal::StoreTroubled => true,
+            Refusal::InboxFull
+            | Refusal::LargerThanInbox
+            | Refusal::SenderShare
+            | Refusal::OtherPayload
+            | Refusal::StoreFailed => false,
         }
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Identity;
+use bytes::Bytes;
 use inbox_types::{ClientId, Node};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -169,6 +170,11 @@ impl SessionTable {
             };
             self.bury(remains).await;
         }
+    }
+
+    /// The payloads of wills that have to wait.
+    pub fn wills_put_off(&self) -> Vec<Bytes> {
+        self.put_off.look()
     }
 
     /// Publishes wills that had to wait, if something new is taken again.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use access::{Denied, Identity};
+use bytes::Bytes;
 use inbox_types::{AttachmentId, Delivery, Outcome, Port, Qos, Refusal, Room, Ticket};
 use parking_lot::Mutex;
 
@@ -21,6 +22,15 @@ impl PutOff {
     /// All of them; whoever is still refused comes back.
     pub(crate) fn take(&self) -> Vec<(Identity, Arc<PendingWill>)> {
         std::mem::take(&mut *self.0.lock())
+    }
+
+    /// Their payloads.
+    pub(crate) fn look(&self) -> Vec<Bytes> {
+        self.0
+            .lock()
+            .iter()
+            .map(|(_, will)| will.will.payload.clone())
+            .collect()
     }
 }
 

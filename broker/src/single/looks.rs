@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use inbox_bridge::{ClientId, Events, InboxRecord};
 
 use super::{ConnId, Single};
@@ -23,6 +24,11 @@ impl Single {
     /// Where the broker tells what happens.
     pub fn events(&self) -> &Arc<Events> {
         &self.shared.node.events
+    }
+
+    /// The payloads of wills that are due, and wait until something new is taken.
+    pub fn wills_put_off(&self) -> Vec<Bytes> {
+        self.table.wills_put_off()
     }
 
     /// See [`Hub::totals`].

@@ -29,6 +29,8 @@ struct Will {
     /// How long after the end of the connection it is due, and when that was, or will be, if the connection has ended.
     delay: u64,
     delay_ends: Option<u64>,
+    /// The broker takes nothing new: it is published when it does.
+    waits: bool,
     /// The broker was started since: whoever comes back has not disappeared.
     is_of_before: bool,
     stage: Stage,
@@ -59,6 +61,10 @@ impl Will {
         self.is_of_before || self.delay > 0
     }
 
+    fn is_due_at(&self, now: u64) -> bool {
+        matches!(self.stage, Stage::Due { from, .. } if from <= now)
+    }
+
     fn is_due(&self) -> bool {
         matches!(self.stage, Stage::Due { .. })
     }
@@ -77,8 +83,9 @@ impl Will {
             },
             // One behind which there is a later one of its client was being published, and is at once.
             Stage::Published { is_durable: false, .. } => Stage::Due { from: 0, by: None },
+            // So is one that waited.
             Stage::Due { from, by } => Stage::Due {
-                from,
+                from: if self.waits { 0 } else { from },
                 by: by.filter(|_| self.is_sure),
             },
             Stage::Void { is_durable: false, .. } => Stage::Due {
@@ -88,6 +95,7 @@ impl Will {
             durable => durable,
         };
         self.is_of_before = true;
+        self.waits = false;
     }
 
     /// The broker was started at `now`.
@@ -126,6 +134,8 @@ impl Oracle {
         };
         for earlier in self.wills.all.values_mut().filter(|will| will.client == client) {
             match &mut earlier.stage {
+                // It was too late for that.
+                Stage::Due { .. } if earlier.waits => {}
                 Stage::Due { .. } if earlier.is_of_before => earlier.void(tick),
                 Stage::Due { from, .. } if !clean && *from > now => earlier.void(tick),
                 // Its session ends, or it was due before: it is published at once.
@@ -146,6 +156,7 @@ impl Oracle {
                 is_sure: false,
                 delay,
                 delay_ends: None,
+                waits: false,
                 is_of_before: false,
                 stage: Stage::Connected,
             };
@@ -182,6 +193,24 @@ impl Oracle {
             let must = !is_left && will.qos > 0;
             let by = must.then_some(due);
             will.stage = Stage::Due { from: due, by };
+        }
+    }
+
+    /// These wills are due, and wait until the broker takes something new. One that had a place in its inbox has none.
+    pub(in crate::sim) fn wills_wait(&mut self, waiting: &[usize]) {
+        let now = self.now;
+        for (mail, will) in &mut self.wills.all {
+            let is_listed = waiting.contains(mail);
+            will.waits = is_listed && will.is_due_at(now);
+            if let Stage::Published { is_durable: false, .. } = will.stage
+                && is_listed
+            {
+                will.waits = true;
+                will.stage = Stage::Due {
+                    from: now,
+                    by: Some(now),
+                };
+            }
         }
     }
 
@@ -255,7 +284,7 @@ impl Oracle {
     /// Everything that had to be published is; also what is only published when somebody looks, if the broker has just `looked`.
     pub(in crate::sim) fn check_wills(&self, looked: bool) -> Check {
         let is_missing = |will: &Will| match will.stage {
-            Stage::Due { by: Some(by), .. } => by <= self.now && (looked || !will.awaits_reaping()),
+            Stage::Due { by: Some(by), .. } => by <= self.now && !will.waits && (looked || !will.awaits_reaping()),
             _ => false,
         };
         match self.wills.all.iter().find(|(_, will)| is_missing(will)) {

@@ -6,6 +6,7 @@ use inbox_bridge::{Event, EventKind, Heard, Listener};
 use inboxd::single::Single;
 
 use super::World;
+use crate::sim::payload::mail_of;
 
 /// Some wills have longer delays, and some shorter ones.
 pub(super) const WILL_AFTER_RESTART: Duration = Duration::from_secs(10);
@@ -42,5 +43,9 @@ impl World {
                 _ => {}
             }
         }
+        let Some(broker) = &self.broker else { return };
+        let put_off = broker.wills_put_off();
+        let put_off: Vec<_> = put_off.iter().filter_map(|payload| mail_of(payload)).collect();
+        self.oracle.wills_wait(&put_off);
     }
 }
