@@ -55,12 +55,23 @@ fn are_noticed(half: usize) {
     assert!(missed.is_empty(), "not noticed in {SEEDS} seeds: {missed:?}");
 }
 
+/// Where to look first: for what few worlds show, at one that did.
+fn first_world(fault: Fault) -> u64 {
+    match fault {
+        Fault::AckIdsEarly => 202,
+        _ => 0,
+    }
+}
+
 /// Those that no seed shows, of the worlds in which they can be seen.
 fn missed<'f>(faults: impl Iterator<Item = &'f Fault>) -> Vec<&'f Fault> {
     let shows = |fault: Fault, seed: u64| run(seed, STEPS, Some(fault)).violation.is_some();
     let is_missed = |fault: &&Fault| {
         let ordinary = fault.is_of_ordinary_topics();
-        let mut seeds = (0..SEEDS).filter(|seed| world::has_ordinary_topics(*seed) == ordinary);
+        let first = first_world(**fault);
+        let mut seeds = (first..SEEDS)
+            .chain(0..first)
+            .filter(|seed| world::has_ordinary_topics(*seed) == ordinary);
         !seeds.any(|seed| shows(**fault, seed))
     };
     faults.filter(is_missed).collect()
