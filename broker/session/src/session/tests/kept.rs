@@ -2,6 +2,7 @@
 
 mod broker;
 mod exactly_once;
+mod once;
 
 use std::collections::BTreeSet;
 

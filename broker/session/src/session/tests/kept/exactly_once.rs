@@ -1,182 +1,11 @@
 //! QoS 2 to a kept session over crashes: exactly once, against a client that keeps the rules of MQTT and remembers them over connections.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use super::super::said::messages;
+use super::once::{OWN, Once, PUBCOMP, PUBREC, PUBREL, pubrel};
 use super::*;
 use crate::keeping::PLACES;
-
-const PUBREC: u8 = 0x50;
-const PUBREL: u8 = 0x62;
-const PUBCOMP: u8 = 0x70;
-
-/// Bob, who subscribes with QoS 2.
-struct Once {
-    keeping: Keeping,
-    /// Identifiers of messages that he has answered, or is about to, and not released.
-    remembers: BTreeSet<u16>,
-    /// What came to his application, and how often.
-    got: BTreeMap<u64, u32>,
-    /// What came over this connection and he has not looked at.
-    coming: VecDeque<Said>,
-    owes: VecDeque<(u8, u16)>,
-    /// What he publishes himself and is not through, by packet identifier: the number, and whether PUBREC came.
-    publishes: BTreeMap<u16, (u64, bool)>,
-    /// What he has published.
-    numbers: u64,
-}
-
-/// Bob's own messages have numbers from here on.
-const OWN: u64 = 1_000;
-/// Publishes that he has open at a time: few, so that identifiers are soon used again.
-const OPEN_MAX: u16 = 3;
-
-impl Once {
-    fn begin() -> Self {
-        let mut once = Once {
-            keeping: Keeping::over(MemoryStore::new(), Arc::default()),
-            remembers: BTreeSet::new(),
-            got: BTreeMap::new(),
-            coming: VecDeque::new(),
-            owes: VecDeque::new(),
-            publishes: BTreeMap::new(),
-            numbers: OWN,
-        };
-        once.connect();
-        once.keeping.send(&subscribe(V5, 1, "t/#", 2));
-        once.keeping.commit(false);
-        once.hear();
-        once.coming.clear();
-        once
-    }
-
-    fn publish(&mut self, qos: u8) {
-        self.keeping.publish_with(qos);
-    }
-
-    /// Bob publishes to himself.
-    fn publish_own(&mut self) {
-        let free = (1..=OPEN_MAX).find(|id| !self.publishes.contains_key(id));
-        if let (Some(id), true) = (free, self.keeping.bob.is_some()) {
-            self.numbers += 1;
-            self.publishes.insert(id, (self.numbers, false));
-            self.keeping
-                .send(&publish(V5, 2, id, "t/own", &self.numbers.to_string()));
-        }
-    }
-
-    /// What is not through is sent again (MQTT-4.4.0-1).
-    fn publish_again(&mut self) {
-        for (id, (number, is_received)) in self.publishes.clone() {
-            self.keeping.send(&match is_received {
-                true => ack(PUBREL, id),
-                false => publish_with(V5, 0x0c, id, "t/own", &[], &number.to_string()),
-            });
-        }
-    }
-
-    fn hear(&mut self) {
-        let heard = self.keeping.hear();
-        self.coming.extend(heard);
-    }
-
-    /// Looks at the next packet.
-    fn take(&mut self) {
-        match self.coming.pop_front() {
-            Some(Said::Publish(message)) => {
-                let number = message.text.parse().unwrap();
-                match message.qos {
-                    2 if !self.remembers.insert(message.id) => {
-                        assert!(message.dup, "{number} is taken for another one")
-                    }
-                    _ => *self.got.entry(number).or_default() += 1,
-                }
-                let answer = if message.qos == 2 { PUBREC } else { 0x40 };
-                self.owes.push_back((answer, message.id));
-            }
-            Some(Said::Ack {
-                first: PUBREC,
-                id,
-                reason,
-                ..
-            }) => {
-                assert!(reason < 0x80, "{reason:#x}");
-                self.publishes.get_mut(&id).unwrap().1 = true;
-                self.owes.push_back((PUBREL, id));
-            }
-            Some(Said::Ack { first: PUBCOMP, id, .. }) => {
-                self.publishes.remove(&id);
-            }
-            Some(Said::Ack { first: PUBREL, id, .. }) => {
-                self.remembers.remove(&id);
-                self.owes.push_back((PUBCOMP, id));
-            }
-            _ => {}
-        }
-    }
-
-    fn answer(&mut self) {
-        if self.keeping.bob.is_some()
-            && let Some((first, id)) = self.owes.pop_front()
-        {
-            self.keeping.send(&ack(first, id));
-        }
-    }
-
-    fn connect(&mut self) {
-        if self.keeping.bob.is_none() {
-            let _present = self.keeping.connect(false, 1000);
-            self.coming.extend(std::mem::take(&mut self.keeping.heard));
-            self.publish_again();
-        }
-    }
-
-    fn disconnect(&mut self) {
-        self.keeping.disconnect();
-        self.coming.clear();
-        self.owes.clear();
-    }
-
-    fn crash(&mut self) {
-        self.keeping.crash();
-        self.coming.clear();
-        self.owes.clear();
-    }
-
-    /// Everything that can happen by itself does.
-    fn rest(&mut self) {
-        self.connect();
-        loop {
-            self.hear();
-            self.keeping.world.pass(Duration::from_secs(1));
-            self.keeping.commit_everything();
-            self.hear();
-            if self.coming.is_empty() && self.owes.is_empty() {
-                return;
-            }
-            while !self.coming.is_empty() {
-                self.take();
-            }
-            while !self.owes.is_empty() {
-                self.answer();
-            }
-        }
-    }
-
-    /// The broker drops nothing for want of room.
-    fn has_room(&self) -> bool {
-        self.keeping.published + self.numbers - OWN < self.got.len() as u64 + 15
-    }
-
-    fn check_nothing_twice(&self, at_least_once: &BTreeSet<u64>) {
-        for (number, times) in &self.got {
-            assert!(
-                *times == 1 || at_least_once.contains(number),
-                "{number} came {times} times"
-            );
-        }
-    }
-}
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -309,11 +138,20 @@ fn rule_10_what_is_void_after_a_crash_is_released() {
     assert_eq!(once.keeping.records(), 1);
 }
 
+/// Each of these makes a client live that has something to complain of, or panics.
+fn are_noticed(faults: &[inbox_types::Fault], lived: impl Fn(inbox_types::Fault) -> bool + std::panic::RefUnwindSafe) {
+    for fault in faults {
+        inbox_types::set_fault(Some(*fault));
+        let noticed = std::panic::catch_unwind(|| lived(*fault));
+        inbox_types::set_fault(None);
+        assert!(noticed.unwrap_or(true), "{fault:?}");
+    }
+}
+
 #[test]
 fn rule_10_each_mistake_is_noticed() {
     // Goal: what these tests prove is not proven by a broker that makes a mistake: a message comes twice, or is lost, or is never released.
     let lived = |fault| {
-        inbox_types::set_fault(Some(fault));
         let mut once = Once::begin();
         once.publish(2);
         once.hear();
@@ -333,7 +171,6 @@ fn rule_10_each_mistake_is_noticed() {
         once.publish(2);
         once.keeping.commit(false);
         once.rest();
-        inbox_types::set_fault(None);
         let is_lost = once
             .keeping
             .told
@@ -344,11 +181,10 @@ fn rule_10_each_mistake_is_noticed() {
         is_lost || once.got.values().any(|times| *times > 1) || !once.remembers.is_empty()
     };
     use inbox_types::Fault::*;
-    for fault in [SendBeforeDurable, ReleaseBeforeDurable, NewPacketId, ForgetTaken] {
-        let noticed = std::panic::catch_unwind(|| lived(fault));
-        inbox_types::set_fault(None);
-        assert!(noticed.unwrap_or(true), "{fault:?}");
-    }
+    are_noticed(
+        &[SendBeforeDurable, ReleaseBeforeDurable, NewPacketId, ForgetTaken],
+        lived,
+    );
 }
 
 #[test]
@@ -416,7 +252,6 @@ fn rule_10_each_mistake_of_publishing_is_noticed() {
     // Goal: as above, of what a kept session publishes: a crash between the two commits of a broker that needs two, after PUBREC, and after PUBCOMP.
     use inbox_types::Fault::*;
     let lived = |fault| {
-        inbox_types::set_fault(Some(fault));
         let mut once = Once::begin();
         once.publish_own();
         once.keeping.commit(false);
@@ -434,15 +269,10 @@ fn rule_10_each_mistake_of_publishing_is_noticed() {
             once.crash();
         }
         once.rest();
-        inbox_types::set_fault(None);
         let all: Vec<_> = (OWN + 1..=once.numbers).map(|number| (number, 1)).collect();
         once.got.into_iter().ne(all)
     };
-    for fault in [ForgetExchange, RecordApart, CompleteBeforeDurable] {
-        let noticed = std::panic::catch_unwind(|| lived(fault));
-        inbox_types::set_fault(None);
-        assert!(noticed.unwrap_or(true), "{fault:?}");
-    }
+    are_noticed(&[ForgetExchange, RecordApart, CompleteBeforeDurable], lived);
 }
 
 #[test]
@@ -477,11 +307,4 @@ fn what_came_before_is_durable_with_what_is_kept_together() {
         before + 3,
         "two messages, and that one was published"
     );
-}
-
-fn pubrel(said: &Said) -> Option<u16> {
-    match said {
-        Said::Ack { first: PUBREL, id, .. } => Some(*id),
-        _ => None,
-    }
 }
