@@ -104,7 +104,10 @@ impl Publisher {
     pub fn let_go_of(all: &mut Vec<Arc<Publisher>>) {
         let mut told = Vec::with_capacity(all.len());
         let mut port: Option<Arc<dyn Port>> = None;
-        for (theirs, ticket, outcome) in all.drain(..).filter_map(Arc::into_inner).filter_map(Publisher::answer) {
+        let answers = all
+            .drain(..)
+            .filter_map(|publisher| Arc::into_inner(publisher)?.answer());
+        for (theirs, ticket, outcome) in answers {
             if let Some(before) = port.replace(theirs)
                 && port.as_ref().is_some_and(|port| !Arc::ptr_eq(port, &before))
             {
@@ -117,16 +120,12 @@ impl Publisher {
         }
     }
 
-    /// Who is to be told, and what.
-    fn answer(mut self) -> Option<(Arc<dyn Port>, Ticket, Outcome)> {
-        self.take_answer()
-    }
-
+    /// Who is to be told, and what; once.
     #[allow(
         clippy::disallowed_methods,
         reason = "an ordinary message has no place in an inbox: everyone who keeps it has settled"
     )]
-    fn take_answer(&mut self) -> Option<(Arc<dyn Port>, Ticket, Outcome)> {
+    fn answer(&mut self) -> Option<(Arc<dyn Port>, Ticket, Outcome)> {
         let port = self.port.take()?;
         if *self.is_answered.get_mut() {
             return None;
@@ -169,7 +168,7 @@ impl Port for Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        if let Some((port, ticket, outcome)) = self.take_answer() {
+        if let Some((port, ticket, outcome)) = self.answer() {
             port.settle(ticket, outcome);
         }
     }

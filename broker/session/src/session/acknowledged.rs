@@ -65,9 +65,10 @@ impl Session {
     }
 
     pub(super) fn pubcomp(&mut self, ack: Ack) -> Result<(), Ending> {
-        match self.outgoing.get_mut(ack.packet_id).map(|sent| sent.awaits) {
+        match self.outgoing.get_mut(ack.packet_id) {
             None => Ok(()),
-            Some(AckKind::PubComp) if self.outgoing.is_released(ack.packet_id) => {
+            // Of what is taken it was not told yet that it is to release it.
+            Some(sent) if sent.awaits == AckKind::PubComp && !matches!(sent.what, What::Taken(_)) => {
                 self.finish(ack.packet_id, reason::SUCCESS);
                 Ok(())
             }

@@ -203,12 +203,6 @@ impl Outgoing {
         }
     }
 
-    /// Whether the client was told to release it, or is about to be.
-    pub(super) fn is_released(&self, packet_id: PacketId) -> bool {
-        let is_taken = |sent: &Sent| matches!(sent.what, What::Taken(_)) && sent.packet_id == packet_id;
-        !self.in_flight.iter().any(is_taken)
-    }
-
     /// What the client has is to be released. Gives the identifier, if the client may be told now.
     pub(super) fn taken_is_kept(&mut self, place: NonZeroU64) -> Option<PacketId> {
         let is_it = |sent: &&mut Sent| matches!(sent.what, What::Taken(theirs) if theirs == place);

@@ -58,7 +58,6 @@ impl Journal {
     /// Whether the message at this place may be sent with QoS 2: the store has it, and of the one that had its identifier before it has nothing any more. If not, the
     /// session is told when it may have become so.
     pub(crate) fn may_be_sent(self: &Arc<Self>, place: NonZeroU64) -> bool {
-        let now = self.node.now().mono;
         let mut state = self.state.lock();
         state.tells_of_gone = true;
         let last_place = state.last_place;
@@ -69,7 +68,7 @@ impl Journal {
         if tasks.held.binary_search_by_key(&place, |held| held.place).is_ok() {
             // With all that waits: others of these are sent soon, too.
             tasks.due_up_to = last_place;
-            self.ask_by(state, now);
+            self.ask_by(state, self.node.mono());
             return false;
         }
         let is_written = tasks.shared.binary_search_by_key(&place, |held| held.place).is_err()
@@ -81,13 +80,12 @@ impl Journal {
 
     /// The client has the message at this place: the store is to have that instead of it. The session is told when it does.
     pub(crate) fn take(self: &Arc<Self>, place: NonZeroU64) {
-        let now = self.node.now().mono;
         let mut state = self.state.lock();
         if state.is_over {
             return;
         }
         state.tasks().taken.push(place);
-        self.ask_by(state, now);
+        self.ask_by(state, self.node.mono());
     }
 
     /// What says that a publish with this packet identifier was taken.
@@ -128,9 +126,8 @@ impl Keeper for Journal {
     }
 
     fn keep_apart(&self, place: NonZeroU64) {
-        let (Some(me), now) = (self.me.upgrade(), self.node.now().mono) else {
-            return;
-        };
+        let Some(me) = self.me.upgrade() else { return };
+        let now = self.node.mono();
         let mut state = self.state.lock();
         let Some(tasks) = state.tasks.as_mut() else { return };
         if let Some(mut held) = take(&mut tasks.shared, place) {
